@@ -1,0 +1,247 @@
+"""A Confluent table on open-source Flink: its Avro schemas and the statements that declare it and fill it.
+
+Open-source Flink has no ``changelog.mode``. A table ``t`` therefore is
+
+- ``t__changelog``, the topic as it is: the columns, the record's headers, its operation and its time;
+- ``t``, the table those records describe, without ``$rowtime``, as ``SELECT *`` shows it in the cloud;
+- ``t__with_rowtime``, the same with ``$rowtime``, for queries that name it.
+
+A record's operation is its header ``op``, one byte: absent or 0 insert, 1 update before, 2 update after, 3 delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from local.confluent_sql import Column, Insert, StatementError, Table, tables_read, tokenize
+
+NAMESPACE = "org.apache.flink.avro.generated.record"
+ROWTIME = "$rowtime"
+AVRO_TYPES = {
+    "BIGINT": "long",
+    "BOOLEAN": "boolean",
+    "BYTES": "bytes",
+    "DOUBLE": "double",
+    "FLOAT": "float",
+    "INT": "int",
+    "STRING": "string",
+}
+SQL_TYPES = {avro: sql for sql, avro in AVRO_TYPES.items()}
+
+# How long an open transaction may keep read_committed readers waiting when Flink is gone; many checkpoints long.
+TRANSACTION_TIMEOUT_MS = 120_000
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the tables' topics and schemas are."""
+
+    bootstrap_servers: str
+    registry_url: str
+
+
+def value_schema(table: Table) -> str:
+    """The Avro schema Confluent registers for the table's values."""
+    return _record(f"{table.name}_value", table.columns)
+
+
+def key_schema(table: Table) -> str | None:
+    """The Avro schema Confluent registers for the table's keys, None without a primary key."""
+    return _record(f"{table.name}_key", table.key_columns) if table.primary_key else None
+
+
+def table_of_schema(name: str, schema: str) -> Table:
+    """The append table that Confluent infers from a topic's value schema."""
+    record = json.loads(schema)
+    if not isinstance(record, dict) or record.get("type") != "record":
+        raise StatementError(f"{name}: its value schema is no Avro record; only records can be read as a table")
+    return Table(name, tuple(_column(name, field) for field in record["fields"]))
+
+
+def declare(table: Table, endpoints: Endpoints, schema: str | None = None, raw_key: bool = False) -> list[str]:
+    """The statements that make ``table`` known to a Flink session.
+
+    Parameters
+    ----------
+    schema : the value schema as registered; None for the one Confluent would register.
+    raw_key : whether the topic's keys are plain UTF-8, as in a topic made by hand, and not Avro.
+    """
+    value = value_schema(table) if schema is None else schema
+    declare_topic = _declare_upsert_topic if table.primary_key else _declare_topic
+    return [
+        declare_topic(table, endpoints, value, raw_key),
+        f"CREATE TEMPORARY VIEW {_quoted(table.name)} AS {_rows(table, with_rowtime=False)}",
+        f"CREATE TEMPORARY VIEW {_quoted(with_rowtime(table.name))} AS {_rows(table, with_rowtime=True)}",
+    ]
+
+
+def changelog(name: str) -> str:
+    """The table that is the topic as it is."""
+    return f"{name}__changelog"
+
+
+def with_rowtime(name: str) -> str:
+    """The view that has ``$rowtime``."""
+    return f"{name}__with_rowtime"
+
+
+def insert(statement: Insert, table: Table) -> list[str]:
+    """The statements that run an INSERT: a view of its query, and the writing of that view's changes."""
+    columns = statement.columns or tuple(table.column_names)
+    unknown = [column for column in columns if column not in table.column_names]
+    if unknown:
+        raise StatementError(f"{table.name} has no column {', '.join(unknown)}; it has {', '.join(table.column_names)}")
+    query = _quoted(f"{table.name}__query")
+    view = f"CREATE TEMPORARY VIEW {query} ({_list(columns)}) AS {rowtime_query(statement.query)}"
+    drop = f"DROP TEMPORARY VIEW IF EXISTS {query}"
+    return [drop, view, _write(table, columns, query)]
+
+
+def job_name(table: Table, statement: Insert) -> str:
+    """A name for the job, the same each time for the same statement: its Kafka transactions are found again by it."""
+    digest = hashlib.sha256(statement.query.encode()).hexdigest()[:8]
+    return f"insert-into-{table.name}-{digest}"
+
+
+def rowtime_query(query: str) -> str:
+    """The query, reading from the views with ``$rowtime`` if it names that column."""
+    if all(token.identifier != ROWTIME for token in tokenize(query)):
+        return query
+    for token in reversed(tables_read(query)):
+        end = token.start + len(token.text)
+        query = query[: token.start] + _quoted(with_rowtime(token.identifier)) + query[end:]
+    return query
+
+
+def _record(name: str, columns: Sequence[Column]) -> str:
+    fields = [_field(column) for column in columns]
+    return json.dumps({"type": "record", "name": name, "namespace": NAMESPACE, "fields": fields})
+
+
+def _field(column: Column) -> dict[str, Any]:
+    kind = AVRO_TYPES[column.type]
+    return {"name": column.name, "type": ["null", kind], "default": None} if column.nullable else {"name": column.name, "type": kind}
+
+
+def _column(table: str, field: dict[str, Any]) -> Column:
+    kind = field["type"]
+    nullable = isinstance(kind, list) and "null" in kind
+    if nullable:
+        kind = next(branch for branch in kind if branch != "null")
+    if not isinstance(kind, str) or kind not in SQL_TYPES:
+        raise StatementError(f"{table}: field {field['name']} has the Avro type {json.dumps(field['type'])}, which is not known here")
+    return Column(field["name"], SQL_TYPES[kind], nullable)
+
+
+def _declare_topic(table: Table, endpoints: Endpoints, schema: str, raw_key: bool) -> str:
+    del raw_key  # without a primary key there is no key
+    operation = (
+        "CASE WHEN `$headers` IS NULL OR `$headers`['op'] IS NULL THEN 'INSERT'"
+        " WHEN `$headers`['op'] = X'01' THEN 'UPDATE_BEFORE'"
+        " WHEN `$headers`['op'] = X'02' THEN 'UPDATE_AFTER'"
+        " WHEN `$headers`['op'] = X'03' THEN 'DELETE' ELSE 'INSERT' END"
+    )
+    options = {
+        "connector": "kafka",
+        "scan.startup.mode": "earliest-offset",
+        "format": "avro-confluent",
+        "avro-confluent.url": endpoints.registry_url,
+        "avro-confluent.subject": f"{table.name}-value",
+        "avro-confluent.schema": schema,
+        "sink.delivery-guarantee": "exactly-once",
+        "sink.partitioner": "ValueHashPartitioner",
+        "properties.isolation.level": "read_committed",
+        **_common(table, endpoints),
+    }
+    columns = [
+        *_columns(table),
+        "`$headers` MAP<STRING, BYTES> METADATA FROM 'headers'",
+        f"`$op` AS {operation}",
+        *_rowtime(),
+    ]
+    return _create(table, columns, options)
+
+
+def _declare_upsert_topic(table: Table, endpoints: Endpoints, schema: str, raw_key: bool) -> str:
+    key_schema_text = key_schema(table)
+    avro_key = {
+        "key.format": "avro-confluent",
+        "key.avro-confluent.url": endpoints.registry_url,
+        "key.avro-confluent.subject": f"{table.name}-key",
+        "key.avro-confluent.schema": str(key_schema_text),
+    }
+    include = table.options.get("value.fields-include", "except-key")
+    options = {
+        "connector": "upsert-kafka",
+        **({"key.format": "raw"} if raw_key else avro_key),
+        "value.format": "avro-confluent",
+        "value.avro-confluent.url": endpoints.registry_url,
+        "value.avro-confluent.subject": f"{table.name}-value",
+        "value.avro-confluent.schema": schema,
+        "value.fields-include": include.replace("-", "_").upper(),
+        "properties.isolation.level": "read_committed",
+        **_common(table, endpoints),
+    }
+    key = f"PRIMARY KEY ({_list(table.primary_key)}) NOT ENFORCED"
+    return _create(table, [*_columns(table), *_rowtime(), key], options)
+
+
+def _common(table: Table, endpoints: Endpoints) -> dict[str, str]:
+    return {
+        "topic": table.name,
+        "properties.bootstrap.servers": endpoints.bootstrap_servers,
+        "properties.transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
+        "sink.transactional-id-prefix": f"flink-{table.name}",
+    }
+
+
+def _columns(table: Table) -> list[str]:
+    return [f"{_quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
+
+
+def _rowtime() -> list[str]:
+    return [
+        "`$rowtime` TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL",
+        "WATERMARK FOR `$rowtime` AS `$rowtime`",
+    ]
+
+
+def _create(table: Table, columns: list[str], options: dict[str, str]) -> str:
+    settings = ",\n  ".join(f"{_string(key)} = {_string(value)}" for key, value in options.items())
+    body = ",\n  ".join(columns)
+    return f"CREATE TEMPORARY TABLE {_quoted(changelog(table.name))} (\n  {body}\n) WITH (\n  {settings}\n)"
+
+
+def _rows(table: Table, with_rowtime: bool) -> str:
+    columns = _list([*table.column_names, ROWTIME] if with_rowtime else table.column_names)
+    source = _quoted(changelog(table.name))
+    if table.changelog_mode != "retract":
+        return f"SELECT {columns} FROM {source}"
+    return f"SELECT {columns} FROM FROM_CHANGELOG(input => (SELECT {columns}, `$op` FROM {source}), op => DESCRIPTOR(`$op`))"
+
+
+def _write(table: Table, columns: Sequence[str], query: str) -> str:
+    target, names = _quoted(changelog(table.name)), _list(columns)
+    if table.changelog_mode != "retract":
+        return f"INSERT INTO {target} ({names}) SELECT {names} FROM {query}"
+    headers = (
+        "CASE op WHEN 'UPDATE_BEFORE' THEN MAP['op', X'01'] WHEN 'UPDATE_AFTER' THEN MAP['op', X'02']"
+        " WHEN 'DELETE' THEN MAP['op', X'03'] END"
+    )
+    return f"INSERT INTO {target} ({names}, `$headers`) SELECT {names}, {headers} FROM TO_CHANGELOG(input => TABLE {query})"
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(_quoted(name) for name in names)
+
+
+def _string(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,110 @@
+"""A SQL workspace as in Confluent Cloud: one statement at a time, tables that are topics, inserts that keep running."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from local import datagen, flink_tables
+from local.artifacts import ROOT
+from local.confluent_sql import CreateTable, Insert, StatementError, Table, parse, tables_read
+from local.flink_tables import Endpoints
+from local.sql_gateway import Result, SqlSession
+from local.topics import Topics
+
+SQL_DIRECTORY = ROOT / "sql"
+SESSION_SETTINGS = {"sql-gateway.worker.keepalive-time": "5 min"}
+
+Echo = Callable[[str], None]
+
+
+def pipeline_files() -> list[Path]:
+    """The pipeline's statements in the order in which they are run."""
+    return sorted(SQL_DIRECTORY.glob("*.sql"))
+
+
+class Workspace:
+    """Runs Confluent Cloud's SQL on open-source Flink."""
+
+    def __init__(self, gateway_url: str, endpoints: Endpoints, echo: Echo) -> None:
+        self._session = SqlSession(gateway_url, "workspace")
+        self._topics = Topics(endpoints)
+        self._endpoints = endpoints
+        self._echo = echo
+        self._created = _tables_of_pipeline()
+        self._declared: dict[str, Table] = {}
+
+    def run_file(self, path: Path) -> Result | None:
+        """Run the one statement of a file."""
+        try:
+            return self.run(path.read_text(encoding="utf-8"))
+        except StatementError as error:
+            raise StatementError(f"{path}: {error}") from error
+
+    def run(self, text: str) -> Result | None:
+        """Run one statement. An INSERT's and a SELECT's job go on; CREATE TABLE has no result."""
+        statement = parse(text)
+        if isinstance(statement, CreateTable):
+            return self._create(statement.table)
+        for token in tables_read(statement.query):
+            self.declare(token.identifier)
+        if isinstance(statement, Insert):
+            return self._insert(statement)
+        return self._session.execute(flink_tables.rowtime_query(statement.query))
+
+    def start_datagen(self, rows_per_second: int) -> Result:
+        """Make the topic ``transactions`` and fill it as Confluent's Datagen connector does."""
+        if self._topics.create(datagen.TOPIC, datagen.PARTITIONS):
+            self._topics.register(f"{datagen.TOPIC}-value", datagen.SCHEMA)
+        self.declare(datagen.TOPIC)
+        statements = datagen.statements(flink_tables.changelog(datagen.TOPIC), rows_per_second)
+        return self._start_job(datagen.JOB_NAME, statements)
+
+    def declare(self, name: str) -> Table:
+        """Make a table known to the session, as the cloud knows every topic."""
+        if name not in self._declared:
+            table = self._table(name)
+            for statement in self.declarations(table):
+                self._session.execute(statement)
+            self._declared[name] = table
+        return self._declared[name]
+
+    def declarations(self, table: Table) -> list[str]:
+        """The Flink statements that declare a table, by the schemas that are registered for it."""
+        schema = self._topics.schema(f"{table.name}-value")
+        raw_key = bool(table.primary_key) and self._topics.schema(f"{table.name}-key") is None
+        return flink_tables.declare(table, self._endpoints, schema, raw_key)
+
+    def close(self) -> None:
+        """End the session; jobs go on."""
+        self._session.close()
+
+    def _create(self, table: Table) -> None:
+        self._created[table.name] = table
+        if not self._topics.create_table(table):
+            self._echo(f"topic {table.name} exists already and is used as it is")
+
+    def _insert(self, statement: Insert) -> Result:
+        table = self.declare(statement.target)
+        return self._start_job(flink_tables.job_name(table, statement), flink_tables.insert(statement, table))
+
+    def _start_job(self, name: str, statements: list[str]) -> Result:
+        *preparations, last = statements
+        for statement in [*preparations, f"SET 'pipeline.name' = '{name}'"]:
+            self._session.execute(statement)
+        result = self._session.execute(last)
+        self._session.execute("RESET 'pipeline.name'")
+        return result
+
+    def _table(self, name: str) -> Table:
+        if name in self._created:
+            return self._created[name]
+        schema = self._topics.schema(f"{name}-value")
+        if schema is None:
+            raise StatementError(f"unknown table {name}: there is no schema {name}-value; create the table first")
+        return flink_tables.table_of_schema(name, schema)
+
+
+def _tables_of_pipeline() -> dict[str, Table]:
+    statements = (parse(path.read_text(encoding="utf-8")) for path in pipeline_files())
+    return {s.table.name: s.table for s in statements if isinstance(s, CreateTable)}

@@ -1,0 +1,67 @@
+"""What all tests share: one real broker and one real registry per run, started when the first test asks for them."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from local.services import KafkaBroker, SchemaRegistry, free_port
+from tests.support.pipeline import Pipeline, Services
+from tests.support.subjects import Subjects
+from tests.support.topics import Topics
+
+# The same examples in every run and on every machine, and no judgement by the clock.
+settings.register_profile(
+    "repeatable", derandomize=True, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+# `pytest --hypothesis-profile=search` looks for new ones.
+settings.register_profile("search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("repeatable")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Leaving out the tests that need services is a choice that somebody must write down."""
+    parser.addoption("--no-kafka", action="store_true", help="skip the tests that need a real broker and registry")
+
+
+@pytest.fixture(scope="session")
+def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """A broker and a registry on free ports; if they do not start, the tests fail."""
+    if request.config.getoption("--no-kafka"):
+        pytest.skip("--no-kafka was given")
+    directory = tmp_path_factory.mktemp("services")
+    broker = KafkaBroker(directory / "kafka", free_port())
+    registry = SchemaRegistry(directory / "registry", free_port())
+    try:
+        broker.launch()
+        registry.launch()
+        broker.wait_ready()
+        registry.wait_ready()
+        yield Services(Topics(broker.bootstrap_servers), Subjects(registry.url))
+    finally:
+        registry.stop()
+        broker.stop()
+
+
+MakePipeline = Callable[..., Pipeline]
+
+
+@pytest.fixture
+def make_pipeline(services: Services, tmp_path: Path, request: pytest.FixtureRequest) -> MakePipeline:
+    """Make pipelines with new topics and a new group: `make_pipeline(partitions=6)`."""
+    made = 0
+
+    def make(partitions: int = 1) -> Pipeline:
+        nonlocal made
+        made += 1
+        name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)[:80]
+        return Pipeline(services, tmp_path, f"{name}_{made}", partitions)
+
+    return make
+
+
+@pytest.fixture
+def pipeline(make_pipeline: MakePipeline) -> Pipeline:
+    """A pipeline with one partition."""
+    return make_pipeline()

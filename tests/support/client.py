@@ -1,0 +1,88 @@
+"""The client as its user has it: `python user_classifier.py ...`, a process of its own."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "user_classifier.py"
+TIMEOUT_S = 60.0
+
+
+class Finished(NamedTuple):
+    """A run that came to its end."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        """All that was written."""
+        return self.stdout + self.stderr
+
+
+def run(arguments: Sequence[str | Path], timeout_s: float = TIMEOUT_S, cwd: Path = ROOT) -> Finished:
+    """Run the client until it ends by itself."""
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+class Client:
+    """A client in the background; leaving the block kills it if it still runs."""
+
+    def __init__(self, arguments: Sequence[str | Path], log: Path) -> None:
+        self._log = log
+        with log.open("wb") as out:
+            command = [sys.executable, "-u", str(SCRIPT), *map(str, arguments)]
+            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    @property
+    def output(self) -> str:
+        """All that was written so far."""
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def running(self) -> bool:
+        """Whether the process is still there."""
+        return self._process.poll() is None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Ask it to stop, wait, and return its exit code."""
+        self._process.send_signal(number)
+        return self.wait()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal and do not wait."""
+        self._process.send_signal(number)
+
+    def wait(self, timeout_s: float = TIMEOUT_S) -> int:
+        """Wait until it has ended by itself."""
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise TimeoutError(f"the client did not end in {timeout_s} s; it wrote:\n{self.output}") from None
+
+    def kill(self) -> None:
+        """kill -9."""
+        if self.running:
+            self._process.kill()
+        self._process.wait()
+
+    def wait_for_output(self, text: str, timeout_s: float = TIMEOUT_S) -> None:
+        """Wait until it has written a text."""
+        wait_until(lambda: text in self.output or not self.running, f"the client to write {text!r}", timeout_s)
+        if text not in self.output:
+            raise AssertionError(f"the client ended with {self.wait()} and never wrote {text!r}:\n{self.output}")

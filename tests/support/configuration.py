@@ -1,0 +1,30 @@
+"""Configuration files of the client."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+Sections = Mapping[str, Mapping[str, str]]
+
+
+def sections(bootstrap_servers: str, registry_url: str) -> dict[str, dict[str, str]]:
+    """The seed's three sections for services without security."""
+    return {
+        "schema_registry": {"url": registry_url},
+        "consumer": {
+            "bootstrap.servers": bootstrap_servers,
+            "group.id": "args.group",
+            "auto.offset.reset": "earliest",
+            # A request waits behind the fetch that the broker is holding; half a second by default.
+            "fetch.wait.max.ms": "10",
+        },
+        "producer": {"bootstrap.servers": bootstrap_servers},
+    }
+
+
+def write(path: Path, content: Sections) -> Path:
+    """Write an ini file and return its path."""
+    lines: list[str] = []
+    for section, settings in content.items():
+        lines += [f"[{section}]", *(f"{key} = {value}" for key, value in settings.items()), ""]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path

@@ -1,0 +1,145 @@
+"""The client's `main` inside the test process: half a second where a process of its own needs three."""
+
+import contextlib
+import io
+import logging
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import pytest
+
+import user_classifier
+from tests.support.client import Finished
+
+
+class Died(BaseException):
+    """The process is gone at this point: nothing after it is carried out."""
+
+
+def run(arguments: Sequence[str]) -> Finished:
+    """Run the client until it ends by itself; what it logs counts as its stderr."""
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with _signals_restored(), _logging_to(err), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = user_classifier.main([*arguments])
+    except SystemExit as end:
+        code = int(end.code or 0)
+    return Finished(code, out.getvalue(), err.getvalue())
+
+
+def run_to_end(arguments: Sequence[str]) -> Finished:
+    """Run the client with --until-end; it must end well."""
+    finished = run([*arguments, "--until-end"])
+    if finished.code != 0:
+        raise AssertionError(f"the client ended with {finished.code}:\n{finished.output}")
+    return finished
+
+
+def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
+    """Run the client to the end, unless it dies first: at a call of its producer, which then is not made.
+
+    Parameters
+    ----------
+    at : name of the producer's method, e.g. commit_transaction.
+    after : how many calls of it are let through.
+
+    Returns
+    -------
+    Whether it died.
+    """
+
+    class Dying(user_classifier.Producer):
+        calls = 0
+
+    def dying(producer: Dying, *positional: Any, **named: Any) -> Any:
+        Dying.calls += 1
+        if Dying.calls > after:
+            raise Died
+        return getattr(super(Dying, producer), at)(*positional, **named)
+
+    setattr(Dying, at, dying)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user_classifier, "Producer", Dying)
+        try:
+            run_to_end(arguments)
+        except Died:
+            return True
+    return False
+
+
+def run_and_stop(arguments: Sequence[str], after: int) -> bool:
+    """Run the client to the end, unless SIGTERM stops it first: in a step that follows so many others.
+
+    Returns
+    -------
+    Whether it was stopped.
+    """
+    steps = 0
+    with pytest.MonkeyPatch.context() as patch:
+        stepped = user_classifier.Progress.stepped
+
+        def counted(progress: user_classifier.Progress, began: float, now: float) -> None:
+            nonlocal steps
+            stepped(progress, began, now)
+            steps += 1
+            if steps == after:
+                signal.raise_signal(signal.SIGTERM)
+
+        patch.setattr(user_classifier.Progress, "stepped", counted)
+        run_to_end(arguments)
+    return steps >= after
+
+
+@contextlib.contextmanager
+def counting_reads(topic: str) -> Iterator[Callable[[], int]]:
+    """Count the records that clients read from a topic in this block."""
+    count = 0
+    with pytest.MonkeyPatch.context() as patch:
+        read = user_classifier.Source.read
+
+        def counted(source: user_classifier.Source, limit: int, timeout: float) -> list[Any]:
+            nonlocal count
+            records = read(source, limit, timeout)
+            if source.topic == topic:
+                count += len(records)
+            return records
+
+        patch.setattr(user_classifier.Source, "read", counted)
+        yield lambda: count
+
+
+class _DyingProducer:
+    """A producer whose method `at` works so many times and then is the end of the process."""
+
+    def __init__(self, producer: Any, at: str, after: int) -> None:
+        self._producer, self._at, self._left = producer, at, after
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._at:
+            if self._left == 0:
+                raise Died
+            self._left -= 1
+        return getattr(self._producer, name)
+
+
+@contextlib.contextmanager
+def _signals_restored() -> Iterator[None]:
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def _logging_to(stream: io.StringIO) -> Iterator[None]:
+    """What the client logs, seen without the handlers that pytest has put on the root logger."""
+    handler, log = logging.StreamHandler(stream), logging.getLogger("user_classifier")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)

@@ -1,0 +1,66 @@
+"""What the client must arrive at, in plain Python that shares nothing with it: replay the changelog, then fit once."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import csr_matrix, hstack, identity
+from sklearn.cluster import KMeans
+
+from tests.support.changelog import Change
+
+
+class Labelled(NamedTuple):
+    """One row of `user_labeling`."""
+
+    user_id: str
+    total_amount: float
+    num_transactions: int
+    label: int
+
+
+Table = dict[str, tuple[float, int]]
+"""user_id -> (total_amount, num_transactions)"""
+
+Multiset = Counter[tuple[float, int]]
+"""Row -> how often it was added, less how often it was retracted."""
+
+
+def replay(changes: Iterable[Change]) -> dict[str, Multiset]:
+    """Each user's signed multiset after the changes, whatever their order; users with nothing left are out."""
+    users: dict[str, Multiset] = {}
+    for op, row in changes:
+        users.setdefault(row.user_id, Counter())[(row.total_amount, row.num_transactions)] += op.sign
+    kept = {user_id: Counter({row: n for row, n in rows.items() if n}) for user_id, rows in users.items()}
+    return {user_id: rows for user_id, rows in kept.items() if rows}
+
+
+def settled_table(changes: Iterable[Change]) -> Table:
+    """The table after a whole changelog: one row per user, nothing owed."""
+    table: Table = {}
+    for user_id, rows in replay(changes).items():
+        if len(rows) != 1 or min(rows.values()) < 1:
+            raise ValueError(f"the changelog is not settled: {user_id} has {dict(rows)}")
+        table[user_id] = next(iter(rows))
+    return table
+
+
+def labels(table: Mapping[str, tuple[float, int]], n_clusters: int) -> dict[str, int]:
+    """One fit: rows by user_id, one-hot user_id beside the totals, clusters numbered by their mean total_amount."""
+    users = sorted(table)
+    if len(users) < n_clusters:
+        return dict.fromkeys(users, 0)
+    totals = np.array([table[user_id] for user_id in users], dtype=float)
+    matrix = csr_matrix(hstack([identity(len(users)), totals]))
+    model = KMeans(n_clusters=n_clusters, init="k-means++", n_init="auto", random_state=42)
+    found = model.fit_predict(matrix)
+    by_amount = sorted(range(n_clusters), key=lambda number: float(model.cluster_centers_[number, -2]))
+    return {user_id: by_amount.index(number) for user_id, number in zip(users, found.tolist(), strict=True)}
+
+
+def labelled(changes: Iterable[Change], n_clusters: int = 3) -> dict[str, Labelled]:
+    """`user_labeling`, compacted, once the whole changelog has been read."""
+    table = settled_table(changes)
+    numbers = labels(table, n_clusters)
+    return {user_id: Labelled(user_id, *row, numbers[user_id]) for user_id, row in table.items()}

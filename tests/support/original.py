@@ -1,0 +1,30 @@
+"""The original program's clustering, as its README tells it: a data frame, a dense one-hot of user_id, KMeans."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+from sklearn.preprocessing import OneHotEncoder
+
+from tests.support.changelog import Row
+
+
+class Clustering(NamedTuple):
+    """The cluster number of each row, in the order of the rows, and the sum of squared distances to the centers."""
+
+    numbers: NDArray[np.int32]
+    inertia: float
+
+
+def cluster(rows: list[Row], n_clusters: int) -> Clustering:
+    """Cluster the rows as the original does; its numbers are in no order."""
+    frame = pd.DataFrame(rows, columns=["user_id", "total_amount", "num_transactions"])
+    encoder = OneHotEncoder(sparse_output=False)
+    one_hot = pd.DataFrame(
+        encoder.fit_transform(frame[["user_id"]]), columns=encoder.get_feature_names_out(["user_id"])
+    )
+    matrix = pd.concat([one_hot, frame.drop(columns="user_id")], axis=1).to_numpy()
+    model = KMeans(n_clusters=n_clusters, init="k-means++", n_init="auto", random_state=42)
+    return Clustering(model.fit_predict(matrix), float(model.inertia_))

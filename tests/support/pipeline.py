@@ -1,0 +1,138 @@
+"""One test's pipeline: an input topic, an output topic and a group of its own on the broker that all tests share."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tests.support import configuration
+from tests.support.changelog import Op, Placed
+from tests.support.oracle import Labelled
+from tests.support.subjects import Subjects
+from tests.support.topics import Outgoing, Record, Topics
+from tests.support.wire import (
+    AGGREGATE_SCHEMA,
+    KEY_SCHEMA,
+    LABELING_SCHEMA,
+    Headers,
+    body,
+    frame,
+    schema_id_of,
+    unframe,
+)
+
+MARK = "user_classifier/1 users="
+"""What the metadata of each committed offset begins with."""
+
+
+class Services(NamedTuple):
+    """What all tests share."""
+
+    topics: Topics
+    subjects: Subjects
+
+
+class Pipeline:
+    """Topics, schemas, group and configuration file of one test."""
+
+    def __init__(self, services: Services, directory: Path, name: str, partitions: int = 1) -> None:
+        self.topics, self.subjects = services
+        self.directory = directory
+        self.source, self.output, self.group = f"{name}_aggregate", f"{name}_labeling", f"{name}_group"
+        self.topics.create(self.source, partitions)
+        self.topics.create(self.output, 1, {"cleanup.policy": "compact"})
+        self.schema_id = self.subjects.register(f"{self.source}-value", AGGREGATE_SCHEMA)
+        self.sections = configuration.sections(self.topics.bootstrap_servers, self.subjects.url)
+        self.file = configuration.write(directory / f"{name}.ini", self.sections)
+        self.avro_key = False
+        self._written = 0
+
+    def arguments(self, *more: str) -> list[str]:
+        """The command line of the client."""
+        return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *more]
+
+    def make_output_as_statement_5(self) -> None:
+        """Register what CREATE TABLE registers: an Avro key and the four columns."""
+        self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
+        self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
+        self.avro_key = True
+
+    # Writing the input
+
+    def write(self, placed: Iterable[Placed], digits: bool = False) -> None:
+        """Write changes as Flink does; `digits` writes the op header as an ASCII digit."""
+        self.topics.write(self.source, self.outgoing(placed, digits))
+
+    def outgoing(self, placed: Iterable[Placed], digits: bool = False) -> list[Outgoing]:
+        """The records of some changes."""
+        records = []
+        for partition, (op, row) in placed:
+            value = frame(self.schema_id, body(AGGREGATE_SCHEMA, row._asdict()))
+            records.append(Outgoing(partition, value, self._headers(op, digits)))
+        return records
+
+    def _headers(self, op: Op, digits: bool) -> Headers:
+        self._written += 1
+        if op is Op.INSERT and self._written % 2:  # a row that is just inserted needs no header
+            return []
+        return [("op", str(int(op)).encode() if digits else bytes([op]))]
+
+    # Reading the output
+
+    def labelling(self) -> dict[str, Labelled]:
+        """The compacted output: the users that have a row."""
+        rows = [self.labelled(record) for record in self.topics.compacted(self.output).values() if record.value]
+        return {row.user_id: row for row in rows}
+
+    def labelled(self, record: Record) -> Labelled:
+        """The row in a record, whose key must name the same user."""
+        fields = self._decoded(record)
+        row = Labelled(fields["user_id"], fields["total_amount"], fields["num_transactions"], fields["label"])
+        if row.user_id != self.user_of(record):
+            raise AssertionError(f"the key of {record} names another user than its value")
+        return row
+
+    def _decoded(self, record: Record) -> dict[str, Any]:
+        if record.value is None:
+            raise AssertionError(f"{record} is a tombstone")
+        schema = self.subjects.schema(schema_id_of(record.value))
+        fields: dict[str, Any] = unframe(schema, record.value)
+        return fields
+
+    def user_of(self, record: Record) -> str:
+        """The user that a key names: an Avro record if the key has a schema, else the bare text."""
+        if record.key is None:
+            raise AssertionError(f"{record} has no key")
+        if self.avro_key:
+            key: str = unframe(self.subjects.schema(schema_id_of(record.key)), record.key)["user_id"]
+            return key
+        return record.key.decode()
+
+    def emitted(self) -> list[tuple[str, Labelled | None]]:
+        """Everything written to the output, in order; None is a tombstone."""
+        records = self.topics.read(self.output)
+        return [(self.user_of(record), self.labelled(record) if record.value else None) for record in records]
+
+    def pending(self) -> dict[str, list[list[float]]]:
+        """What the latest record of each user still owes or is owed."""
+        owed = {}
+        for record in self.topics.compacted(self.output).values():
+            for name, value in record.headers:
+                if name == "pending" and value:
+                    owed[self.user_of(record)] = json.loads(value)
+        return owed
+
+    # The group
+
+    def offsets(self) -> dict[int, int]:
+        """Partition of the input -> committed offset."""
+        committed = self.topics.committed(self.group)
+        return {partition: commit.offset for (topic, partition), commit in committed.items() if topic == self.source}
+
+    def offset_history(self) -> dict[int, Sequence[int]]:
+        """Partition of the input -> every offset ever committed, oldest first."""
+        history: dict[int, list[int]] = {}
+        for commit in self.topics.commit_history(self.group):
+            if commit.topic == self.source:
+                history.setdefault(commit.partition, []).append(commit.offset)
+        return dict(history)

@@ -1,0 +1,191 @@
+"""Topics of a real broker: make, write, read to the end as a read_committed reader, and the offsets of a group."""
+
+import struct
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    Consumer,
+    ConsumerGroupTopicPartitions,
+    KafkaError,
+    KafkaException,
+    Message,
+    Producer,
+    TopicPartition,
+)
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions, NewTopic
+
+from tests.support.wire import Headers
+
+TIMEOUT_S = 30.0
+
+
+class Record(NamedTuple):
+    """One record of a topic."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+class Outgoing(NamedTuple):
+    """One record to write."""
+
+    partition: int
+    value: bytes | None
+    headers: Headers
+    key: bytes | None = None
+
+
+class Commit(NamedTuple):
+    """One committed offset of a group."""
+
+    topic: str
+    partition: int
+    offset: int
+    metadata: str
+
+
+class Topics:
+    """The topics of one broker."""
+
+    def __init__(self, bootstrap_servers: str) -> None:
+        self.bootstrap_servers = bootstrap_servers
+        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+
+    def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
+        """Make a topic; returns when it is there."""
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+        self._admin.create_topics([topic])[name].result(TIMEOUT_S)
+
+    def grow(self, name: str, partitions: int) -> None:
+        """Give a topic more partitions."""
+        self._admin.create_partitions([NewPartitions(name, partitions)])[name].result(TIMEOUT_S)
+
+    def delete(self, name: str) -> None:
+        """Remove a topic."""
+        self._admin.delete_topics([name])[name].result(TIMEOUT_S)
+
+    def partitions(self, name: str) -> list[int]:
+        """The partition numbers of a topic; none if it is not there."""
+        return sorted(self._admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions)
+
+    def write(self, topic: str, records: Iterable[Outgoing]) -> None:
+        """Write records and wait until all are stored."""
+        producer = Producer(self._producing(**{"enable.idempotence": True}))
+        _send(producer, topic, records)
+
+    def write_in_transaction(self, topic: str, records: Iterable[Outgoing], commit: bool) -> None:
+        """Write records inside one Kafka transaction, and commit or abort it."""
+        producer = Producer(self._producing(**{"transactional.id": f"writer of {topic}"}))
+        producer.init_transactions(TIMEOUT_S)
+        producer.begin_transaction()
+        _send(producer, topic, records)
+        if commit:
+            producer.commit_transaction(TIMEOUT_S)
+        else:
+            producer.abort_transaction(TIMEOUT_S)
+
+    def read(self, topic: str, isolation: str = "read_committed") -> list[Record]:
+        """Every record up to the end of each partition, in offset order within a partition."""
+        settings = {"group.id": "tests", "isolation.level": isolation, "fetch.wait.max.ms": 10}
+        ends = {"enable.partition.eof": True, "enable.auto.commit": False}
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings, **ends})
+        try:
+            return _read_to_end(consumer, topic, self.partitions(topic))
+        finally:
+            consumer.close()
+
+    def compacted(self, topic: str) -> dict[bytes | None, Record]:
+        """The last record of each key; one whose value is None is a tombstone."""
+        return {record.key: record for record in self.read(topic)}
+
+    def committed(self, group: str) -> dict[tuple[str, int], Commit]:
+        """The group's offsets as they stand, by topic and partition."""
+        request = [ConsumerGroupTopicPartitions(group)]
+        found = self._admin.list_consumer_group_offsets(request)[group].result(TIMEOUT_S).topic_partitions
+        return {(at.topic, at.partition): Commit(at.topic, at.partition, at.offset, at.metadata or "") for at in found}
+
+    def commit_history(self, group: str) -> list[Commit]:
+        """Every offset the group ever committed, oldest first; a transaction that was aborted is not in it."""
+        commits = [_offset_commit(record) for record in self.read("__consumer_offsets")]
+        return [commit for named, commit in filter(None, commits) if named == group]
+
+    def commit(self, group: str, topic: str, offsets: Mapping[int, int], metadata: str = "") -> None:
+        """Set the group's offsets, as the Kafka tools do."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
+        places = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
+        try:
+            consumer.commit(offsets=places, asynchronous=False)
+        finally:
+            consumer.close()
+
+    def _producing(self, **settings: object) -> dict[str, object]:
+        return {"bootstrap.servers": self.bootstrap_servers, "linger.ms": 5, **settings}
+
+
+def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
+    failures: list[KafkaError] = []
+
+    def delivered(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+
+    for partition, value, headers, key in records:
+        producer.produce(topic, value, key, partition, delivered, headers=headers)
+    left = producer.flush(TIMEOUT_S)
+    if failures or left:
+        raise RuntimeError(f"{topic}: {left} records not sent, {len(failures)} failed: {failures[:1]}")
+
+
+def _read_to_end(consumer: Consumer, topic: str, partitions: list[int]) -> list[Record]:
+    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+    ended: set[int | None] = set()
+    records: list[Record] = []
+    while len(ended) < len(partitions):
+        message = consumer.poll(TIMEOUT_S)
+        if message is None:
+            raise TimeoutError(f"{topic}: its end was not reached, nothing came for {TIMEOUT_S} s")
+        error = message.error()
+        if error is None:
+            records.append(_record(message))
+        elif error.code() == KafkaError._PARTITION_EOF:
+            ended.add(message.partition())
+        else:
+            raise KafkaException(error)
+    return sorted(records, key=lambda record: (record.partition, record.offset))
+
+
+def _record(message: Message) -> Record:
+    partition, offset = message.partition(), message.offset()
+    if partition is None or offset is None:
+        raise ValueError("a record without a place")
+    headers = message.headers() or []
+    if isinstance(headers, dict):  # the stubs allow one; librdkafka gives a list
+        headers = list(headers.items())
+    return Record(partition, offset, message.key(), message.value(), headers)
+
+
+def _offset_commit(record: Record) -> tuple[str, Commit] | None:
+    """A record of `__consumer_offsets`; None for what is no offset (a group's own record, or one that was removed)."""
+    if record.key is None or record.value is None or struct.unpack_from(">h", record.key)[0] > 1:
+        return None
+    group, after = _text(record.key, 2)
+    topic, after = _text(record.key, after)
+    (partition,) = struct.unpack_from(">i", record.key, after)
+    version, offset = struct.unpack_from(">hq", record.value)
+    if version != 4:
+        raise ValueError(f"__consumer_offsets holds a value of version {version}; this reader knows 4")
+    # From version 4 on a text is led by its length plus one as a varint; short metadata need one byte of it.
+    end = 14 + record.value[14]
+    # confluent-kafka commits the zero byte that ends the text in C, too.
+    return group, Commit(topic, partition, offset, record.value[15:end].decode().rstrip("\0"))
+
+
+def _text(data: bytes, at: int) -> tuple[str, int]:
+    (length,) = struct.unpack_from(">h", data, at)
+    return data[at + 2 : at + 2 + length].decode(), at + 2 + length

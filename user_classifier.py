@@ -1,0 +1,1546 @@
+#!/usr/bin/env python3
+"""Label users by K-means, live, from a Kafka topic of per-user totals.
+
+Reads   `transactions_aggregate`: (user_id, total_amount, num_transactions) in Confluent Avro, written by
+        Flink SQL as a retract changelog; rows are added (+I, +U) and retracted (-U, -D) in any order.
+Keeps   a table with one row per user. It is rebuilt from `user_labeling` at every start, so there is
+        nothing on disk to lose.
+Writes  `user_labeling`: (user_id, total_amount, num_transactions, label), keyed by user_id, for each user
+        whose row or label changed. Label 0 is the cluster that spends least.
+
+Guarantee: every change of `transactions_aggregate` is reflected exactly once in `user_labeling` for a
+read_committed reader. Labels and input offsets are committed in one Kafka transaction, and a crash, an
+aborted transaction and a plain restart all take one path: forget everything, restore, go on.
+
+    python user_classifier.py ./configurations/configuration.ini
+    python user_classifier.py ./configurations/local.ini -k 4 --until-end
+
+Contents: errors, settings, Schema Registry and Avro, changelog, user table, clustering, Kafka, state,
+the run loop, main.
+"""
+
+from __future__ import annotations
+
+import argparse
+import configparser
+import contextlib
+import functools
+import io
+import json
+import logging
+import math
+import re
+import signal
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
+
+import fastavro
+import numpy as np
+from confluent_kafka import (
+    OFFSET_BEGINNING,
+    OFFSET_END,
+    OFFSET_INVALID,
+    Consumer,
+    KafkaError,
+    KafkaException,
+    Producer,
+    TopicPartition,
+)
+from numpy.typing import NDArray
+
+VERSION = "0.1.0"
+log = logging.getLogger("user_classifier")
+T = TypeVar("T")
+
+# ---------------------------------------------------------------------------------------------- errors
+
+
+class ClassifierError(Exception):
+    """Root of everything that can go wrong; `main` prints it as one line.
+
+    ClassifierError
+    |-- ConfigError          the command line or the file is wrong: exit code 2
+    |-- TopicMissing         a topic does not exist
+    |-- AccessDenied         credentials or rights are missing
+    |-- SchemaError          a schema does not fit
+    |-- RecordError          one record cannot be read
+    |-- StateError           offsets and `user_labeling` do not belong together: --rebuild
+    |-- RestoreNeeded        throw the state away, restore, go on
+    |   |-- TransactionAborted
+    |   `-- PartitionsAdded
+    |-- ProducerFenced       a newer instance took over: stop
+    |-- BrokerUnavailable    no broker answers: try again
+    |-- RegistryUnavailable  the Schema Registry does not answer: try again
+    `-- KafkaFailed          anything else that Kafka says: stop
+    """
+
+    exit_code = 1
+
+
+class ConfigError(ClassifierError):
+    exit_code = 2
+
+
+class TopicMissing(ClassifierError):
+    pass
+
+
+class AccessDenied(ClassifierError):
+    pass
+
+
+class SchemaError(ClassifierError):
+    pass
+
+
+class RecordError(ClassifierError):
+    pass
+
+
+class StateError(ClassifierError):
+    pass
+
+
+class RestoreNeeded(ClassifierError):
+    pass
+
+
+class TransactionAborted(RestoreNeeded):
+    pass
+
+
+class PartitionsAdded(RestoreNeeded):
+    pass
+
+
+class ProducerFenced(ClassifierError):
+    pass
+
+
+class BrokerUnavailable(ClassifierError):
+    pass
+
+
+class RegistryUnavailable(ClassifierError):
+    pass
+
+
+class KafkaFailed(ClassifierError):
+    pass
+
+
+FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+MISSING = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+}
+DENIED = {
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+}
+UNREACHABLE = {
+    KafkaError._TRANSPORT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,
+    KafkaError._RESOLVE,
+    KafkaError._WAIT_COORD,
+}
+
+
+def classify(error: KafkaError, doing: str, transactional_id: str = "") -> ClassifierError:
+    """Turn what the Kafka client says into the one error that says what to do about it.
+
+    `doing` names the action and, by that, the right it takes: "read topic x".
+    """
+    if error.code() in FENCED and not error.txn_requires_abort():
+        return ProducerFenced(
+            f"transactional.id '{transactional_id}' was taken over by a newer user_classifier; this one stops"
+        )
+    if error.txn_requires_abort():
+        return TransactionAborted(f"transaction aborted ({error.str()})")
+    if error.code() in DENIED:
+        return AccessDenied(f"not allowed to {doing} ({error.str()}); grant this right, see README, Rights")
+    if error.code() == KafkaError._AUTHENTICATION:
+        return AccessDenied(f"{error.str()}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
+    if error.code() == KafkaError._SSL:
+        return AccessDenied(f"{error.str()}; check security.protocol, bootstrap.servers and ssl.ca.location")
+    if error.code() in MISSING:
+        return TopicMissing(f"cannot {doing}: {error.str()}")
+    if not error.fatal() and (error.retriable() or error.code() in UNREACHABLE):
+        return BrokerUnavailable(f"cannot {doing}: {error.str()}")
+    return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()})")
+
+
+# -------------------------------------------------------------------------------------------- settings
+
+SECTIONS = ("schema_registry", "consumer", "producer")
+REQUIRED = (
+    ("schema_registry", "url", "https://host:8081"),
+    ("consumer", "bootstrap.servers", "host:9092"),
+    ("producer", "bootstrap.servers", "host:9092"),
+)
+# The words of configuration.ini that stand for a value of the user's own.
+PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
+GROUP_PLACEHOLDER = "args.group"
+DEFAULT_GROUP = "user_classifier"
+# What the guarantee rests on; the file must not say otherwise.
+FIXED = {
+    "consumer": {
+        "enable.auto.commit": "false",
+        "enable.partition.eof": "true",
+        "isolation.level": "read_committed",
+    },
+    "producer": {"enable.idempotence": "true"},
+}
+OFFSET_RESETS = {
+    **dict.fromkeys(("earliest", "smallest", "beginning"), OFFSET_BEGINNING),
+    **dict.fromkeys(("latest", "largest", "end"), OFFSET_END),
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that one run is told, by the command line and the configuration file."""
+
+    schema_registry: Mapping[str, str]
+    consumer: Mapping[str, str]
+    producer: Mapping[str, str]
+    topic: str = "transactions_aggregate"
+    group: str = DEFAULT_GROUP
+    n_clusters: int = 3
+    output: str = "user_labeling"
+    changelog_mode: str = "retract"
+    batch_interval: float = 1.0
+    batch_size: int | None = None
+    until_end: bool = False
+    rebuild: bool = False
+    n_init: int | str = "auto"
+    error_handling_mode: str = "fail"
+    error_handling_log_target: str = "error_log"
+    plot: Path | None = None
+
+    @property
+    def transactional_id(self) -> str:
+        """The same for every instance of one job, so that a newer one fences the older."""
+        return f"user_classifier-{self.group}-{self.output}"
+
+    @property
+    def first_offset(self) -> int:
+        """Where to begin without a committed offset, as `auto.offset.reset` says."""
+        return OFFSET_RESETS[self.consumer.get("auto.offset.reset", "earliest")]
+
+
+def whole_number(name: str) -> Callable[[str], int]:
+    """Return an argparse type for whole numbers from 1."""
+
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= 1):
+            raise argparse.ArgumentTypeError(f"{name} must be a whole number >= 1, got {text!r}")
+        return int(text)
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    """Parse a duration for argparse."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a number of seconds >= 0, got {text!r}")
+    return value
+
+
+def n_init(text: str) -> int | str:
+    """Parse scikit-learn's `n_init` for argparse."""
+    return text if text == "auto" else whole_number("n_init (or 'auto')")(text)
+
+
+EXAMPLES = """examples:
+  python user_classifier.py ./configurations/local.ini
+  python user_classifier.py ./configurations/local.ini -k 4 --batch-interval 5
+  python user_classifier.py ./configurations/local.ini --until-end --plot clustering.png
+"""
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Describe the command line."""
+    parser = argparse.ArgumentParser(
+        prog="user_classifier.py",
+        description="Label users by K-means, live, from a Kafka topic of per-user totals.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("config", metavar="CONFIG_FILE", help="INI file with the sections [schema_registry], [consumer], [producer]")
+    add("--version", action="version", version=f"user_classifier {VERSION}")
+    add("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="default: %(default)s")
+    add_topics(parser.add_argument_group("topics").add_argument)
+    add_clustering(parser.add_argument_group("clustering").add_argument)
+    add_running(parser.add_argument_group("running").add_argument)
+    return parser
+
+
+# fmt: off
+def add_topics(add: Callable[..., object]) -> None:
+    """Describe where records come from and go to."""
+    add("-t", dest="topic", metavar="TOPIC", default="transactions_aggregate",
+        help="topic of per-user totals to read (default: %(default)s)")
+    add("-g", dest="group", metavar="GROUP",
+        help=f"consumer group whose offsets mark the progress (default: {DEFAULT_GROUP})")
+    add("-o", dest="output", metavar="OUTPUT", default="user_labeling",
+        help="compacted topic to write labels to (default: %(default)s)")
+    add("--changelog-mode", choices=("retract", "upsert", "append"), default="retract",
+        help="how TOPIC tells changes: retract by its op header; upsert and append by the last record of a user, "
+        "where in upsert a null value deletes (default: %(default)s)")
+
+
+def add_clustering(add: Callable[..., object]) -> None:
+    """Describe the fit."""
+    add("-k", dest="n_clusters", metavar="N", type=whole_number("n_clusters"), default=3,
+        help="number of clusters (default: %(default)s)")
+    add("--n-init", metavar="N", type=n_init, default="auto",
+        help="runs of k-means++ per fit, of which the best counts; auto is 1 (default: %(default)s)")
+    add("--plot", metavar="FILE", type=Path,
+        help="draw the clusters to FILE (.png, .svg, .pdf), at most every 10 s and at the end")
+
+
+def add_running(add: Callable[..., object]) -> None:
+    """Describe batches, the end, and errors."""
+    add("--batch-interval", metavar="SECONDS", type=seconds, default=1.0,
+        help="least time between two fits, in seconds (default: %(default)s)")
+    add("--batch-size", metavar="N", type=whole_number("batch size"),
+        help="fit after N records at the latest; 1 fits for every record (default: no limit)")
+    add("--until-end", action="store_true",
+        help="stop once every partition was read to its end and the labels are committed")
+    add("--rebuild", action="store_true",
+        help="forget offsets and state, read TOPIC from its beginning and make OUTPUT what it says")
+    add("--error-handling-mode", choices=("fail", "ignore", "log"), default="fail",
+        help="at a record that cannot be read: stop, skip it, or copy it to the log target (default: %(default)s)")
+    add("--error-handling-log-target", metavar="TOPIC", default="error_log",
+        help="topic for such records in mode log (default: %(default)s)")
+# fmt: on
+
+
+def read_configuration(path: str) -> dict[str, dict[str, str]]:
+    """Read the INI file at `path` into {section: {property: value}}.
+
+    Raises
+    ------
+    ConfigError
+        With file, section, property or line, never with a value: values are secrets.
+    """
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="\0", strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; copy configurations/configuration.ini and fill it in") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file in UTF-8") from None
+    except configparser.Error as error:
+        raise ConfigError(f"{path}{syntax_complaint(error)}") from None
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def syntax_complaint(error: configparser.Error) -> str:
+    """Say where an INI file is malformed. The parser's own message quotes the line: not shown."""
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f": line {error.lineno}: [{error.section}] has '{error.option}' twice; remove one"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f": line {error.lineno}: section [{error.section}] is there twice; join them"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f": line {error.lineno}: stands before the first section; begin with [schema_registry]"
+    if isinstance(error, configparser.ParsingError):
+        return f": line {error.errors[0][0]}: not of the form 'property = value'"
+    return ": not an INI file"
+
+
+def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise ConfigError for the first thing missing, unfilled or contrary to the guarantee."""
+    for name in SECTIONS:
+        if name not in sections:
+            raise ConfigError(f"{path}: no section [{name}]; see configurations/configuration.ini")
+    values = [(section, key, value) for section in SECTIONS for key, value in sections[section].items()]
+    unfilled = [f"[{section}] {key}" for section, key, value in values if PLACEHOLDER.search(value)]
+    if unfilled:
+        raise ConfigError(f"{path}: placeholders still to be filled in: {', '.join(unfilled)}")
+    for section, key, example in REQUIRED:
+        if not sections[section].get(key):
+            raise ConfigError(f"{path}: [{section}] has no '{key}'; add e.g. {key} = {example}")
+    for section, key, value in values:
+        if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
+            raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
+    if "transactional.id" in sections["producer"]:
+        raise ConfigError(f"{path}: [producer] transactional.id is made from -g and -o; remove the line")
+    if sections["consumer"].get("auto.offset.reset", "earliest") not in OFFSET_RESETS:
+        raise ConfigError(f"{path}: [consumer] auto.offset.reset must be earliest or latest")
+
+
+def settings_from(arguments: argparse.Namespace) -> Settings:
+    """Join the command line and the file it names."""
+    options = vars(arguments).copy()
+    path, _ = options.pop("config"), options.pop("log_level")
+    sections = read_configuration(path)
+    check_configuration(path, sections)
+    in_file = sections["consumer"].pop("group.id", GROUP_PLACEHOLDER)
+    group = DEFAULT_GROUP if in_file == GROUP_PLACEHOLDER else in_file
+    options["group"] = options["group"] or group
+    options.update({name: sections[name] for name in SECTIONS})
+    return Settings(**options)
+
+
+# ---------------------------------------------------------------------------- Schema Registry and Avro
+
+Row = tuple[float, int]  # total_amount in the currency of the input, num_transactions
+Headers = list[tuple[str, Any]] | None
+
+MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
+PREFIX = struct.Struct(">bI")  # magic byte, schema id
+REGISTRY_TIMEOUT_SECONDS = 10.0
+RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
+LABEL_FIELDS = {"user_id": "string", "total_amount": "double", "num_transactions": "long", "label": "int"}
+MAX_AMOUNT = 1e150  # squares of amounts, and sums of these, must stay finite
+MAX_USER_ID = 100_000  # characters, of 4 bytes at most; key and value must fit into a record of 1 MB
+# What fastavro raises for bytes that do not fit the schema, found by fuzzing it.
+AVRO_ERRORS = (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError)
+
+
+class StopRequest:
+    """SIGINT or SIGTERM: end after the step under way. A second signal ends at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+
+    def install(self) -> None:
+        """Listen to both signals."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._request)
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+class Outage:
+    """Says once that a service is away, and once that it is back."""
+
+    def __init__(self, service: str) -> None:
+        self.service = service
+        self.since: float | None = None
+
+    def begins(self, cause: object) -> None:
+        """Note that a call failed."""
+        if self.since is None:
+            self.since = time.monotonic()
+            log.warning("%s: %s; trying again until it is back", self.service, cause)
+
+    def ends(self) -> None:
+        """Note that a call was answered."""
+        if self.since is not None:
+            log.warning("%s: back after %.1f s", self.service, time.monotonic() - self.since)
+            self.since = None
+
+
+class Subject(NamedTuple):
+    """The newest schema of a subject."""
+
+    schema_id: int
+    schema: Any  # as fastavro parses it
+
+
+class SchemaRegistry:
+    """Schemas by id and by subject. Once it has answered, an outage is waited out."""
+
+    def __init__(self, properties: Mapping[str, str], stop: StopRequest) -> None:
+        # Imported here: 0.3 s that --help and a mistake in the file need not wait for.
+        from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+        from confluent_kafka.schema_registry.common._httpx_compat import httpx
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, httpx.TransportError
+        self._url, self._stop, self._answered = properties["url"], stop, False
+        self._outage = Outage(f"Schema Registry {self._url}")
+        timing: dict[str, Any] = {"timeout": REGISTRY_TIMEOUT_SECONDS, "max.retries": 0}
+        try:
+            self._client = SchemaRegistryClient({**timing, **properties})
+        except ValueError as error:
+            names = [name for name in properties if name in str(error)]
+            raise ConfigError(
+                f"[schema_registry] {', '.join(names) or 'url'}: not a property, or not a value, that"
+                " the Schema Registry client knows"
+            ) from None
+
+    def by_id(self, schema_id: int) -> Any:
+        """Return the parsed schema; RecordError when there is none of that id."""
+        found = self._call(lambda: self._client.get_schema(schema_id))
+        if found is None:
+            raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
+        return self._parse(found, f"schema id {schema_id}")
+
+    def newest(self, subject: str) -> Subject | None:
+        """Return the newest version of a subject, None where there is no such subject."""
+        found = self._call(lambda: self._client.get_latest_version(subject))
+        if found is None or found.schema_id is None:
+            return None
+        return Subject(found.schema_id, self._parse(found.schema, f"subject {subject}"))
+
+    def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
+        """Register a schema, or find it there."""
+        wanted = self._schema_type(json.dumps(schema), "AVRO")
+        schema_id = self._call(lambda: self._client.register_schema(subject, wanted))
+        if schema_id is None:
+            raise SchemaError(f"the Schema Registry does not take a schema for subject {subject}")
+        return Subject(schema_id, fastavro.parse_schema(dict(schema)))
+
+    def _parse(self, schema: Any, name: str) -> Any:
+        if schema.schema_type != "AVRO":
+            raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
+        try:
+            return fastavro.parse_schema(json.loads(schema.schema_str))
+        except (ValueError, fastavro.schema.UnknownType, fastavro.schema.SchemaParseException) as error:
+            raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
+
+    def _call(self, call: Callable[[], T]) -> T | None:
+        """Return the answer, None for 'not found'; wait while the registry is away."""
+        while True:
+            try:
+                answer = call()
+            except self._refusal as refusal:
+                if refusal.http_status_code == 404:
+                    return None
+                if refusal.http_status_code in (401, 403):
+                    raise AccessDenied(
+                        f"Schema Registry {self._url}: refused (HTTP {refusal.http_status_code});"
+                        " check [schema_registry] basic.auth.user.info"
+                    ) from None
+                if refusal.http_status_code < 500 and refusal.http_status_code != 429:
+                    raise SchemaError(f"Schema Registry {self._url}: {refusal.error_message}") from None
+                self._wait(f"HTTP {refusal.http_status_code}")
+            except self._network as error:
+                self._wait(f"no answer ({error or type(error).__name__})")
+            else:
+                self._answered = True
+                self._outage.ends()
+                return answer
+
+    def _wait(self, cause: str) -> None:
+        if not self._answered or self._stop.requested:
+            raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url")
+        self._outage.begins(cause)
+        time.sleep(RETRY_SECONDS)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class AvroReader:
+    """Decodes values in Confluent's wire format; every byte has to be accounted for."""
+
+    def __init__(self, registry: SchemaRegistry) -> None:
+        self._schema = functools.cache(registry.by_id)
+
+    def fields(self, data: bytes | None) -> dict[str, Any]:
+        """Return the fields of one record; RecordError says what is wrong with the bytes."""
+        if data is None:
+            raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
+        if data[:1] != b"\0":
+            found = f"first byte 0x{data[0]:02x}" if data else "no bytes"
+            raise RecordError(f"not Confluent Avro ({found})")
+        if len(data) < PREFIX.size:
+            raise RecordError(f"not Confluent Avro (only {len(data)} bytes)")
+        schema_id = PREFIX.unpack_from(data)[1]
+        schema, body = self._schema(schema_id), io.BytesIO(data)
+        body.seek(PREFIX.size)
+        try:
+            record = fastavro.schemaless_reader(body, schema, None)
+        except AVRO_ERRORS:
+            raise RecordError(f"does not fit its schema id {schema_id}") from None
+        if body.tell() != len(data):
+            raise RecordError(f"{len(data) - body.tell()} bytes too many for its schema id {schema_id}")
+        if not isinstance(record, dict):
+            raise RecordError(f"schema id {schema_id} is not of a record")
+        return record
+
+    def user_row(self, data: bytes | None) -> tuple[str, Row]:
+        """Return user_id and row of one record of totals."""
+        return user_row(self.fields(data))
+
+
+def user_row(fields: Mapping[str, Any]) -> tuple[str, Row]:
+    """Return user_id and (total_amount, num_transactions); RecordError names the field that is wrong."""
+    try:
+        user_id, amount, count = (fields[name] for name in ("user_id", "total_amount", "num_transactions"))
+    except KeyError as missing:
+        raise RecordError(f"has no field {missing}") from None
+    if not isinstance(user_id, str):
+        raise RecordError(f"user_id must be a string, got {type(user_id).__name__}")
+    if len(user_id) > MAX_USER_ID:
+        raise RecordError(f"user_id must have at most {MAX_USER_ID} characters, got {len(user_id)}")
+    if isinstance(amount, bool) or not isinstance(amount, int | float) or not abs(amount) <= MAX_AMOUNT:
+        raise RecordError(f"total_amount must be a number up to {MAX_AMOUNT:g}, got {amount!r}")
+    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+        raise RecordError(f"num_transactions must be a whole number >= 0, got {count!r}")
+    return user_id, (float(amount), count)
+
+
+def label_schema(topic: str) -> dict[str, Any]:
+    """Return the value schema of a labels topic, as Confluent Cloud Flink makes it."""
+    return {
+        "type": "record",
+        "name": re.sub(r"\W", "_", topic, flags=re.ASCII) + "_value",
+        "namespace": "org.apache.flink.avro.generated.record",
+        "fields": [{"name": name, "type": ["null", kind], "default": None} for name, kind in LABEL_FIELDS.items()],
+    }
+
+
+class KeyCodec:
+    """Keys of a topic: an Avro record of user_id where the topic has a key subject, else plain UTF-8."""
+
+    def __init__(self, registry: SchemaRegistry, topic: str) -> None:
+        self._reader = AvroReader(registry)
+        self._subject = registry.newest(f"{topic}-key")
+
+    def encode(self, user_id: str) -> bytes:
+        """Return the key of a user."""
+        if self._subject is None:
+            return user_id.encode()
+        return encode(self._subject, {"user_id": user_id})
+
+    def decode(self, key: bytes) -> str:
+        """Return the user a key names."""
+        try:
+            return key.decode() if self._subject is None else str(self._reader.fields(key)["user_id"])
+        except (UnicodeDecodeError, KeyError):
+            raise RecordError(f"key {key!r} does not name a user_id") from None
+
+
+class LabelCodec:
+    """Values of `user_labeling`, in the schema its subject asks for."""
+
+    def __init__(self, registry: SchemaRegistry, topic: str) -> None:
+        self._reader = AvroReader(registry)
+        subject = f"{topic}-value"
+        self._subject = registry.newest(subject) or registry.register(subject, label_schema(topic))
+        try:
+            missing = LABEL_FIELDS.keys() - {each["name"] for each in self._subject.schema["fields"]}
+            self.encode("", (0.0, 0), 0)
+        except (ValueError, TypeError, KeyError):
+            missing = set(LABEL_FIELDS)
+        if missing:
+            raise SchemaError(
+                f"subject {subject} is not a record of user_id string, total_amount double, num_transactions"
+                " long and label int; delete the subject or choose another output with -o"
+            )
+
+    def encode(self, user_id: str, row: Row, label: int) -> bytes:
+        """Return the value that labels a user."""
+        total_amount, num_transactions = row
+        fields = {"user_id": user_id, "total_amount": total_amount, "num_transactions": num_transactions}
+        return encode(self._subject, {**fields, "label": label})
+
+    def decode(self, value: bytes) -> tuple[str, Row, int]:
+        """Return user_id, row and label."""
+        fields = self._reader.fields(value)
+        return *user_row(fields), int(fields["label"])
+
+
+def encode(subject: Subject, fields: Mapping[str, Any]) -> bytes:
+    """Encode a record in Confluent's wire format."""
+    body = io.BytesIO()
+    body.write(PREFIX.pack(MAGIC_BYTE, subject.schema_id))
+    fastavro.schemaless_writer(body, subject.schema, fields)
+    return body.getvalue()
+
+
+# ------------------------------------------------------------------------------------------- changelog
+
+# Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
+SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+
+
+class Record(Protocol):
+    """A consumed record: the part of confluent_kafka.Message used here."""
+
+    def topic(self) -> str: ...
+    def partition(self) -> int: ...
+    def offset(self) -> int: ...
+    def key(self) -> bytes | None: ...
+    def value(self) -> bytes | None: ...
+    def headers(self) -> Headers: ...
+    def error(self) -> KafkaError | None: ...
+
+
+class BadRecord(NamedTuple):
+    """A record that could not be read, and why."""
+
+    message: Record
+    error: RecordError
+
+    def __str__(self) -> str:
+        return f"{place(self.message)}: {self.error}"
+
+
+def place(message: Record) -> str:
+    """Return where a record lies: topic [partition] at offset n."""
+    return f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
+
+
+def sign_of(headers: Headers) -> int:
+    """Return +1 for a record that adds its row, -1 for one that retracts it."""
+    ops = [value for name, value in headers or () if name == "op"]
+    if not ops:
+        return 1
+    if len(ops) > 1 or ops[0] not in SIGN_BY_OP:
+        raise RecordError(f"header op must be one byte from 0 to 3, got {', '.join(map(repr, ops))}")
+    return SIGN_BY_OP[ops[0]]
+
+
+def apply_retract(messages: Sequence[Record], reader: AvroReader, table: UserTable) -> list[BadRecord]:
+    """Add and retract the rows of a retract changelog; return the records that cannot be read.
+
+    A value that is added and retracted again cancels as bytes and is never decoded. An added value moves
+    to the end, so that the row added last stays the last one.
+    """
+    net: dict[bytes | None, int] = {}
+    bad = []
+    for message in messages:
+        headers, value = message.headers(), message.value()
+        try:
+            sign = sign_of(headers) if headers else 1
+        except RecordError as error:
+            bad.append(BadRecord(message, error))
+            continue
+        net[value] = net.pop(value, 0) + 1 if sign > 0 else net.get(value, 0) - 1
+    broken: dict[bytes | None, RecordError] = {}
+    for value, count in net.items():
+        if count or value is None:
+            try:
+                table.add(*reader.user_row(value), count)
+            except RecordError as error:
+                broken[value] = error
+    if broken:
+        bad += [BadRecord(each, broken[each.value()]) for each in messages if each.value() in broken]
+    return bad
+
+
+def apply_last(
+    messages: Sequence[Record], reader: AvroReader, table: UserTable, keys: KeyCodec | None
+) -> list[BadRecord]:
+    """Let the last record of each user win; a null value deletes the user its key names.
+
+    `keys` reads the keys; None (append mode) makes a null value a bad record.
+    """
+    bad = []
+    for message in messages:
+        key, value = message.key(), message.value()
+        try:
+            if value is None and key is not None and keys is not None:
+                table.replace(keys.decode(key), None)
+            else:
+                table.replace(*reader.user_row(value))
+        except RecordError as error:
+            bad.append(BadRecord(message, error))
+    return bad
+
+
+# ------------------------------------------------------------------------------------------ user table
+
+Multiset = dict[Row, int]  # row -> how often it was added less how often it was retracted
+
+
+class Change(NamedTuple):
+    """What `user_labeling` has to be told of one user."""
+
+    user_id: str
+    row: Row | None  # None: the user is gone
+    label: int
+    pending: Multiset  # what is known beside {row: 1}
+
+
+class UserTable:
+    """One row per user, whatever the order in which its parts arrive.
+
+    Each user is a signed multiset of rows. A retraction may come before its row; then the count is
+    negative for a while. The current row is the one added last whose count is positive. A user without
+    one keeps the last current row until every partition has been read to its end.
+
+    A user with just its current row lives in arrays in the order of user_id; only the others, and those
+    touched since `settle`, are dicts.
+    """
+
+    def __init__(self) -> None:
+        self.user_ids: list[str] = []
+        self.total_amount: NDArray[np.float64] = np.empty(0)
+        self.num_transactions: NDArray[np.int64] = np.empty(0, np.int64)
+        self.labels: NDArray[np.int32] = np.empty(0, np.int32)
+        self._index: dict[str, int] = {}
+        self._pending: dict[str, Multiset] = {}
+        self._touched: dict[str, Multiset] = {}
+        self._changed: set[str] = set()
+        self.absent: set[str] = set()  # shown, but without a current row
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """The rows, in the order of user_id, as an array of shape (n_users, 2)."""
+        return np.column_stack((self.total_amount, self.num_transactions)).astype(np.float64)
+
+    def row(self, user_id: str) -> Row | None:
+        """Return the row that is shown for a user."""
+        at = self._index.get(user_id)
+        return None if at is None else (float(self.total_amount[at]), int(self.num_transactions[at]))
+
+    def add(self, user_id: str, row: Row, count: int) -> None:
+        """Add a row `count` times; a negative count retracts it."""
+        rows = self._touched.get(user_id)
+        if rows is None:
+            rows = self._touched[user_id] = self._multiset(user_id)
+        total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
+        if total:
+            rows[row] = total
+        else:
+            rows.pop(row, None)
+
+    def replace(self, user_id: str, row: Row | None) -> None:
+        """Make `row` all that is known of a user."""
+        self._touched[user_id] = {} if row is None else {row: 1}
+
+    def load(self, changes: Iterable[Change], *, confirmed: bool) -> None:
+        """Fill an empty table with what `user_labeling` says.
+
+        Not `confirmed`: the users are shown, but without a row until the input tells one.
+        """
+        labels = {}
+        for user_id, row, label, pending in changes:
+            if row is not None:
+                self._touched[user_id] = {row: 1}
+                labels[user_id] = label
+            if confirmed and pending:
+                self._pending[user_id] = pending
+        self._show({user_id: next(iter(rows)) for user_id, rows in self._touched.items()}, set())
+        self.labels = np.fromiter((labels[user_id] for user_id in self.user_ids), np.int32, len(self))
+        self._changed.clear()
+        self._touched = {} if confirmed else {user_id: {} for user_id in self._touched}
+        self.absent = {user_id for user_id in self._pending if self._current(self._multiset(user_id)) is None}
+        self.absent &= self._index.keys()
+
+    def settle(self, *, at_end: bool) -> None:
+        """Choose the current row of every user touched; at the end, drop those that have none."""
+        shown: dict[str, Row] = {}
+        gone: set[str] = set()
+        for user_id, rows in self._touched.items():
+            before, current = self.row(user_id), self._current(rows)
+            self.absent.discard(user_id)
+            if current is None and before is not None:
+                self.absent.add(user_id)
+                current = before
+            elif current is not None and current != before:
+                shown[user_id] = current
+            self._keep(user_id, rows, current)
+        self._touched = {}
+        if at_end:
+            for user_id in self.absent:
+                self._keep(user_id, self._multiset(user_id), None)
+            gone, self.absent = self.absent, set()
+        if shown or gone:
+            self._show(shown, gone)
+
+    def relabel(self, labels: NDArray[np.int32]) -> list[Change]:
+        """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
+        at = {self._index[user_id] for user_id in self._changed if user_id in self._index}
+        at.update(np.flatnonzero(labels != self.labels).tolist())
+        gone = sorted(user_id for user_id in self._changed if user_id not in self._index)
+        self.labels = labels
+        self._changed.clear()
+        changes = [Change(user_id, None, 0, self._pending.get(user_id, {})) for user_id in gone]
+        for i in sorted(at):
+            user_id = self.user_ids[i]
+            pending = self._pending.get(user_id, {})
+            changes.append(Change(user_id, self.row(user_id), int(labels[i]), pending))
+        return changes
+
+    @staticmethod
+    def _current(rows: Multiset) -> Row | None:
+        return next((row for row in reversed(rows) if rows[row] > 0), None)
+
+    def _multiset(self, user_id: str) -> Multiset:
+        """Return all that is known of a settled user: the shown row once, and what is pending."""
+        rows = dict(self._pending.get(user_id, {}))
+        shown = self.row(user_id)
+        if shown is not None:
+            count = rows.pop(shown, 0) + 1
+            if count:
+                rows[shown] = count
+        return rows
+
+    def _keep(self, user_id: str, rows: Multiset, shown: Row | None) -> None:
+        """Keep as pending what `rows` holds beside {shown: 1}."""
+        if shown is not None:
+            count = rows.pop(shown, 0) - 1
+            if count:
+                rows[shown] = count
+        if rows != self._pending.get(user_id, {}):
+            self._changed.add(user_id)
+        if rows:
+            self._pending[user_id] = rows
+        else:
+            self._pending.pop(user_id, None)
+
+    def _show(self, shown: Mapping[str, Row], gone: set[str]) -> None:
+        """Write rows into the arrays, making room for new users and closing up over those gone."""
+        self._changed |= shown.keys() | gone
+        new = [user_id for user_id in shown if user_id not in self._index]
+        if new or gone:
+            self._rearrange(new, gone)
+        at = [self._index[user_id] for user_id in shown]
+        self.total_amount[at] = [amount for amount, _ in shown.values()]
+        self.num_transactions[at] = [count for _, count in shown.values()]
+
+    def _rearrange(self, new: list[str], gone: set[str]) -> None:
+        user_ids = self.user_ids + new
+        kept = (i for i, user_id in enumerate(user_ids) if user_id not in gone)
+        # The old part is sorted already, which makes Python's sort of nearly linear cost.
+        order = sorted(kept, key=user_ids.__getitem__)
+        self.user_ids = [user_ids[i] for i in order]
+        self._index = {user_id: i for i, user_id in enumerate(self.user_ids)}
+        room = len(new)
+        self.total_amount = np.append(self.total_amount, np.zeros(room))[order]
+        self.num_transactions = np.append(self.num_transactions, np.zeros(room, np.int64))[order]
+        self.labels = np.append(self.labels, np.full(room, NO_LABEL, np.int32))[order]
+
+
+NO_LABEL = -1  # a user not labelled yet
+
+
+# ------------------------------------------------------------------------------------------ clustering
+
+RANDOM_STATE = 42
+
+
+class Clusters(NamedTuple):
+    """The result of one fit."""
+
+    labels: NDArray[np.int32]  # shape (n_users,)
+    centers: NDArray[np.float64]  # shape (n_clusters, 2), ascending total_amount
+
+
+@functools.cache
+def kmeans_class() -> Any:
+    """Import scikit-learn once (1.5 s) and keep it to one thread: a second one never helped, and sums
+    taken in one order make the labels the same on every machine."""
+    from sklearn.cluster import KMeans
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(limits=1)
+    return KMeans
+
+
+def one_hot_totals(totals: NDArray[np.float64]) -> Any:
+    """Encode users with one row each: the one-hot encoding of user_id is the identity matrix.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (n_users, 2)
+        Rows in the order of user_id. Column 0 total_amount, in the currency of transactions_enriched;
+        column 1 num_transactions, a count.
+
+    Returns
+    -------
+    csr_matrix of shape (n_users, n_users + 2)
+    """
+    from scipy.sparse import csr_matrix
+
+    n_users = len(totals)
+    rows = np.arange(n_users, dtype=np.int32)
+    indices = np.empty((n_users, 3), np.int32)
+    indices[:, 0], indices[:, 1], indices[:, 2] = rows, n_users, n_users + 1
+    data = np.column_stack((np.ones(n_users), totals))
+    starts = np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
+    return csr_matrix((data.ravel(), indices.ravel(), starts), shape=(n_users, n_users + 2))
+
+
+def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "auto") -> Clusters:
+    """Fit KMeans on one-hot user_id and totals, and number the clusters by what they spend.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (n_users, 2)
+        As for `one_hot_totals`.
+    n_clusters : int
+        With fewer users than that, every label is 0.
+    n_init : int or 'auto'
+        Runs of k-means++, the one of least inertia counts; 'auto' is one.
+
+    Returns
+    -------
+    Clusters
+        Label 0 is the cluster whose centre has the smallest total_amount.
+
+    References
+    ----------
+    Lloyd, S. P. (1982), "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2).
+    Arthur, D. and Vassilvitskii, S. (2007), "k-means++: the advantages of careful seeding", SODA.
+    """
+    if len(totals) < n_clusters:
+        mean = totals.mean(axis=0, keepdims=True) if len(totals) else np.empty((0, 2))
+        return Clusters(np.zeros(len(totals), np.int32), mean)
+    model = kmeans_class()(n_clusters=n_clusters, init="k-means++", n_init=n_init, random_state=RANDOM_STATE)
+    found = model.fit_predict(one_hot_totals(totals))
+    centers = model.cluster_centers_[:, -2:]
+    ascending = np.lexsort((centers[:, 1], centers[:, 0]))
+    rank = np.empty(n_clusters, np.int32)
+    rank[ascending] = np.arange(n_clusters, dtype=np.int32)
+    return Clusters(rank[found], centers[ascending])
+
+
+# ----------------------------------------------------------------------------------------------- Kafka
+
+CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
+CONNECT_SECONDS = 15.0  # how long the first answer of the brokers may take
+POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
+CHUNK = 100_000  # records taken at once at most; netting saves the more, the larger it is
+WATCH_SECONDS = 10.0  # between two looks at the topic's partitions
+
+
+class Kafka:
+    """The brokers: makes the clients, and repeats calls through an outage once connected."""
+
+    def __init__(self, settings: Settings, stop: StopRequest) -> None:
+        self._settings, self._stop, self._connected = settings, stop, False
+        self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
+        self._complaint: KafkaError | None = None  # the last thing a client said outside of a call
+
+    def consumer(self) -> Consumer:
+        """Make the consumer: read_committed, positions kept by us."""
+        ours = {"group.id": self._settings.group, "auto.offset.reset": "error"}
+        return self._make(Consumer, "consumer", {**self._settings.consumer, **FIXED["consumer"], **ours})
+
+    def producer(self) -> Producer:
+        """Make the producer: transactional, keys placed as the Java client places them."""
+        ours = {"transactional.id": self._settings.transactional_id, "partitioner": "murmur2_random"}
+        return self._make(Producer, "producer", {**ours, **self._settings.producer, **FIXED["producer"]})
+
+    def connect(self, consumer: Consumer) -> None:
+        """Wait for the first answer; raise what is wrong with address, certificate or credentials."""
+        give_up = time.monotonic() + CONNECT_SECONDS
+        while not self._connected:
+            try:
+                consumer.list_topics(timeout=1.0)
+                self._connected = True
+            except KafkaException as exception:
+                consumer.poll(0)  # calls _note_error, which knows more than "timed out"
+                error = classify(self._complaint or exception.args[0], "reach the brokers")
+                late = time.monotonic() >= give_up or self._stop.requested
+                if late or not isinstance(error, BrokerUnavailable):
+                    servers = self._settings.consumer["bootstrap.servers"]
+                    raise type(error)(f"Kafka {servers}: {error}; see [consumer] bootstrap.servers") from None
+
+    def call(self, doing: str, call: Callable[[], T]) -> T:
+        """Return what the call returns; raise what it means. An outage is waited out."""
+        while True:
+            try:
+                answer = call()
+            except KafkaException as exception:
+                error = classify(exception.args[0], doing, self._settings.transactional_id)
+                if not isinstance(error, BrokerUnavailable) or self._stop.requested:
+                    raise error from None
+                self.outage.begins(error)
+                time.sleep(RETRY_SECONDS)
+            else:
+                self.outage.ends()
+                return answer
+
+    def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
+        try:
+            return client({**properties, "error_cb": self._note_error}, logger=logging.getLogger("librdkafka"))
+        except KafkaException as exception:
+            # The library's message can quote the value: name the property alone.
+            named = re.search(r'property:? "([\w.]+)"', exception.args[0].str())
+            name = named.group(1) if named else "a property"
+            raise ConfigError(f"[{section}] {name}: not a property, or not a value, that librdkafka knows") from None
+
+    def _note_error(self, error: KafkaError) -> None:
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self._complaint = error
+
+
+class Source:
+    """Every partition of one topic, from given offsets on, committed records only."""
+
+    def __init__(self, consumer: Consumer, topic: str, offsets: Mapping[int, int]) -> None:
+        self.topic, self._consumer, self._partitions = topic, consumer, set(offsets)
+        self.positions: dict[int, int] = {}  # partition -> offset of the next record
+        self._at_end: set[int] = set()
+        consumer.assign([TopicPartition(topic, partition, at) for partition, at in offsets.items()])
+
+    @property
+    def n_partitions(self) -> int:
+        """Number of partitions being read."""
+        return len(self._partitions)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition has been read to its end."""
+        return self._at_end == self._partitions
+
+    def read(self, limit: int, timeout: float) -> list[Record]:
+        """Return up to `limit` records; wait up to `timeout` seconds for them."""
+        records = []
+        for message in cast(list[Record], self._consumer.consume(limit, timeout)):
+            error = message.error()
+            partition, offset = message.partition(), message.offset()
+            if error is None:
+                records.append(message)
+                self.positions[partition] = offset + 1
+                self._at_end.discard(partition)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.positions[partition] = offset
+                self._at_end.add(partition)
+            else:
+                self._complain(error, partition)
+        return records
+
+    def _complain(self, error: KafkaError, partition: int | None) -> None:
+        """Raise what a consumer error means; the client repairs broken connections by itself."""
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise StateError(
+                f"{self.topic} [{partition}]: the record to read next was deleted by retention"
+                f" ({error.str()}); run again with --rebuild"
+            )
+        meaning = classify(error, f"read topic {self.topic}")
+        if not isinstance(meaning, BrokerUnavailable):
+            raise meaning
+
+
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    """Return the partitions of a topic, none where it does not exist."""
+    found = consumer.list_topics(topic, CALL_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None and found.error.code() not in MISSING:
+        raise KafkaException(found.error)
+    return sorted(found.partitions)
+
+
+class Sink:
+    """One Kafka transaction per step: labels, dead letters and input offsets, all or none.
+
+    Exactly once into `user_labeling` for a read_committed reader; one active instance.
+    """
+
+    def __init__(self, kafka: Kafka, consumer: Consumer, transactional_id: str) -> None:
+        self._kafka, self._consumer, self._producer = kafka, consumer, kafka.producer()
+        self._doing = f"write with transactional.id {transactional_id}"
+        # Fences older instances, and ends a transaction that one of them left open.
+        kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
+
+    def write(self, records: Iterable[OutputRecord], offsets: list[TopicPartition]) -> None:
+        """Produce records and commit offsets; TransactionAborted leaves neither."""
+        call, producer = self._kafka.call, self._producer
+        try:
+            call(self._doing, producer.begin_transaction)
+            for record in records:
+                self._produce(record)
+            self._drain()
+            group = self._consumer.consumer_group_metadata()
+            send = producer.send_offsets_to_transaction
+            call("commit offsets of the group", lambda: send(offsets, group, CALL_TIMEOUT_SECONDS))
+            call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
+        except TransactionAborted:
+            # The abort also tells a timed-out instance whether a newer one has taken over.
+            call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
+            raise
+
+    def _produce(self, record: OutputRecord) -> None:
+        topic, key, value, headers = record
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers)
+                return
+            except BufferError:  # the queue is full: let it drain
+                self._producer.poll(POLL_SECONDS)
+            except KafkaException as exception:
+                raise classify(exception.args[0], f"write topic {topic}") from None
+
+    def _drain(self) -> None:
+        """Wait until all records are delivered or failed; the commit tells which."""
+        left = len(self._producer)
+        while left:
+            before, left = left, self._producer.flush(CALL_TIMEOUT_SECONDS)
+            if left == before:
+                self._kafka.outage.begins("takes no records")
+
+
+class OutputRecord(NamedTuple):
+    """A record to be produced."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    headers: Headers
+
+
+def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
+    """Return a bad record as it came, with the headers Kafka Streams gives to dead letters."""
+    message, error = bad
+    cause = {
+        "exception": type(error).__name__,
+        "message": str(error),
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+    }
+    headers = [(f"__streams.errors.{name}", str(value).encode()) for name, value in cause.items()]
+    return OutputRecord(topic, message.key(), message.value(), (message.headers() or []) + headers)
+
+
+# ----------------------------------------------------------------------------------------------- state
+
+# State lives in `user_labeling`: the row and label of each user, and what else is known of it in a header.
+PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
+MARK = re.compile(r"user_classifier/1 users=(\d+)")  # metadata of every committed offset
+
+
+def mark(n_users: int) -> str:
+    """Return the metadata that says: these offsets and `n_users` rows of the output belong together."""
+    return f"user_classifier/1 users={n_users}"
+
+
+def label_record(change: Change, keys: KeyCodec, values: LabelCodec, topic: str) -> OutputRecord:
+    """Encode what is to be told of one user; a user who is gone becomes a tombstone."""
+    user_id, row, label, pending = change
+    value = None if row is None else values.encode(user_id, row, label)
+    headers: Headers = None
+    if pending:
+        headers = [(PENDING, json.dumps([[*each, count] for each, count in pending.items()]).encode())]
+    return OutputRecord(topic, keys.encode(user_id), value, headers)
+
+
+def change_of(key: bytes, value: bytes | None, headers: Headers, keys: KeyCodec, values: LabelCodec) -> Change:
+    """Decode what `label_record` encoded."""
+    listed = json.loads(dict(headers or ()).get(PENDING, b"[]"))
+    pending = {(float(amount), int(number)): int(count) for amount, number, count in listed}
+    if value is None:
+        return Change(keys.decode(key), None, 0, pending)
+    user_id, row, label = values.decode(value)
+    return Change(user_id, row, label, pending)
+
+
+def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Iterator[Change]:
+    """Read `user_labeling` to its end and yield the last word on every user."""
+    last: dict[bytes, Record] = {}
+    while not source.at_end and not stop.requested:
+        for message in source.read(CHUNK, POLL_SECONDS):
+            if (key := message.key()) is None:
+                raise StateError(f"{place(message)}: no key; not written by user_classifier")
+            last[key] = message
+    for key, message in last.items():
+        try:
+            yield change_of(key, message.value(), message.headers(), keys, values)
+        except (ClassifierError, ValueError, KeyError) as error:
+            raise StateError(f"{place(message)}: not a label of user_classifier ({error})") from None
+
+
+def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:
+    """Raise StateError where the input no longer holds the records after a committed offset."""
+    for partition, (low, high) in bounds.items():
+        at = offsets[partition].offset
+        where = f"{offsets[partition].topic} [{partition}]: the committed offset is {at}, but the topic"
+        if at != OFFSET_INVALID and at < low:
+            raise StateError(f"{where} now begins at {low} (retention deleted unread records); {rebuild}")
+        if at > high:
+            raise StateError(f"{where} ends at {high} (it was deleted and made again); {rebuild}")
+
+
+def expected_users(committed: Iterable[TopicPartition], output: str, n_users: int, rebuild: str) -> bool:
+    """Compare the marks beside the offsets with the users found in the output.
+
+    Returns True to go on from the offsets, False to start empty; StateError when they do not fit.
+    """
+    marked = [each for each in committed if each.offset != OFFSET_INVALID]
+    if not marked and n_users:
+        raise StateError(f"{output} holds {n_users} users, but the group has no committed offsets; {rebuild}")
+    for each in marked:
+        where = f"{each.topic} [{each.partition}]: the committed offset {each.offset}"
+        match = MARK.match(each.metadata or "")
+        if match is None:
+            raise StateError(f"{where} was not written by user_classifier, {output} holds {n_users} users; {rebuild}")
+        if int(match.group(1)) != n_users:
+            raise StateError(f"{where} belongs to {match.group(1)} users, but {output} holds {n_users}; {rebuild}")
+    return bool(marked)
+
+
+# ------------------------------------------------------------------------------------------- run loop
+
+FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit
+CATCH_UP_FACTOR = 10  # and then: reading gets this many times the last step's duration
+SQL_OF = {
+    "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
+    "user_labeling": "run sql/5_create_user_labeling.sql",
+}
+
+
+@dataclass
+class Progress:
+    """Decides when a step (fit, emit, commit) is due."""
+
+    settings: Settings
+    started: float
+    last_end: float | None = None  # of the last step
+    last_duration: float = FIRST_CATCH_UP_SECONDS / CATCH_UP_FACTOR
+    records: int = 0  # since the last step
+
+    def due(self, now: float, at_end: bool, absent: bool) -> bool:
+        """Whether the time for a step has come.
+
+        The end of the input is an event of its own: the first labels, and users without a row, wait
+        for it even though no record follows.
+        """
+        if not self.records and not (at_end and (absent or self.last_end is None)):
+            return False
+        if self.settings.batch_size and self.records >= self.settings.batch_size:
+            return True
+        since = self.started if self.last_end is None else self.last_end
+        wait = 0.0 if self.last_end is None else self.settings.batch_interval
+        if not at_end:
+            wait = max(wait, CATCH_UP_FACTOR * self.last_duration)
+        return now - since >= wait
+
+    def stepped(self, began: float, now: float) -> None:
+        """Note a step."""
+        self.last_end, self.last_duration, self.records = now, now - began, 0
+
+
+@dataclass
+class Classifier:
+    """gather -> net -> decode -> user table -> fit -> changed labels -> one Kafka transaction."""
+
+    settings: Settings
+    kafka: Kafka
+    registry: SchemaRegistry
+    stop: StopRequest
+    clock: Callable[[], float] = time.monotonic
+    report: Callable[[UserTable, NDArray[np.float64]], None] = lambda table, centers: None
+    dead_letters: list[BadRecord] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Run until told to stop, restoring after every aborted transaction."""
+        self.consumer = self.kafka.consumer()
+        self.reader = AvroReader(self.registry)
+        try:
+            self.kafka.connect(self.consumer)
+            self._check_topics()
+            self.keys = KeyCodec(self.registry, self.settings.output)
+            self.values = LabelCodec(self.registry, self.settings.output)
+            upsert = self.settings.changelog_mode == "upsert"
+            self.input_keys = KeyCodec(self.registry, self.settings.topic) if upsert else None
+            self._rebuild = self.settings.rebuild
+            while not self._session():
+                pass
+        finally:
+            self.consumer.close()
+            self.registry.close()
+
+    def _session(self) -> bool:
+        """Restore and follow the input; return whether that came to its end."""
+        try:
+            self._restore()
+            if not self.stop.requested:
+                self._follow()
+            return True
+        except RestoreNeeded as reason:
+            log.warning("%s; restoring from %s", reason, self.settings.output)
+            return self.stop.requested
+
+    def _check_topics(self) -> None:
+        """Raise TopicMissing with what makes the topic."""
+        topics = [self.settings.topic, self.settings.output]
+        if self.settings.error_handling_mode == "log":
+            topics.append(self.settings.error_handling_log_target)
+        for topic in topics:
+            if not self._partitions(topic):
+                compact = " --config cleanup.policy=compact" if topic == self.settings.output else ""
+                make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
+                raise TopicMissing(f"topic {topic} does not exist; to make it: {make}")
+
+    def _restore(self) -> None:
+        """Rebuild the table from the output and find the offsets that belong to it."""
+        settings, again = self.settings, "to start over: run again with --rebuild"
+        # First the producer: it ends what an older instance left open in the output and in the offsets.
+        self.sink = Sink(self.kafka, self.consumer, settings.transactional_id)
+        self.dead_letters.clear()
+        output = self._partitions(settings.output)
+        labels = Source(self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING))
+        changes = list(read_labels(labels, self.keys, self.values, self.stop))
+        self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
+        if self.stop.requested:
+            return
+        n_users = sum(change.row is not None for change in changes)
+        self.table = UserTable()
+        committed = self._committed()
+        offsets = dict.fromkeys(committed, OFFSET_BEGINNING)
+        if self._rebuild:
+            self.table.load(changes, confirmed=False)
+        elif expected_users(committed.values(), settings.output, n_users, again):
+            check_range(committed, self._bounds(committed), again)
+            self.table.load(changes, confirmed=True)
+            # A partition without an offset is a new one: from its beginning, whatever the file says.
+            found = {p: each.offset for p, each in committed.items() if each.offset != OFFSET_INVALID}
+            offsets.update(found)
+        else:
+            offsets = dict.fromkeys(committed, settings.first_offset)
+        self.source = Source(self.consumer, settings.topic, offsets)
+        log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
+
+    def _partitions(self, topic: str) -> list[int]:
+        return self.kafka.call(f"describe topic {topic}", lambda: partitions_of(self.consumer, topic))
+
+    def _committed(self) -> dict[int, TopicPartition]:
+        wanted = [TopicPartition(self.settings.topic, p) for p in self._partitions(self.settings.topic)]
+        found = self.kafka.call(
+            f"read the offsets of group {self.settings.group}",
+            lambda: self.consumer.committed(wanted, CALL_TIMEOUT_SECONDS),
+        )
+        return {each.partition: each for each in found}
+
+    def _bounds(self, offsets: Mapping[int, TopicPartition]) -> dict[int, tuple[int, int]]:
+        return {partition: self._watermarks(at) for partition, at in offsets.items()}
+
+    def _watermarks(self, at: TopicPartition) -> tuple[int, int]:
+        watermarks = self.consumer.get_watermark_offsets
+        return self.kafka.call(f"read topic {at.topic}", lambda: watermarks(at, CALL_TIMEOUT_SECONDS))
+
+    def _follow(self) -> None:
+        """Read and step until the end or a signal; what was read is then committed."""
+        progress = Progress(self.settings, self.clock())
+        next_look = self.clock() + WATCH_SECONDS
+        while not self.stop.requested:
+            self._gather(progress)
+            if progress.due(self.clock(), self.source.at_end, bool(self.table.absent)):
+                self._step(progress)
+            if self.settings.until_end and self.source.at_end and progress.last_end and not progress.records:
+                return
+            if self.clock() >= next_look:
+                self._look_for_partitions()
+                next_look = self.clock() + WATCH_SECONDS
+        if progress.records:
+            self._step(progress)
+
+    def _gather(self, progress: Progress) -> None:
+        """Take what has arrived into the table."""
+        size = self.settings.batch_size
+        limit = CHUNK if size is None else min(CHUNK, size - progress.records)
+        messages = self.source.read(limit, POLL_SECONDS)
+        if not messages:
+            return
+        progress.records += len(messages)
+        if self.settings.changelog_mode == "retract":
+            bad = apply_retract(messages, self.reader, self.table)
+        else:
+            bad = apply_last(messages, self.reader, self.table, self.input_keys)
+        if bad:
+            self._handle(bad)
+
+    def _handle(self, bad: list[BadRecord]) -> None:
+        """Stop at, skip or keep records that cannot be read."""
+        mode = self.settings.error_handling_mode
+        if mode == "fail":
+            raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore, to keep them: log")
+        if mode == "log":
+            self.dead_letters += bad
+        log.warning("%d records cannot be read (mode %s), the first: %s", len(bad), mode, bad[0])
+
+    def _step(self, progress: Progress) -> None:
+        """Fit, and write what changed together with the offsets."""
+        began, settings = self.clock(), self.settings
+        self.table.settle(at_end=self.source.at_end)
+        clusters = cluster(self.table.totals, settings.n_clusters, settings.n_init)
+        changes = self.table.relabel(clusters.labels)
+        fitted = self.clock()
+        target = settings.error_handling_log_target
+        records = [label_record(change, self.keys, self.values, settings.output) for change in changes]
+        records += [dead_letter(bad, target) for bad in self.dead_letters]
+        metadata = mark(len(self.table))
+        self.sink.write(
+            records,
+            [
+                TopicPartition(settings.topic, partition, at, metadata)
+                for partition, at in self.source.positions.items()
+            ],
+        )
+        self._rebuild = False
+        self.dead_letters.clear()
+        now = self.clock()
+        log.info(
+            "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms",
+            progress.records,
+            len(self.table),
+            len(changes),
+            1000 * (fitted - began),
+            1000 * (now - fitted),
+        )
+        progress.stepped(began, now)
+        self.report(self.table, clusters.centers)
+
+    def _look_for_partitions(self) -> None:
+        """Restore when the topic has grown."""
+        if len(self._partitions(self.settings.topic)) > self.source.n_partitions:
+            raise PartitionsAdded(f"topic {self.settings.topic} has new partitions")
+
+
+# ----------------------------------------------------------------------------------------------- main
+
+
+@contextlib.contextmanager
+def plotting(path: Path | None, classifier: Classifier) -> Iterator[None]:
+    """Draw the clusters while the classifier runs, if a file was given."""
+    if path is None:
+        yield
+        return
+    from reporting.plot import ClusterPlot  # matplotlib: only when asked for
+
+    plot = ClusterPlot(path)
+    classifier.report = plot.step
+    try:
+        yield
+    finally:
+        plot.finish()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the client; return its exit code."""
+    arguments = argument_parser().parse_args(argv)
+    logging.basicConfig(level=arguments.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("librdkafka").setLevel(logging.DEBUG if arguments.log_level == "DEBUG" else logging.CRITICAL)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    try:
+        settings = settings_from(arguments)
+        stop = StopRequest()
+        stop.install()
+        registry = SchemaRegistry(settings.schema_registry, stop)
+        classifier = Classifier(settings, Kafka(settings, stop), registry, stop)
+        with plotting(settings.plot, classifier):
+            classifier.run()
+    except ClassifierError as error:
+        print(f"user_classifier.py: error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
