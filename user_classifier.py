@@ -25,11 +25,14 @@ import argparse
 import configparser
 import contextlib
 import functools
+import gc
 import io
 import json
 import logging
 import math
+import os
 import re
+import reprlib
 import signal
 import struct
 import sys
@@ -374,20 +377,36 @@ def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) ->
     for name in SECTIONS:
         if name not in sections:
             raise ConfigError(f"{path}: no section [{name}]; see configurations/configuration.ini")
-    values = [(section, key, value) for section in SECTIONS for key, value in sections[section].items()]
-    unfilled = [f"[{section}] {key}" for section, key, value in values if PLACEHOLDER.search(value)]
-    if unfilled:
-        raise ConfigError(f"{path}: placeholders still to be filled in: {', '.join(unfilled)}")
+    check_values(path, [(section, key, value) for section in SECTIONS for key, value in sections[section].items()])
     for section, key, example in REQUIRED:
         if not sections[section].get(key):
             raise ConfigError(f"{path}: [{section}] has no '{key}'; add e.g. {key} = {example}")
-    for section, key, value in values:
-        if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
-            raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
     if "transactional.id" in sections["producer"]:
         raise ConfigError(f"{path}: [producer] transactional.id is made from -g and -o; remove the line")
     if sections["consumer"].get("auto.offset.reset", "earliest") not in OFFSET_RESETS:
         raise ConfigError(f"{path}: [consumer] auto.offset.reset must be earliest or latest")
+
+
+def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
+    """Raise ConfigError for a value that cannot be meant."""
+    unfilled = [f"[{section}] {key}" for section, key, value in values if PLACEHOLDER.search(value)]
+    if unfilled:
+        raise ConfigError(f"{path}: placeholders still to be filled in: {', '.join(unfilled)}")
+    for section, key, value in values:
+        # configparser joins an indented line to the one above; certificates (ssl.*.pem) are meant so.
+        if "\n" in value and not key.endswith(".pem"):
+            raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; begin it at the margin")
+    for section, key, value in values:
+        if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
+            raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
+
+
+def unknown_property(section: str, properties: Iterable[str], complaint: str) -> str:
+    """Name the property that a client library complains about; its own words can quote a value."""
+    names = [name for name in properties if name in complaint]
+    names = names or re.findall(r"\b(?:ssl|sasl|security)\.[\w.]*\w", complaint)
+    name = names[0] if names else "one property"
+    return f"[{section}] {name}: not a property, or not a value, that the client library knows"
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -397,8 +416,10 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     sections = read_configuration(path)
     check_configuration(path, sections)
     in_file = sections["consumer"].pop("group.id", GROUP_PLACEHOLDER)
-    group = DEFAULT_GROUP if in_file == GROUP_PLACEHOLDER else in_file
-    options["group"] = options["group"] or group
+    if options["group"] is None:
+        options["group"] = DEFAULT_GROUP if in_file == GROUP_PLACEHOLDER else in_file
+    if not options["group"]:
+        raise ConfigError(f"{path}: [consumer] group.id is empty; remove the line, or name a group with -g")
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)
 
@@ -407,10 +428,14 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 Row = tuple[float, int]  # total_amount in the currency of the input, num_transactions
 Headers = list[tuple[str, Any]] | None
+Fields = dict[str, Any]  # of an Avro record
 
 MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
 PREFIX = struct.Struct(">bI")  # magic byte, schema id
+SEAL = os.urandom(16)  # between records that are coded as one array; no record can be made to contain it
+END_OF_ARRAY = b"\0"
 REGISTRY_TIMEOUT_SECONDS = 10.0
+REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
 RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
 LABEL_FIELDS = {"user_id": "string", "total_amount": "double", "num_transactions": "long", "label": "int"}
 MAX_AMOUNT = 1e150  # squares of amounts, and sums of these, must stay finite
@@ -472,17 +497,15 @@ class SchemaRegistry:
         from confluent_kafka.schema_registry.error import SchemaRegistryError
 
         self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, httpx.TransportError
-        self._url, self._stop, self._answered = properties["url"], stop, False
+        self._stop, self._answered = stop, False
+        self._url = re.sub(r"//[^/]*@", "//****@", properties["url"])  # a url can hold a password
         self._outage = Outage(f"Schema Registry {self._url}")
         timing: dict[str, Any] = {"timeout": REGISTRY_TIMEOUT_SECONDS, "max.retries": 0}
         try:
-            self._client = SchemaRegistryClient({**timing, **properties})
-        except ValueError as error:
-            names = [name for name in properties if name in str(error)]
-            raise ConfigError(
-                f"[schema_registry] {', '.join(names) or 'url'}: not a property, or not a value, that"
-                " the Schema Registry client knows"
-            ) from None
+            numbers = {name: float(properties[name]) for name in REGISTRY_NUMBERS & properties.keys()}
+            self._client = SchemaRegistryClient({**timing, **properties, **numbers})
+        except (ValueError, TypeError, OSError) as error:
+            raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
 
     def by_id(self, schema_id: int) -> Any:
         """Return the parsed schema; RecordError when there is none of that id."""
@@ -549,52 +572,100 @@ class SchemaRegistry:
 
 
 class AvroReader:
-    """Decodes values in Confluent's wire format; every byte has to be accounted for."""
+    """Decodes values in Confluent's wire format; every byte of each has to be accounted for."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
         self._schema = functools.cache(registry.by_id)
+        self._sealed = functools.cache(lambda schema_id: sealed_array(self._schema(schema_id)))
 
-    def fields(self, data: bytes | None) -> dict[str, Any]:
+    def fields(self, data: bytes | None) -> Fields:
         """Return the fields of one record; RecordError says what is wrong with the bytes."""
-        if data is None:
-            raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
-        if data[:1] != b"\0":
-            found = f"first byte 0x{data[0]:02x}" if data else "no bytes"
-            raise RecordError(f"not Confluent Avro ({found})")
-        if len(data) < PREFIX.size:
-            raise RecordError(f"not Confluent Avro (only {len(data)} bytes)")
-        schema_id = PREFIX.unpack_from(data)[1]
-        schema, body = self._schema(schema_id), io.BytesIO(data)
+        schema_id = schema_id_of(data)
+        schema, body = self._schema(schema_id), io.BytesIO(data or b"")
         body.seek(PREFIX.size)
         try:
             record = fastavro.schemaless_reader(body, schema, None)
         except AVRO_ERRORS:
             raise RecordError(f"does not fit its schema id {schema_id}") from None
-        if body.tell() != len(data):
-            raise RecordError(f"{len(data) - body.tell()} bytes too many for its schema id {schema_id}")
+        if left := len(body.read()):
+            raise RecordError(f"{left} bytes too many for its schema id {schema_id}")
         if not isinstance(record, dict):
             raise RecordError(f"schema id {schema_id} is not of a record")
         return record
 
-    def user_row(self, data: bytes | None) -> tuple[str, Row]:
-        """Return user_id and row of one record of totals."""
-        return user_row(self.fields(data))
+    def all_fields(self, values: Iterable[bytes | None]) -> dict[bytes | None, Fields | RecordError]:
+        """Return the fields of many values, or what is wrong with them, by value."""
+        groups: dict[bytes | None, list[bytes | None]] = {}
+        for value in values:
+            groups.setdefault(value and value[: PREFIX.size], []).append(value)
+        found: dict[bytes | None, Fields | RecordError] = {}
+        for group in groups.values():
+            found.update(self._array(group) or self._one_by_one(group))
+        return found
+
+    def _one_by_one(self, values: list[bytes | None]) -> dict[bytes | None, Fields | RecordError]:
+        found: dict[bytes | None, Fields | RecordError] = {}
+        for value in values:
+            try:
+                found[value] = self.fields(value)
+            except RecordError as error:
+                found[value] = error
+        return found
+
+    def _array(self, values: list[bytes | None]) -> dict[bytes | None, Fields] | None:
+        """Decode the values of one schema id as one Avro array; None if any is bad.
+
+        Each is followed by the seal: a value that is too short or too long shifts what comes after it,
+        and then a seal is not where it should be.
+        """
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, "long", len(values))
+        try:
+            schema = self._sealed(schema_id_of(values[0]))
+            body.write(b"".join([value[PREFIX.size :] + SEAL for value in values if value]) + END_OF_ARRAY)
+            body.seek(0)
+            records = cast(list[Fields], fastavro.schemaless_reader(body, schema, None))
+        except (RecordError, *AVRO_ERRORS):
+            return None
+        if len(records) != len(values) or any(record["seal"] != SEAL for record in records):
+            return None
+        return dict(zip(values, records, strict=True))
 
 
-def user_row(fields: Mapping[str, Any]) -> tuple[str, Row]:
+def schema_id_of(data: bytes | None) -> int:
+    """Return the schema id in Confluent's wire format."""
+    if data is None:
+        raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
+    if data[:1] != b"\0":
+        found = f"first byte 0x{data[0]:02x}" if data else "no bytes"
+        raise RecordError(f"not Confluent Avro ({found})")
+    if len(data) < PREFIX.size:
+        raise RecordError(f"not Confluent Avro (only {len(data)} bytes)")
+    return int(PREFIX.unpack_from(data)[1])
+
+
+def sealed_array(schema: Any) -> Any:
+    """Return the schema of an array of these records, each with the seal as its last field."""
+    if not (isinstance(schema, dict) and schema["type"] == "record"):
+        raise RecordError("not a record")
+    seal = {"name": "seal", "type": {"type": "fixed", "name": "user_classifier_seal", "size": len(SEAL)}}
+    return fastavro.parse_schema({"type": "array", "items": {**schema, "fields": [*schema["fields"], seal]}})
+
+
+def user_row(fields: Fields) -> tuple[str, Row]:
     """Return user_id and (total_amount, num_transactions); RecordError names the field that is wrong."""
     try:
-        user_id, amount, count = (fields[name] for name in ("user_id", "total_amount", "num_transactions"))
+        user_id, amount, count = fields["user_id"], fields["total_amount"], fields["num_transactions"]
     except KeyError as missing:
         raise RecordError(f"has no field {missing}") from None
-    if not isinstance(user_id, str):
+    if type(user_id) is not str:
         raise RecordError(f"user_id must be a string, got {type(user_id).__name__}")
     if len(user_id) > MAX_USER_ID:
         raise RecordError(f"user_id must have at most {MAX_USER_ID} characters, got {len(user_id)}")
-    if isinstance(amount, bool) or not isinstance(amount, int | float) or not abs(amount) <= MAX_AMOUNT:
-        raise RecordError(f"total_amount must be a number up to {MAX_AMOUNT:g}, got {amount!r}")
-    if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-        raise RecordError(f"num_transactions must be a whole number >= 0, got {count!r}")
+    if type(amount) not in (float, int) or not -MAX_AMOUNT <= amount <= MAX_AMOUNT:
+        raise RecordError(f"total_amount must be a number up to {MAX_AMOUNT:g}, got {shown(amount)}")
+    if type(count) is not int or count < 0:
+        raise RecordError(f"num_transactions must be a whole number >= 0, got {shown(count)}")
     return user_id, (float(amount), count)
 
 
@@ -608,25 +679,54 @@ def label_schema(topic: str) -> dict[str, Any]:
     }
 
 
+class AvroWriter:
+    """Encodes records of one subject in Confluent's wire format, many at once."""
+
+    def __init__(self, subject: Subject) -> None:
+        self._prefix = PREFIX.pack(MAGIC_BYTE, subject.schema_id)
+        self._array = sealed_array(subject.schema)
+
+    def encode(self, records: Sequence[Fields]) -> list[bytes]:
+        """Return one value for each record."""
+        if not records:
+            return []
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, self._array, [{**record, "seal": SEAL} for record in records])
+        values = body.getvalue().split(SEAL)[:-1]
+        start = io.BytesIO()  # the array begins with its length
+        fastavro.schemaless_writer(start, "long", len(records))
+        values[0] = values[0][start.tell() :]
+        return [self._prefix + value for value in values]
+
+
 class KeyCodec:
     """Keys of a topic: an Avro record of user_id where the topic has a key subject, else plain UTF-8."""
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
         self._reader = AvroReader(registry)
-        self._subject = registry.newest(f"{topic}-key")
+        subject = registry.newest(f"{topic}-key")
+        try:
+            self._writer = None if subject is None else AvroWriter(subject)
+            fits = self.decode(self.encode(["é"])[0]) == "é"
+        except (RecordError, AttributeError, *AVRO_ERRORS):
+            fits = False
+        if not fits:
+            raise SchemaError(
+                f"subject {topic}-key is not a record of one string user_id; delete the subject or choose another topic"
+            )
 
-    def encode(self, user_id: str) -> bytes:
-        """Return the key of a user."""
-        if self._subject is None:
-            return user_id.encode()
-        return encode(self._subject, {"user_id": user_id})
+    def encode(self, user_ids: Sequence[str]) -> list[bytes]:
+        """Return the key of each user."""
+        if self._writer is None:
+            return [user_id.encode() for user_id in user_ids]
+        return self._writer.encode([{"user_id": user_id} for user_id in user_ids])
 
     def decode(self, key: bytes) -> str:
         """Return the user a key names."""
         try:
-            return key.decode() if self._subject is None else str(self._reader.fields(key)["user_id"])
+            return key.decode() if self._writer is None else str(self._reader.fields(key)["user_id"])
         except (UnicodeDecodeError, KeyError):
-            raise RecordError(f"key {key!r} does not name a user_id") from None
+            raise RecordError(f"key {shown(key)} does not name a user_id") from None
 
 
 class LabelCodec:
@@ -634,37 +734,42 @@ class LabelCodec:
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
         self._reader = AvroReader(registry)
-        subject = f"{topic}-value"
-        self._subject = registry.newest(subject) or registry.register(subject, label_schema(topic))
+        name = f"{topic}-value"
+        # A row that a narrower type (float, int) would round: it has to come back as it is.
+        sample = ("é", (0.1, 2**53 + 1), 1)
         try:
-            missing = LABEL_FIELDS.keys() - {each["name"] for each in self._subject.schema["fields"]}
-            self.encode("", (0.0, 0), 0)
-        except (ValueError, TypeError, KeyError):
-            missing = set(LABEL_FIELDS)
-        if missing:
+            self._writer = AvroWriter(registry.newest(name) or registry.register(name, label_schema(topic)))
+            value = self.encode([sample])[0]
+            fits = self.decode([value])[value] == sample
+        except (RecordError, AttributeError, *AVRO_ERRORS):
+            fits = False
+        if not fits:
             raise SchemaError(
-                f"subject {subject} is not a record of user_id string, total_amount double, num_transactions"
+                f"subject {name} is not a record of user_id string, total_amount double, num_transactions"
                 " long and label int; delete the subject or choose another output with -o"
             )
 
-    def encode(self, user_id: str, row: Row, label: int) -> bytes:
-        """Return the value that labels a user."""
-        total_amount, num_transactions = row
-        fields = {"user_id": user_id, "total_amount": total_amount, "num_transactions": num_transactions}
-        return encode(self._subject, {**fields, "label": label})
+    def encode(self, labelled: Sequence[tuple[str, Row, int]]) -> list[bytes]:
+        """Return the value that labels each user."""
+        return self._writer.encode(
+            [
+                {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
+                for user_id, (amount, count), label in labelled
+            ]
+        )
 
-    def decode(self, value: bytes) -> tuple[str, Row, int]:
-        """Return user_id, row and label."""
-        fields = self._reader.fields(value)
-        return *user_row(fields), int(fields["label"])
+    def decode(self, values: Iterable[bytes]) -> dict[bytes | None, tuple[str, Row, int]]:
+        """Return user_id, row and label by value."""
+        return {value: labelled_row(fields) for value, fields in self._reader.all_fields(values).items()}
 
 
-def encode(subject: Subject, fields: Mapping[str, Any]) -> bytes:
-    """Encode a record in Confluent's wire format."""
-    body = io.BytesIO()
-    body.write(PREFIX.pack(MAGIC_BYTE, subject.schema_id))
-    fastavro.schemaless_writer(body, subject.schema, fields)
-    return body.getvalue()
+def labelled_row(fields: Fields | RecordError) -> tuple[str, Row, int]:
+    """Return user_id, row and label; RecordError says what is wrong."""
+    if isinstance(fields, RecordError):
+        raise fields
+    if type(label := fields.get("label")) is not int:
+        raise RecordError("has no label")
+    return *user_row(fields), label
 
 
 # ------------------------------------------------------------------------------------------- changelog
@@ -700,24 +805,29 @@ def place(message: Record) -> str:
     return f"{message.topic()} [{message.partition()}] at offset {message.offset()}"
 
 
+def shown(value: object) -> str:
+    """Return the beginning of a value, for a message."""
+    return reprlib.repr(value)
+
+
 def sign_of(headers: Headers) -> int:
     """Return +1 for a record that adds its row, -1 for one that retracts it."""
     ops = [value for name, value in headers or () if name == "op"]
     if not ops:
         return 1
     if len(ops) > 1 or ops[0] not in SIGN_BY_OP:
-        raise RecordError(f"header op must be one byte from 0 to 3, got {', '.join(map(repr, ops))}")
+        raise RecordError(f"header op must be one byte from 0 to 3, got {shown(ops)}")
     return SIGN_BY_OP[ops[0]]
 
 
-def apply_retract(messages: Sequence[Record], reader: AvroReader, table: UserTable) -> list[BadRecord]:
+def apply_retract(messages: Iterable[Record], reader: AvroReader, table: UserTable) -> list[BadRecord]:
     """Add and retract the rows of a retract changelog; return the records that cannot be read.
 
     A value that is added and retracted again cancels as bytes and is never decoded. An added value moves
     to the end, so that the row added last stays the last one.
     """
     net: dict[bytes | None, int] = {}
-    bad = []
+    bad: list[BadRecord] = []
     for message in messages:
         headers, value = message.headers(), message.value()
         try:
@@ -726,16 +836,30 @@ def apply_retract(messages: Sequence[Record], reader: AvroReader, table: UserTab
             bad.append(BadRecord(message, error))
             continue
         net[value] = net.pop(value, 0) + 1 if sign > 0 else net.get(value, 0) - 1
+    left = [(value, count) for value, count in net.items() if count or value is None]
+    decoded = reader.all_fields(value for value, _ in left)
     broken: dict[bytes | None, RecordError] = {}
-    for value, count in net.items():
-        if count or value is None:
-            try:
-                table.add(*reader.user_row(value), count)
-            except RecordError as error:
-                broken[value] = error
-    if broken:
-        bad += [BadRecord(each, broken[each.value()]) for each in messages if each.value() in broken]
-    return bad
+    for value, count in left:
+        fields = decoded[value]
+        try:
+            if isinstance(fields, RecordError):
+                raise fields
+            table.add(*user_row(fields), count)
+        except RecordError as error:
+            broken[value] = error
+    return bad + find_broken(messages, broken, bad) if broken else bad
+
+
+def find_broken(
+    messages: Iterable[Record], broken: Mapping[bytes | None, RecordError], known: Iterable[BadRecord]
+) -> list[BadRecord]:
+    """Return the records that hold the broken values, but for those already known as bad."""
+    ids = {id(bad.message) for bad in known}
+    return [
+        BadRecord(message, broken[message.value()])
+        for message in messages
+        if message.value() in broken and id(message) not in ids
+    ]
 
 
 def apply_last(
@@ -752,7 +876,7 @@ def apply_last(
             if value is None and key is not None and keys is not None:
                 table.replace(keys.decode(key), None)
             else:
-                table.replace(*reader.user_row(value))
+                table.replace(*user_row(reader.fields(value)))
         except RecordError as error:
             bad.append(BadRecord(message, error))
     return bad
@@ -779,39 +903,35 @@ class UserTable:
     negative for a while. The current row is the one added last whose count is positive. A user without
     one keeps the last current row until every partition has been read to its end.
 
-    A user with just its current row lives in arrays in the order of user_id; only the others, and those
-    touched since `settle`, are dicts.
+    `add` and `replace` collect; `settle` decides; `relabel` tells what to write. The shown rows lie in the
+    order of user_id, so that labels depend on the table alone.
     """
 
     def __init__(self) -> None:
         self.user_ids: list[str] = []
-        self.total_amount: NDArray[np.float64] = np.empty(0)
-        self.num_transactions: NDArray[np.int64] = np.empty(0, np.int64)
+        self.rows: list[Row] = []
+        self.totals: NDArray[np.float64] = np.empty((0, 2))  # the same rows, as KMeans takes them
         self.labels: NDArray[np.int32] = np.empty(0, np.int32)
+        self.absent: set[str] = set()  # users shown without having a current row
         self._index: dict[str, int] = {}
-        self._pending: dict[str, Multiset] = {}
-        self._touched: dict[str, Multiset] = {}
-        self._changed: set[str] = set()
-        self.absent: set[str] = set()  # shown, but without a current row
+        self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
+        self._touched: dict[str, Multiset] = {}  # all that is known of users since `settle`
+        self._changed: set[str] = set()  # since `relabel`
 
     def __len__(self) -> int:
         return len(self.user_ids)
 
-    @property
-    def totals(self) -> NDArray[np.float64]:
-        """The rows, in the order of user_id, as an array of shape (n_users, 2)."""
-        return np.column_stack((self.total_amount, self.num_transactions)).astype(np.float64)
-
     def row(self, user_id: str) -> Row | None:
         """Return the row that is shown for a user."""
         at = self._index.get(user_id)
-        return None if at is None else (float(self.total_amount[at]), int(self.num_transactions[at]))
+        return None if at is None else self.rows[at]
 
     def add(self, user_id: str, row: Row, count: int) -> None:
         """Add a row `count` times; a negative count retracts it."""
         rows = self._touched.get(user_id)
         if rows is None:
             rows = self._touched[user_id] = self._multiset(user_id)
+        # A row that is added moves to the end: the last one added is the last one.
         total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
         if total:
             rows[row] = total
@@ -825,63 +945,59 @@ class UserTable:
     def load(self, changes: Iterable[Change], *, confirmed: bool) -> None:
         """Fill an empty table with what `user_labeling` says.
 
-        Not `confirmed`: the users are shown, but without a row until the input tells one.
+        Not `confirmed`: the users are shown, but have no current row until the input tells one.
         """
-        labels = {}
+        shown, labels = {}, {}
         for user_id, row, label, pending in changes:
             if row is not None:
-                self._touched[user_id] = {row: 1}
-                labels[user_id] = label
+                shown[user_id], labels[user_id] = row, label
             if confirmed and pending:
                 self._pending[user_id] = pending
-        self._show({user_id: next(iter(rows)) for user_id, rows in self._touched.items()}, set())
-        self.labels = np.fromiter((labels[user_id] for user_id in self.user_ids), np.int32, len(self))
+        self._show(shown, set())
         self._changed.clear()
-        self._touched = {} if confirmed else {user_id: {} for user_id in self._touched}
-        self.absent = {user_id for user_id in self._pending if self._current(self._multiset(user_id)) is None}
-        self.absent &= self._index.keys()
+        self.labels = np.fromiter((labels[user_id] for user_id in self.user_ids), np.int32, len(self))
+        if not confirmed:
+            self._touched = {user_id: {} for user_id in shown}
+        pending_users = self._pending.keys() & shown.keys()
+        self.absent = {user_id for user_id in pending_users if current_row(self._multiset(user_id)) is None}
 
     def settle(self, *, at_end: bool) -> None:
         """Choose the current row of every user touched; at the end, drop those that have none."""
         shown: dict[str, Row] = {}
         gone: set[str] = set()
         for user_id, rows in self._touched.items():
-            before, current = self.row(user_id), self._current(rows)
-            self.absent.discard(user_id)
-            if current is None and before is not None:
-                self.absent.add(user_id)
+            before, current = self.row(user_id), current_row(rows)
+            if current is None:
                 current = before
-            elif current is not None and current != before:
-                shown[user_id] = current
+                if before is not None:
+                    self.absent.add(user_id)
+            else:
+                self.absent.discard(user_id)
+                if current != before:
+                    shown[user_id] = current
             self._keep(user_id, rows, current)
         self._touched = {}
         if at_end:
             for user_id in self.absent:
                 self._keep(user_id, self._multiset(user_id), None)
-            gone, self.absent = self.absent, set()
-        if shown or gone:
-            self._show(shown, gone)
+            gone, self.absent = self.absent, gone
+        self._show(shown, gone)
 
     def relabel(self, labels: NDArray[np.int32]) -> list[Change]:
         """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
-        at = {self._index[user_id] for user_id in self._changed if user_id in self._index}
-        at.update(np.flatnonzero(labels != self.labels).tolist())
-        gone = sorted(user_id for user_id in self._changed if user_id not in self._index)
+        gone = sorted(self._changed - self._index.keys())
+        changes = [Change(user_id, None, NO_LABEL, self._pending.get(user_id, {})) for user_id in gone]
+        at = labels != self.labels
+        at[[self._index[user_id] for user_id in self._changed if user_id in self._index]] = True
+        for i in np.flatnonzero(at).tolist():
+            user_id = self.user_ids[i]
+            changes.append(Change(user_id, self.rows[i], int(labels[i]), self._pending.get(user_id, {})))
         self.labels = labels
         self._changed.clear()
-        changes = [Change(user_id, None, 0, self._pending.get(user_id, {})) for user_id in gone]
-        for i in sorted(at):
-            user_id = self.user_ids[i]
-            pending = self._pending.get(user_id, {})
-            changes.append(Change(user_id, self.row(user_id), int(labels[i]), pending))
         return changes
 
-    @staticmethod
-    def _current(rows: Multiset) -> Row | None:
-        return next((row for row in reversed(rows) if rows[row] > 0), None)
-
     def _multiset(self, user_id: str) -> Multiset:
-        """Return all that is known of a settled user: the shown row once, and what is pending."""
+        """Return all that is known of a user: the shown row once, and what is pending."""
         rows = dict(self._pending.get(user_id, {}))
         shown = self.row(user_id)
         if shown is not None:
@@ -904,28 +1020,34 @@ class UserTable:
             self._pending.pop(user_id, None)
 
     def _show(self, shown: Mapping[str, Row], gone: set[str]) -> None:
-        """Write rows into the arrays, making room for new users and closing up over those gone."""
+        """Show rows, making room for new users and closing up over those gone."""
         self._changed |= shown.keys() | gone
         new = [user_id for user_id in shown if user_id not in self._index]
         if new or gone:
             self._rearrange(new, gone)
         at = [self._index[user_id] for user_id in shown]
-        self.total_amount[at] = [amount for amount, _ in shown.values()]
-        self.num_transactions[at] = [count for _, count in shown.values()]
+        for i, row in zip(at, shown.values(), strict=True):
+            self.rows[i] = row
+        self.totals[at] = np.array(list(shown.values()), np.float64).reshape(-1, 2)
 
     def _rearrange(self, new: list[str], gone: set[str]) -> None:
-        user_ids = self.user_ids + new
-        kept = (i for i, user_id in enumerate(user_ids) if user_id not in gone)
-        # The old part is sorted already, which makes Python's sort of nearly linear cost.
-        order = sorted(kept, key=user_ids.__getitem__)
-        self.user_ids = [user_ids[i] for i in order]
-        self._index = {user_id: i for i, user_id in enumerate(self.user_ids)}
         room = len(new)
-        self.total_amount = np.append(self.total_amount, np.zeros(room))[order]
-        self.num_transactions = np.append(self.num_transactions, np.zeros(room, np.int64))[order]
-        self.labels = np.append(self.labels, np.full(room, NO_LABEL, np.int32))[order]
+        user_ids, rows = self.user_ids + new, self.rows + [NO_ROW] * room
+        kept = (i for i, user_id in enumerate(user_ids) if user_id not in gone)
+        # The old part is in order already, which Python's sort makes use of.
+        order = sorted(kept, key=user_ids.__getitem__)
+        self.user_ids, self.rows = [user_ids[i] for i in order], [rows[i] for i in order]
+        self._index = {user_id: i for i, user_id in enumerate(self.user_ids)}
+        self.totals = np.concatenate((self.totals, np.zeros((room, 2))))[order]
+        self.labels = np.concatenate((self.labels, np.full(room, NO_LABEL, np.int32)))[order]
 
 
+def current_row(rows: Multiset) -> Row | None:
+    """Return the row added last whose count is positive."""
+    return next((row for row in reversed(rows) if rows[row] > 0), None)
+
+
+NO_ROW: Row = (0.0, 0)  # a user not shown yet
 NO_LABEL = -1  # a user not labelled yet
 
 
@@ -1070,11 +1192,8 @@ class Kafka:
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         try:
             return client({**properties, "error_cb": self._note_error}, logger=logging.getLogger("librdkafka"))
-        except KafkaException as exception:
-            # The library's message can quote the value: name the property alone.
-            named = re.search(r'property:? "([\w.]+)"', exception.args[0].str())
-            name = named.group(1) if named else "a property"
-            raise ConfigError(f"[{section}] {name}: not a property, or not a value, that librdkafka knows") from None
+        except (KafkaException, TypeError, ValueError, AttributeError) as error:
+            raise ConfigError(unknown_property(section, properties, str(error))) from None
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
@@ -1221,24 +1340,28 @@ def mark(n_users: int) -> str:
     return f"user_classifier/1 users={n_users}"
 
 
-def label_record(change: Change, keys: KeyCodec, values: LabelCodec, topic: str) -> OutputRecord:
-    """Encode what is to be told of one user; a user who is gone becomes a tombstone."""
-    user_id, row, label, pending = change
-    value = None if row is None else values.encode(user_id, row, label)
-    headers: Headers = None
-    if pending:
-        headers = [(PENDING, json.dumps([[*each, count] for each, count in pending.items()]).encode())]
-    return OutputRecord(topic, keys.encode(user_id), value, headers)
+def label_records(changes: Sequence[Change], keys: KeyCodec, values: LabelCodec, topic: str) -> list[OutputRecord]:
+    """Encode what is to be told of each user; a user who is gone becomes a tombstone."""
+    encoded = iter(values.encode([(user_id, row, label) for user_id, row, label, _ in changes if row]))
+    return [
+        OutputRecord(topic, key, next(encoded) if change.row else None, pending_headers(change.pending))
+        for key, change in zip(keys.encode([change.user_id for change in changes]), changes, strict=True)
+    ]
 
 
-def change_of(key: bytes, value: bytes | None, headers: Headers, keys: KeyCodec, values: LabelCodec) -> Change:
-    """Decode what `label_record` encoded."""
-    listed = json.loads(dict(headers or ()).get(PENDING, b"[]"))
-    pending = {(float(amount), int(number)): int(count) for amount, number, count in listed}
-    if value is None:
-        return Change(keys.decode(key), None, 0, pending)
-    user_id, row, label = values.decode(value)
-    return Change(user_id, row, label, pending)
+def pending_headers(pending: Multiset) -> Headers:
+    """Return the header that keeps what is pending, if anything is."""
+    if not pending:
+        return None
+    return [(PENDING, json.dumps([[*row, count] for row, count in pending.items()]).encode())]
+
+
+def pending_of(headers: Headers) -> Multiset:
+    """Decode what `pending_headers` encoded."""
+    for name, value in headers or ():
+        if name == PENDING:
+            return {(float(amount), int(number)): int(count) for amount, number, count in json.loads(value)}
+    return {}
 
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Iterator[Change]:
@@ -1249,10 +1372,16 @@ def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRe
             if (key := message.key()) is None:
                 raise StateError(f"{place(message)}: no key; not written by user_classifier")
             last[key] = message
+    try:
+        labelled = values.decode(value for message in last.values() if (value := message.value()) is not None)
+    except RecordError as error:
+        raise StateError(f"{source.topic} holds a record that is not a label of user_classifier ({error})") from None
     for key, message in last.items():
         try:
-            yield change_of(key, message.value(), message.headers(), keys, values)
-        except (ClassifierError, ValueError, KeyError) as error:
+            pending, value = pending_of(message.headers()), message.value()
+            user_id, row, label = (keys.decode(key), None, NO_LABEL) if value is None else labelled[value]
+            yield Change(user_id, row, label, pending)
+        except (RecordError, ValueError, TypeError) as error:
             raise StateError(f"{place(message)}: not a label of user_classifier ({error})") from None
 
 
@@ -1473,7 +1602,7 @@ class Classifier:
         changes = self.table.relabel(clusters.labels)
         fitted = self.clock()
         target = settings.error_handling_log_target
-        records = [label_record(change, self.keys, self.values, settings.output) for change in changes]
+        records = label_records(changes, self.keys, self.values, settings.output)
         records += [dead_letter(bad, target) for bad in self.dead_letters]
         metadata = mark(len(self.table))
         self.sink.write(
@@ -1532,6 +1661,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = settings_from(arguments)
         stop = StopRequest()
         stop.install()
+        gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = SchemaRegistry(settings.schema_registry, stop)
         classifier = Classifier(settings, Kafka(settings, stop), registry, stop)
         with plotting(settings.plot, classifier):

@@ -97,7 +97,7 @@ def flink_classes() -> Path:
 
 
 def fetch(echo: Echo) -> None:
-    """Download what is missing, compare every file with the lock, unpack the archive. Finished files are not fetched again."""
+    """Download what is missing, compare every file with the lock, unpack and compile."""
     files = [artifact for artifacts in locked().values() for artifact in artifacts]
     missing = [artifact for artifact in files if not _is_right(artifact)]
     if missing:
@@ -200,9 +200,10 @@ def _download(context: MavenContext, artifact: Artifact) -> None:
         _maven_download(context, artifact.coordinate)
     except (requests.RequestException, RuntimeError) as error:
         artifact.path.unlink(missing_ok=True)
-        raise ArtifactError(f"{artifact.name}: download failed ({type(error).__name__}); run the same command again") from error
+        reason = type(error).__name__
+        raise ArtifactError(f"{artifact.name}: download failed ({reason}); run the same command again") from error
     if not _is_right(artifact):
-        raise ArtifactError(f"{artifact.path}: SHA-256 is not the one in {LOCK_FILE.name}; delete the file and run again")
+        raise ArtifactError(f"{artifact.path}: not the SHA-256 of {LOCK_FILE.name}; delete it and run again")
 
 
 def _unpacked(archive: Artifact) -> Path:

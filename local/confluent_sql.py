@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 TYPES = frozenset({"BIGINT", "BOOLEAN", "BYTES", "DOUBLE", "FLOAT", "INT", "STRING"})
 CHANGELOG_MODES = ("append", "retract", "upsert")
@@ -132,19 +133,23 @@ def tokenize(text: str) -> list[Token]:
 def tables_read(query: str) -> list[Token]:
     """The table names in a query: what follows FROM, JOIN or TABLE and is no bracket or keyword."""
     tokens = tokenize(query)
-    names = []
-    for before, token in zip(tokens, tokens[1:], strict=False):
-        if before.keyword in {"FROM", "JOIN", "TABLE"} and token.kind in {"word", "quoted"} and token.keyword != "TABLE":
-            names.append(token)
-    return names
+    return [
+        token
+        for before, token in pairwise(tokens)
+        if before.keyword in {"FROM", "JOIN", "TABLE"} and _is_name(token) and token.keyword != "TABLE"
+    ]
 
 
 def duration_ms(text: str) -> int:
     """Milliseconds of Flink's notation: '0', '500 ms', '7 d'."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise StatementError(f"'{text}' is no duration; write e.g. '7 d', '12 h', '30 min', '10 s', or '0' for no limit")
+        raise StatementError(f"'{text}' is no duration; write e.g. '7 d', '12 h', '30 min', or '0' for no limit")
     return int(match["number"]) * _MILLISECONDS[match["unit"]]
+
+
+def _is_name(token: Token) -> bool:
+    return token.kind in {"word", "quoted"}
 
 
 class _Parser:
@@ -254,7 +259,7 @@ class _Parser:
 
     def _name(self) -> str:
         token = self._next()
-        if token.kind not in {"word", "quoted"}:
+        if not _is_name(token):
             raise self._error("a name", token)
         return token.identifier
 

@@ -5,26 +5,21 @@ Ten users (``User_1`` to ``User_9`` and the bare ``User_``), 24 cards, 7 stores,
 
 from __future__ import annotations
 
-import json
+from typing import Any
 
 TOPIC = "transactions"
 PARTITIONS = 1
 """The topic is made by hand with a single partition, as the seed says."""
 
-SCHEMA = json.dumps({
-    "type": "record",
-    "name": "transactions",
-    "namespace": "datagen.example",
-    "fields": [
-        {"name": "transaction_id", "type": "long"},
-        {"name": "card_id", "type": "long"},
-        {"name": "user_id", "type": "string"},
-        {"name": "purchase_id", "type": "long"},
-        {"name": "store_id", "type": "int"},
-    ],
-})  # fmt: skip
+FIELDS = {"transaction_id": "long", "card_id": "long", "user_id": "string", "purchase_id": "long", "store_id": "int"}
 
 JOB_NAME = "datagen-transactions"
+
+
+def schema() -> dict[str, Any]:
+    """The Avro schema of the template: no field is nullable."""
+    fields = [{"name": name, "type": kind} for name, kind in FIELDS.items()]
+    return {"type": "record", "name": "transactions", "namespace": "datagen.example", "fields": fields}
 
 
 def statements(target: str, rows_per_second: int) -> list[str]:

@@ -9,7 +9,8 @@ import requests
 
 from local import artifacts
 from local.jvm import FAST_START
-from local.process import LOOPBACK, Service, free_port
+from local.process import LOOPBACK, Service, ServiceError, free_port
+from local.sql_gateway import innermost_cause
 
 SQL_CLIENT = "org.apache.flink.table.client.SqlClient"
 ANSWER_SECONDS = 2.0
@@ -149,9 +150,13 @@ class FlinkCluster:
         self.launch()
         self.wait_ready()
 
+    def configure(self) -> None:
+        """Write the configuration all three read."""
+        write_configuration(self.directory, self._configuration())
+
     def launch(self) -> None:
         """Start all processes without waiting."""
-        write_configuration(self.directory, self._configuration())
+        self.configure()
         for process in self.processes:
             process.launch()
 
@@ -159,6 +164,26 @@ class FlinkCluster:
         """Block until SQL can be sent and run."""
         for process in self.processes:
             process.wait_ready()
+
+    def cancel_jobs(self) -> None:
+        """End every running job; the cluster goes on."""
+        for job in self._jobs():
+            if job["state"] == "RUNNING":
+                requests.patch(f"{self.rest_url}/jobs/{job['jid']}", timeout=ANSWER_SECONDS)
+
+    def require_healthy(self) -> None:
+        """ServiceError if a job has failed for good; it names the job and the cause."""
+        for job in self._jobs():
+            if job["state"] == "FAILED":
+                raise ServiceError(f"Flink's job {job['name']} failed: {self._root_cause(job['jid'])}")
+
+    def _jobs(self) -> list[dict[str, str]]:
+        jobs = self.processes[0].get("/jobs/overview").get("jobs", [])
+        return jobs if isinstance(jobs, list) else []
+
+    def _root_cause(self, job_id: str) -> str:
+        trace = str(self.processes[0].get(f"/jobs/{job_id}/exceptions").get("root-exception", ""))
+        return innermost_cause(trace)
 
     def stop(self) -> None:
         """End the processes; the jobs end with them."""
@@ -184,15 +209,18 @@ class FlinkCluster:
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 3,
             "restart-strategy.fixed-delay.delay": "1 s",
-            # A finished job's slots and result threads are freed at once on a cluster of this size.
-            "cluster.evenly-spread-out-slots": "false",
         }
 
 
 def java_command(directory: Path, *options: str) -> list[str]:
     """Java with Flink's class path and the logging configuration that lies in ``directory``."""
     home = artifacts.flink_home()
-    jars = [artifacts.flink_classes(), *sorted((home / "lib").glob("*.jar")), *sorted((home / "opt").glob("*.jar")), *artifacts.jars("flink")]
+    jars = [
+        artifacts.flink_classes(),
+        *sorted((home / "lib").glob("*.jar")),
+        *sorted((home / "opt").glob("*.jar")),
+        *artifacts.jars("flink"),
+    ]
     logging = f"-Dlog4j.configurationFile={(directory / 'log4j.properties').as_uri()}"
     class_path = ":".join(str(jar) for jar in jars)
     return [str(artifacts.java()), *FAST_START, *options, *ADD_OPENS, logging, "-cp", class_path]

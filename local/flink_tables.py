@@ -124,7 +124,9 @@ def _record(name: str, columns: Sequence[Column]) -> str:
 
 def _field(column: Column) -> dict[str, Any]:
     kind = AVRO_TYPES[column.type]
-    return {"name": column.name, "type": ["null", kind], "default": None} if column.nullable else {"name": column.name, "type": kind}
+    if column.nullable:
+        return {"name": column.name, "type": ["null", kind], "default": None}
+    return {"name": column.name, "type": kind}
 
 
 def _column(table: str, field: dict[str, Any]) -> Column:
@@ -133,7 +135,9 @@ def _column(table: str, field: dict[str, Any]) -> Column:
     if nullable:
         kind = next(branch for branch in kind if branch != "null")
     if not isinstance(kind, str) or kind not in SQL_TYPES:
-        raise StatementError(f"{table}: field {field['name']} has the Avro type {json.dumps(field['type'])}, which is not known here")
+        raise StatementError(
+            f"{table}: field {field['name']} has an Avro type not known here: {json.dumps(field['type'])}"
+        )
     return Column(field["name"], SQL_TYPES[kind], nullable)
 
 
@@ -221,7 +225,8 @@ def _rows(table: Table, with_rowtime: bool) -> str:
     source = _quoted(changelog(table.name))
     if table.changelog_mode != "retract":
         return f"SELECT {columns} FROM {source}"
-    return f"SELECT {columns} FROM FROM_CHANGELOG(input => (SELECT {columns}, `$op` FROM {source}), op => DESCRIPTOR(`$op`))"
+    records = f"SELECT {columns}, `$op` FROM {source}"
+    return f"SELECT {columns} FROM FROM_CHANGELOG(input => ({records}), op => DESCRIPTOR(`$op`))"
 
 
 def _write(table: Table, columns: Sequence[str], query: str) -> str:
@@ -232,7 +237,8 @@ def _write(table: Table, columns: Sequence[str], query: str) -> str:
         "CASE op WHEN 'UPDATE_BEFORE' THEN MAP['op', X'01'] WHEN 'UPDATE_AFTER' THEN MAP['op', X'02']"
         " WHEN 'DELETE' THEN MAP['op', X'03'] END"
     )
-    return f"INSERT INTO {target} ({names}, `$headers`) SELECT {names}, {headers} FROM TO_CHANGELOG(input => TABLE {query})"
+    changes = f"TO_CHANGELOG(input => TABLE {query})"
+    return f"INSERT INTO {target} ({names}, `$headers`) SELECT {names}, {headers} FROM {changes}"
 
 
 def _quoted(name: str) -> str:

@@ -1,4 +1,4 @@
-"""One background process: start it in its own session, wait until it is ready, end it, and show its log when it fails."""
+"""One background process: start it in its own session, wait until it is ready, end it, show its log."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ class Service(ABC):
         """The process's environment: ours, unless a service needs more."""
         return dict(os.environ)
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  (nothing to do is the rule)
         """Write configuration files; called before every start."""
 
     @abstractmethod

@@ -41,7 +41,8 @@ class SchemaRegistry(Service):
             "apicurio.datasource.url": f"jdbc:h2:file:{self.directory / 'schemas'};WRITE_DELAY=0",
         }
         options = [f"-D{key}={value}" for key, value in settings.items()]
-        return [str(artifacts.java()), *FAST_START, HEAP, *options, "-jar", str(artifacts.registry_home() / "quarkus-run.jar")]
+        program = artifacts.registry_home() / "quarkus-run.jar"
+        return [str(artifacts.java()), *FAST_START, HEAP, *options, "-jar", str(program)]
 
     def is_ready(self) -> bool:
         """The Confluent API answers."""

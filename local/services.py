@@ -7,15 +7,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
+from local.flink import FlinkCluster
 from local.kafka import KafkaBroker
 from local.process import Service, ServiceError, free_port
 from local.registry import SchemaRegistry
 
-__all__ = ["KafkaBroker", "SchemaRegistry", "Service", "ServiceError", "free_port", "start_all", "stop_all"]
+__all__ = [
+    "FlinkCluster",
+    "KafkaBroker",
+    "SchemaRegistry",
+    "Service",
+    "ServiceError",
+    "free_port",
+    "start_all",
+    "stop_all",
+]
 
 
-def start_all(services: Iterable[Service]) -> None:
+class Startable(Protocol):
+    """A service, or several as one."""
+
+    def launch(self) -> None:
+        """Start without waiting."""
+
+    def wait_ready(self) -> None:
+        """Block until it answers."""
+
+    def stop(self) -> None:
+        """End it in good order."""
+
+
+def start_all(services: Iterable[Startable]) -> None:
     """Start side by side; block until all are ready."""
     services = list(services)
     for service in services:
@@ -24,7 +48,7 @@ def start_all(services: Iterable[Service]) -> None:
         service.wait_ready()
 
 
-def stop_all(services: Iterable[Service]) -> None:
+def stop_all(services: Iterable[Startable]) -> None:
     """Stop in reverse order of ``services``."""
     for service in reversed(list(services)):
         service.stop()

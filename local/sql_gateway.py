@@ -39,6 +39,11 @@ class Result:
         return self.first_page.get("jobID")
 
     @property
+    def is_query(self) -> bool:
+        """Whether rows are to be expected: a SELECT, unlike an INSERT whose job just runs."""
+        return bool(self.first_page.get("isQueryResult"))
+
+    @property
     def columns(self) -> list[str]:
         """The names of the result's columns."""
         return [column["name"] for column in self.first_page["results"]["columns"]]
@@ -93,14 +98,14 @@ class SqlSession:
         answer = requests.request(method, f"{self._url}{path}", json=body, timeout=HTTP_SECONDS)
         document: Mapping[str, Any] = answer.json()
         if not answer.ok:
-            raise SqlError(_cause("\n".join(document.get("errors", [answer.text]))))
+            raise SqlError(innermost_cause("\n".join(document.get("errors", [answer.text]))))
         return document
 
 
-def _cause(stack_trace: str) -> str:
+def innermost_cause(stack_trace: str) -> str:
     """The innermost cause of a Java stack trace, without the names of its classes."""
-    lines = [line for line in stack_trace.splitlines() if line.strip() and not line.lstrip().startswith(("at ", "..."))]
+    lines = [line for line in stack_trace.splitlines() if not line.lstrip().startswith(("at ", "..."))]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
-    deepest = causes[-1] if causes else lines[-1]
+    deepest = (causes or [line for line in lines if line.strip()] or [""])[-1]
     exception, _, message = deepest.partition(": ")
     return message if message and "." in exception and " " not in exception else deepest

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import requests
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 from local.confluent_sql import Table, duration_ms
 from local.flink_tables import Endpoints, key_schema, value_schema
 
 ANSWER_SECONDS = 15.0
-NO_SUCH_SUBJECT = 404
 CLEANUP = {"delete": "delete", "compact": "compact", "delete-compact": "compact,delete"}
 
 
@@ -23,7 +22,6 @@ class Topics:
     def __init__(self, endpoints: Endpoints) -> None:
         self.endpoints = endpoints
         self._admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers})
-        self._registry = SchemaRegistryClient({"url": endpoints.registry_url, "timeout": ANSWER_SECONDS})
 
     def exists(self, name: str) -> bool:
         """Whether there is a topic of this name."""
@@ -52,16 +50,17 @@ class Topics:
 
     def register(self, subject: str, schema: str) -> None:
         """Register an Avro schema."""
-        self._registry.register_schema(subject, Schema(schema, "AVRO"))
+        url = f"{self.endpoints.registry_url}/subjects/{subject}/versions"
+        requests.post(url, json={"schema": schema}, timeout=ANSWER_SECONDS).raise_for_status()
 
     def schema(self, subject: str) -> str | None:
         """The subject's latest schema, None if there is no such subject."""
-        try:
-            return self._registry.get_latest_version(subject).schema.schema_str
-        except SchemaRegistryError as error:
-            if error.http_status_code == NO_SUCH_SUBJECT:
-                return None
-            raise
+        url = f"{self.endpoints.registry_url}/subjects/{subject}/versions/latest"
+        answer = requests.get(url, timeout=ANSWER_SECONDS)
+        if answer.status_code == requests.codes.not_found:
+            return None
+        answer.raise_for_status()
+        return str(answer.json()["schema"])
 
 
 def _config(table: Table) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,6 @@ from local.sql_gateway import Result, SqlSession
 from local.topics import Topics
 
 SQL_DIRECTORY = ROOT / "sql"
-SESSION_SETTINGS = {"sql-gateway.worker.keepalive-time": "5 min"}
 
 Echo = Callable[[str], None]
 
@@ -41,11 +41,19 @@ class Workspace:
         except StatementError as error:
             raise StatementError(f"{path}: {error}") from error
 
+    def query_file(self, path: Path) -> Result:
+        """Run a file that holds a SELECT."""
+        result = self.run_file(path)
+        if result is None or not result.is_query:
+            raise StatementError(f"{path}: expected SELECT")
+        return result
+
     def run(self, text: str) -> Result | None:
         """Run one statement. An INSERT's and a SELECT's job go on; CREATE TABLE has no result."""
         statement = parse(text)
         if isinstance(statement, CreateTable):
-            return self._create(statement.table)
+            self._create(statement.table)
+            return None
         for token in tables_read(statement.query):
             self.declare(token.identifier)
         if isinstance(statement, Insert):
@@ -55,7 +63,7 @@ class Workspace:
     def start_datagen(self, rows_per_second: int) -> Result:
         """Make the topic ``transactions`` and fill it as Confluent's Datagen connector does."""
         if self._topics.create(datagen.TOPIC, datagen.PARTITIONS):
-            self._topics.register(f"{datagen.TOPIC}-value", datagen.SCHEMA)
+            self._topics.register(f"{datagen.TOPIC}-value", json.dumps(datagen.schema()))
         self.declare(datagen.TOPIC)
         statements = datagen.statements(flink_tables.changelog(datagen.TOPIC), rows_per_second)
         return self._start_job(datagen.JOB_NAME, statements)
@@ -74,6 +82,14 @@ class Workspace:
         schema = self._topics.schema(f"{table.name}-value")
         raw_key = bool(table.primary_key) and self._topics.schema(f"{table.name}-key") is None
         return flink_tables.declare(table, self._endpoints, schema, raw_key)
+
+    def declaration_script(self) -> str:
+        """The declarations of the pipeline's five tables, for Flink's own SQL client."""
+        self._created.setdefault(
+            datagen.TOPIC, flink_tables.table_of_schema(datagen.TOPIC, json.dumps(datagen.schema()))
+        )
+        statements = [s for name in self._created for s in self.declarations(self._table(name))]
+        return "".join(f"{statement};\n\n" for statement in statements)
 
     def close(self) -> None:
         """End the session; jobs go on."""

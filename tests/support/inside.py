@@ -49,18 +49,9 @@ def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
     Whether it died.
     """
 
-    class Dying(user_classifier.Producer):
-        calls = 0
-
-    def dying(producer: Dying, *positional: Any, **named: Any) -> Any:
-        Dying.calls += 1
-        if Dying.calls > after:
-            raise Died
-        return getattr(super(Dying, producer), at)(*positional, **named)
-
-    setattr(Dying, at, dying)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(user_classifier, "Producer", Dying)
+        make = user_classifier.Kafka.producer
+        patch.setattr(user_classifier.Kafka, "producer", lambda kafka: _DyingProducer(make(kafka), at, after))
         try:
             run_to_end(arguments)
         except Died:
@@ -68,13 +59,8 @@ def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
     return False
 
 
-def run_and_stop(arguments: Sequence[str], after: int) -> bool:
-    """Run the client to the end, unless SIGTERM stops it first: in a step that follows so many others.
-
-    Returns
-    -------
-    Whether it was stopped.
-    """
+def run_and_stop(arguments: Sequence[str], after: int) -> None:
+    """Run the client to the end, unless SIGTERM stops it first: at the end of a step, counted from 1."""
     steps = 0
     with pytest.MonkeyPatch.context() as patch:
         stepped = user_classifier.Progress.stepped
@@ -88,7 +74,6 @@ def run_and_stop(arguments: Sequence[str], after: int) -> bool:
 
         patch.setattr(user_classifier.Progress, "stepped", counted)
         run_to_end(arguments)
-    return steps >= after
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """One test's pipeline: an input topic, an output topic and a group of its own on the broker that all tests share."""
 
+import copy
 import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -56,6 +57,20 @@ class Pipeline:
         self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
         self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
         self.avro_key = True
+
+    def twin(self) -> "Pipeline":
+        """A second client's pipeline: the same input, an output and a group of its own."""
+        other = copy.copy(self)
+        other.output, other.group = f"{self.output}_twin", f"{self.group}_twin"
+        other.topics.create(other.output, 1, {"cleanup.policy": "compact"})
+        if self.avro_key:
+            other.make_output_as_statement_5()
+        return other
+
+    def configure(self, section: str, **properties: str) -> None:
+        """Set properties in the configuration file; an underscore stands for a dot."""
+        self.sections[section].update({name.replace("_", "."): value for name, value in properties.items()})
+        configuration.write(self.file, self.sections)
 
     # Writing the input
 
@@ -122,12 +137,38 @@ class Pipeline:
                     owed[self.user_of(record)] = json.loads(value)
         return owed
 
+    def assert_nothing_doubled(self) -> None:
+        """No record says of its user what the record before said."""
+        said: dict[bytes | None, tuple[object, object]] = {}
+        for record in self.topics.read(self.output):
+            news = (record.value, record.headers)
+            if said.get(record.key) == news:
+                raise AssertionError(f"{record} repeats the record before it of this user")
+            said[record.key] = news
+
     # The group
 
     def offsets(self) -> dict[int, int]:
         """Partition of the input -> committed offset."""
         committed = self.topics.committed(self.group)
         return {partition: commit.offset for (topic, partition), commit in committed.items() if topic == self.source}
+
+    def lag(self) -> int:
+        """How many records of an input written without transactions are not yet committed as read."""
+        offsets = self.offsets()
+        return sum(end - offsets.get(partition, 0) for partition, end in self.topics.ends(self.source).items())
+
+    def assert_offsets_sound(self) -> None:
+        """Every offset bore the mark, none moved back, and the input is read to its end."""
+        commits = self.topics.commit_history(self.group)
+        unmarked = [commit for commit in commits if not commit.metadata.startswith(MARK)]
+        if unmarked or not commits:
+            raise AssertionError(f"{len(commits)} offsets committed, without the mark: {unmarked}")
+        for partition, offsets in self.offset_history().items():
+            if list(offsets) != sorted(offsets):
+                raise AssertionError(f"the offset of {self.source} [{partition}] moved back: {offsets}")
+        if self.lag():
+            raise AssertionError(f"{self.lag()} records of {self.source} are not read")
 
     def offset_history(self) -> dict[int, Sequence[int]]:
         """Partition of the input -> every offset ever committed, oldest first."""

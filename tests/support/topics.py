@@ -110,6 +110,15 @@ class Topics:
         found = self._admin.list_consumer_group_offsets(request)[group].result(TIMEOUT_S).topic_partitions
         return {(at.topic, at.partition): Commit(at.topic, at.partition, at.offset, at.metadata or "") for at in found}
 
+    def ends(self, topic: str) -> dict[int, int]:
+        """Partition -> offset that the next record will get."""
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "tests"})
+        try:
+            places = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
+            return {place.partition: consumer.get_watermark_offsets(place, TIMEOUT_S)[1] for place in places}
+        finally:
+            consumer.close()
+
     def commit_history(self, group: str) -> list[Commit]:
         """Every offset the group ever committed, oldest first; a transaction that was aborted is not in it."""
         commits = [_offset_commit(record) for record in self.read("__consumer_offsets")]

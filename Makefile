@@ -1,0 +1,81 @@
+# make demo        the whole pipeline once, to look at
+# make up          the local stack in the background: Kafka, Schema Registry, Flink SQL
+# make status      what is running, and where
+# make datagen     the stream of transactions, as Confluent's Datagen connector makes it
+# make run-sql     sql/*.sql in order; ends in the live table, Ctrl-C leaves it
+# make sql         Flink's SQL client; the five tables are declared
+# make down        end the stack; topics and schemas stay
+# make test        everything: check, unit, integration (Kafka), end-to-end (Flink)
+# make test-unit   the tests that need no service
+# make check       lint and types
+# make setup       virtual environment, packages, Java runtime, jars; every other target does this first
+#
+# Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+CODE := user_classifier.py local tests $(wildcard reporting benchmarks)
+export KAFKA_PORT REGISTRY_PORT SQL_PORT
+
+# Stamp files: a step is done again when what it was made from has changed.
+INSTALLED := $(VENV)/installed
+TEST_TOOLS := $(VENV)/test-tools-installed
+FETCHED := .local/artifacts/verified
+
+.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end lock
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 13
+
+setup: $(FETCHED)
+
+demo: $(FETCHED)
+	@$(BIN)/python -m local demo
+
+up down status datagen run-sql sql: $(FETCHED)
+	@$(BIN)/python -m local $@
+
+check: lint types
+
+lint: $(TEST_TOOLS)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+types: $(TEST_TOOLS)
+	$(BIN)/mypy $(CODE)
+
+test: check test-unit test-integration test-end-to-end
+
+test-unit: $(TEST_TOOLS)
+	$(BIN)/pytest tests/unit
+
+test-integration: $(TEST_TOOLS) $(FETCHED)
+	$(BIN)/pytest tests/integration
+
+test-end-to-end: $(TEST_TOOLS) $(FETCHED)
+	$(BIN)/pytest tests/end_to_end
+
+lock: $(INSTALLED)
+	$(BIN)/python -m local lock
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@# Interrupted downloads go on where they were from pip 25.1 on.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+
+$(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps.txt | $(BIN)/python
+	@echo "installing packages; the largest are Flink (330 MB) and the Java runtime (35 MB)"
+	$(BIN)/pip install --disable-pip-version-check --resume-retries 5 -r requirements.txt -r local/requirements.txt
+	$(BIN)/pip install --disable-pip-version-check --resume-retries 5 --no-deps -r local/requirements-no-deps.txt
+	@touch $@
+
+$(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
+	$(BIN)/pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+$(FETCHED): local/artifacts.lock.toml local/java/ValueHashPartitioner.java $(INSTALLED)
+	@$(BIN)/python -m local fetch
+	@touch $@

@@ -1,0 +1,255 @@
+"""Command line of the local stack: python -m local COMMAND."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from confluent_kafka import KafkaException
+
+from local import artifacts, demo, stack
+from local.artifacts import ArtifactError
+from local.confluent_sql import StatementError
+from local.live_table import LiveTable, Screen, follow
+from local.process import ServiceError
+from local.sql_gateway import Result, SqlError
+from local.stack import Ports, Record, StackError
+from local.workspace import Workspace, pipeline_files
+
+ERRORS = (ArtifactError, ServiceError, SqlError, StackError, StatementError, demo.DemoError)
+EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+
+EXAMPLES = """\
+examples:
+  python -m local up                       Kafka, Schema Registry and Flink in the background
+  python -m local datagen                  the stream of transactions
+  python -m local run-sql                  sql/*.sql in order; ends in the live table, Ctrl-C leaves it
+  python -m local run-sql sql/1*.sql       one statement
+  python -m local create-topic user_labeling --partitions 1 --config cleanup.policy=compact
+  python -m local down                     end it; topics and schemas stay
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    command: Callable[[argparse.Namespace], None] = arguments.run
+    try:
+        command(arguments)
+    except ERRORS as error:
+        print(f"python -m local {arguments.command}: {error}", file=sys.stderr)
+        return EXIT_FAILED
+    except KafkaException as error:
+        print(f"python -m local {arguments.command}: Kafka: {error.args[0].str()}", file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    return 0
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _echo(text: str) -> None:
+    print(text, flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m local",
+        description="Kafka, Schema Registry and Flink on this machine, on 127.0.0.1 alone.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, run: Callable[[argparse.Namespace], None], text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.set_defaults(run=run)
+        return command
+
+    _add_stack_commands(add)
+    _add_pipeline_commands(add)
+    add("fetch", lambda _: artifacts.fetch(_echo), "download and verify what is still missing (make setup does)")
+    add("lock", lambda _: artifacts.write_lock(_echo), "write local/artifacts.lock.toml from artifacts.toml")
+    return parser
+
+
+Add = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.ArgumentParser]
+
+
+def _add_stack_commands(add: Add) -> None:
+    up = add("up", _up, "start the stack in the background")
+    up.add_argument("--without-flink", action="store_true", help="Kafka and Schema Registry only")
+    _add_ports(up)
+    down = add("down", _down, "end the stack; topics and schemas stay, Flink's jobs do not")
+    down.add_argument("--delete-data", action="store_true", help="delete topics and schemas, too")
+    for command in (up, down, add("status", _status, "say what is running and where")):
+        _add_directory(command)
+    show = add("demo", _demo, "show the whole pipeline once, with data of its own, and end")
+    show.add_argument("--seconds", type=float, default=demo.WATCH_SECONDS, help="how long to show the labelled users")
+    show.add_argument("--directory", type=Path, default=demo.DIRECTORY, help="emptied first (default: .local/demo)")
+    _add_ports(show)
+
+
+def _add_pipeline_commands(add: Add) -> None:
+    sql = add("sql", _sql, "open Flink's SQL client; the pipeline's tables are declared")
+    run_sql = add("run-sql", _run_sql, "run files of one Confluent Cloud SQL statement each")
+    run_sql.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: sql/*.sql in order")
+    run_sql.add_argument(
+        "--seconds", type=float, default=float("inf"), help="how long to show a SELECT (default: until Ctrl-C)"
+    )
+    datagen = add("datagen", _datagen, "make the topic transactions and fill it as Confluent's Datagen connector does")
+    datagen.add_argument(
+        "--rate", type=int, default=demo.ROWS_PER_SECOND, help="transactions per second (default: %(default)s)"
+    )
+    topic = add("create-topic", _create_topic, "make a topic by hand, without a schema")
+    topic.add_argument("name", metavar="NAME")
+    topic.add_argument("--partitions", type=int, default=6, help="default: %(default)s")
+    topic.add_argument("--config", action="append", default=[], metavar="KEY=VALUE", help="e.g. cleanup.policy=compact")
+    for command in (sql, run_sql, datagen, topic):
+        _add_directory(command)
+
+
+def _add_directory(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--directory", type=Path, default=stack.UP_DIRECTORY, help="data, logs and process ids (default: .local/up)"
+    )
+
+
+def _add_ports(command: argparse.ArgumentParser) -> None:
+    defaults = Ports()
+    for name, what in (("kafka", "Kafka"), ("registry", "Schema Registry"), ("sql", "Flink's SQL gateway")):
+        variable, default = f"{name.upper()}_PORT", getattr(defaults, name)
+        command.add_argument(
+            f"--{name}-port",
+            type=_port,
+            default=os.environ.get(variable) or str(default),
+            metavar="N",
+            help=f"{what} on 127.0.0.1 (default: ${variable} or {default})",
+        )
+
+
+def _port(text: str) -> int:
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is a whole number from 1 to 65535, got '{text}'")
+    return int(text)
+
+
+def _ports(arguments: argparse.Namespace) -> Ports:
+    return Ports(arguments.kafka_port, arguments.registry_port, arguments.sql_port)
+
+
+def _up(arguments: argparse.Namespace) -> None:
+    directory, ports = arguments.directory.resolve(), _ports(arguments)
+    stack.up(directory, ports, not arguments.without_flink, _echo)
+    _print_status(directory, _running(directory))
+    _echo(f"client: python user_classifier.py {_relative(stack.client_configuration(directory, ports))}")
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    stack.down(arguments.directory.resolve(), _echo, arguments.delete_data)
+
+
+def _status(arguments: argparse.Namespace) -> None:
+    directory = arguments.directory.resolve()
+    _print_status(directory, _running(directory))
+
+
+def _running(directory: Path) -> Record:
+    record = stack.read_record(directory)
+    if record is None:
+        raise StackError("nothing is running; to start: make up")
+    return record
+
+
+def _print_status(directory: Path, record: Record) -> None:
+    ports = record.ports
+    where = {
+        "kafka": ports.endpoints.bootstrap_servers,
+        "schema-registry": ports.endpoints.registry_url,
+        "flink-sql-gateway": ports.sql_url,
+    }
+    for process in record.processes:
+        state = f"running, pid {process.pid}" if process.is_alive else "ENDED"
+        _echo(f"{process.name:20} {state:22} {where.get(process.name, '')}".rstrip())
+    _echo(f"data and logs: {_relative(directory)}")
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _workspace(arguments: argparse.Namespace) -> Workspace:
+    directory = arguments.directory.resolve()
+    record = _running(directory)
+    if not any(process.name == "flink-sql-gateway" and process.is_alive for process in record.processes):
+        raise StackError("Flink is not running; to start it: make up")
+    return Workspace(record.ports.sql_url, record.ports.endpoints, _echo)
+
+
+def _run_sql(arguments: argparse.Namespace) -> None:
+    workspace = _workspace(arguments)
+    for path in arguments.files or pipeline_files():
+        _echo(str(_relative(path.resolve())))
+        result = workspace.run_file(path)
+        if result is not None and result.is_query:
+            _show(result, arguments.seconds)
+        elif result is not None:
+            _echo(f"  running as job {result.job_id}")
+
+
+def _show(result: Result, seconds: float) -> None:
+    table, screen = LiveTable(result.columns), Screen()
+    end = time.monotonic() + seconds
+    try:
+        follow(result.changes(), table, screen, lambda: time.monotonic() > end)
+    finally:
+        screen.draw(table.render(), keep=True)
+        result.close()
+
+
+def _datagen(arguments: argparse.Namespace) -> None:
+    job = _workspace(arguments).start_datagen(arguments.rate).job_id
+    _echo(f"{arguments.rate} transactions per second, running as job {job}")
+
+
+def _create_topic(arguments: argparse.Namespace) -> None:
+    config = dict(_setting(text) for text in arguments.config)
+    ports = _running(arguments.directory.resolve()).ports
+    if not stack.topics(ports).create(arguments.name, arguments.partitions, config):
+        raise StackError(f"topic {arguments.name} exists already")
+
+
+def _setting(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise StackError(f"--config {text}: write KEY=VALUE, e.g. cleanup.policy=compact")
+    return key, value
+
+
+def _sql(arguments: argparse.Namespace) -> None:
+    workspace = _workspace(arguments)
+    directory = arguments.directory.resolve() / "flink"
+    script = directory / "tables.sql"
+    script.write_text(workspace.declaration_script(), encoding="utf-8")
+    workspace.close()
+    command = stack.sql_client(directory, _running(arguments.directory.resolve()).ports, script)
+    subprocess.run(command, env={**os.environ, "FLINK_CONF_DIR": str(directory)}, check=False)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    demo.demo(arguments.directory.resolve(), _ports(arguments), arguments.seconds, _echo)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

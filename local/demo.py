@@ -1,0 +1,146 @@
+"""The whole pipeline once, to look at: start it, run the SQL and the client, show the labels change, end it."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+
+from local.artifacts import ROOT, STATE, ArtifactError
+from local.confluent_sql import StatementError
+from local.live_table import LiveTable, Screen, follow
+from local.process import Service, ServiceError
+from local.sql_gateway import Result, SqlError
+from local.stack import Echo, Ports, Stack, StackError, client_configuration
+from local.workspace import Workspace, pipeline_files
+
+DIRECTORY = STATE / "demo"
+"""Fresh each time, so that the demo does not disturb the data of `make up`."""
+
+ROWS_PER_SECOND = 20
+N_USERS, LABELS = 10, {0, 1, 2}
+LABELLED_SECONDS = 100.0
+"""How long it may take until all users are labelled."""
+WATCH_SECONDS = 20.0
+"""How long the table is then watched."""
+
+FAILURES = (ArtifactError, KafkaException, ServiceError, SqlError, StackError, StatementError, OSError)
+
+
+class DemoError(Exception):
+    """A step failed; the message names it and says why."""
+
+
+class Client(Service):
+    """``python user_classifier.py CONFIG_FILE`` in the background. What it does shows in the table."""
+
+    name = "user_classifier"
+
+    def __init__(self, directory: Path, configuration: Path) -> None:
+        super().__init__(directory)
+        self._configuration = configuration
+
+    def command(self) -> list[str]:
+        """See Service."""
+        return [sys.executable, str(ROOT / "user_classifier.py"), str(self._configuration)]
+
+    def __str__(self) -> str:
+        """The command as its user types it."""
+        path = self._configuration
+        return f"python user_classifier.py {f'./{path.relative_to(ROOT)}' if path.is_relative_to(ROOT) else path}"
+
+    def is_ready(self) -> bool:
+        """It has not ended."""
+        return self.is_running
+
+
+@dataclass
+class Demo:
+    """One run of the demo: its services and its way of talking."""
+
+    stack: Stack
+    client: Client
+    echo: Echo
+    watch_seconds: float
+    started: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Every step in order; nothing is left running, however it ends."""
+        try:
+            self._run()
+        finally:
+            self._say("stopping everything")
+            self.client.stop()
+            self.stack.stop()
+
+    def _run(self) -> None:
+        ports = self.stack.ports
+        *statements, select = pipeline_files()
+        with self._step("starting Kafka, Schema Registry and Flink"):
+            self.stack.start()
+        with self._step("starting the stream of transactions"):
+            workspace = Workspace(ports.sql_url, ports.endpoints, self._say)
+            workspace.start_datagen(ROWS_PER_SECOND)
+        for path in statements:
+            with self._step(f"running {path.relative_to(ROOT)}"):
+                workspace.run_file(path)
+        with self._step(f"running {self.client}"):
+            self.client.start()
+        with self._step(f"running {select.relative_to(ROOT)}"):
+            self._watch(workspace.query_file(select))
+
+    def _watch(self, result: Result) -> None:
+        table, screen, changes = LiveTable(result.columns), Screen(), result.changes()
+        deadline = time.monotonic() + LABELLED_SECONDS
+
+        def is_labelled() -> bool:
+            self._require_healthy()
+            if time.monotonic() > deadline:
+                raise ServiceError(f"after {LABELLED_SECONDS:.0f} s there is only this:\n{table.render()}")
+            return len(table.rows) == N_USERS and {row[-1] for row in table.rows} == LABELS
+
+        follow(changes, table, screen, is_labelled)
+        screen.draw(table.render(), keep=True)
+        self._say(
+            f"all {N_USERS} users are labelled, 0 spends least; the same table for {self.watch_seconds:.0f} s more"
+        )
+        screen, deadline = Screen(), time.monotonic() + self.watch_seconds
+
+        def is_watched() -> bool:
+            self._require_healthy()
+            return time.monotonic() > deadline
+
+        follow(changes, table, screen, is_watched)
+        screen.draw(table.render(), keep=True)
+
+    def _require_healthy(self) -> None:
+        for service in [*self.stack.services, self.client]:
+            if not service.is_running:
+                raise service.failure("ended by itself")
+        if self.stack.flink is not None:
+            self.stack.flink.require_healthy()
+
+    @contextmanager
+    def _step(self, what: str) -> Iterator[None]:
+        self._say(what)
+        try:
+            yield
+        except FAILURES as error:
+            raise DemoError(f"failed while {what}: {error}") from error
+
+    def _say(self, text: str) -> None:
+        self.echo(f"[{time.monotonic() - self.started:3.0f} s] {text}")
+
+
+def demo(directory: Path, ports: Ports, watch_seconds: float, echo: Echo) -> None:
+    """Run the demo in a fresh ``directory``; DemoError if a step fails."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
+    client = Client(directory / "user_classifier", client_configuration(directory, ports))
+    Demo(Stack(directory, ports), client, echo, watch_seconds).run()

@@ -1,0 +1,88 @@
+"""A query's changelog as the table it describes, printed as it changes."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TextIO
+
+from local.sql_gateway import Change
+
+CURSOR_UP = "\x1b[{n}A"
+CLEAR_TO_END = "\x1b[J"
+ADDS = frozenset({"INSERT", "UPDATE_AFTER"})
+
+
+class LiveTable:
+    """Rows added and taken back, in whatever order they come."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = list(columns)
+        self._counts: Counter[tuple[Any, ...]] = Counter()
+
+    def apply(self, change: Change) -> None:
+        """Add or take back one row."""
+        self._counts[change.fields] += 1 if change.kind in ADDS else -1
+
+    @property
+    def rows(self) -> list[tuple[Any, ...]]:
+        """The table at the moment, in the order of its first column."""
+        return sorted((row for row, count in self._counts.items() for _ in range(count)), key=_sort_key)
+
+    def render(self) -> str:
+        """The table drawn with lines, numbers to the right."""
+        rows = self.rows
+        texts = [[_text(value) for value in row] for row in rows]
+        widths = [max(map(len, column)) for column in zip(self.columns, *texts, strict=True)]
+        line = "+" + "+".join("-" * (width + 2) for width in widths) + "+"
+        header = _line([name.ljust(width) for name, width in zip(self.columns, widths, strict=True)])
+        body = [_line(_aligned(row, text, widths)) for row, text in zip(rows, texts, strict=True)]
+        return "\n".join([line, header, line, *body, line])
+
+
+class Screen:
+    """Prints successive versions of a table: over the last one on a terminal, else only the versions asked for."""
+
+    def __init__(self, out: TextIO = sys.stdout) -> None:
+        self._out = out
+        self._height = 0
+
+    def draw(self, text: str, keep: bool = False) -> None:
+        """Show ``text``; with ``keep`` also where nothing can be overwritten, such as in a file."""
+        if not (self._out.isatty() or keep):
+            return
+        up = CURSOR_UP.format(n=self._height) + CLEAR_TO_END if self._height else ""
+        self._out.write(f"{up}{text}\n")
+        self._out.flush()
+        self._height = text.count("\n") + 1 if self._out.isatty() else 0
+
+
+def follow(changes: Iterable[Change | None], table: LiveTable, screen: Screen, is_done: Callable[[], bool]) -> None:
+    """Apply the changes, drawing whenever there is a pause in them, until ``is_done`` or the query's end."""
+    for change in changes:
+        if change is not None:
+            table.apply(change)
+            continue
+        screen.draw(table.render())
+        if is_done():
+            return
+
+
+def _sort_key(row: tuple[Any, ...]) -> tuple[str, ...]:
+    return tuple(str(value) for value in row)
+
+
+def _text(value: Any) -> str:
+    return "NULL" if value is None else str(value)
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _aligned(row: Sequence[Any], texts: Sequence[str], widths: Sequence[int]) -> list[str]:
+    return [
+        text.ljust(width) if isinstance(value, str) else text.rjust(width)
+        for value, text, width in zip(row, texts, widths, strict=True)
+    ]

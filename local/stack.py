@@ -1,0 +1,227 @@
+"""The whole stack in one directory: which services, on which ports, and which processes they are."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import psutil
+
+from local.artifacts import ROOT, STATE
+from local.flink import SQL_CLIENT, java_command
+from local.flink_tables import Endpoints
+from local.process import LOOPBACK, Service, end_process, is_listening
+from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, stop_all
+from local.topics import Topics
+
+UP_DIRECTORY = STATE / "up"
+"""Data, logs and process ids of the stack that runs in the background."""
+
+LOCAL_CONFIGURATION = ROOT / "configurations" / "local.ini"
+
+Echo = Callable[[str], None]
+
+
+class StackError(Exception):
+    """The stack cannot do what was asked for; the message says what to type next."""
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where the stack listens on 127.0.0.1. Each is a setting: an option and an environment variable."""
+
+    kafka: int = 9092
+    registry: int = 8081
+    sql: int = 8083
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """The broker's address and the registry's URL."""
+        return Endpoints(f"{LOOPBACK}:{self.kafka}", f"http://{LOOPBACK}:{self.registry}/apis/ccompat/v7")
+
+    @property
+    def sql_url(self) -> str:
+        """The SQL gateway's URL."""
+        return f"http://{LOOPBACK}:{self.sql}"
+
+
+class Stack:
+    """Broker, registry and, unless told otherwise, Flink. Its data lie in ``directory`` and outlive it."""
+
+    def __init__(self, directory: Path, ports: Ports, with_flink: bool = True, ends_with_parent: bool = True) -> None:
+        self.directory = directory
+        self.ports = ports
+        kafka = KafkaBroker(directory / "kafka", ports.kafka, ends_with_parent=ends_with_parent)
+        registry = SchemaRegistry(directory / "registry", ports.registry, ends_with_parent=ends_with_parent)
+        self.groups: dict[str, list[Service]] = {"kafka": [kafka], "registry": [registry]}
+        self.flink: FlinkCluster | None = None
+        if with_flink:
+            self.flink = FlinkCluster(directory / "flink", ports.sql, ends_with_parent=ends_with_parent)
+            self.groups["sql"] = list(self.flink.processes)
+
+    @property
+    def services(self) -> list[Service]:
+        """Every service in the order of starting."""
+        return [service for group in self.groups.values() for service in group]
+
+    def start(self, groups: list[str] | None = None) -> None:
+        """Start the named groups, or all, side by side; on failure, or an interruption, none of them is left."""
+        wanted = list(self.groups) if groups is None else groups
+        for name in wanted:
+            require_free(name, getattr(self.ports, name))
+        services = [service for name in wanted for service in self.groups[name]]
+        try:
+            if self.flink is not None and "sql" in wanted:
+                self.flink.configure()
+            for service in services:
+                service.launch()
+            for service in services:
+                service.wait_ready()
+        except BaseException:
+            stop_all(services)
+            raise
+
+    def stop(self) -> None:
+        """End every service."""
+        stop_all(self.services)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A background process as written down: the pid alone could by now be somebody else's."""
+
+    name: str
+    pid: int
+    created: float
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether this very process is still there."""
+        try:
+            process = psutil.Process(self.pid)
+            return bool(process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE)
+        except psutil.NoSuchProcess:
+            return False
+
+
+@dataclass(frozen=True)
+class Record:
+    """The state file of a background stack."""
+
+    ports: Ports
+    processes: list[Recorded]
+
+    def alive(self) -> list[Recorded]:
+        """The processes that are still there."""
+        return [process for process in self.processes if process.is_alive]
+
+
+def read_record(directory: Path) -> Record | None:
+    """What :func:`up` wrote, None if there is no stack or nothing of it is left."""
+    path = directory / "processes.json"
+    if not path.is_file():
+        return None
+    document = json.loads(path.read_text(encoding="utf-8"))
+    record = Record(Ports(**document["ports"]), [Recorded(**entry) for entry in document["processes"]])
+    return record if record.alive() else None
+
+
+def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo) -> None:
+    """Start in the background what is not running yet."""
+    record = read_record(directory)
+    if record is not None and record.ports != ports:
+        raise StackError(f"the stack runs already, on the ports {_listed(record.ports)}; to change them: make down")
+    stack = Stack(directory, ports, with_flink, ends_with_parent=False)
+    alive = {process.name: process for process in record.alive()} if record else {}
+    missing = [name for name, group in stack.groups.items() if not all(service.name in alive for service in group)]
+    if not missing:
+        echo("the stack runs already")
+        return
+    for service in (service for name in missing for service in stack.groups[name] if service.name in alive):
+        end_process(alive.pop(service.name).pid)
+    stack.start(missing)
+    started = [_recorded(service) for name in missing for service in stack.groups[name]]
+    _write_record(directory, Record(ports, [*alive.values(), *started]))
+
+
+def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
+    """End the background stack; its data stay unless told otherwise."""
+    record = read_record(directory)
+    if record is None:
+        echo("nothing is running")
+    else:
+        for process in reversed(record.alive()):
+            end_process(process.pid)
+            echo(f"{process.name} ended")
+    (directory / "processes.json").unlink(missing_ok=True)
+    if delete_data and directory.exists():
+        shutil.rmtree(directory)
+        echo(f"{directory} deleted")
+
+
+def require_free(name: str, port: int) -> None:
+    """StackError if somebody listens on this port; it names the option that changes it."""
+    if is_listening(port):
+        raise StackError(
+            f"port {port} is taken by {_listener(port)}; end it (a stack of your own: make down), "
+            f"or choose another port: --{name}-port N, or make ... {name.upper()}_PORT=N"
+        )
+
+
+def topics(ports: Ports) -> Topics:
+    """The topics and schemas of the stack on these ports."""
+    return Topics(ports.endpoints)
+
+
+def sql_client(directory: Path, ports: Ports, script: Path) -> list[str]:
+    """The command of Flink's SQL client, which runs ``script`` before it asks for statements."""
+    arguments = ["gateway", "--endpoint", ports.sql_url, "--init", str(script)]
+    return [*java_command(directory, "-Xmx256m"), SQL_CLIENT, *arguments]
+
+
+def client_configuration(directory: Path, ports: Ports) -> Path:
+    """The configuration file for user_classifier.py: local.ini, or a copy of it with other ports."""
+    if ports == Ports():
+        return LOCAL_CONFIGURATION
+    configuration = configparser.ConfigParser(interpolation=None)
+    configuration.read(LOCAL_CONFIGURATION, encoding="utf-8")
+    configuration["schema_registry"]["url"] = ports.endpoints.registry_url
+    for section in ("consumer", "producer"):
+        configuration[section]["bootstrap.servers"] = ports.endpoints.bootstrap_servers
+    path = directory / "local.ini"
+    with path.open("w", encoding="utf-8") as file:
+        configuration.write(file)
+    return path
+
+
+def _recorded(service: Service) -> Recorded:
+    return Recorded(service.name, service.pid, psutil.Process(service.pid).create_time())
+
+
+def _write_record(directory: Path, record: Record) -> None:
+    document = json.dumps(asdict(record), indent=2)
+    (directory / "processes.json").write_text(document + "\n", encoding="utf-8")
+
+
+def _listed(ports: Ports) -> str:
+    return ", ".join(str(port) for port in asdict(ports).values())
+
+
+def _listener(port: int) -> str:
+    for name, pid in _listeners(port):
+        return f"{name} (pid {pid})"
+    return "another program"
+
+
+def _listeners(port: int) -> Iterator[tuple[str, int]]:
+    try:
+        connections = psutil.net_connections("tcp")
+    except psutil.AccessDenied:  # macOS shows other people's connections to root only
+        return
+    for connection in connections:
+        if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+            yield psutil.Process(connection.pid).name(), connection.pid

@@ -1,0 +1,270 @@
+"""The seed's SQL on real Flink and the client, from known transactions to `user_labeling_final`, checked row by row."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from local import datagen
+from local.flink_tables import Endpoints
+from local.live_table import LiveTable
+from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
+from local.workspace import SQL_DIRECTORY, Workspace
+from tests.support import client, configuration, oracle
+from tests.support.changelog import Change, Op, Row
+from tests.support.subjects import Subjects
+from tests.support.topics import Outgoing, Record, Topics
+from tests.support.waiting import wait_until
+from tests.support.wire import body, frame, schema_id_of, unframe
+
+N_TRANSACTIONS = 400
+HOP_COPIES = 2
+"""Windows of 10 minutes that start every 5: each transaction is in two of them."""
+SELECT_SECONDS = 60.0
+
+
+class Transaction(NamedTuple):
+    """One record of `transactions`."""
+
+    transaction_id: int
+    card_id: int
+    user_id: str
+    purchase_id: int
+    store_id: int
+
+
+def transactions(seed: int) -> list[Transaction]:
+    """Known transactions of Datagen's ten users, who buy more or less often."""
+    rng = random.Random(seed)
+    users = ["User_", *(f"User_{number}" for number in range(1, 10))]
+    often = [rng.randint(1, 10) for _ in users]
+    return [
+        Transaction(number, rng.randint(1, 24), rng.choices(users, often)[0], number - 1, rng.randint(1, 7))
+        for number in range(1, N_TRANSACTIONS + 1)
+    ]
+
+
+@dataclass
+class Run:
+    """A finished run of the pipeline over a finite input, and where to look at it."""
+
+    by_hand: bool
+    topics: Topics
+    subjects: Subjects
+    workspace: Workspace
+    transactions: list[Transaction]
+    settled: dict[str, list[Record]] = field(default_factory=dict)
+
+    def settle(self) -> None:
+        """From now on nothing is written any more: read each topic once."""
+        names = ("transactions_enriched", "transactions_aggregate", "user_labeling", "user_labeling_final")
+        self.settled = {name: self.topics.read(name) for name in names}
+
+    def records(self, topic: str) -> list[Record]:
+        """Every record of a topic, as a read_committed reader sees it."""
+        return self.settled.get(topic) or self.topics.read(topic)
+
+    def rows(self, topic: str) -> list[tuple[Record, dict[str, Any]]]:
+        """Every record of a topic with its decoded value."""
+        return [(record, self.decoded(record.value)) for record in self.records(topic)]
+
+    def decoded(self, value: bytes | None) -> dict[str, Any]:
+        """A value read by the schema its id names."""
+        if value is None:
+            raise AssertionError("a record without a value in a topic that has no tombstones")
+        fields: dict[str, Any] = unframe(self.subjects.schema(schema_id_of(value)), value)
+        return fields
+
+    def key(self, record: Record) -> str:
+        """The user a record's key names."""
+        assert record.key is not None
+        if self.by_hand:
+            return record.key.decode()
+        user_id: str = unframe(self.subjects.schema(schema_id_of(record.key)), record.key)["user_id"]
+        return user_id
+
+    def changes(self, topic: str) -> list[tuple[Op, tuple[Any, ...]]]:
+        """A changelog: operation and row of each record, partition by partition."""
+        return [(operation(record), tuple(fields.values())) for record, fields in self.rows(topic)]
+
+    def aggregate(self) -> list[Change]:
+        """The changelog of the totals."""
+        return [Change(op, Row(*row)) for op, row in self.changes("transactions_aggregate")]
+
+    def amounts(self) -> dict[int, float]:
+        """transaction_id -> the amount that RAND gave it."""
+        return {fields["transaction_id"]: fields["amount"] for _, fields in self.rows("transactions_enriched")}
+
+    def totals(self) -> dict[str, tuple[float, int]]:
+        """What Python computes: each user's sum and count, both twice as HOP has it."""
+        amounts, table = self.amounts(), dict[str, tuple[float, int]]()
+        for transaction in self.transactions:
+            total, count = table.get(transaction.user_id, (0.0, 0))
+            amount = amounts[transaction.transaction_id]
+            table[transaction.user_id] = (total + HOP_COPIES * amount, count + HOP_COPIES)
+        return table
+
+    def labelled(self) -> dict[str, oracle.Labelled]:
+        """What Python computes: one fit on those totals."""
+        totals = self.totals()
+        labels = oracle.labels(totals, 3)
+        return {user_id: oracle.Labelled(user_id, *row, labels[user_id]) for user_id, row in totals.items()}
+
+    def final(self) -> Counter[tuple[Any, ...]]:
+        """`user_labeling_final` replayed: row -> how often it is there."""
+        counts: Counter[tuple[Any, ...]] = Counter()
+        for op, row in self.changes("user_labeling_final"):
+            counts[row] += op.sign
+        return Counter({row: count for row, count in counts.items() if count})
+
+
+def operation(record: Record) -> Op:
+    """The operation in the header `op`, which is absent from a row that is just inserted."""
+    value = dict(record.headers).get("op")
+    return Op(value[0]) if isinstance(value, bytes) else Op.INSERT
+
+
+@pytest.fixture(scope="module", params=["statement 5", "by hand"])
+def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The whole pipeline over a finite input; `user_labeling` by statement 5 (Avro key) or made by hand (raw key)."""
+    directory = tmp_path_factory.mktemp("pipeline")
+    broker = KafkaBroker(directory / "kafka", free_port())
+    registry = SchemaRegistry(directory / "registry", free_port())
+    try:
+        start_all([broker, registry])
+        workspace = Workspace(flink.gateway_url, Endpoints(broker.bootstrap_servers, registry.url), print)
+        topics, subjects = Topics(broker.bootstrap_servers), Subjects(registry.url)
+        pipeline = Run(request.param == "by hand", topics, subjects, workspace, transactions(seed=4))
+        run_pipeline(pipeline, directory)
+        pipeline.settle()
+        yield pipeline
+    finally:
+        flink.cancel_jobs()
+        stop_all([broker, registry])
+
+
+def run_pipeline(run: Run, directory: Path) -> None:
+    """Transactions in, statements 1 to 7, the client to the end of its input, until the last table has settled."""
+    send_transactions(run)
+    for number in (1, 2, 3, 4, 5, 6, 7):
+        if number == 5 and run.by_hand:
+            run.topics.create("user_labeling", 1, {"cleanup.policy": "compact"})
+        else:
+            run.workspace.run_file(statement(number))
+    wait_until(lambda: aggregated(run) == HOP_COPIES * N_TRANSACTIONS, "every transaction to be aggregated")
+    file = configuration.write(
+        directory / "test.ini", configuration.sections(run.topics.bootstrap_servers, run.subjects.url)
+    )
+    done = client.run([file, "--until-end"])
+    assert done.code == 0, done.output
+    wait_until(lambda: run.final() == Counter(run.labelled().values()), "user_labeling_final to follow user_labeling")
+
+
+def send_transactions(run: Run) -> None:
+    """Make `transactions` as the seed does and write the known ones."""
+    run.topics.create(datagen.TOPIC, datagen.PARTITIONS)
+    schema = datagen.schema()
+    schema_id = run.subjects.register(f"{datagen.TOPIC}-value", schema)
+    values = (frame(schema_id, body(schema, transaction._asdict())) for transaction in run.transactions)
+    run.topics.write(datagen.TOPIC, (Outgoing(0, value, []) for value in values))
+
+
+def statement(number: int) -> Path:
+    """The file of a statement."""
+    (path,) = SQL_DIRECTORY.glob(f"{number}_*.sql")
+    return path
+
+
+def aggregated(run: Run) -> int:
+    """How many transactions the totals count at the moment."""
+    return sum(op.sign * row.num_transactions for op, row in run.aggregate())
+
+
+def test_enriched_is_every_transaction_once_with_an_amount(run: Run) -> None:
+    """Statement 2: the five columns unchanged, FLOOR(RAND() * 100) as the sixth, nothing but inserts."""
+    changes = run.changes("transactions_enriched")
+    assert {op for op, _ in changes} == {Op.INSERT}
+    assert sorted(Transaction(*row[:5]) for _, row in changes) == run.transactions
+    amounts = [row[5] for _, row in changes]
+    assert all(amount in range(100) for amount in amounts)
+    assert len(set(amounts)) > 50
+
+
+def test_aggregate_ends_in_the_totals(run: Run) -> None:
+    """Statement 4: replayed in any order, the changelog leaves twice each user's sum and count."""
+    assert oracle.settled_table(run.aggregate()) == run.totals()
+
+
+def test_aggregate_is_a_retract_changelog(run: Run) -> None:
+    """Each user: one +I, then every row but the last taken back in full; counts 1, 2, 3, ... without a gap."""
+    totals, changes = run.totals(), run.aggregate()
+    for user_id, (_, count) in totals.items():
+        mine = [change for change in changes if change.row.user_id == user_id]
+        added = {change.row.num_transactions: change for change in mine if change.op.sign > 0}
+        retracted = {change.row for change in mine if change.op is Op.UPDATE_BEFORE}
+        assert sorted(added) == list(range(1, count + 1))
+        assert [added[number].op for number in sorted(added)] == [Op.INSERT, *[Op.UPDATE_AFTER] * (count - 1)]
+        assert retracted == {change.row for number, change in added.items() if number < count}
+        assert len(mine) == 2 * count - 1
+
+
+def test_aggregate_lies_in_kafka_as_confluent_writes_it(run: Run) -> None:
+    """No key; +I without a header or one byte `op`; six partitions by value, a row's -U behind its +U."""
+    records = run.records("transactions_aggregate")
+    assert {record.key for record in records} == {None}
+    assert {tuple(record.headers) for record in records} == {(), (("op", b"\1"),), (("op", b"\2"),)}
+    assert run.topics.partitions("transactions_aggregate") == [0, 1, 2, 3, 4, 5]
+    assert {record.partition for record in records} == {0, 1, 2, 3, 4, 5}
+    added: dict[bytes | None, Record] = {}
+    for record in records:
+        if operation(record).sign > 0:
+            added[record.value] = record
+        else:
+            earlier = added[record.value]
+            assert (earlier.partition, earlier.offset) < (record.partition, record.offset)
+            assert earlier.partition == record.partition
+
+
+@pytest.mark.parametrize("table", ["transactions_enriched", "transactions_aggregate", "user_labeling_final"])
+def test_schemas_are_those_of_confluent(run: Run, table: str) -> None:
+    """Subject <topic>-value, record <table>_value, every column nullable with default null."""
+    (schema,) = {str(run.subjects.schema(schema_id_of(record.value or b""))) for record in run.records(table)}
+    assert f"'name': '{table}_value'" in schema
+    assert "'namespace': 'org.apache.flink.avro.generated.record'" in schema
+    assert schema.count("'type': ['null', ") == schema.count("'default': None") == len(run.rows(table)[0][1])
+
+
+def test_user_labeling_is_one_fit_on_the_totals(run: Run) -> None:
+    """The client: compacted by key, every user has the row and the label that Python computes."""
+    compacted = {run.key(record): row for record, row in run.rows("user_labeling")}
+    expected = {user_id: row._asdict() for user_id, row in run.labelled().items()}
+    assert compacted == expected
+    assert {row["label"] for row in compacted.values()} == {0, 1, 2}
+
+
+def test_key_has_a_schema_only_by_statement_5(run: Run) -> None:
+    """Made by hand, the topic's keys are plain text, and nobody registers a schema for them."""
+    assert run.subjects.exists("user_labeling-key") is not run.by_hand
+
+
+def test_final_table_follows(run: Run) -> None:
+    """Statement 7: replayed, the changelog leaves user_labeling's rows."""
+    assert run.final() == Counter(run.labelled().values())
+
+
+def test_select_shows_the_labelled_users(run: Run) -> None:
+    """Statement 8, as Flink itself returns it."""
+    result = run.workspace.query_file(statement(8))
+    table, expected = LiveTable(result.columns), sorted(tuple(row) for row in run.labelled().values())
+    for change in result.changes(SELECT_SECONDS):
+        if change is not None:
+            table.apply(change)
+        elif table.rows == expected:
+            break
+    result.close()
+    assert table.columns == ["user_id", "total_amount", "num_transactions", "label"]
+    assert table.rows == expected

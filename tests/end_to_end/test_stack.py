@@ -1,0 +1,179 @@
+"""`python -m local` as its user has it: up, status, run-sql, down, the demo; what it says, what it leaves behind."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.process import is_listening
+from local.services import free_port
+from tests.support.client import ROOT, Finished
+from tests.support.subjects import Subjects
+from tests.support.topics import Topics
+from tests.support.waiting import wait_until
+
+UP_SECONDS, DEMO_SECONDS = 120.0, 180.0
+
+
+@dataclass
+class Stack:
+    """A stack of its own ports and directory."""
+
+    directory: Path
+    kafka_port: int
+    registry_port: int
+    sql_port: int
+
+    @property
+    def ports(self) -> list[str]:
+        """The options that choose the ports."""
+        ports = {"kafka": self.kafka_port, "registry": self.registry_port, "sql": self.sql_port}
+        return [text for name, port in ports.items() for text in (f"--{name}-port", str(port))]
+
+    @property
+    def topics(self) -> Topics:
+        """The broker's topics."""
+        return Topics(f"127.0.0.1:{self.kafka_port}")
+
+    @property
+    def subjects(self) -> Subjects:
+        """The registry's subjects."""
+        return Subjects(f"http://127.0.0.1:{self.registry_port}/apis/ccompat/v7")
+
+    def command(self, name: str, *more: str) -> list[str]:
+        """The command line."""
+        ports = self.ports if name in {"up", "demo"} else []
+        return [sys.executable, "-m", "local", name, "--directory", str(self.directory), *ports, *more]
+
+    def run(self, name: str, *more: str) -> Finished:
+        """Run a command to its end."""
+        done = subprocess.run(
+            self.command(name, *more), cwd=ROOT, capture_output=True, text=True, timeout=UP_SECONDS, check=False
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def processes(self) -> list[psutil.Process]:
+        """Every process of this stack: its directory is on their command lines."""
+        return [p for p in psutil.process_iter(["cmdline"]) if self._is_mine(p.info["cmdline"] or [])]
+
+    def _is_mine(self, command: Sequence[str]) -> bool:
+        return "local" not in command and any(str(self.directory) in argument for argument in command)
+
+
+@pytest.fixture
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
+    """A stack that is ended after the test, whatever came of it."""
+    if request.config.getoption("--no-kafka"):
+        pytest.skip("--no-kafka was given")
+    stack = Stack(tmp_path / "stack", free_port(), free_port(), free_port())
+    yield stack
+    stack.run("down")
+    assert stack.processes() == []
+
+
+def test_up_status_down_and_up_again(stack: Stack) -> None:
+    """All on loopback; topics and schemas outlive down; up does what is missing and no more."""
+    done = stack.run("up")
+    assert done.code == 0, done.output
+    assert_all_on_loopback(stack)
+    assert stack.run("status").stdout == done.stdout.rpartition("client: ")[0]
+    again = stack.run("up")
+    assert (again.code, again.stdout.splitlines()[0]) == (0, "the stack runs already")
+
+    create = stack.run("run-sql", "sql/1_create_transactions_enriched.sql")
+    assert (create.code, create.output) == (0, "sql/1_create_transactions_enriched.sql\n")
+    query = stack.run("run-sql", "sql/8_select_user_labeling_final.sql")
+    assert query.code == 1
+    assert "user_labeling_final" in query.stderr
+
+    assert stack.run("down").code == 0
+    assert stack.processes() == []
+    assert stack.run("status").output == "python -m local status: nothing is running; to start: make up\n"
+    assert stack.run("up", "--without-flink").code == 0
+    assert not is_listening(stack.sql_port)
+    assert stack.subjects.exists("transactions_enriched-value")
+    assert stack.topics.partitions("transactions_enriched") == [0, 1, 2, 3, 4, 5]
+
+
+def assert_all_on_loopback(stack: Stack) -> None:
+    """Five processes, and not one listens anywhere else."""
+    processes = stack.processes()
+    assert len(processes) == 5
+    listening = [c.laddr.ip for p in processes for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
+    assert len(listening) > 5
+    assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
+
+
+def test_port_taken(stack: Stack) -> None:
+    """The message names who has it and the option that chooses another; nothing is started."""
+    assert stack.run("up", "--without-flink").code == 0
+    (kafka,) = (p["pid"] for p in json.loads((stack.directory / "processes.json").read_text())["processes"][:1])
+    other = Stack(stack.directory.with_name("other"), stack.kafka_port, free_port(), free_port())
+    done = other.run("up")
+    assert (done.code, done.output) == (
+        1,
+        f"python -m local up: port {stack.kafka_port} is taken by java (pid {kafka}); end it "
+        "(a stack of your own: make down), or choose another port: --kafka-port N, or make ... KAFKA_PORT=N\n",
+    )
+    assert other.processes() == []
+
+
+def test_killed_service(stack: Stack) -> None:
+    """status says which service has ended; up brings back that one alone, with its data."""
+    assert stack.run("up", "--without-flink").code == 0
+    kafka, registry = json.loads((stack.directory / "processes.json").read_text())["processes"]
+    assert stack.run("create-topic", "kept", "--partitions", "2").code == 0
+    os.kill(kafka["pid"], signal.SIGKILL)
+    wait_until(lambda: not psutil.pid_exists(kafka["pid"]), "the broker to be gone")
+    assert "kafka                ENDED" in stack.run("status").stdout
+    assert stack.run("up", "--without-flink").code == 0
+    assert stack.topics.partitions("kept") == [0, 1]
+    assert psutil.pid_exists(registry["pid"])
+
+
+def test_demo(stack: Stack) -> None:
+    """It shows ten users with the labels 0, 1, 2, ends by itself with 0, and leaves no process."""
+    command = stack.command("demo", "--seconds", "2")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEMO_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.strip("| ").split() for line in done.stdout.splitlines() if line.startswith("| User_")]
+    assert len({row[0] for row in rows}) == 10
+    assert {row[-1] for row in rows} == {"0", "1", "2"}
+    assert stack.processes() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_demo_interrupted(stack: Stack, number: signal.Signals) -> None:
+    """Ctrl-C while the services come up: all of them are ended."""
+    with subprocess.Popen(stack.command("demo"), cwd=ROOT, stdout=subprocess.PIPE, text=True) as demo:
+        wait_until(lambda: len(stack.processes()) == 5, "the services to be started")
+        demo.send_signal(number)
+        output, _ = demo.communicate(timeout=UP_SECONDS)
+    assert demo.returncode == 130
+    assert output.splitlines()[-1].endswith("stopping everything")
+    assert stack.processes() == []
+
+
+def test_demo_with_a_service_that_fails(stack: Stack) -> None:
+    """The message says which step, which service, and the last lines of its log."""
+    with subprocess.Popen(
+        stack.command("demo"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as demo:
+        wait_until(lambda: len(stack.processes()) == 5, "the services to be started")
+        registry = next(p for p in stack.processes() if any("quarkus" in argument for argument in p.cmdline()))
+        registry.kill()
+        _, errors = demo.communicate(timeout=UP_SECONDS)
+    assert demo.returncode == 1
+    log = stack.directory / "registry" / "schema-registry.log"
+    assert errors.startswith(
+        "python -m local demo: failed while starting Kafka, Schema Registry and Flink: "
+        f"schema-registry ended while starting; the last lines of {log}:\n"
+    )
+    assert stack.processes() == []

@@ -1,0 +1,102 @@
+"""Where a scenario takes place: a pipeline whose input flows, clients to be struck, and somebody who looks on."""
+
+import random
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from tests.faults.clients import Clients, TracedClient
+from tests.faults.feeder import Feeder
+from tests.faults.report import Result
+from tests.faults.stack import Stack
+from tests.faults.verdict import judge
+from tests.faults.watcher import Watcher
+from tests.support import configuration
+from tests.support.pipeline import Pipeline
+
+SETTLE_S = 60.0
+PARTITIONS = 6
+
+
+class Arena:
+    """One scenario's surroundings; entering starts the flow, leaving ends everything.
+
+    Parameters
+    ----------
+    producer : properties to add to [producer] of the configuration.
+    relayed : whether the client reaches the broker through the relay.
+    """
+
+    def __init__(
+        self,
+        stack: Stack,
+        directory: Path,
+        name: str,
+        seed: int,
+        producer: Mapping[str, str] | None = None,
+        relayed: bool = False,
+        output_partitions: int = 1,
+    ) -> None:
+        self.stack, self.name, self.rng = stack, name, random.Random(f"{seed} {name}")
+        directory = directory / name
+        directory.mkdir(parents=True)
+        self.pipeline = Pipeline(stack.services, directory, f"{name}_{seed}", PARTITIONS)
+        if output_partitions > 1:
+            self.pipeline.topics.grow(self.pipeline.output, output_partitions)
+        sections = self.pipeline.sections
+        sections["producer"].update(producer or {})
+        if relayed:
+            for section in ("consumer", "producer"):
+                sections[section]["bootstrap.servers"] = f"127.0.0.1:{stack.relay.port}"
+        configuration.write(self.pipeline.file, sections)
+        self.clients = Clients(self.pipeline)
+        self.feeder = Feeder(self.pipeline, seed)
+        self.watcher = Watcher(self.pipeline)
+        self.recovery: list[float] = []
+        """Seconds until labels flowed again, one for each fault that was measured."""
+        self.faults = 0
+
+    def __enter__(self) -> "Arena":
+        self.watcher.start()
+        self.feeder.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.clients.__exit__()
+        self.watcher.stop()
+        if kind is None:
+            self.feeder.stop()
+        else:
+            self.feeder.abandon()
+
+    def labels_flow(self, since: float | None = None) -> float:
+        """Wait until a label made after `since` (now) is seen; return the seconds that took."""
+        return self.watcher.wait_for_label(time.time() if since is None else since)
+
+    def recovered(self, since: float) -> None:
+        """Wait until labels flow again, and note how long it took."""
+        self.recovery.append(self.labels_flow(since))
+
+    def settle(self, client: TracedClient) -> None:
+        """Stop the flow and wait until the client has read all and owes nothing, or does not get any further."""
+        self.feeder.stop()
+        ends = {partition: len(changes) for partition, changes in self.feeder.lying.items()}
+        deadline = time.monotonic() + SETTLE_S
+        while time.monotonic() < deadline and client.running:
+            offsets = self.pipeline.offsets()
+            if all(offsets.get(at) == end for at, end in ends.items()) and not self.pipeline.pending():
+                return
+            time.sleep(0.1)
+
+    def finish(self, client: TracedClient, stepwise: bool = True) -> Result:
+        """Let the client finish its work, stop it in good order, and judge."""
+        self.settle(client)
+        output = client.output
+        code = client.stop() if client.running else client.wait()
+        if code != 0:
+            raise AssertionError(f"{self.name}: the client ended with {code}:\n{output[-4000:]}")
+        verdict = judge(self.pipeline, self.feeder, self.watcher, stepwise)
+        return Result(self.name, self.faults, self.recovery, verdict)

@@ -1,0 +1,119 @@
+"""Keeps the input flowing while faults happen, and remembers what it wrote and where."""
+
+import random
+import threading
+import zlib
+from collections.abc import Callable
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from tests.support.changelog import Aggregate, Change, Placed
+from tests.support.pipeline import Pipeline
+
+PAUSE_S = 0.02
+MAX_TRANSACTIONS = 200_000
+FLUSH_S = 120.0
+
+
+class Feeder(threading.Thread):
+    """Writes an endless aggregation, settled whenever it is stopped.
+
+    Parameters
+    ----------
+    random_share : share of the records that lie in a random partition, and not by the hash of their value.
+    """
+
+    def __init__(
+        self, pipeline: Pipeline, seed: int, n_users: int = 200, per_second: int = 300, random_share: float = 0.2
+    ) -> None:
+        super().__init__(daemon=True)
+        self.pipeline, self.per_second, self.random_share = pipeline, per_second, random_share
+        self.n_partitions = len(pipeline.topics.partitions(pipeline.source))
+        self._rng = random.Random(seed)
+        self._habits = {f"User_{number}": self._rng.choice((10.0, 100.0, 1000.0)) for number in range(n_users)}
+        self._table = Aggregate()
+        self.lying: dict[int, list[Change]] = {}
+        """Partition -> its changes: the n-th lies at offset n."""
+        self.encode: Callable[[Change], bytes] | None = None
+        """Makes the values in another schema than the pipeline's."""
+        self._failures: list[KafkaError] = []
+        self._stopping = threading.Event()
+        own = {"enable.idempotence": True, "linger.ms": 5, "reconnect.backoff.max.ms": 500, "log_level": 0}
+        self._producer = Producer({"bootstrap.servers": pipeline.topics.bootstrap_servers, **own})
+
+    @property
+    def changes(self) -> list[Change]:
+        """All that was written, in the order in which the aggregation made it."""
+        return self._table.changes
+
+    @property
+    def n_records(self) -> int:
+        """Number of records written."""
+        return len(self._table.changes)
+
+    def run(self) -> None:
+        """Write at an even pace until stopped; see Thread."""
+        portion = max(1, int(self.per_second * PAUSE_S))
+        for _ in range(MAX_TRANSACTIONS // portion):
+            if self._stopping.wait(PAUSE_S):
+                return
+            self.write(portion)
+
+    def write(self, n_transactions: int) -> None:
+        """Write some transactions."""
+        before = len(self._table.changes)
+        for _ in range(n_transactions):
+            user_id = self._rng.choice(tuple(self._habits))
+            if self._rng.random() < 0.05:
+                self._table.delete(user_id)
+            else:
+                self._table.spend(user_id, self._rng.uniform(0, self._habits[user_id]))
+        self._send(before)
+
+    def delete_all(self) -> None:
+        """Delete every user."""
+        before = len(self._table.changes)
+        for user_id in self._habits:
+            self._table.delete(user_id)
+        self._send(before)
+
+    def stop(self) -> None:
+        """Write no more, and wait until all is stored."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join()
+        self.flush()
+
+    def abandon(self) -> None:
+        """Write no more; what is not stored yet is lost."""
+        self._stopping.set()
+        if self.is_alive():
+            self.join()
+        self._producer.purge()
+        self._producer.flush(1.0)
+
+    def flush(self) -> None:
+        """Wait until all is stored."""
+        left = self._producer.flush(FLUSH_S)
+        if left or self._failures:
+            raise RuntimeError(f"the input could not be written: {left} left, {self._failures[:1]}")
+
+    def _place(self, change: Change) -> int:
+        if self._rng.random() < self.random_share:
+            return self._rng.randrange(self.n_partitions)
+        return zlib.crc32(repr(tuple(change.row)).encode()) % self.n_partitions
+
+    def _send(self, first: int) -> None:
+        """Send the changes from the given one on."""
+        placed = [Placed(self._place(change), change) for change in self._table.changes[first:]]
+        for (at, change), record in zip(placed, self.pipeline.outgoing(placed), strict=True):
+            self.lying.setdefault(at, []).append(change)
+            value = record.value if self.encode is None else self.encode(change)
+            self._producer.produce(
+                self.pipeline.source, value, None, at, self._delivered, headers=record.headers
+            )
+        self._producer.poll(0)
+
+    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            self._failures.append(error)

@@ -1,0 +1,158 @@
+"""A TCP relay between a client and the broker that loses, delays or cuts off chosen requests and replies.
+
+It knows just enough of Kafka's framing: a length, then in a request api_key, api_version and correlation id, in a reply the correlation id.
+"""
+
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from enum import Enum, IntEnum
+from typing import NamedTuple
+
+LOOPBACK = "127.0.0.1"
+
+
+class Api(IntEnum):
+    """Requests worth losing, by Kafka's api_key."""
+
+    PRODUCE = 0
+    INIT_PRODUCER_ID = 22
+    ADD_PARTITIONS_TO_TXN = 24
+    ADD_OFFSETS_TO_TXN = 25
+    END_TXN = 26
+    TXN_OFFSET_COMMIT = 28
+
+
+class Harm(Enum):
+    """What is done."""
+
+    CUT_REQUEST = "connection cut before the broker has it"
+    DROP_REQUEST = "request lost"
+    CUT_REPLY = "carried out, connection cut before the reply"
+    DROP_REPLY = "carried out, reply lost"
+    DELAY_REPLY = "carried out, reply late"
+
+
+class Trap(NamedTuple):
+    """The next request of a kind is to come to harm."""
+
+    api: Api
+    harm: Harm
+    delay_s: float
+
+
+class Cut(Exception):
+    """This connection ends here."""
+
+
+class Relay:
+    """Listens on `port`; each connection is led on to `target`."""
+
+    def __init__(self, port: int, target: int) -> None:
+        self.port, self._target = port, target
+        self._lock = threading.Lock()
+        self._trap: Trap | None = None
+        self.sprung = threading.Event()
+        self._listener = socket.create_server((LOOPBACK, port))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def arm(self, api: Api, harm: Harm, delay_s: float = 1.0) -> None:
+        """Harm the next request of this kind; `sprung` is set when it has happened."""
+        with self._lock:
+            self.sprung.clear()
+            self._trap = Trap(api, harm, delay_s)
+
+    def disarm(self) -> None:
+        """Harm nothing."""
+        with self._lock:
+            self._trap = None
+
+    def close(self) -> None:
+        """Take no more connections."""
+        self._listener.close()
+
+    def take(self, api_key: int) -> Trap | None:
+        """The trap, if a request of this kind steps into it; it is gone then."""
+        with self._lock:
+            trap = self._trap
+            if trap is None or trap.api != api_key:
+                return None
+            self._trap = None
+            self.sprung.set()
+            return trap
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    broker = socket.create_connection((LOOPBACK, self._target))
+                except OSError:
+                    client.close()
+                    continue
+                _Connection(self, client, broker).start()
+
+
+class _Connection:
+    """One connection: requests go one way and replies the other, a thread each."""
+
+    def __init__(self, relay: Relay, client: socket.socket, broker: socket.socket) -> None:
+        self._relay, self._client, self._broker = relay, client, broker
+        self._harmed: dict[int, Trap] = {}  # correlation id -> what is to happen to the reply
+        for each in (client, broker):
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def start(self) -> None:
+        for way in (self._requests, self._replies):
+            threading.Thread(target=self._until_cut, args=(way,), daemon=True).start()
+
+    def _until_cut(self, way: Callable[[], None]) -> None:
+        with suppress(OSError, Cut):
+            while True:
+                way()
+        for each in (self._client, self._broker):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+            each.close()
+
+    def _requests(self) -> None:
+        frame = _frame(self._client)
+        api_key, _, correlation = struct.unpack_from(">hhi", frame, 4)
+        trap = self._relay.take(api_key)
+        if trap is not None and trap.harm is Harm.CUT_REQUEST:
+            raise Cut
+        if trap is not None and trap.harm is Harm.DROP_REQUEST:
+            return
+        if trap is not None:
+            self._harmed[correlation] = trap
+        self._broker.sendall(frame)
+
+    def _replies(self) -> None:
+        frame = _frame(self._broker)
+        trap = self._harmed.pop(struct.unpack_from(">i", frame, 4)[0], None)
+        if trap is not None and trap.harm is Harm.CUT_REPLY:
+            raise Cut
+        if trap is not None and trap.harm is Harm.DROP_REPLY:
+            return
+        if trap is not None:
+            time.sleep(trap.delay_s)
+        self._client.sendall(frame)
+
+
+def _frame(source: socket.socket) -> bytes:
+    """One length and what follows it."""
+    head = _exactly(source, 4)
+    return head + _exactly(source, struct.unpack(">i", head)[0])
+
+
+def _exactly(source: socket.socket, size: int) -> bytes:
+    data = bytearray()
+    while len(data) < size:
+        part = source.recv(size - len(data))
+        if not part:
+            raise Cut
+        data += part
+    return bytes(data)

@@ -1,0 +1,49 @@
+"""A second instance takes over while the first is in the middle of a transaction; the first stops and says why."""
+
+import signal
+import time
+from pathlib import Path
+
+from tests.faults.arena import Arena
+from tests.faults.clients import TracedClient
+from tests.faults.report import Result
+from tests.faults.stack import Stack
+from tests.faults.steps import ENTRY, EXIT, Aim, Step
+
+MOMENTS = ((Step.COMMIT, ENTRY), (Step.OFFSETS, ENTRY), (Step.PRODUCE, EXIT), (Step.OFFSETS, EXIT), (Step.PRODUCE, ENTRY))
+
+
+def take_over(stack: Stack, directory: Path, seed: int, times: int) -> Result:
+    """Let each instance be replaced by the next; every third one without standing still."""
+    with Arena(stack, directory, "taken_over", seed) as arena:
+        older = arena.clients.start(aim=_aim(arena, 0))
+        arena.labels_flow(0.0)
+        for number in range(1, times + 1):
+            older = _replace(arena, older, number, last=number == times)
+        return arena.finish(older)
+
+
+def _aim(arena: Arena, number: int) -> Aim | None:
+    """Where an instance stops itself, to be replaced then; None: it is replaced in full run."""
+    if number % 3 == 2:
+        return None
+    step, when = MOMENTS[number % len(MOMENTS)]
+    return Aim(step, arena.rng.randint(3, 8), when, "SIGSTOP")
+
+
+def _replace(arena: Arena, older: TracedClient, number: int, last: bool) -> TracedClient:
+    """Start the next instance while the older one is in a transaction, and see the older one stop."""
+    frozen = _aim(arena, number - 1) is not None
+    if frozen:
+        older.wait_until_stopped()
+    started = time.time()
+    newer = arena.clients.start(aim=None if last else _aim(arena, number))
+    arena.recovered(started)
+    if frozen:
+        older.send(signal.SIGCONT)
+    code, name = older.wait(), f"user_classifier-{arena.pipeline.group}-{arena.pipeline.output}"
+    complaint = f"transactional.id '{name}' was taken over by a newer user_classifier; this one stops"
+    if code != 1 or older.output.splitlines()[-1] != f"user_classifier.py: error: {complaint}":
+        raise AssertionError(f"the older instance ended with {code}:\n{older.output[-3000:]}")
+    arena.faults += 1
+    return newer

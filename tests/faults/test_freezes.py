@@ -1,0 +1,11 @@
+"""A client that stood still for too long notices, restores and goes on."""
+
+from pathlib import Path
+
+from tests.faults.freezes import freeze_client
+from tests.faults.stack import Stack
+
+
+def test_frozen_inside_and_outside_a_transaction(stack: Stack, tmp_path: Path) -> None:
+    result = freeze_client(stack, tmp_path, seed=1, times=2)
+    assert result.verdict.clean, result

@@ -1,0 +1,12 @@
+"""A client killed at any moment loses nothing and doubles nothing."""
+
+from pathlib import Path
+
+from tests.faults.kills import kill_clients
+from tests.faults.stack import Stack
+
+
+def test_kill_9(stack: Stack, tmp_path: Path) -> None:
+    result = kill_clients(stack, tmp_path, seed=1, times=12)
+    print(result.line(), *result.notes, sep="\n")
+    assert result.verdict.clean, result

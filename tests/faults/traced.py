@@ -1,0 +1,98 @@
+"""The client, which tells its step to a board and strikes itself where it is told to: traced BOARD AIM|none ARGUMENTS...
+
+The product knows nothing of this: its functions are wrapped from outside.
+"""
+
+import functools
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import user_classifier
+from tests.faults.steps import ENTRY, EXIT, Aim, Board, Step
+
+
+class Tracer:
+    """Writes the step under way to the board."""
+
+    def __init__(self, board: Board, aim: Aim | None) -> None:
+        self._board, self._aim, self._entries = board, aim, 0
+
+    def wrap(self, step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The function as a step of its own."""
+
+        @functools.wraps(function)
+        def traced(*positional: Any, **named: Any) -> Any:
+            outer, aimed = self._board.step, self._enter(step)
+            try:
+                return function(*positional, **named)
+            finally:
+                if aimed is not None and aimed.when == EXIT:
+                    _strike(aimed)
+                self._board.step = Step.BETWEEN if outer is Step.START else outer
+
+        return traced
+
+    def _enter(self, step: Step) -> Aim | None:
+        """Write the step; return the aim if this is the entry it means."""
+        self._board.step = step
+        aim = self._aim
+        if aim is None or aim.step is not step:
+            return None
+        self._entries += 1
+        if self._entries != aim.entry:
+            return None
+        if aim.when == ENTRY:
+            _strike(aim)
+        elif aim.when != EXIT:
+            threading.Thread(target=_strike_after, args=(aim,), daemon=True).start()
+        return aim
+
+
+def _strike(aim: Aim) -> None:
+    os.kill(os.getpid(), signal.Signals[aim.signal])
+
+
+def _strike_after(aim: Aim) -> None:
+    time.sleep(float(aim.when))
+    _strike(aim)
+
+
+def trace(tracer: Tracer) -> None:
+    """Wrap the client's steps. Producing is all of a transaction before its offsets are sent."""
+
+    class Producer(user_classifier.Producer):
+        pass
+
+    for name, step in (
+        ("begin_transaction", Step.PRODUCE),
+        ("produce", Step.PRODUCE),
+        ("flush", Step.PRODUCE),
+        ("send_offsets_to_transaction", Step.OFFSETS),
+        ("commit_transaction", Step.COMMIT),
+    ):
+        setattr(Producer, name, tracer.wrap(step, getattr(user_classifier.Producer, name)))
+    classifier = user_classifier.Classifier
+    for owner, name, step in (
+        (classifier, "_restore", Step.RESTORE),
+        (classifier, "_gather", Step.GATHER),
+        (user_classifier, "cluster", Step.FIT),
+    ):
+        setattr(owner, name, tracer.wrap(step, getattr(owner, name)))
+    setattr(user_classifier, "Producer", Producer)  # noqa: B010
+
+
+def main() -> int:
+    """Run the client."""
+    board, aim, *arguments = sys.argv[1:]
+    trace(Tracer(Board(Path(board)), None if aim == "none" else Aim.parse(aim)))
+    return user_classifier.main(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

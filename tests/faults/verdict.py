@@ -1,0 +1,195 @@
+"""The judge: was every change reflected exactly once, at every single commit and in the end?"""
+
+import json
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate, pairwise, zip_longest
+from typing import NamedTuple
+
+from tests.faults.feeder import Feeder
+from tests.faults.watcher import Watcher
+from tests.support import oracle
+from tests.support.changelog import Change, Row
+from tests.support.pipeline import MARK, Pipeline
+from tests.support.topics import Commit, Record
+from tests.support.waiting import wait_until
+
+
+class Verdict(NamedTuple):
+    """What was found; `clean` says whether it is as promised."""
+
+    records: int
+    """Input records."""
+    commits: int
+    """Transactions that committed offsets."""
+    lost: int
+    """Users whose final record is not the oracle's, or who are still owed something."""
+    doubled: int
+    """Records that told a read_committed reader once more what the user's last one said."""
+    wrong_commits: int
+    """Commits at which the output did not equal the input up to the offsets committed with it."""
+    moved_back: int
+    """Committed offsets below the one before, or without the client's mark."""
+    uncommitted_seen: int
+    """Records of aborted transactions seen by a read_committed reader."""
+    aborted: int
+    """Records of aborted transactions: what there was to see."""
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.lost or self.doubled or self.wrong_commits or self.moved_back or self.uncommitted_seen)
+
+
+def judge(pipeline: Pipeline, feeder: Feeder, watcher: Watcher | None = None, stepwise: bool = True) -> Verdict:
+    """Judge a pipeline whose client has ended.
+
+    Parameters
+    ----------
+    stepwise : whether to hold each commit against the input; needs an output of one partition and a run
+        without --rebuild.
+    """
+    committed = pipeline.topics.read(pipeline.output)
+    everything = pipeline.topics.read(pipeline.output, "read_uncommitted")
+    batches = commit_batches(pipeline)
+    aborted = {record[:2] for record in everything} - {record[:2] for record in committed}
+    return Verdict(
+        records=feeder.n_records,
+        commits=len(batches),
+        lost=lost(pipeline, feeder.changes),
+        doubled=doubled(committed),
+        wrong_commits=wrong_commits(pipeline, feeder.lying, committed, batches) if stepwise else 0,
+        moved_back=moved_back(batches) if stepwise else 0,
+        uncommitted_seen=uncommitted_seen(watcher, committed, aborted),
+        aborted=len(aborted),
+    )
+
+
+def lost(pipeline: Pipeline, changes: Iterable[Change]) -> int:
+    """Count the users whose final record differs from the oracle's, and those with something pending."""
+    expected, found = oracle.labelled(changes), pipeline.labelling()
+    users = expected.keys() | found.keys()
+    return sum(expected.get(user) != found.get(user) for user in users) + len(pipeline.pending())
+
+
+def doubled(committed: Iterable[Record]) -> int:
+    """Count the records equal to the one before of the same key: the client writes only what changed."""
+    last: dict[bytes | None, tuple[object, object]] = {}
+    count = 0
+    for record in committed:
+        said = (record.value, record.headers)
+        count += last.get(record.key) == said
+        last[record.key] = said
+    return count
+
+
+def uncommitted_seen(watcher: Watcher | None, committed: Sequence[Record], aborted: set[tuple[int, int]]) -> int:
+    """Count the aborted records that the watcher saw, once it has seen all there is."""
+    if watcher is None:
+        return 0
+    places = {record[:2] for record in committed}
+    wait_until(lambda: len(watcher.seen) >= len(places), "the watcher to see every label", timeout_s=15.0)
+    watcher.stop()
+    return len({each[:2] for each in watcher.seen} & aborted)
+
+
+# Offsets
+
+Batch = Mapping[int, Commit]
+"""Partition -> what one transaction committed for it."""
+
+
+def commit_batches(pipeline: Pipeline) -> list[Batch]:
+    """The group's commits, one per transaction: between two of them lies the first one's marker."""
+    prefix = struct.pack(">hh", 1, len(pipeline.group)) + pipeline.group.encode()
+    records = pipeline.topics.read("__consumer_offsets")
+    ours = [record for record in records if record.value is not None and (record.key or b"").startswith(prefix)]
+    commits = pipeline.topics.commit_history(pipeline.group)
+    batches: list[dict[int, Commit]] = []
+    last = -2
+    for record, commit in zip(ours, commits, strict=True):
+        if record.offset != last + 1:
+            batches.append({})
+        batches[-1][commit.partition] = commit
+        last = record.offset
+    return list(batches)
+
+
+def moved_back(batches: Iterable[Batch]) -> int:
+    """Count the offsets that are below the one before, and those without the client's mark."""
+    history: dict[int, list[Commit]] = {}
+    for batch in batches:
+        for partition, commit in batch.items():
+            history.setdefault(partition, []).append(commit)
+    back = sum(a.offset > b.offset for commits in history.values() for a, b in pairwise(commits))
+    return back + sum(not each.metadata.startswith(MARK) for commits in history.values() for each in commits)
+
+
+# Each commit against the input: a table has a fingerprint that is the sum over its rows, so one more or one less shows.
+
+
+def fingerprint(row: Row, count: int) -> int:
+    """What a row that is there `count` times adds to the fingerprint of a table."""
+    return count * hash(tuple(row))
+
+
+def wrong_commits(
+    pipeline: Pipeline, lying: Mapping[int, Sequence[Change]], committed: Iterable[Record], batches: Iterable[Batch]
+) -> int:
+    """Count the states of the output that are not the input's at the offsets committed with them."""
+    told, read = states_of_output(pipeline, committed), states_of_input(lying, batches)
+    return sum(a != b for a, b in zip_longest(distinct(told), distinct(read)))
+
+
+def states_of_input(lying: Mapping[int, Sequence[Change]], batches: Iterable[Batch]) -> list[int]:
+    """The fingerprint of what had been read at each commit."""
+    sums = {
+        at: list(accumulate((fingerprint(row, op.sign) for op, row in changes), initial=0))
+        for at, changes in lying.items()
+    }
+    offsets: dict[int, int] = {}
+    states = []
+    for batch in batches:
+        offsets.update({partition: commit.offset for partition, commit in batch.items()})
+        states.append(sum(sums[partition][offset] for partition, offset in offsets.items() if partition in sums))
+    return states
+
+
+def states_of_output(pipeline: Pipeline, committed: Iterable[Record]) -> list[int]:
+    """The fingerprint of what the output told after each transaction, what is pending included."""
+    users: dict[str, int] = {}
+    states = [0]
+    last, total = -2, 0
+    for record in committed:
+        if record.offset != last + 1:
+            states.append(total)
+        last = record.offset
+        user_id, state = told_of(pipeline, record)
+        total += state - users.get(user_id, 0)
+        users[user_id] = state
+    return [*states, total]
+
+
+def told_of(pipeline: Pipeline, record: Record) -> tuple[str, int]:
+    """What one record says of its user: the row once, and what is pending."""
+    user_id = pipeline.user_of(record)
+    state = sum(fingerprint(Row(user_id, amount, number), count) for amount, number, count in owed(record))
+    if record.value is not None:
+        labelled = pipeline.labelled(record)
+        state += fingerprint(Row(*labelled[:3]), 1)
+    return user_id, state
+
+
+def owed(record: Record) -> list[tuple[float, int, int]]:
+    """What a record says is pending: total_amount, num_transactions, count."""
+    found = [json.loads(value) for name, value in record.headers if name == "pending" and value]
+    return [(float(amount), int(number), int(count)) for amount, number, count in sum(found, [])]
+
+
+def distinct(states: Iterable[int]) -> list[int]:
+    """The states without repetitions: a step may change labels alone, or offsets alone."""
+    kept = [0]
+    for state in states:
+        if state != kept[-1]:
+            kept.append(state)
+    return kept

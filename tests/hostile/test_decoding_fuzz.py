@@ -1,0 +1,218 @@
+"""The client's decoding, fuzzed in-process: what is no row is a RecordError, what is one is the right one."""
+
+import math
+import random
+from collections import Counter
+from typing import Any
+
+import fastavro
+import pytest
+from fastavro.utils import generate_one
+
+import user_classifier
+from tests.support import avro_rows
+from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema
+
+SCHEMA_ID = 7
+UNKNOWN_ID = 8
+N_CASES = 100_000
+N_BATCHES = 2_000
+VARINT_TAILS = (0x80, 0xFF)
+
+USER_IDS = ("User_1", "", "\U0001f600\u00fc", "User_", "a\0b", "x" * 300, None)
+AMOUNTS = (12.5, 0.0, -0.0, 1e150, -1e150, 5e-324, 1.1e150, math.inf, -math.inf, math.nan, None)
+COUNTS = (1, 0, 2**31, 2**63 - 1, -1, -(2**63), None)
+REFUSED, EITHER = "refused", "either"
+
+MORE_FIELDS: list[Any] = [
+    "null",
+    "boolean",
+    "int",
+    "long",
+    "float",
+    "double",
+    "bytes",
+    "string",
+    {"type": "array", "items": "string"},
+    {"type": "map", "values": "long"},
+    {"type": "enum", "name": "side", "symbols": ["LEFT", "RIGHT"]},
+    {"type": "record", "name": "inner", "fields": [{"name": "x", "type": ["null", "string"]}]},
+    {"type": "fixed", "name": "four", "size": 4, "logicalType": "decimal", "precision": 8, "scale": 2},
+    {"type": "bytes", "logicalType": "decimal", "precision": 10, "scale": 2},
+    {"type": "string", "logicalType": "uuid"},
+    {"type": "int", "logicalType": "date"},
+    {"type": "int", "logicalType": "time-millis"},
+    {"type": "long", "logicalType": "time-micros"},
+    {"type": "long", "logicalType": "timestamp-millis"},
+    {"type": "long", "logicalType": "timestamp-micros"},
+    {"type": "long", "logicalType": "local-timestamp-millis"},
+]
+
+
+class OneSchema:
+    """A registry that knows one schema."""
+
+    def __init__(self, schema: Any) -> None:
+        self._schema = fastavro.parse_schema(schema)
+
+    def by_id(self, schema_id: int) -> Any:
+        """The schema, or what the client's own registry raises."""
+        if schema_id != SCHEMA_ID:
+            raise user_classifier.RecordError(f"schema id {schema_id} is not in the Schema Registry")
+        return self._schema
+
+
+def reader(schema: Any) -> user_classifier.AvroReader:
+    """The client's reader of one schema."""
+    return user_classifier.AvroReader(OneSchema(schema))  # type: ignore[arg-type]
+
+
+def value(rng: random.Random) -> bytes:
+    """A value that fits its schema; the first choices of each field are good ones, the last are not a row's."""
+    reach = 3 if rng.random() < 0.5 else None
+    fields = {
+        "user_id": rng.choice(USER_IDS[:reach]),
+        "total_amount": rng.choice(AMOUNTS[:reach]),
+        "num_transactions": rng.choice(COUNTS[:reach]),
+    }
+    return frame(SCHEMA_ID, body(AGGREGATE_SCHEMA, fields))
+
+
+def damaged(data: bytes, rng: random.Random) -> bytes:
+    """The same bytes after a few accidents, most of them behind the frame."""
+    broken = bytearray(data)
+    for _ in range(rng.randrange(4)):
+        at = rng.randrange(0 if rng.random() < 0.1 else 5, max(6, len(broken) + 1))
+        accident = rng.randrange(7)
+        if accident == 0 and at < len(broken):
+            broken[at] ^= 1 << rng.randrange(8)
+        elif accident == 1:
+            del broken[at:]
+        elif accident == 2:
+            broken[at:at] = rng.randbytes(rng.randrange(1, 12))
+        elif accident == 3:
+            del broken[at : at + rng.randrange(1, 9)]
+        elif accident == 4:
+            broken += rng.randbytes(rng.randrange(1, 5))
+        elif accident == 5:  # a number that takes more bytes than it must, or than it may
+            broken[at:at] = bytes([rng.choice(VARINT_TAILS)] * rng.randrange(1, 14))
+        else:
+            broken[at:] = rng.randbytes(rng.randrange(30))
+    return bytes(broken)
+
+
+def read(data: bytes, client: user_classifier.AvroReader) -> str:
+    """What the client makes of a value; repr tells 0.0 from -0.0. Anything but a RecordError is for pytest to show."""
+    try:
+        user_id, (amount, count) = user_classifier.user_row(client.fields(data))
+    except user_classifier.RecordError:
+        return REFUSED
+    return repr((user_id, amount, count))
+
+
+def expected(data: bytes) -> str:
+    """What is to be made of it."""
+    try:
+        return repr(tuple(avro_rows.row_of(data, SCHEMA_ID)))
+    except avro_rows.Lenient:
+        return EITHER
+    except avro_rows.Misfit:
+        return REFUSED
+
+
+def test_damaged_values() -> None:
+    rng, client, verdicts = random.Random(20), reader(AGGREGATE_SCHEMA), Counter[str]()
+    for number in range(N_CASES):
+        data = damaged(value(rng), rng) if number % 10 else rng.randbytes(rng.randrange(40))
+        wanted, got = expected(data), read(data, client)
+        assert wanted in (EITHER, got), data.hex()
+        verdicts[wanted if wanted in (EITHER, REFUSED) else "read"] += 1
+    # Both verdicts must be common, or the fuzzing shows nothing.
+    assert min(verdicts["read"], verdicts[REFUSED]) > N_CASES / 10
+    assert verdicts[EITHER] < N_CASES / 10
+
+
+def test_each_single_bit_and_each_cut_of_one_value() -> None:
+    client = reader(AGGREGATE_SCHEMA)
+    good = frame(SCHEMA_ID, body(AGGREGATE_SCHEMA, {"user_id": "Jürgen", "total_amount": 3.5, "num_transactions": 200}))
+    flips = [good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :] for at in range(len(good)) for bit in range(8)]
+    cuts = [good[:at] for at in range(len(good))] + [good + bytes([byte]) for byte in range(256)]
+    assert {read(data, client) for data in cuts} == {REFUSED}
+    for data in flips:
+        assert expected(data) in (EITHER, read(data, client)), data.hex()
+
+
+@pytest.mark.parametrize("kind", MORE_FIELDS, ids=str)
+def test_only_record_errors_come_out_of_any_schema(kind: Any) -> None:
+    schema = record_schema("more", user_id="string", total_amount="double", num_transactions="long")
+    schema["fields"].insert(0, {"name": "more", "type": kind})
+    rng, client, read_ones = random.Random(30), reader(schema), 0
+    fields = {"user_id": "u", "total_amount": 1.0, "num_transactions": 2}
+    for _ in range(300):
+        good = frame(SCHEMA_ID, body(schema, {"more": generate_one(fastavro.parse_schema(kind)), **fields}))
+        assert read(good, client) == repr(("u", 1.0, 2))
+        read_ones += read(damaged(good, rng), client) != REFUSED
+    assert read_ones > 0
+
+
+def test_a_batch_is_read_as_its_values_are_one_by_one() -> None:
+    rng, client, seen = random.Random(40), reader(AGGREGATE_SCHEMA), Counter[bool]()
+    for _ in range(N_BATCHES):
+        values = [frame(SCHEMA_ID, body(AGGREGATE_SCHEMA, good_row(rng))) for _ in range(rng.randrange(1, 6))]
+        if rng.random() < 0.5:
+            at = rng.randrange(len(values))
+            values[at] = damaged(values[at], rng)
+        verdicts = [expected(data) for data in values]
+        if EITHER in verdicts:
+            continue
+        table = user_classifier.UserTable()
+        bad = user_classifier.apply_retract([Stored(data, at) for at, data in enumerate(values)], client, table)
+        refused = [at for at, verdict in enumerate(verdicts) if verdict == REFUSED]
+        rows = [avro_rows.row_of(data, SCHEMA_ID) for at, data in enumerate(values) if at not in refused]
+        assert sorted(each.message.offset() for each in bad) == refused
+        assert contents(table) == {row.user_id: row[1:] for row in rows}
+        seen[bool(refused)] += 1
+    assert min(seen.values()) > N_BATCHES / 10
+
+
+def good_row(rng: random.Random) -> dict[str, Any]:
+    """A row of one of many users."""
+    return {"user_id": f"User_{rng.randrange(1000)}", "total_amount": rng.uniform(0, 99), "num_transactions": 1}
+
+
+def contents(table: user_classifier.UserTable) -> dict[str, tuple[float, int] | None]:
+    """All that a table says."""
+    table.settle(at_end=True)
+    return {user_id: table.row(user_id) for user_id in table.user_ids}
+
+
+class Stored:
+    """A record as the consumer gives it."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        self._data, self._offset = data, offset
+
+    def topic(self) -> str:
+        """Its topic."""
+        return "t"
+
+    def partition(self) -> int:
+        """Its partition."""
+        return 0
+
+    def offset(self) -> int:
+        """Its offset."""
+        return self._offset
+
+    def key(self) -> None:
+        """No key."""
+
+    def value(self) -> bytes:
+        """Its value."""
+        return self._data
+
+    def headers(self) -> None:
+        """No headers: an added row."""
+
+    def error(self) -> None:
+        """No error."""
