@@ -47,7 +47,6 @@ import fastavro
 import numpy as np
 from confluent_kafka import (
     OFFSET_BEGINNING,
-    OFFSET_END,
     OFFSET_INVALID,
     Consumer,
     KafkaError,
@@ -55,6 +54,7 @@ from confluent_kafka import (
     Producer,
     TopicPartition,
 )
+from fastavro.schema import SchemaParseException, UnknownType
 from numpy.typing import NDArray
 
 VERSION = "0.1.0"
@@ -206,8 +206,8 @@ FIXED = {
     "producer": {"enable.idempotence": "true"},
 }
 OFFSET_RESETS = {
-    **dict.fromkeys(("earliest", "smallest", "beginning"), OFFSET_BEGINNING),
-    **dict.fromkeys(("latest", "largest", "end"), OFFSET_END),
+    **dict.fromkeys(("earliest", "smallest", "beginning"), 0),
+    **dict.fromkeys(("latest", "largest", "end"), 1),
 }
 
 
@@ -238,8 +238,8 @@ class Settings:
         return f"user_classifier-{self.group}-{self.output}"
 
     @property
-    def first_offset(self) -> int:
-        """Where to begin without a committed offset, as `auto.offset.reset` says."""
+    def reset_to(self) -> int:
+        """Where to begin without a committed offset: 0 the first record, 1 behind the last one."""
         return OFFSET_RESETS[self.consumer.get("auto.offset.reset", "earliest")]
 
 
@@ -405,8 +405,9 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
     """Name the property that a client library complains about; its own words can quote a value."""
     names = [name for name in properties if name in complaint]
     names = names or re.findall(r"\b(?:ssl|sasl|security)\.[\w.]*\w", complaint)
-    name = names[0] if names else "one property"
-    return f"[{section}] {name}: not a property, or not a value, that the client library knows"
+    if not names:
+        names = ["sasl.mechanisms"] if "SASL mechanism" in complaint else ["one property"]
+    return f"[{section}] {' and '.join(names)}: missing, or not a property, or not a value, that its client can use"
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -533,9 +534,11 @@ class SchemaRegistry:
         if schema.schema_type != "AVRO":
             raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
         try:
-            return fastavro.parse_schema(json.loads(schema.schema_str))
-        except (ValueError, fastavro.schema.UnknownType, fastavro.schema.SchemaParseException) as error:
+            parsed = fastavro.parse_schema(json.loads(schema.schema_str))
+            least_size(parsed, {})
+        except (ValueError, SchemaParseException, UnknownType) as error:
             raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
+        return parsed
 
     def _call(self, call: Callable[[], T]) -> T | None:
         """Return the answer, None for 'not found'; wait while the registry is away."""
@@ -569,6 +572,37 @@ class SchemaRegistry:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
+
+
+def least_size(schema: Any, known: dict[str, int | None]) -> int:
+    """Return the fewest bytes that a value takes.
+
+    ValueError for schemas by which a few bytes can make a value without end: recursive ones, and arrays of
+    nothing. `known` holds the named types seen, None while inside their definition.
+    """
+    if isinstance(schema, list):
+        return 1 + min(least_size(each, known) for each in schema)
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if isinstance(kind, dict | list):
+        return least_size(kind, known)
+    if kind in ("record", "error"):
+        known[schema["name"]] = None
+        known[schema["name"]] = size = sum(least_size(each["type"], known) for each in schema["fields"])
+    elif kind in ("array", "map"):
+        size = 1
+        if least_size(schema.get("items", schema.get("values")), known) == 0 and kind == "array":
+            raise ValueError("an array of nothing")
+    elif kind in ("fixed", "enum"):
+        known[schema["name"]] = size = schema.get("size", 1)
+    else:
+        found = LEAST_SIZES.get(kind, known.get(kind))
+        if found is None:
+            raise ValueError(f"{kind} is recursive")
+        size = found
+    return size
 
 
 class AvroReader:
@@ -625,7 +659,7 @@ class AvroReader:
             body.write(b"".join([value[PREFIX.size :] + SEAL for value in values if value]) + END_OF_ARRAY)
             body.seek(0)
             records = cast(list[Fields], fastavro.schemaless_reader(body, schema, None))
-        except (RecordError, *AVRO_ERRORS):
+        except (RecordError, SchemaParseException, *AVRO_ERRORS):
             return None
         if len(records) != len(values) or any(record["seal"] != SEAL for record in records):
             return None
@@ -921,6 +955,11 @@ class UserTable:
     def __len__(self) -> int:
         return len(self.user_ids)
 
+    @property
+    def n_waiting(self) -> int:
+        """Number of users known by retractions alone."""
+        return len(self._pending.keys() - self._index.keys())
+
     def row(self, user_id: str) -> Row | None:
         """Return the row that is shown for a user."""
         at = self._index.get(user_id)
@@ -1205,7 +1244,8 @@ class Source:
 
     def __init__(self, consumer: Consumer, topic: str, offsets: Mapping[int, int]) -> None:
         self.topic, self._consumer, self._partitions = topic, consumer, set(offsets)
-        self.positions: dict[int, int] = {}  # partition -> offset of the next record
+        # partition -> offset of the next record; complete from the start, so that every commit covers them all
+        self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
         self._at_end: set[int] = set()
         consumer.assign([TopicPartition(topic, partition, at) for partition, at in offsets.items()])
 
@@ -1332,12 +1372,17 @@ def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
 
 # State lives in `user_labeling`: the row and label of each user, and what else is known of it in a header.
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
-MARK = re.compile(r"user_classifier/1 users=(\d+)")  # metadata of every committed offset
+MARK = re.compile(r"user_classifier/1 users=(\d+)(?: waiting=(\d+))?")  # metadata of every committed offset
 
 
-def mark(n_users: int) -> str:
-    """Return the metadata that says: these offsets and `n_users` rows of the output belong together."""
-    return f"user_classifier/1 users={n_users}"
+def mark(table: UserTable) -> str:
+    """Return the metadata that says how many users of the output belong to these offsets.
+
+    `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
+    after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
+    """
+    waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
+    return f"user_classifier/1 users={len(table)}{waiting}"
 
 
 def label_records(changes: Sequence[Change], keys: KeyCodec, values: LabelCodec, topic: str) -> list[OutputRecord]:
@@ -1412,6 +1457,14 @@ def expected_users(committed: Iterable[TopicPartition], output: str, n_users: in
         if int(match.group(1)) != n_users:
             raise StateError(f"{where} belongs to {match.group(1)} users, but {output} holds {n_users}; {rebuild}")
     return bool(marked)
+
+
+def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None:
+    """Say when compaction removed retractions that waited too long for their rows."""
+    marks = [MARK.match(each.metadata or "") for each in committed]
+    dropped = max(int(match.group(2) or 0) for match in marks if match) - n_waiting
+    if dropped > 0:
+        log.warning("%d retractions without a row were older than delete.retention.ms and are forgotten", dropped)
 
 
 # ------------------------------------------------------------------------------------------- run loop
@@ -1519,20 +1572,21 @@ class Classifier:
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self.stop.requested:
             return
-        n_users = sum(change.row is not None for change in changes)
-        self.table = UserTable()
         committed = self._committed()
-        offsets = dict.fromkeys(committed, OFFSET_BEGINNING)
+        bounds = {partition: self._watermarks(at) for partition, at in committed.items()}
+        offsets = {partition: low for partition, (low, _) in bounds.items()}
+        self.table = UserTable()
+        n_users = sum(change.row is not None for change in changes)
         if self._rebuild:
             self.table.load(changes, confirmed=False)
         elif expected_users(committed.values(), settings.output, n_users, again):
-            check_range(committed, self._bounds(committed), again)
+            check_range(committed, bounds, again)
             self.table.load(changes, confirmed=True)
+            warn_of_dropped(committed.values(), self.table.n_waiting)
             # A partition without an offset is a new one: from its beginning, whatever the file says.
-            found = {p: each.offset for p, each in committed.items() if each.offset != OFFSET_INVALID}
-            offsets.update(found)
+            offsets.update({p: at.offset for p, at in committed.items() if at.offset != OFFSET_INVALID})
         else:
-            offsets = dict.fromkeys(committed, settings.first_offset)
+            offsets = {partition: at[settings.reset_to] for partition, at in bounds.items()}
         self.source = Source(self.consumer, settings.topic, offsets)
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
@@ -1546,9 +1600,6 @@ class Classifier:
             lambda: self.consumer.committed(wanted, CALL_TIMEOUT_SECONDS),
         )
         return {each.partition: each for each in found}
-
-    def _bounds(self, offsets: Mapping[int, TopicPartition]) -> dict[int, tuple[int, int]]:
-        return {partition: self._watermarks(at) for partition, at in offsets.items()}
 
     def _watermarks(self, at: TopicPartition) -> tuple[int, int]:
         watermarks = self.consumer.get_watermark_offsets
@@ -1604,7 +1655,7 @@ class Classifier:
         target = settings.error_handling_log_target
         records = label_records(changes, self.keys, self.values, settings.output)
         records += [dead_letter(bad, target) for bad in self.dead_letters]
-        metadata = mark(len(self.table))
+        metadata = mark(self.table)
         self.sink.write(
             records,
             [

@@ -180,7 +180,7 @@ def _print_status(directory: Path, record: Record) -> None:
         "flink-sql-gateway": ports.sql_url,
     }
     for process in record.processes:
-        state = f"running, pid {process.pid}" if process.is_alive else "ENDED"
+        state = f"running, pid {process.pid}" if process.process else "ENDED"
         _echo(f"{process.name:20} {state:22} {where.get(process.name, '')}".rstrip())
     _echo(f"data and logs: {_relative(directory)}")
 
@@ -192,7 +192,7 @@ def _relative(path: Path) -> Path:
 def _workspace(arguments: argparse.Namespace) -> Workspace:
     directory = arguments.directory.resolve()
     record = _running(directory)
-    if not any(process.name == "flink-sql-gateway" and process.is_alive for process in record.processes):
+    if not any(process.name == "flink-sql-gateway" and process.process for process in record.processes):
         raise StackError("Flink is not running; to start it: make up")
     return Workspace(record.ports.sql_url, record.ports.endpoints, _echo)
 

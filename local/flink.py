@@ -185,9 +185,15 @@ class FlinkCluster:
         trace = str(self.processes[0].get(f"/jobs/{job_id}/exceptions").get("root-exception", ""))
         return innermost_cause(trace)
 
+    def terminate(self) -> None:
+        """Ask the processes to end, and do not wait."""
+        for process in self.processes:
+            process.terminate()
+
     def stop(self) -> None:
         """End the processes; the jobs end with them."""
-        for process in reversed(self.processes):
+        self.terminate()
+        for process in self.processes:
             process.stop()
 
     def kill(self) -> None:

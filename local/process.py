@@ -10,7 +10,7 @@ import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import psutil
@@ -41,18 +41,28 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
-def end_process(pid: int, seconds: float = STOP_SECONDS) -> None:
-    """SIGTERM, then SIGKILL for one that is still there after ``seconds``. A process that has gone already is fine."""
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it still runs: a zombie, which only its parent can remove, does not."""
     try:
-        process = psutil.Process(pid)
-        process.terminate()
-        try:
-            process.wait(seconds)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait()
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
-        pass
+        return False
+
+
+def end_processes(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> None:
+    """SIGTERM to all, then SIGKILL to those that are still there after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    _signal(processes, signal.SIGTERM)
+    while any(is_alive(process) for process in processes) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+    _signal(processes, signal.SIGKILL)
+
+
+def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
+    for process in processes:
+        # Gone in the meantime: what was wanted.
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
 
 
 class Service(ABC):
@@ -115,10 +125,15 @@ class Service(ABC):
                 raise self.failure(f"was not ready after {self.ready_seconds:.0f} s")
             time.sleep(POLL_SECONDS)
 
-    def stop(self) -> None:
-        """End the process in good order."""
+    def terminate(self) -> None:
+        """Ask the process to end, and do not wait."""
         if self._process is not None:
             self._process.terminate()
+
+    def stop(self) -> None:
+        """End the process in good order."""
+        self.terminate()
+        if self._process is not None:
             try:
                 self._process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
@@ -166,8 +181,3 @@ class Service(ABC):
     @abstractmethod
     def is_ready(self) -> bool:
         """Whether the service answers."""
-
-
-def signal_name(number: int) -> str:
-    """SIGTERM for 15."""
-    return signal.Signals(number).name

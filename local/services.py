@@ -35,6 +35,9 @@ class Startable(Protocol):
     def wait_ready(self) -> None:
         """Block until it answers."""
 
+    def terminate(self) -> None:
+        """Ask it to end, and do not wait."""
+
     def stop(self) -> None:
         """End it in good order."""
 
@@ -49,6 +52,9 @@ def start_all(services: Iterable[Startable]) -> None:
 
 
 def stop_all(services: Iterable[Startable]) -> None:
-    """Stop in reverse order of ``services``."""
-    for service in reversed(list(services)):
+    """Stop side by side; block until all have ended."""
+    services = list(services)
+    for service in services:
+        service.terminate()
+    for service in services:
         service.stop()

@@ -14,7 +14,7 @@ import psutil
 from local.artifacts import ROOT, STATE
 from local.flink import SQL_CLIENT, java_command
 from local.flink_tables import Endpoints
-from local.process import LOOPBACK, Service, end_process, is_listening
+from local.process import LOOPBACK, Service, end_processes, is_alive, is_listening
 from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, stop_all
 from local.topics import Topics
 
@@ -99,13 +99,13 @@ class Recorded:
     created: float
 
     @property
-    def is_alive(self) -> bool:
-        """Whether this very process is still there."""
+    def process(self) -> psutil.Process | None:
+        """This very process, None if it has ended."""
         try:
             process = psutil.Process(self.pid)
-            return bool(process.create_time() == self.created and process.status() != psutil.STATUS_ZOMBIE)
         except psutil.NoSuchProcess:
-            return False
+            return None
+        return process if process.create_time() == self.created and is_alive(process) else None
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Record:
 
     def alive(self) -> list[Recorded]:
         """The processes that are still there."""
-        return [process for process in self.processes if process.is_alive]
+        return [recorded for recorded in self.processes if recorded.process]
 
 
 def read_record(directory: Path) -> Record | None:
@@ -141,8 +141,8 @@ def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo) -> None:
     if not missing:
         echo("the stack runs already")
         return
-    for service in (service for name in missing for service in stack.groups[name] if service.name in alive):
-        end_process(alive.pop(service.name).pid)
+    # What is left of a Flink that has lost one of its processes goes before all three come back.
+    _end([alive.pop(service.name) for name in missing for service in stack.groups[name] if service.name in alive])
     stack.start(missing)
     started = [_recorded(service) for name in missing for service in stack.groups[name]]
     _write_record(directory, Record(ports, [*alive.values(), *started]))
@@ -154,13 +154,16 @@ def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
     if record is None:
         echo("nothing is running")
     else:
-        for process in reversed(record.alive()):
-            end_process(process.pid)
-            echo(f"{process.name} ended")
+        _end(record.alive())
+        echo("ended: " + ", ".join(process.name for process in record.processes))
     (directory / "processes.json").unlink(missing_ok=True)
     if delete_data and directory.exists():
         shutil.rmtree(directory)
         echo(f"{directory} deleted")
+
+
+def _end(recorded: list[Recorded]) -> None:
+    end_processes([entry.process for entry in recorded if entry.process])
 
 
 def require_free(name: str, port: int) -> None:

@@ -71,6 +71,8 @@ class Workspace:
     def declare(self, name: str) -> Table:
         """Make a table known to the session, as the cloud knows every topic."""
         if name not in self._declared:
+            if not self._topics.exists(name):
+                raise StatementError(f"there is no topic {name}; create it first")
             table = self._table(name)
             for statement in self.declarations(table):
                 self._session.execute(statement)

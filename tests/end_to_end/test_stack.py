@@ -90,8 +90,11 @@ def test_up_status_down_and_up_again(stack: Stack) -> None:
     create = stack.run("run-sql", "sql/1_create_transactions_enriched.sql")
     assert (create.code, create.output) == (0, "sql/1_create_transactions_enriched.sql\n")
     query = stack.run("run-sql", "sql/8_select_user_labeling_final.sql")
-    assert query.code == 1
-    assert "user_labeling_final" in query.stderr
+    assert (query.code, query.stderr) == (
+        1,
+        "python -m local run-sql: sql/8_select_user_labeling_final.sql: there is no topic user_labeling_final; "
+        "create it first\n",
+    )
 
     assert stack.run("down").code == 0
     assert stack.processes() == []

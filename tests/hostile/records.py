@@ -61,7 +61,8 @@ def encoded(schema: Any, record: Any) -> bytes:
 
 def register_json(subjects: Subjects, subject: str) -> int:
     """Register a JSON schema and return its id."""
-    wanted = {"schema": json.dumps({"type": "object"}), "schemaType": "JSON"}
+    schema = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}
+    wanted = {"schema": json.dumps(schema), "schemaType": "JSON"}
     answer = requests.post(f"{subjects.url}/subjects/{subject}/versions", json=wanted, timeout=10)
     answer.raise_for_status()
     return int(answer.json()["id"])

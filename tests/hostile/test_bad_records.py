@@ -16,7 +16,7 @@ COUNTED = re.compile(r"(\d+) records cannot be read \(mode (\w+)\), the first: (
 
 def mixed(pipeline: Pipeline, bad: Sequence[Bad]) -> tuple[list[Change], dict[int, Bad]]:
     """Write bad records among good ones; return the good changes, and the bad records by offset."""
-    changes = aggregation(seed=11, n_users=12, n_transactions=2 * len(bad))
+    changes = aggregation(seed=11, n_users=12, n_transactions=3 * len(bad))
     good = pipeline.outgoing(place_by_hash(changes, 1))
     records: list[Outgoing] = []
     offsets: dict[int, Bad] = {}
