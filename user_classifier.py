@@ -27,6 +27,7 @@ import contextlib
 import functools
 import gc
 import io
+import itertools
 import json
 import logging
 import math
@@ -51,6 +52,7 @@ from confluent_kafka import (
     Consumer,
     KafkaError,
     KafkaException,
+    Message,
     Producer,
     TopicPartition,
 )
@@ -150,6 +152,7 @@ DENIED = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
+REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
 UNREACHABLE = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
@@ -404,7 +407,7 @@ def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
 def unknown_property(section: str, properties: Iterable[str], complaint: str) -> str:
     """Name the property that a client library complains about; its own words can quote a value."""
     names = [name for name in properties if name in complaint]
-    names = names or re.findall(r"\b(?:ssl|sasl|security)\.[\w.]*\w", complaint)
+    names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
     if not names:
         names = ["sasl.mechanisms"] if "SASL mechanism" in complaint else ["one property"]
     return f"[{section}] {' and '.join(names)}: missing, or not a property, or not a value, that its client can use"
@@ -421,8 +424,19 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         options["group"] = DEFAULT_GROUP if in_file == GROUP_PLACEHOLDER else in_file
     if not options["group"]:
         raise ConfigError(f"{path}: [consumer] group.id is empty; remove the line, or name a group with -g")
+    check_topics_differ(options)
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)
+
+
+def check_topics_differ(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where one topic would be written for two purposes."""
+    roles = {"-t": options["topic"], "-o": options["output"]}
+    if options["error_handling_mode"] == "log":
+        roles["--error-handling-log-target"] = options["error_handling_log_target"]
+    for (one, topic), (other, same) in itertools.combinations(roles.items(), 2):
+        if topic == same:
+            raise ConfigError(f"{other} and {one} are both {topic}; each needs a topic of its own")
 
 
 # ---------------------------------------------------------------------------- Schema Registry and Avro
@@ -481,6 +495,14 @@ class Outage:
             self.since = None
 
 
+def numbers_among(properties: Mapping[str, str]) -> dict[str, float]:
+    """Return the properties of the Schema Registry client that have to be numbers."""
+    try:
+        return {(last := name): float(properties[name]) for name in sorted(REGISTRY_NUMBERS & properties.keys())}
+    except ValueError:
+        raise ConfigError(unknown_property("schema_registry", properties, last)) from None
+
+
 class Subject(NamedTuple):
     """The newest schema of a subject."""
 
@@ -503,10 +525,12 @@ class SchemaRegistry:
         self._outage = Outage(f"Schema Registry {self._url}")
         timing: dict[str, Any] = {"timeout": REGISTRY_TIMEOUT_SECONDS, "max.retries": 0}
         try:
-            numbers = {name: float(properties[name]) for name in REGISTRY_NUMBERS & properties.keys()}
-            self._client = SchemaRegistryClient({**timing, **properties, **numbers})
-        except (ValueError, TypeError, OSError) as error:
+            self._client = SchemaRegistryClient({**timing, **properties, **numbers_among(properties)})
+        except (ValueError, TypeError) as error:
             raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
+        except OSError:
+            files = " ".join(name for name in properties if name.endswith(".location"))
+            raise ConfigError(unknown_property("schema_registry", properties, files)) from None
 
     def by_id(self, schema_id: int) -> Any:
         """Return the parsed schema; RecordError when there is none of that id."""
@@ -1022,6 +1046,13 @@ class UserTable:
             gone, self.absent = self.absent, gone
         self._show(shown, gone)
 
+    def most_rows(self) -> tuple[int, str]:
+        """Return the largest number of current rows of a user touched, and that user."""
+        return max(
+            ((sum(count > 0 for count in rows.values()), user_id) for user_id, rows in self._touched.items()),
+            default=(0, ""),
+        )
+
     def relabel(self, labels: NDArray[np.int32]) -> list[Change]:
         """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
         gone = sorted(self._changed - self._index.keys())
@@ -1193,10 +1224,11 @@ class Kafka:
         ours = {"group.id": self._settings.group, "auto.offset.reset": "error"}
         return self._make(Consumer, "consumer", {**self._settings.consumer, **FIXED["consumer"], **ours})
 
-    def producer(self) -> Producer:
+    def producer(self, on_failure: Callable[[KafkaError, Message], None] = lambda error, message: None) -> Producer:
         """Make the producer: transactional, keys placed as the Java client places them."""
         ours = {"transactional.id": self._settings.transactional_id, "partitioner": "murmur2_random"}
-        return self._make(Producer, "producer", {**ours, **self._settings.producer, **FIXED["producer"]})
+        reports = {"delivery.report.only.error": True, "on_delivery": on_failure}
+        return self._make(Producer, "producer", {**ours, **self._settings.producer, **FIXED["producer"], **reports})
 
     def connect(self, consumer: Consumer) -> None:
         """Wait for the first answer; raise what is wrong with address, certificate or credentials."""
@@ -1219,7 +1251,7 @@ class Kafka:
             try:
                 answer = call()
             except KafkaException as exception:
-                error = classify(exception.args[0], doing, self._settings.transactional_id)
+                error = self.meaning(exception.args[0], doing)
                 if not isinstance(error, BrokerUnavailable) or self._stop.requested:
                     raise error from None
                 self.outage.begins(error)
@@ -1227,6 +1259,29 @@ class Kafka:
             else:
                 self.outage.ends()
                 return answer
+
+    def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
+        """Classify an error of any client; some rights are asked for behind the scenes."""
+        group, transactional_id = self._settings.group, self._settings.transactional_id
+        asked = {
+            KafkaError.GROUP_AUTHORIZATION_FAILED: f"read group {group}",
+            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: f"write transactional.id {transactional_id}",
+        }
+        return classify(error, asked.get(error.code(), doing), transactional_id)
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
+        from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+
+        shared = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")
+        properties = {name: value for name, value in self._settings.consumer.items() if name.startswith(shared)}
+        wanted = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        admin = self._make(AdminClient, "consumer", properties)
+        try:
+            found = admin.describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)[wanted].result()
+        except KafkaException:
+            return None
+        return str(found["cleanup.policy"].value)
 
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         try:
@@ -1303,8 +1358,9 @@ class Sink:
     """
 
     def __init__(self, kafka: Kafka, consumer: Consumer, transactional_id: str) -> None:
-        self._kafka, self._consumer, self._producer = kafka, consumer, kafka.producer()
-        self._doing = f"write with transactional.id {transactional_id}"
+        self._kafka, self._consumer, self._producer = kafka, consumer, kafka.producer(self._note_failure)
+        self._doing = f"write transactional.id {transactional_id}"
+        self._refusal: ClassifierError | None = None
         # Fences older instances, and ends a transaction that one of them left open.
         kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
 
@@ -1316,6 +1372,8 @@ class Sink:
             for record in records:
                 self._produce(record)
             self._drain()
+            if self._refusal is not None:  # trying again would fail again
+                raise self._refusal
             group = self._consumer.consumer_group_metadata()
             send = producer.send_offsets_to_transaction
             call("commit offsets of the group", lambda: send(offsets, group, CALL_TIMEOUT_SECONDS))
@@ -1335,6 +1393,10 @@ class Sink:
                 self._producer.poll(POLL_SECONDS)
             except KafkaException as exception:
                 raise classify(exception.args[0], f"write topic {topic}") from None
+
+    def _note_failure(self, error: KafkaError, message: Message) -> None:
+        if error.code() in DENIED | REFUSED:
+            self._refusal = self._kafka.meaning(error, f"write topic {message.topic()}")
 
     def _drain(self) -> None:
         """Wait until all records are delivered or failed; the commit tells which."""
@@ -1409,25 +1471,32 @@ def pending_of(headers: Headers) -> Multiset:
     return {}
 
 
-def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Iterator[Change]:
-    """Read `user_labeling` to its end and yield the last word on every user."""
-    last: dict[bytes, Record] = {}
+def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> list[Change]:
+    """Read `user_labeling` to its end and return the last word on every user."""
+    last: dict[bytes | None, Change] = {}
     while not source.at_end and not stop.requested:
-        for message in source.read(CHUNK, POLL_SECONDS):
-            if (key := message.key()) is None:
-                raise StateError(f"{place(message)}: no key; not written by user_classifier")
-            last[key] = message
-    try:
-        labelled = values.decode(value for message in last.values() if (value := message.value()) is not None)
-    except RecordError as error:
-        raise StateError(f"{source.topic} holds a record that is not a label of user_classifier ({error})") from None
-    for key, message in last.items():
+        newest = {message.key(): message for message in source.read(CHUNK, POLL_SECONDS)}
         try:
-            pending, value = pending_of(message.headers()), message.value()
-            user_id, row, label = (keys.decode(key), None, NO_LABEL) if value is None else labelled[value]
-            yield Change(user_id, row, label, pending)
-        except (RecordError, ValueError, TypeError) as error:
-            raise StateError(f"{place(message)}: not a label of user_classifier ({error})") from None
+            labelled = values.decode(value for message in newest.values() if (value := message.value()) is not None)
+        except RecordError as error:
+            raise StateError(f"{source.topic}: a value was not written by user_classifier ({error})") from None
+        for key, message in newest.items():
+            last[key] = change_of(key, message, labelled, keys)
+    return list(last.values())
+
+
+def change_of(
+    key: bytes | None, message: Record, labelled: Mapping[bytes | None, tuple[str, Row, int]], keys: KeyCodec
+) -> Change:
+    """Decode what `label_records` encoded."""
+    try:
+        if key is None:
+            raise RecordError("no key")
+        pending, value = pending_of(message.headers()), message.value()
+        user_id, row, label = (keys.decode(key), None, NO_LABEL) if value is None else labelled[value]
+    except (RecordError, ValueError, TypeError) as error:
+        raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
+    return Change(user_id, row, label, pending)
 
 
 def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:
@@ -1477,6 +1546,12 @@ SQL_OF = {
 }
 
 
+NOT_COMPACTED = (
+    "topic {topic} has cleanup.policy {policy}, so labels of quiet users will be deleted;"
+    " to mend it: confluent kafka topic update {topic} --config cleanup.policy=compact"
+)
+
+
 @dataclass
 class Progress:
     """Decides when a step (fit, emit, commit) is due."""
@@ -1519,12 +1594,15 @@ class Classifier:
     clock: Callable[[], float] = time.monotonic
     report: Callable[[UserTable, NDArray[np.float64]], None] = lambda table, centers: None
     dead_letters: list[BadRecord] = field(default_factory=list)
+    _ops_seen: bool = False  # whether any record had a header, so far
+    _keys_seen: bool = False
 
     def run(self) -> None:
         """Run until told to stop, restoring after every aborted transaction."""
         self.consumer = self.kafka.consumer()
         self.reader = AvroReader(self.registry)
         try:
+            self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
             self.kafka.connect(self.consumer)
             self._check_topics()
             self.keys = KeyCodec(self.registry, self.settings.output)
@@ -1550,15 +1628,20 @@ class Classifier:
             return self.stop.requested
 
     def _check_topics(self) -> None:
-        """Raise TopicMissing with what makes the topic."""
-        topics = [self.settings.topic, self.settings.output]
-        if self.settings.error_handling_mode == "log":
-            topics.append(self.settings.error_handling_log_target)
-        for topic in topics:
-            if not self._partitions(topic):
-                compact = " --config cleanup.policy=compact" if topic == self.settings.output else ""
+        """Raise TopicMissing with what makes the topic; warn of an output that forgets."""
+        settings = self.settings
+        wanted = {settings.topic: "read", settings.output: "read"}
+        if settings.error_handling_mode == "log":
+            wanted[settings.error_handling_log_target] = "write"
+        for topic, doing in wanted.items():
+            if not self._partitions(topic, doing):
+                compact = " --config cleanup.policy=compact" if topic == settings.output else ""
                 make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
-                raise TopicMissing(f"topic {topic} does not exist; to make it: {make}")
+                check = "check the name given with -t, or " if topic == settings.topic else ""
+                raise TopicMissing(f"topic {topic} does not exist; {check}to make it: {make}")
+        policy = self.kafka.cleanup_policy(settings.output)
+        if policy not in (None, "compact"):
+            log.warning(NOT_COMPACTED.format(topic=settings.output, policy=policy))
 
     def _restore(self) -> None:
         """Rebuild the table from the output and find the offsets that belong to it."""
@@ -1568,7 +1651,7 @@ class Classifier:
         self.dead_letters.clear()
         output = self._partitions(settings.output)
         labels = Source(self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING))
-        changes = list(read_labels(labels, self.keys, self.values, self.stop))
+        changes = read_labels(labels, self.keys, self.values, self.stop)
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self.stop.requested:
             return
@@ -1590,8 +1673,8 @@ class Classifier:
         self.source = Source(self.consumer, settings.topic, offsets)
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
-    def _partitions(self, topic: str) -> list[int]:
-        return self.kafka.call(f"describe topic {topic}", lambda: partitions_of(self.consumer, topic))
+    def _partitions(self, topic: str, doing: str = "read") -> list[int]:
+        return self.kafka.call(f"{doing} topic {topic}", lambda: partitions_of(self.consumer, topic))
 
     def _committed(self) -> dict[int, TopicPartition]:
         wanted = [TopicPartition(self.settings.topic, p) for p in self._partitions(self.settings.topic)]
@@ -1630,11 +1713,24 @@ class Classifier:
             return
         progress.records += len(messages)
         if self.settings.changelog_mode == "retract":
+            if not self._ops_seen:
+                self._ops_seen = any(message.headers() for message in messages)
+                self._keys_seen = self._keys_seen or any(message.key() is not None for message in messages)
             bad = apply_retract(messages, self.reader, self.table)
         else:
             bad = apply_last(messages, self.reader, self.table, self.input_keys)
         if bad:
             self._handle(bad)
+
+    def _check_retractions(self) -> None:
+        """Raise StateError for a changelog that never retracts: its old rows would pile up as pending."""
+        n_rows, user_id = self.table.most_rows()
+        if n_rows > 1:
+            raise StateError(
+                f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
+                " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
+                f" {'upsert' if self._keys_seen else 'append'}"
+            )
 
     def _handle(self, bad: list[BadRecord]) -> None:
         """Stop at, skip or keep records that cannot be read."""
@@ -1648,6 +1744,8 @@ class Classifier:
     def _step(self, progress: Progress) -> None:
         """Fit, and write what changed together with the offsets."""
         began, settings = self.clock(), self.settings
+        if settings.changelog_mode == "retract" and self.source.at_end and not self._ops_seen:
+            self._check_retractions()
         self.table.settle(at_end=self.source.at_end)
         clusters = cluster(self.table.totals, settings.n_clusters, settings.n_init)
         changes = self.table.relabel(clusters.labels)

@@ -91,8 +91,8 @@ def _add_stack_commands(add: Add) -> None:
     up = add("up", _up, "start the stack in the background")
     up.add_argument("--without-flink", action="store_true", help="Kafka and Schema Registry only")
     _add_ports(up)
-    down = add("down", _down, "end the stack; topics and schemas stay, Flink's jobs do not")
-    down.add_argument("--delete-data", action="store_true", help="delete topics and schemas, too")
+    down = add("down", _down, "end the stack; topics and schemas stay, and running statements go on at the next up")
+    down.add_argument("--delete-data", action="store_true", help="delete topics, schemas and statements, too")
     for command in (up, down, add("status", _status, "say what is running and where")):
         _add_directory(command)
     show = add("demo", _demo, "show the whole pipeline once, with data of its own, and end")
@@ -177,6 +177,7 @@ def _print_status(directory: Path, record: Record) -> None:
     where = {
         "kafka": ports.endpoints.bootstrap_servers,
         "schema-registry": ports.endpoints.registry_url,
+        "flink-jobmanager": record.flink_url,
         "flink-sql-gateway": ports.sql_url,
     }
     for process in record.processes:
@@ -191,10 +192,7 @@ def _relative(path: Path) -> Path:
 
 def _workspace(arguments: argparse.Namespace) -> Workspace:
     directory = arguments.directory.resolve()
-    record = _running(directory)
-    if not any(process.name == "flink-sql-gateway" and process.process for process in record.processes):
-        raise StackError("Flink is not running; to start it: make up")
-    return Workspace(record.ports.sql_url, record.ports.endpoints, _echo)
+    return _running(directory).workspace(directory, _echo)
 
 
 def _run_sql(arguments: argparse.Namespace) -> None:
@@ -219,8 +217,9 @@ def _show(result: Result, seconds: float) -> None:
 
 
 def _datagen(arguments: argparse.Namespace) -> None:
-    job = _workspace(arguments).start_datagen(arguments.rate).job_id
-    _echo(f"{arguments.rate} transactions per second, running as job {job}")
+    result = _workspace(arguments).start_datagen(arguments.rate)
+    if result is not None:
+        _echo(f"{arguments.rate} transactions per second, running as job {result.job_id}")
 
 
 def _create_topic(arguments: argparse.Namespace) -> None:

@@ -18,7 +18,7 @@ from local.live_table import LiveTable, Screen, follow
 from local.process import Service, ServiceError
 from local.sql_gateway import Result, SqlError
 from local.stack import Echo, Ports, Stack, StackError, client_configuration
-from local.workspace import Workspace, pipeline_files
+from local.workspace import pipeline_files
 
 DIRECTORY = STATE / "demo"
 """Fresh each time, so that the demo does not disturb the data of `make up`."""
@@ -80,12 +80,11 @@ class Demo:
             self.stack.stop()
 
     def _run(self) -> None:
-        ports = self.stack.ports
         *statements, select = pipeline_files()
         with self._step("starting Kafka, Schema Registry and Flink"):
             self.stack.start()
         with self._step("starting the stream of transactions"):
-            workspace = Workspace(ports.sql_url, ports.endpoints, self._say)
+            workspace = self.stack.workspace(self._say)
             workspace.start_datagen(ROWS_PER_SECOND)
         for path in statements:
             with self._step(f"running {path.relative_to(ROOT)}"):
@@ -124,7 +123,7 @@ class Demo:
             if not service.is_running:
                 raise service.failure("ended by itself")
         if self.stack.flink is not None:
-            self.stack.flink.require_healthy()
+            self.stack.flink.jobs.require_healthy()
 
     @contextmanager
     def _step(self, what: str) -> Iterator[None]:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import requests
 
 from local import artifacts
+from local.jobs import Jobs
 from local.jvm import FAST_START
-from local.process import LOOPBACK, Service, ServiceError, free_port
-from local.sql_gateway import innermost_cause
+from local.process import LOOPBACK, Service, free_port
 
 SQL_CLIENT = "org.apache.flink.table.client.SqlClient"
 ANSWER_SECONDS = 2.0
 TASK_SLOTS = 12
 """One per running job (all jobs have parallelism 1): four inserts, the Datagen stream, a few interactive queries."""
+
+CHECKPOINTS = "checkpoints"
 
 ADD_OPENS = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in (
     "java.lang", "java.lang.reflect", "java.net", "java.io", "java.nio", "sun.nio.ch", "java.text", "java.time",
@@ -36,6 +39,13 @@ logger.kafka.level = WARN
 logger.pekko.name = org.apache.pekko
 logger.pekko.level = WARN
 """
+
+
+class FlinkUrls(NamedTuple):
+    """The SQL gateway, and the JobManager's REST interface, which is also Flink's web page."""
+
+    gateway: str
+    rest: str
 
 
 class FlinkProcess(Service):
@@ -136,14 +146,14 @@ class FlinkCluster:
         ]
 
     @property
-    def gateway_url(self) -> str:
-        """The SQL gateway's REST interface."""
-        return self.gateway.url
+    def urls(self) -> FlinkUrls:
+        """Where it answers."""
+        return FlinkUrls(self.gateway.url, self.processes[0].url)
 
     @property
-    def rest_url(self) -> str:
-        """The JobManager's REST interface, which is also Flink's web page."""
-        return self.processes[0].url
+    def jobs(self) -> Jobs:
+        """The cluster's jobs."""
+        return Jobs(self.urls.rest)
 
     def start(self) -> None:
         """Start and block until SQL can be sent."""
@@ -164,26 +174,6 @@ class FlinkCluster:
         """Block until SQL can be sent and run."""
         for process in self.processes:
             process.wait_ready()
-
-    def cancel_jobs(self) -> None:
-        """End every running job; the cluster goes on."""
-        for job in self._jobs():
-            if job["state"] == "RUNNING":
-                requests.patch(f"{self.rest_url}/jobs/{job['jid']}", timeout=ANSWER_SECONDS)
-
-    def require_healthy(self) -> None:
-        """ServiceError if a job has failed for good; it names the job and the cause."""
-        for job in self._jobs():
-            if job["state"] == "FAILED":
-                raise ServiceError(f"Flink's job {job['name']} failed: {self._root_cause(job['jid'])}")
-
-    def _jobs(self) -> list[dict[str, str]]:
-        jobs = self.processes[0].get("/jobs/overview").get("jobs", [])
-        return jobs if isinstance(jobs, list) else []
-
-    def _root_cause(self, job_id: str) -> str:
-        trace = str(self.processes[0].get(f"/jobs/{job_id}/exceptions").get("root-exception", ""))
-        return innermost_cause(trace)
 
     def terminate(self) -> None:
         """Ask the processes to end, and do not wait."""
@@ -209,8 +199,10 @@ class FlinkCluster:
             "parallelism.default": 1,
             "io.tmp.dirs": str(self.directory / "tmp"),
             "execution.checkpointing.interval": f"{self._checkpoint_ms} ms",
-            # In memory: state need not survive the cluster, as jobs do not.
-            "execution.checkpointing.storage": "jobmanager",
+            # Jobs are resumed from their last checkpoint, or from a savepoint if they were stopped in good order.
+            "execution.checkpointing.dir": (self.directory / CHECKPOINTS).as_uri(),
+            "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
+            "execution.state-recovery.claim-mode": "CLAIM",
             # A job that fails three times within its ten seconds stays failed, where the message can be seen.
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 3,

@@ -32,8 +32,8 @@ AVRO_TYPES = {
 }
 SQL_TYPES = {avro: sql for sql, avro in AVRO_TYPES.items()}
 
-# How long an open transaction may keep read_committed readers waiting when Flink is gone; many checkpoints long.
-TRANSACTION_TIMEOUT_MS = 120_000
+# The longest the broker allows: a transaction that a checkpoint has prepared must be there when its job is resumed.
+TRANSACTION_TIMEOUT_MS = 900_000
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def insert(statement: Insert, table: Table) -> list[str]:
     query = _quoted(f"{table.name}__query")
     view = f"CREATE TEMPORARY VIEW {query} ({_list(columns)}) AS {rowtime_query(statement.query)}"
     drop = f"DROP TEMPORARY VIEW IF EXISTS {query}"
-    return [drop, view, _write(table, columns, query)]
+    return [drop, view, _write(table, columns, query, job_name(table, statement))]
 
 
 def job_name(table: Table, statement: Insert) -> str:
@@ -229,8 +229,10 @@ def _rows(table: Table, with_rowtime: bool) -> str:
     return f"SELECT {columns} FROM FROM_CHANGELOG(input => ({records}), op => DESCRIPTOR(`$op`))"
 
 
-def _write(table: Table, columns: Sequence[str], query: str) -> str:
-    target, names = _quoted(changelog(table.name)), _list(columns)
+def _write(table: Table, columns: Sequence[str], query: str, job: str) -> str:
+    # Two inserts into one table must not end each other's Kafka transactions.
+    hint = f"/*+ OPTIONS('sink.transactional-id-prefix' = {_string(job)}) */"
+    target, names = f"{_quoted(changelog(table.name))} {hint}", _list(columns)
     if table.changelog_mode != "retract":
         return f"INSERT INTO {target} ({names}) SELECT {names} FROM {query}"
     headers = (

@@ -111,7 +111,7 @@ class KafkaBroker(Service):
     def _format(self) -> None:
         cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         command = self._java(
-            "kafka.tools.StorageTool", "format", "--cluster-id", cluster_id, "--config", str(self._properties_path)
+            "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config", str(self._properties_path)
         )
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:

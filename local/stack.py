@@ -12,11 +12,15 @@ from pathlib import Path
 import psutil
 
 from local.artifacts import ROOT, STATE
-from local.flink import SQL_CLIENT, java_command
+from local.catalog import Catalog
+from local.flink import SQL_CLIENT, FlinkUrls, JobManager, SqlGateway, java_command
 from local.flink_tables import Endpoints
+from local.jobs import Jobs
 from local.process import LOOPBACK, Service, end_processes, is_alive, is_listening
+from local.recovery import resume_jobs, save_jobs
 from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, stop_all
 from local.topics import Topics
+from local.workspace import Workspace
 
 UP_DIRECTORY = STATE / "up"
 """Data, logs and process ids of the stack that runs in the background."""
@@ -85,6 +89,12 @@ class Stack:
             stop_all(services)
             raise
 
+    def workspace(self, echo: Echo) -> Workspace:
+        """A SQL workspace; StackError without Flink."""
+        if self.flink is None:
+            raise StackError("Flink is not running; to start it: make up")
+        return Workspace(self.flink.urls, self.ports.endpoints, Catalog(self.directory), echo)
+
     def stop(self) -> None:
         """End every service."""
         stop_all(self.services)
@@ -113,7 +123,15 @@ class Record:
     """The state file of a background stack."""
 
     ports: Ports
+    flink_url: str
+    """Flink's web page and REST interface, on a port of its own choice."""
     processes: list[Recorded]
+
+    def workspace(self, directory: Path, echo: Echo) -> Workspace:
+        """A SQL workspace; StackError without Flink."""
+        if all(process.name != SqlGateway.name for process in self.alive()):
+            raise StackError("Flink is not running; to start it: make up")
+        return Workspace(FlinkUrls(self.ports.sql_url, self.flink_url), self.ports.endpoints, Catalog(directory), echo)
 
     def alive(self) -> list[Recorded]:
         """The processes that are still there."""
@@ -126,7 +144,9 @@ def read_record(directory: Path) -> Record | None:
     if not path.is_file():
         return None
     document = json.loads(path.read_text(encoding="utf-8"))
-    record = Record(Ports(**document["ports"]), [Recorded(**entry) for entry in document["processes"]])
+    record = Record(
+        Ports(**document["ports"]), document["flink_url"], [Recorded(**entry) for entry in document["processes"]]
+    )
     return record if record.alive() else None
 
 
@@ -145,7 +165,10 @@ def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo) -> None:
     _end([alive.pop(service.name) for name in missing for service in stack.groups[name] if service.name in alive])
     stack.start(missing)
     started = [_recorded(service) for name in missing for service in stack.groups[name]]
-    _write_record(directory, Record(ports, [*alive.values(), *started]))
+    web = stack.flink.urls.rest if stack.flink and "sql" in missing else record.flink_url if record else ""
+    _write_record(directory, Record(ports, web, [*alive.values(), *started]))
+    if "sql" in missing:
+        resume_jobs(directory, stack.workspace(echo), echo)
 
 
 def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
@@ -154,6 +177,9 @@ def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
     if record is None:
         echo("nothing is running")
     else:
+        if any(process.name == JobManager.name for process in record.alive()):
+            for name in save_jobs(directory, Jobs(record.flink_url)):
+                echo(f"{name} stopped; it goes on at the next make up")
         _end(record.alive())
         echo("ended: " + ", ".join(process.name for process in record.processes))
     (directory / "processes.json").unlink(missing_ok=True)

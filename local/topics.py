@@ -21,7 +21,7 @@ class Topics:
 
     def __init__(self, endpoints: Endpoints) -> None:
         self.endpoints = endpoints
-        self._admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers})
+        self._admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers, "log_level": 0})
 
     def exists(self, name: str) -> bool:
         """Whether there is a topic of this name."""

@@ -38,7 +38,9 @@ def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         registry.launch()
         broker.wait_ready()
         registry.wait_ready()
-        yield Services(Topics(broker.bootstrap_servers), Subjects(registry.url))
+        topics = Topics(broker.bootstrap_servers)
+        topics.wait_for_coordinator()
+        yield Services(topics, Subjects(registry.url))
     finally:
         registry.stop()
         broker.stop()

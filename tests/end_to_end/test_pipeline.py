@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from local import datagen
+from local.catalog import Catalog
 from local.flink_tables import Endpoints
 from local.live_table import LiveTable
 from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
@@ -136,14 +137,14 @@ def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: p
     registry = SchemaRegistry(directory / "registry", free_port())
     try:
         start_all([broker, registry])
-        workspace = Workspace(flink.gateway_url, Endpoints(broker.bootstrap_servers, registry.url), print)
+        workspace = Workspace(flink.urls, Endpoints(broker.bootstrap_servers, registry.url), Catalog(directory), print)
         topics, subjects = Topics(broker.bootstrap_servers), Subjects(registry.url)
         pipeline = Run(request.param == "by hand", topics, subjects, workspace, transactions(seed=4))
         run_pipeline(pipeline, directory)
         pipeline.settle()
         yield pipeline
     finally:
-        flink.cancel_jobs()
+        flink.jobs.cancel_all()
         stop_all([broker, registry])
 
 

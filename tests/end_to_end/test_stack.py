@@ -18,6 +18,7 @@ from tests.support.client import ROOT, Finished
 from tests.support.subjects import Subjects
 from tests.support.topics import Topics
 from tests.support.waiting import wait_until
+from tests.support.wire import schema_id_of, unframe
 
 UP_SECONDS, DEMO_SECONDS = 120.0, 180.0
 
@@ -58,6 +59,12 @@ class Stack:
             self.command(name, *more), cwd=ROOT, capture_output=True, text=True, timeout=UP_SECONDS, check=False
         )
         return Finished(done.returncode, done.stdout, done.stderr)
+
+    def up_again(self) -> "Stack":
+        """Start it; it must go well."""
+        done = self.run("up")
+        assert done.code == 0, done.output
+        return self
 
     def processes(self) -> list[psutil.Process]:
         """Every process of this stack: its directory is on their command lines."""
@@ -103,6 +110,33 @@ def test_up_status_down_and_up_again(stack: Stack) -> None:
     assert not is_listening(stack.sql_port)
     assert stack.subjects.exists("transactions_enriched-value")
     assert stack.topics.partitions("transactions_enriched") == [0, 1, 2, 3, 4, 5]
+
+
+def test_statements_go_on_after_down_and_after_a_crash(stack: Stack) -> None:
+    """Each transaction is enriched once, though Flink was stopped in between, and killed."""
+    assert stack.run("up").code == 0
+    assert stack.run("datagen", "--rate", "50").code == 0
+    for number in ("1_create", "2_insert"):
+        assert stack.run("run-sql", f"sql/{number}_transactions_enriched.sql").code == 0
+    wait_until(lambda: enriched(stack, 100), "the first transactions")
+
+    assert stack.run("down").code == 0
+    stopped = enriched(stack.up_again())
+    wait_until(lambda: enriched(stack, len(stopped) + 300), "transactions after down and up")
+
+    for process in stack.processes():
+        process.kill()
+    killed = enriched(stack.up_again())
+    wait_until(lambda: enriched(stack, len(killed) + 300), "transactions after a crash")
+    ids = sorted(enriched(stack))
+    assert ids == list(range(1, len(ids) + 1))
+
+
+def enriched(stack: Stack, at_least: int = 0) -> list[int]:
+    """The transaction ids in `transactions_enriched`; nothing while there are fewer than asked for."""
+    values = [record.value for record in stack.topics.read("transactions_enriched") if record.value]
+    rows = [unframe(stack.subjects.schema(schema_id_of(value)), value) for value in values]
+    return [row["transaction_id"] for row in rows] if len(rows) >= at_least else []
 
 
 def assert_all_on_loopback(stack: Stack) -> None:

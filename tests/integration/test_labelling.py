@@ -64,11 +64,9 @@ def test_an_output_made_by_statement_5_has_avro_keys(pipeline: Pipeline) -> None
 
 def test_the_schema_that_is_there_is_kept(pipeline: Pipeline) -> None:
     """Fields are found by name: another order, another record name, a column more, no nulls."""
-    fields = [{"name": "note", "type": ["null", "string"], "default": None}]
-    fields += [{"name": name, "type": kind} for name, kind in (("label", "int"), ("user_id", "string"))]
-    fields += [
-        {"name": name, "type": kind} for name, kind in (("num_transactions", "long"), ("total_amount", "double"))
-    ]
+    columns = {"label": "int", "user_id": "string", "num_transactions": "long", "total_amount": "double"}
+    fields: list[dict[str, object]] = [{"name": name, "type": kind} for name, kind in columns.items()]
+    fields.insert(1, {"name": "note", "type": ["null", "string"], "default": None})
     schema = {**LABELING_SCHEMA, "name": "labels", "fields": fields}
     schema_id = pipeline.subjects.register(f"{pipeline.output}-value", schema)
     changes = aggregation(seed=2, n_users=5, n_transactions=9)

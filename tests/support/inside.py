@@ -100,6 +100,9 @@ class _DyingProducer:
     def __init__(self, producer: Any, at: str, after: int) -> None:
         self._producer, self._at, self._left = producer, at, after
 
+    def __len__(self) -> int:
+        return len(self._producer)
+
     def __getattr__(self, name: str) -> Any:
         if name == self._at:
             if self._left == 0:

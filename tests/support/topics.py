@@ -104,6 +104,16 @@ class Topics:
         """The last record of each key; one whose value is None is a tombstone."""
         return {record.key: record for record in self.read(topic)}
 
+    def wait_for_coordinator(self) -> None:
+        """Wait until a broker that has just started knows offsets of groups; the first request makes their topic."""
+        # A consumer asks until it is answered. The admin client fails at once, and confluent-kafka 2.16 was seen to
+        # crash the process when it does.
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "nobody"})
+        try:
+            consumer.committed([TopicPartition("nothing", 0)], TIMEOUT_S)
+        finally:
+            consumer.close()
+
     def committed(self, group: str) -> dict[tuple[str, int], Commit]:
         """The group's offsets as they stand, by topic and partition."""
         request = [ConsumerGroupTopicPartitions(group)]

@@ -1,0 +1,90 @@
+"""A Flink cluster's jobs through its REST interface: which run, which failed and why, how to stop one without loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from local.process import ServiceError
+from local.sql_gateway import innermost_cause
+
+ANSWER_SECONDS = 10.0
+SAVEPOINT_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+RUNNING = "RUNNING"
+
+
+class Jobs:
+    """The jobs of the cluster whose JobManager answers at ``rest_url``."""
+
+    def __init__(self, rest_url: str) -> None:
+        self._url = rest_url
+
+    def states(self) -> dict[str, str]:
+        """Job id -> RUNNING, FAILED, CANCELED, ..."""
+        return {job["jid"]: job["state"] for job in self._overview()}
+
+    def is_running(self, job_id: str) -> bool:
+        """Whether this job runs."""
+        return self.states().get(job_id) == RUNNING
+
+    def require_healthy(self) -> None:
+        """ServiceError if a job has failed for good; it names the job and the cause."""
+        for job in self._overview():
+            if job["state"] == "FAILED":
+                trace = self._get(f"/jobs/{job['jid']}/exceptions").get("root-exception") or ""
+                raise ServiceError(f"Flink's job {job['name']} failed: {innermost_cause(trace)}")
+
+    def cancel_all(self) -> None:
+        """End every running job."""
+        for job_id, state in self.states().items():
+            if state == RUNNING:
+                requests.patch(f"{self._url}/jobs/{job_id}", timeout=ANSWER_SECONDS).raise_for_status()
+
+    def stop(self, job_ids: list[str], directory: Path) -> dict[str, str]:
+        """Stop running jobs, everything they have read written and committed; job id -> its savepoint."""
+        triggers = {}
+        for job_id in job_ids:
+            body = {"targetDirectory": directory.as_uri()}
+            answer = requests.post(f"{self._url}/jobs/{job_id}/stop", json=body, timeout=ANSWER_SECONDS)
+            answer.raise_for_status()
+            triggers[job_id] = answer.json()["request-id"]
+        return {job_id: self._savepoint(job_id, trigger) for job_id, trigger in triggers.items()}
+
+    def _savepoint(self, job_id: str, trigger: str) -> str:
+        deadline = time.monotonic() + SAVEPOINT_SECONDS
+        while time.monotonic() < deadline:
+            answer = self._get(f"/jobs/{job_id}/savepoints/{trigger}")
+            if answer["status"]["id"] == "COMPLETED":
+                operation = answer["operation"]
+                if "location" not in operation:
+                    cause = innermost_cause(operation["failure-cause"]["stack-trace"])
+                    raise ServiceError(f"Flink's job {job_id} could not be stopped: {cause}")
+                return str(operation["location"])
+            time.sleep(POLL_SECONDS)
+        raise ServiceError(f"Flink's job {job_id} did not stop within {SAVEPOINT_SECONDS:.0f} s")
+
+    def _overview(self) -> list[dict[str, str]]:
+        jobs: list[dict[str, str]] = self._get("/jobs/overview")["jobs"]
+        return jobs
+
+    def _get(self, path: str) -> Mapping[str, Any]:
+        answer = requests.get(f"{self._url}{path}", timeout=ANSWER_SECONDS)
+        answer.raise_for_status()
+        document: Mapping[str, Any] = answer.json()
+        return document
+
+
+def latest_checkpoint(directory: Path, job_id: str) -> str | None:
+    """The last complete checkpoint a job has left, None if it has left none."""
+    done = [path.parent for path in (directory / job_id).glob("chk-*/_metadata")]
+    return max(done, key=_checkpoint_number).as_uri() if done else None
+
+
+def _checkpoint_number(path: Path) -> int:
+    return int(path.name.removeprefix("chk-"))

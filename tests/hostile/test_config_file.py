@@ -1,0 +1,212 @@
+"""Configuration files as people break them: each mistake named in full, exit code 2, and never a value shown."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import configuration, inside
+
+SECRET = "s3cr%t=;#\"'"  # what a generated password may hold
+NOWHERE = "127.0.0.1:1"
+PREFIX = "user_classifier.py: error: "
+FILE = "broken.ini"
+
+Sections = dict[str, dict[str, str]]
+
+
+def sections() -> Sections:
+    """A configuration that is complete and secret, of services that are not there."""
+    found = configuration.sections(NOWHERE, f"http://{NOWHERE}")
+    found["schema_registry"]["basic.auth.user.info"] = f"key:{SECRET}"
+    for name in ("consumer", "producer"):
+        found[name] |= {
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanisms": "PLAIN",
+            "sasl.username": "user",
+            "sasl.password": SECRET,
+        }
+    return found
+
+
+def text(content: Sections) -> str:
+    """The file's text."""
+    return "".join(
+        f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in values.items())
+        for name, values in content.items()
+    )
+
+
+def complaint(directory: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, *more: str) -> str:
+    """What the client says about a file; it must end with 2 and keep the secret."""
+    monkeypatch.chdir(directory)
+    Path(FILE).write_bytes(content)
+    finished = inside.run([FILE, *more])
+    assert finished.code == 2, finished.output
+    assert SECRET not in finished.output
+    assert "Traceback" not in finished.output
+    assert finished.stderr.startswith(PREFIX)
+    return finished.stderr.removeprefix(PREFIX).rstrip("\n")
+
+
+def without(section: str, key: str | None = None) -> str:
+    """The file without a section or without a property."""
+    content = sections()
+    if key is None:
+        del content[section]
+    else:
+        del content[section][key]
+    return text(content)
+
+
+def having(section: str, key: str, value: str) -> str:
+    """The file with another property."""
+    content = sections()
+    content[section][key] = value
+    return text(content)
+
+
+UNKNOWN = "missing, or not a property, or not a value, that its client can use"
+
+SECTION_NEEDED = "broken.ini: no section [{}]; see configurations/configuration.ini"
+
+TEXTS: dict[str, tuple[str, str]] = {
+    "empty": ("", SECTION_NEEDED.format("schema_registry")),
+    "blank": ("\n \n# nothing\n", SECTION_NEEDED.format("schema_registry")),
+    "control characters": ("\0\1\2", "broken.ini: line 1: stands before the first section; begin with [schema_registry]"),
+    "no sections": (
+        f"sasl.password = {SECRET}\n",
+        "broken.ini: line 1: stands before the first section; begin with [schema_registry]",
+    ),
+    "no [schema_registry]": (without("schema_registry"), SECTION_NEEDED.format("schema_registry")),
+    "no [consumer]": (without("consumer"), SECTION_NEEDED.format("consumer")),
+    "no [producer]": (without("producer"), SECTION_NEEDED.format("producer")),
+    "a section twice": (
+        text(sections()) + "[consumer]\n",
+        "broken.ini: line 19: section [consumer] is there twice; join them",
+    ),
+    "a property twice": (
+        text(sections()) + f"sasl.password = {SECRET}\n",
+        "broken.ini: line 19: [producer] has 'sasl.password' twice; remove one",
+    ),
+    "a line without =": (
+        text(sections()) + f"sasl.password {SECRET[:2]}\n",
+        "broken.ini: line 19: not of the form 'property = value'",
+    ),
+    "a value without a name": (
+        text(sections()) + f"= {SECRET}\n",
+        "broken.ini: line 19: not of the form 'property = value'",
+    ),
+    "an indented line": (
+        text(sections()).replace("security.protocol", "  security.protocol"),
+        "broken.ini: [consumer] fetch.wait.max.ms is followed by an indented line; begin it at the margin",
+    ),
+    "no servers": (
+        without("producer", "bootstrap.servers"),
+        "broken.ini: [producer] has no 'bootstrap.servers'; add e.g. bootstrap.servers = host:9092",
+    ),
+    "no url": (
+        without("schema_registry", "url"),
+        "broken.ini: [schema_registry] has no 'url'; add e.g. url = https://host:8081",
+    ),
+    "empty servers": (
+        having("consumer", "bootstrap.servers", ""),
+        "broken.ini: [consumer] has no 'bootstrap.servers'; add e.g. bootstrap.servers = host:9092",
+    ),
+    "empty group": (
+        having("consumer", "group.id", ""),
+        "broken.ini: [consumer] group.id is empty; remove the line, or name a group with -g",
+    ),
+    "auto commit": (
+        having("consumer", "enable.auto.commit", "true"),
+        "broken.ini: [consumer] enable.auto.commit must be false; remove the line",
+    ),
+    "read_uncommitted": (
+        having("consumer", "isolation.level", "read_uncommitted"),
+        "broken.ini: [consumer] isolation.level must be read_committed; remove the line",
+    ),
+    "own transactional.id": (
+        having("producer", "transactional.id", "x"),
+        "broken.ini: [producer] transactional.id is made from -g and -o; remove the line",
+    ),
+    "no offset to begin at": (
+        having("consumer", "auto.offset.reset", "none"),
+        "broken.ini: [consumer] auto.offset.reset must be earliest or latest",
+    ),
+    "unknown to librdkafka": (having("consumer", "sasl.passwort", SECRET), f"[consumer] sasl.passwort: {UNKNOWN}"),
+    "a callback": (having("consumer", "stats_cb", SECRET), f"[consumer] stats_cb: {UNKNOWN}"),
+    "a value out of range": (having("consumer", "fetch.wait.max.ms", "-1"), f"[consumer] fetch.wait.max.ms: {UNKNOWN}"),
+    "no such protocol": (having("consumer", "security.protocol", SECRET), f"[consumer] security.protocol: {UNKNOWN}"),
+    "no such mechanism": (having("consumer", "sasl.mechanisms", SECRET), f"[consumer] sasl.mechanisms: {UNKNOWN}"),
+    "unknown to the registry": (
+        having("schema_registry", "basic.auth", SECRET),
+        f"[schema_registry] basic.auth: {UNKNOWN}",
+    ),
+    "token without a colon": (
+        having("schema_registry", "basic.auth.user.info", SECRET),
+        f"[schema_registry] basic.auth.user.info: {UNKNOWN}",
+    ),
+    "not a url": (having("schema_registry", "url", "host:8081"), f"[schema_registry] url: {UNKNOWN}"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), TEXTS.values(), ids=TEXTS)
+def test_mistake(content: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert complaint(tmp_path, content.encode(), monkeypatch) == message
+
+
+@pytest.mark.parametrize("content", [bytes(range(256)), b"\x89PNG\r\n\x1a\n", text(sections()).encode("utf-16")])
+def test_not_text(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert complaint(tmp_path, content, monkeypatch) == "broken.ini: not a text file in UTF-8"
+
+
+def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("folder.ini").mkdir()
+    missing, folder = inside.run(["missing.ini"]), inside.run(["folder.ini"])
+    assert missing == (2, "", f"{PREFIX}missing.ini: no such file; copy configurations/configuration.ini and fill it in\n")
+    assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory)\n")
+
+
+@pytest.mark.parametrize("section", ["consumer", "producer"])
+@pytest.mark.parametrize("key", ["sasl.mechanisms", "sasl.username", "sasl.password"])
+def test_half_of_the_credentials(section: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = complaint(tmp_path, without(section, key).encode(), monkeypatch)
+    assert said.startswith(f"[{section}] ")
+    assert key in said
+
+
+@pytest.mark.parametrize("section", ["schema_registry", "consumer", "producer"])
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_ca_file(content: str | None, section: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_text(content)
+    changed = sections()
+    changed[section]["ssl.ca.location"] = "ca.pem"
+    if section != "schema_registry":
+        changed[section]["security.protocol"] = "SASL_SSL"
+    said = complaint(tmp_path, text(changed).encode(), monkeypatch)
+    assert said.startswith(f"[{section}] ssl.ca.location: ")
+
+
+@pytest.mark.parametrize("key", ["timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"])
+def test_registry_numbers(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = complaint(tmp_path, having("schema_registry", key, "many").encode(), monkeypatch)
+    assert said.startswith(f"[schema_registry] {key}")
+
+
+Mangle = Callable[[str], bytes]
+WINDOWS: dict[str, Mangle] = {
+    "BOM": lambda content: content.encode("utf-8-sig"),
+    "CRLF": lambda content: content.replace("\n", "\r\n").encode(),
+    "both": lambda content: content.replace("\n", "\r\n").encode("utf-8-sig"),
+}
+
+
+@pytest.mark.parametrize("mangle", WINDOWS.values(), ids=WINDOWS)
+def test_files_from_windows_are_read_and_passwords_kept(mangle: Mangle, tmp_path: Path) -> None:
+    import user_classifier
+
+    file = tmp_path / FILE
+    file.write_bytes(mangle(text(sections())))
+    assert user_classifier.read_configuration(str(file)) == sections()

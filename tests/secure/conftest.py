@@ -1,0 +1,124 @@
+"""One broker with TLS, passwords and access control, and registries behind TLS and a password, for all tests here."""
+
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from local.services import KafkaBroker, free_port
+from tests.support import configuration
+from tests.support.guarded_registry import GuardedRegistry
+from tests.support.pipeline import Pipeline, Services
+from tests.support.tls import ELSEWHERE, Authority
+from tests.support.topics import Topics
+
+USER = "classifier"
+JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
+
+
+class Secrets(NamedTuple):
+    """Made anew for each run; no output may hold them."""
+
+    password: str
+    token: str
+
+
+class Secured(NamedTuple):
+    """What the tests of this folder share; the ways in are named right, expired and elsewhere."""
+
+    services: Services
+    secrets: Secrets
+    authority: Authority
+    stranger: Authority
+    brokers: dict[str, str]
+    registries: dict[str, GuardedRegistry]
+
+
+def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: str) -> dict[str, str]:
+    """A listener of plain text for the tests' own use, and one of SASL_SSL for each certificate."""
+    listeners = {"PLAINTEXT": free_port(), **{name.upper(): port for name, port in ports.items()}}
+    ports["plain"] = listeners["PLAINTEXT"]
+    protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **{name.upper(): "SASL_SSL" for name in pems}}
+    properties = {
+        "listeners": ",".join(f"{name}://127.0.0.1:{port}" for name, port in listeners.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols.items()),
+        "inter.broker.listener.name": "PLAINTEXT",
+        "sasl.enabled.mechanisms": "PLAIN",
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        # Who comes in without a password is the broker itself or the test.
+        "super.users": "User:ANONYMOUS",
+    }
+    for name, pem in pems.items():
+        prefix = f"listener.name.{name}"
+        properties |= {
+            f"{prefix}.ssl.keystore.type": "PEM",
+            f"{prefix}.ssl.keystore.location": str(pem),
+            f"{prefix}.plain.sasl.jaas.config": f'{JAAS} user_{USER}="{password}";',
+        }
+    return properties
+
+
+@pytest.fixture(scope="session")
+def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    """A broker of their own, started once, and three doors to the registry that all tests share."""
+    directory = tmp_path_factory.mktemp("secured")
+    authority, stranger = Authority(directory, "ours"), Authority(directory, "stranger")
+    pems = {
+        "right": authority.server("right"),
+        "expired": authority.server("expired", fresh=False),
+        "elsewhere": authority.server("elsewhere", ELSEWHERE),
+    }
+    made = Secrets(secrets.token_urlsafe(20), f"key:{secrets.token_urlsafe(20)}")
+    ports = {name: free_port() for name in pems}
+    properties = broker_properties(ports, pems, made.password)
+    broker = KafkaBroker(directory / "kafka", ports["right"], properties)
+    url = services.subjects.url
+    with ExitStack() as stack:
+        stack.callback(broker.stop)
+        broker.start()
+        registries = {name: stack.enter_context(GuardedRegistry(url, pem, made.token)) for name, pem in pems.items()}
+        brokers = {name: f"127.0.0.1:{ports[name]}" for name in pems}
+        ours = Services(Topics(f"127.0.0.1:{ports['plain']}"), services.subjects)
+        yield Secured(ours, made, authority, stranger, brokers, registries)
+
+
+class SecuredPipeline(Pipeline):
+    """A pipeline whose client comes in by the guarded doors."""
+
+    def secure(self, secured: Secured) -> None:
+        """Write the configuration of the seed: SASL_SSL with PLAIN, and a registry with basic auth."""
+        ca = str(secured.authority.ca)
+        self.sections["schema_registry"] = {
+            "url": secured.registries["right"].url,
+            "basic.auth.user.info": secured.secrets.token,
+            "ssl.ca.location": ca,
+        }
+        for name in ("consumer", "producer"):
+            self.sections[name] |= {
+                "bootstrap.servers": secured.brokers["right"],
+                "security.protocol": "SASL_SSL",
+                "sasl.mechanisms": "PLAIN",
+                "sasl.username": USER,
+                "sasl.password": secured.secrets.password,
+                "ssl.ca.location": ca,
+            }
+
+
+@pytest.fixture
+def make_secured(secured: Secured, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], SecuredPipeline]:
+    """Make pipelines with new topics, a new group and the secured configuration."""
+    made = 0
+
+    def make() -> SecuredPipeline:
+        nonlocal made
+        made += 1
+        name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)[:60]
+        pipeline = SecuredPipeline(secured.services, tmp_path, f"{name}_{made}")
+        pipeline.secure(secured)
+        configuration.write(pipeline.file, pipeline.sections)
+        return pipeline
+
+    return make

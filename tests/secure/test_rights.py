@@ -1,0 +1,86 @@
+"""Access control: the rights that the README lists are enough, and each of them is named when it is missing."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.secure.conftest import USER, Secured, SecuredPipeline
+from tests.secure.rights import AccessControl, Right, needed
+from tests.support import inside
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.client import Client, Finished
+from tests.support.topics import Outgoing
+from tests.support.waiting import wait_until
+
+MakeSecured = Callable[[], SecuredPipeline]
+ROWS = [Row("ann", 1.0, 1), Row("bob", 2.0, 1), Row("cem", 3.0, 2)]
+PREFIX = "user_classifier.py: error: "
+
+
+@pytest.fixture
+def pipeline(make_secured: MakeSecured) -> SecuredPipeline:
+    """A pipeline that holds three rows and one record that cannot be read."""
+    made = make_secured()
+    made.topics.create(target(made))
+    records = made.outgoing([Placed(0, Change(Op.INSERT, row)) for row in ROWS])
+    made.topics.write(made.source, [*records, Outgoing(0, b"{}", [])])
+    return made
+
+
+@pytest.fixture
+def access(secured: Secured) -> AccessControl:
+    """The broker's list of rights."""
+    return AccessControl(secured.services.topics.bootstrap_servers, USER)
+
+
+def target(pipeline: SecuredPipeline) -> str:
+    """The topic for records that cannot be read."""
+    return f"{pipeline.source}_errors"
+
+
+def run(pipeline: SecuredPipeline) -> Finished:
+    """Run the client to the end, in mode log."""
+    mode = ("--error-handling-mode", "log", "--error-handling-log-target", target(pipeline))
+    return inside.run(pipeline.arguments("--until-end", *mode))
+
+
+def test_the_rights_listed_are_enough(pipeline: SecuredPipeline, access: AccessControl) -> None:
+    access.grant(needed(pipeline, target(pipeline)))
+    finished = run(pipeline)
+    assert finished.code == 0, finished.output
+    assert set(pipeline.labelling()) == {"ann", "bob", "cem"}
+    assert len(pipeline.topics.read(target(pipeline))) == 1
+    again = run(pipeline)
+    assert again.code == 0, again.output
+
+
+@pytest.mark.parametrize("missing", range(6))
+def test_a_missing_right_is_named(missing: int, pipeline: SecuredPipeline, access: AccessControl) -> None:
+    rights = needed(pipeline, target(pipeline))
+    lost = rights.pop(missing)
+    access.grant(rights)
+    finished = run(pipeline)
+    assert finished.code == 1
+    said = finished.stderr.split(PREFIX)[1]
+    assert said.startswith(f"not allowed to {named(lost)} (")
+    assert said.endswith("; grant this right, see README, Rights\n")
+    access.grant([*rights, lost])
+    assert run(pipeline).code == 0
+
+
+def named(right: Right) -> str:
+    """How the client names a right."""
+    resource = {"TOPIC": "topic", "GROUP": "group", "TRANSACTIONAL_ID": "transactional.id"}[right.resource]
+    return f"{right.operation.lower()} {resource} {right.name}"
+
+
+def test_right_taken_away_while_running(pipeline: SecuredPipeline, access: AccessControl) -> None:
+    rights = needed(pipeline, target(pipeline))
+    access.grant(rights)
+    mode = ("--error-handling-mode", "ignore", "--batch-interval", "0")
+    with Client(pipeline.arguments(*mode), pipeline.directory / "client.log") as client:
+        wait_until(lambda: len(pipeline.topics.read(pipeline.output)) == len(ROWS), "the first labels")
+        access.grant([right for right in rights if (right.operation, right.name) != ("WRITE", pipeline.output)])
+        pipeline.write([Placed(0, Change(Op.INSERT, Row("dea", 9.0, 1)))])
+        assert client.wait() == 1
+        assert f"not allowed to write topic {pipeline.output} (" in client.output
