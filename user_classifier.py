@@ -153,13 +153,29 @@ DENIED = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
-UNREACHABLE = {
+# Outages, and what brokers say while they start, elect or restart; only transactional calls mark it as retriable.
+PASSING = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._TIMED_OUT,
     KafkaError._TIMED_OUT_QUEUE,
     KafkaError._RESOLVE,
     KafkaError._WAIT_COORD,
+    KafkaError._RETRY,
+    KafkaError.BROKER_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.FENCED_LEADER_EPOCH,
+    KafkaError.KAFKA_STORAGE_ERROR,
+    KafkaError.LEADER_NOT_AVAILABLE,
+    KafkaError.NETWORK_EXCEPTION,
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_LEADER_FOR_PARTITION,
+    KafkaError.OFFSET_NOT_AVAILABLE,
+    KafkaError.REPLICA_NOT_AVAILABLE,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.UNKNOWN_LEADER_EPOCH,
+    KafkaError.UNSTABLE_OFFSET_COMMIT,
 }
 
 
@@ -182,7 +198,7 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
         return AccessDenied(f"{error.str()}; check security.protocol, bootstrap.servers and ssl.ca.location")
     if error.code() in MISSING:
         return TopicMissing(f"cannot {doing}: {error.str()}")
-    if not error.fatal() and (error.retriable() or error.code() in UNREACHABLE):
+    if not error.fatal() and (error.retriable() or error.code() in PASSING):
         return BrokerUnavailable(f"cannot {doing}: {error.str()}")
     return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()})")
 
@@ -749,7 +765,9 @@ class AvroWriter:
         if not records:
             return []
         body = io.BytesIO()
-        fastavro.schemaless_writer(body, self._array, [{**record, "seal": SEAL} for record in records])
+        for record in records:
+            record["seal"] = SEAL
+        fastavro.schemaless_writer(body, self._array, records)
         values = body.getvalue().split(SEAL)[:-1]
         start = io.BytesIO()  # the array begins with its length
         fastavro.schemaless_writer(start, "long", len(records))
@@ -873,9 +891,10 @@ def sign_of(headers: Headers) -> int:
     ops = [value for name, value in headers or () if name == "op"]
     if not ops:
         return 1
-    if len(ops) > 1 or ops[0] not in SIGN_BY_OP:
+    sign = SIGN_BY_OP.get(ops[0])
+    if sign is None or len(ops) > 1:
         raise RecordError(f"header op must be one byte from 0 to 3, got {shown(ops)}")
-    return SIGN_BY_OP[ops[0]]
+    return sign
 
 
 def apply_retract(messages: Iterable[Record], reader: AvroReader, table: UserTable) -> list[BadRecord]:
@@ -1068,26 +1087,28 @@ class UserTable:
 
     def _multiset(self, user_id: str) -> Multiset:
         """Return all that is known of a user: the shown row once, and what is pending."""
-        rows = dict(self._pending.get(user_id, {}))
-        shown = self.row(user_id)
-        if shown is not None:
-            count = rows.pop(shown, 0) + 1
-            if count:
-                rows[shown] = count
+        at, pending = self._index.get(user_id), self._pending.get(user_id)
+        if at is None:
+            return dict(pending) if pending else {}
+        shown = self.rows[at]
+        if not pending:
+            return {shown: 1}
+        rows = dict(pending)
+        if count := rows.pop(shown, 0) + 1:
+            rows[shown] = count
         return rows
 
     def _keep(self, user_id: str, rows: Multiset, shown: Row | None) -> None:
         """Keep as pending what `rows` holds beside {shown: 1}."""
-        if shown is not None:
-            count = rows.pop(shown, 0) - 1
-            if count:
-                rows[shown] = count
-        if rows != self._pending.get(user_id, {}):
-            self._changed.add(user_id)
+        if shown is not None and (count := rows.pop(shown, 0) - 1):
+            rows[shown] = count
+        if rows == self._pending.get(user_id, NOTHING):
+            return
+        self._changed.add(user_id)
         if rows:
             self._pending[user_id] = rows
         else:
-            self._pending.pop(user_id, None)
+            del self._pending[user_id]
 
     def _show(self, shown: Mapping[str, Row], gone: set[str]) -> None:
         """Show rows, making room for new users and closing up over those gone."""
@@ -1118,6 +1139,7 @@ def current_row(rows: Multiset) -> Row | None:
 
 
 NO_ROW: Row = (0.0, 0)  # a user not shown yet
+NOTHING: Multiset = {}
 NO_LABEL = -1  # a user not labelled yet
 
 
@@ -1671,6 +1693,7 @@ class Classifier:
         else:
             offsets = {partition: at[settings.reset_to] for partition, at in bounds.items()}
         self.source = Source(self.consumer, settings.topic, offsets)
+        kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
     def _partitions(self, topic: str, doing: str = "read") -> list[int]:

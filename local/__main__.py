@@ -40,7 +40,6 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
     command: Callable[[argparse.Namespace], None] = arguments.run
     try:
         command(arguments)
@@ -251,4 +250,6 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
+    # A SIGTERM ends things as a Ctrl-C does, in good order.
+    signal.signal(signal.SIGTERM, _as_interrupt)
     sys.exit(main())

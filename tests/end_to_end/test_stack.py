@@ -85,51 +85,46 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     assert stack.processes() == []
 
 
-def test_up_status_down_and_up_again(stack: Stack) -> None:
-    """All on loopback; topics and schemas outlive down; up does what is missing and no more."""
+def test_life_of_a_stack(stack: Stack) -> None:
+    """Up, statements, down, up, a crash, up: everything on loopback, nothing lost, each transaction enriched once."""
     done = stack.run("up")
     assert done.code == 0, done.output
     assert_all_on_loopback(stack)
     assert stack.run("status").stdout == done.stdout.rpartition("client: ")[0]
-    again = stack.run("up")
-    assert (again.code, again.stdout.splitlines()[0]) == (0, "the stack runs already")
+    assert stack.run("up").stdout == f"the stack runs already\n{done.stdout}"
+    start_statements(stack)
 
-    create = stack.run("run-sql", "sql/1_create_transactions_enriched.sql")
-    assert (create.code, create.output) == (0, "sql/1_create_transactions_enriched.sql\n")
+    assert stack.run("down").code == 0
+    assert stack.processes() == []
+    assert stack.run("status").output == "python -m local status: nothing is running; to start: make up\n"
+    stopped = enriched(stack.up_again())
+    assert stack.topics.partitions("transactions_enriched") == [0, 1, 2, 3, 4, 5]
+    assert stack.subjects.exists("transactions_enriched-value")
+    wait_until(lambda: enriched(stack, len(stopped) + 100), "transactions after down and up")
+
+    for process in stack.processes():
+        process.kill()
+    killed = enriched(stack.up_again())
+    wait_until(lambda: enriched(stack, len(killed) + 100), "transactions after a crash")
+    ids = sorted(enriched(stack))
+    assert ids == list(range(1, len(ids) + 1))
+
+
+def start_statements(stack: Stack) -> None:
+    """The stream, the first table, and its INSERT, which is not started twice; a SELECT from no table."""
+    assert stack.run("datagen", "--rate", "50").code == 0
+    files = ["sql/1_create_transactions_enriched.sql", "sql/2_insert_transactions_enriched.sql"]
+    first, second = stack.run("run-sql", *files), stack.run("run-sql", *files)
+    job_id = first.stdout.split()[-1]
+    assert first.output == f"{files[0]}\n{files[1]}\n  running as job {job_id}\n"
+    assert f"runs already, as job {job_id}\n" in second.stdout
     query = stack.run("run-sql", "sql/8_select_user_labeling_final.sql")
     assert (query.code, query.stderr) == (
         1,
         "python -m local run-sql: sql/8_select_user_labeling_final.sql: there is no topic user_labeling_final; "
         "create it first\n",
     )
-
-    assert stack.run("down").code == 0
-    assert stack.processes() == []
-    assert stack.run("status").output == "python -m local status: nothing is running; to start: make up\n"
-    assert stack.run("up", "--without-flink").code == 0
-    assert not is_listening(stack.sql_port)
-    assert stack.subjects.exists("transactions_enriched-value")
-    assert stack.topics.partitions("transactions_enriched") == [0, 1, 2, 3, 4, 5]
-
-
-def test_statements_go_on_after_down_and_after_a_crash(stack: Stack) -> None:
-    """Each transaction is enriched once, though Flink was stopped in between, and killed."""
-    assert stack.run("up").code == 0
-    assert stack.run("datagen", "--rate", "50").code == 0
-    for number in ("1_create", "2_insert"):
-        assert stack.run("run-sql", f"sql/{number}_transactions_enriched.sql").code == 0
     wait_until(lambda: enriched(stack, 100), "the first transactions")
-
-    assert stack.run("down").code == 0
-    stopped = enriched(stack.up_again())
-    wait_until(lambda: enriched(stack, len(stopped) + 300), "transactions after down and up")
-
-    for process in stack.processes():
-        process.kill()
-    killed = enriched(stack.up_again())
-    wait_until(lambda: enriched(stack, len(killed) + 300), "transactions after a crash")
-    ids = sorted(enriched(stack))
-    assert ids == list(range(1, len(ids) + 1))
 
 
 def enriched(stack: Stack, at_least: int = 0) -> list[int]:
@@ -148,27 +143,25 @@ def assert_all_on_loopback(stack: Stack) -> None:
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
 
 
-def test_port_taken(stack: Stack) -> None:
-    """The message names who has it and the option that chooses another; nothing is started."""
+def test_stack_without_flink(stack: Stack) -> None:
+    """A port that is taken is said with the way out; a service that was killed comes back alone, with its data."""
     assert stack.run("up", "--without-flink").code == 0
-    (kafka,) = (p["pid"] for p in json.loads((stack.directory / "processes.json").read_text())["processes"][:1])
+    assert not is_listening(stack.sql_port)
+    kafka, registry = json.loads((stack.directory / "processes.json").read_text())["processes"]
+    assert stack.run("create-topic", "kept", "--partitions", "2").code == 0
+    assert stack.run("sql").output == "python -m local sql: Flink is not running; to start it: make up\n"
+
     other = Stack(stack.directory.with_name("other"), stack.kafka_port, free_port(), free_port())
     done = other.run("up")
     assert (done.code, done.output) == (
         1,
-        f"python -m local up: port {stack.kafka_port} is taken by java (pid {kafka}); end it "
+        f"python -m local up: port {stack.kafka_port} is taken by java (pid {kafka['pid']}); end it "
         "(a stack of your own: make down), or choose another port: --kafka-port N, or make ... KAFKA_PORT=N\n",
     )
     assert other.processes() == []
 
-
-def test_killed_service(stack: Stack) -> None:
-    """status says which service has ended; up brings back that one alone, with its data."""
-    assert stack.run("up", "--without-flink").code == 0
-    kafka, registry = json.loads((stack.directory / "processes.json").read_text())["processes"]
-    assert stack.run("create-topic", "kept", "--partitions", "2").code == 0
     os.kill(kafka["pid"], signal.SIGKILL)
-    wait_until(lambda: not psutil.pid_exists(kafka["pid"]), "the broker to be gone")
+    wait_until(lambda: not is_listening(stack.kafka_port), "the broker to be gone")
     assert "kafka                ENDED" in stack.run("status").stdout
     assert stack.run("up", "--without-flink").code == 0
     assert stack.topics.partitions("kept") == [0, 1]

@@ -18,11 +18,12 @@ STEPS_OF_A_TRANSACTION = ("begin_transaction", "produce", "send_offsets_to_trans
 
 
 def final_topic(pipeline: Pipeline) -> dict[str, tuple[Labelled | None, Headers]]:
-    """The output, compacted: rows, tombstones and headers."""
+    """The output, compacted: rows, tombstones and headers. A bare tombstone is the same as nothing at all."""
     records = pipeline.topics.compacted(pipeline.output).values()
     return {
         pipeline.user_of(record): (pipeline.labelled(record) if record.value else None, record.headers)
         for record in records
+        if record.value or record.headers
     }
 
 

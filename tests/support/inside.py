@@ -51,7 +51,7 @@ def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
 
     with pytest.MonkeyPatch.context() as patch:
         make = user_classifier.Kafka.producer
-        patch.setattr(user_classifier.Kafka, "producer", lambda kafka: _DyingProducer(make(kafka), at, after))
+        patch.setattr(user_classifier.Kafka, "producer", lambda *given: _DyingProducer(make(*given), at, after))
         try:
             run_to_end(arguments)
         except Died:

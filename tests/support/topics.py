@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from confluent_kafka import (
-    OFFSET_BEGINNING,
     Consumer,
     ConsumerGroupTopicPartitions,
     KafkaError,
@@ -76,7 +75,8 @@ class Topics:
 
     def write(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are stored."""
-        producer = Producer(self._producing(**{"enable.idempotence": True}))
+        # Without the half second an idempotent producer needs for its id; what fails is not tried again, but said.
+        producer = Producer(self._producing(**{"acks": "all", "retries": 0}))
         _send(producer, topic, records)
 
     def write_in_transaction(self, topic: str, records: Iterable[Outgoing], commit: bool) -> None:
@@ -162,7 +162,10 @@ def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
 
 
 def _read_to_end(consumer: Consumer, topic: str, partitions: list[int]) -> list[Record]:
-    consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
+    # Asked for like this, the first offset is known at once; OFFSET_BEGINNING costs half a second.
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    starts = [consumer.get_watermark_offsets(place, TIMEOUT_S)[0] for place in places]
+    consumer.assign([TopicPartition(topic, at, start) for at, start in zip(partitions, starts, strict=True)])
     ended: set[int | None] = set()
     records: list[Record] = []
     while len(ended) < len(partitions):

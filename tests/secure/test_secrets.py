@@ -1,0 +1,70 @@
+"""Passwords and tokens are in no output, however much is logged: processes of their own, with every debug switch on."""
+
+import base64
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.secure.conftest import USER, Secured, SecuredPipeline
+from tests.secure.rights import AccessControl, needed
+from tests.support import client, configuration
+from tests.support.changelog import Change, Op, Placed, Row
+
+MakeSecured = Callable[[], SecuredPipeline]
+
+
+@pytest.fixture
+def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
+    """A pipeline with one row and everything told to talk."""
+    made = make_secured()
+    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
+    made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    for section in ("consumer", "producer"):
+        made.sections[section]["debug"] = "all"
+    configuration.write(made.file, made.sections)
+    return made
+
+
+def forms(secured: Secured) -> Iterator[str]:
+    """Each secret as it is, and as it goes over the wire."""
+    password, token = secured.secrets
+    for secret in (password, token, f"\0{USER}\0{password}", f"{USER}:{password}"):
+        yield secret
+        yield base64.b64encode(secret.encode()).decode().rstrip("=")
+        yield secret.encode().hex()
+    yield token.split(":")[1]
+
+
+def test_with_every_debug_switch_on(pipeline: SecuredPipeline, secured: Secured) -> None:
+    finished = client.run(pipeline.arguments("--until-end", "--log-level", "DEBUG"))
+    assert finished.code == 0, finished.output[-2000:]
+    # The switches work: the libraries do tell what they do.
+    assert "SASL" in finished.stderr
+    assert "httpcore" in finished.stderr or "http" in finished.stderr
+    for form in forms(secured):
+        assert form not in finished.output
+
+
+def test_when_it_fails_with_every_debug_switch_on(pipeline: SecuredPipeline, secured: Secured) -> None:
+    for section in ("consumer", "producer"):
+        pipeline.sections[section]["sasl.username"] = "nobody"
+    configuration.write(pipeline.file, pipeline.sections)
+    finished = client.run(pipeline.arguments("--log-level", "DEBUG"))
+    assert finished.code == 1
+    for form in forms(secured):
+        assert form not in finished.output
+
+
+def test_credentials_in_the_registry_address(pipeline: SecuredPipeline, secured: Secured) -> None:
+    token = secured.secrets.token
+    url = secured.registries["right"].url.replace("https://", f"https://{token}@")
+    pipeline.sections["schema_registry"] = {"url": url, "ssl.ca.location": str(secured.authority.ca)}
+    configuration.write(pipeline.file, pipeline.sections)
+    works = client.run(pipeline.arguments("--until-end", "--log-level", "DEBUG"))
+    assert works.code == 0, works.output[-2000:]
+    pipeline.sections["schema_registry"]["url"] = url.replace(":" + url.rsplit(":", 1)[1].split("/")[0], ":1")
+    configuration.write(pipeline.file, pipeline.sections)
+    fails = client.run(pipeline.arguments("--until-end", "--log-level", "DEBUG"))
+    assert fails.code == 1
+    for form in forms(secured):
+        assert form not in works.output + fails.output

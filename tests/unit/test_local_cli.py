@@ -1,0 +1,57 @@
+"""`python -m local`: options, environment variables, and what is said of mistakes."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.__main__ import _parser, _ports, main
+from local.stack import Ports
+
+
+def test_ports_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default, environment variable, option; an empty variable, as make passes it on, is none."""
+    monkeypatch.setenv("KAFKA_PORT", "")
+    monkeypatch.setenv("REGISTRY_PORT", "18081")
+    monkeypatch.setenv("SQL_PORT", "18083")
+    assert _ports(_parser().parse_args(["up", "--sql-port", "28083"])) == Ports(9092, 18081, 28083)
+
+
+@pytest.mark.parametrize("text", ["http", "0", "65536", "-1"])
+def test_no_port(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Said with the option's name."""
+    with pytest.raises(SystemExit) as caught:
+        main(["up", f"--kafka-port={text}"])
+    assert caught.value.code == 2
+    expected = f"argument --kafka-port: a port is a whole number from 1 to 65535, got '{text}'\n"
+    assert capsys.readouterr().err.endswith(expected)
+
+
+@pytest.mark.parametrize(
+    "command", [["status"], ["sql"], ["run-sql"], ["datagen"], ["create-topic", "t"]], ids=lambda command: command[0]
+)
+def test_nothing_is_running(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command that needs the stack says how to start it."""
+    assert main([*command, "--directory", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"python -m local {command[0]}: nothing is running; to start: make up\n"
+
+
+def test_topic_setting_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The form it must have."""
+    assert main(["create-topic", "t", "--config", "compact", "--directory", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        "python -m local create-topic: --config compact: write KEY=VALUE, e.g. cleanup.policy=compact\n"
+    )
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    """And its examples can be parsed as they stand."""
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    text = capsys.readouterr().out
+    for command in ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "create-topic", "fetch", "lock"):
+        assert re.search(rf"^ +{command}\s", text, re.MULTILINE), command
+    examples = re.findall(r"^  python -m local (.+?)(?:  .*)?$", text, re.MULTILINE)
+    assert len(examples) == 6
+    for example in examples:
+        _parser().parse_args(example.split())

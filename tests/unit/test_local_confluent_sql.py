@@ -1,0 +1,152 @@
+"""Reading Confluent Cloud's SQL: the pipeline's own statements, and what is refused with which words."""
+
+import pytest
+
+from local.confluent_sql import (
+    Column,
+    CreateTable,
+    Insert,
+    Select,
+    StatementError,
+    Table,
+    duration_ms,
+    parse,
+    tables_read,
+    tokenize,
+)
+from local.workspace import pipeline_files
+
+
+def create(text: str) -> Table:
+    """The table of a CREATE TABLE."""
+    statement = parse(text)
+    assert isinstance(statement, CreateTable)
+    return statement.table
+
+
+def message(text: str) -> str:
+    """What is said about a statement that is refused."""
+    with pytest.raises(StatementError) as caught:
+        parse(text)
+    return str(caught.value)
+
+
+def test_pipeline_files() -> None:
+    """Eight files, one statement each, in paste order."""
+    statements = [parse(path.read_text(encoding="utf-8")) for path in pipeline_files()]
+    kinds = [type(statement) for statement in statements]
+    assert kinds == [CreateTable, Insert, CreateTable, Insert, CreateTable, CreateTable, Insert, Select]
+    reads = [[token.identifier for token in tables_read(s.query)] for s in statements if isinstance(s, Insert | Select)]
+    assert reads == [["transactions"], ["transactions_enriched"], ["user_labeling"], ["user_labeling_final"]]
+
+
+def test_create_table_as_the_seed_writes_it() -> None:
+    """Its own layout: no space before the bracket of WITH, a trailing blank, no primary key."""
+    table = create("CREATE TABLE t (\n  id BIGINT,\n  name STRING \n)WITH (\n    'changelog.mode' = 'retract'\n);")
+    assert table == Table(
+        "t", (Column("id", "BIGINT"), Column("name", "STRING")), options={"changelog.mode": "retract"}
+    )
+    assert (table.changelog_mode, table.buckets) == ("retract", 6)
+
+
+def test_create_table_with_everything() -> None:
+    """Key columns are not null, said or not; names may be quoted; keywords in any case."""
+    table = create(
+        "create table if not exists `my table` (id STRING, n INT NOT NULL, PRIMARY KEY (id) NOT ENFORCED)"
+        " DISTRIBUTED BY HASH(id) INTO 1 BUCKETS WITH ('changelog.mode' = 'upsert', 'kafka.retention.time' = '0')"
+    )
+    assert table.name == "my table"
+    assert table.columns == (Column("id", "STRING", nullable=False), Column("n", "INT", nullable=False))
+    assert (table.primary_key, table.buckets) == (("id",), 1)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("CREATE TABLE t (a INT)", "append"),
+        ("CREATE TABLE t (a INT, PRIMARY KEY (a) NOT ENFORCED)", "upsert"),
+        ("CREATE TABLE t (a INT) WITH ('changelog.mode' = 'retract')", "retract"),
+    ],
+)
+def test_changelog_mode(text: str, mode: str) -> None:
+    """Confluent's defaults."""
+    assert create(text).changelog_mode == mode
+
+
+def test_insert() -> None:
+    """The query is kept as it is written, up to its last word."""
+    statement = parse("-- head\nINSERT INTO t (a, b)\nSELECT x, 'it''s; -- no comment' FROM s -- why\n;\n-- after\n")
+    assert statement == Insert("t", ("a", "b"), "SELECT x, 'it''s; -- no comment' FROM s")
+    assert parse("INSERT INTO t SELECT 1") == Insert("t", (), "SELECT 1")
+
+
+def test_tables_read() -> None:
+    """After FROM, JOIN and TABLE; brackets and table functions are no names."""
+    query = "SELECT * FROM a JOIN `b c` ON TRUE JOIN (SELECT 1 FROM d) FROM TABLE(HOP(TABLE e, DESCRIPTOR(x)))"
+    assert [token.identifier for token in tables_read(query)] == ["a", "b c", "d", "e"]
+
+
+def test_comments_and_spaces_are_no_tokens() -> None:
+    """Both kinds of comment."""
+    assert [token.text for token in tokenize("a -- b\n /* c\n d */ 'e' 1.5 ;")] == ["a", "'e'", "1.5"]
+
+
+@pytest.mark.parametrize(
+    ("text", "milliseconds"),
+    [("0", 0), ("500", 500), ("5 ms", 5), ("10 s", 10_000), ("2 min", 120_000), ("7d", 604_800_000)],
+)
+def test_duration(text: str, milliseconds: int) -> None:
+    """Flink's notation."""
+    assert duration_ms(text) == milliseconds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "line 1: expected CREATE TABLE, INSERT INTO or SELECT, found the end of the statement"),
+        ("-- nothing\n", "line 2: expected CREATE TABLE, INSERT INTO or SELECT, found the end of the statement"),
+        ("DROP TABLE t", "line 1: expected CREATE TABLE, INSERT INTO or SELECT, found DROP"),
+        ("SELECT 1; SELECT 2", "more than one statement; a workspace cell and this command run one at a time"),
+        (
+            "CREATE TABLE t (\n  a DECIMAL(10, 2)\n)",
+            "line 2: expected one of the types BIGINT, BOOLEAN, BYTES, DOUBLE, FLOAT, INT, STRING, found DECIMAL",
+        ),
+        ("CREATE TABLE t (a INT", "line 1: expected ), found the end of the statement"),
+        ("CREATE TABLE t (a INT) PARTITIONED BY (a)", "line 1: expected the end of the statement, found PARTITIONED"),
+        ("CREATE TABLE t (a INT) WITH (changelog = 'x')", "line 1: expected a text in single quotes, found changelog"),
+        ("CREATE TABLE 1 (a INT)", "line 1: expected a name, found 1"),
+        (
+            "CREATE TABLE t (a INT) DISTRIBUTED INTO 0 BUCKETS",
+            "INTO 0 BUCKETS: a whole number of 1 or more is needed",
+        ),
+        (
+            "CREATE TABLE t (a INT) WITH ('connector' = 'kafka')",
+            "t: unknown option 'connector'; known are changelog.mode, kafka.cleanup-policy, kafka.retention.time, "
+            "value.fields-include",
+        ),
+        (
+            "CREATE TABLE t (a INT) WITH ('changelog.mode' = 'delta')",
+            "t: 'changelog.mode' = 'delta'; it can be append, retract, upsert",
+        ),
+        (
+            "CREATE TABLE t (a INT) WITH ('kafka.retention.time' = 'long')",
+            "'long' is no duration; write e.g. '7 d', '12 h', '30 min', or '0' for no limit",
+        ),
+        (
+            "CREATE TABLE t (a INT) WITH ('changelog.mode' = 'upsert')",
+            "t: 'changelog.mode' = 'upsert' needs a PRIMARY KEY (column) NOT ENFORCED",
+        ),
+        (
+            "CREATE TABLE t (a INT, PRIMARY KEY (a) NOT ENFORCED) WITH ('changelog.mode' = 'retract')",
+            "t: a PRIMARY KEY is known here with 'changelog.mode' = 'upsert' only",
+        ),
+        (
+            "CREATE TABLE t (a INT, PRIMARY KEY (b) NOT ENFORCED)",
+            "t: PRIMARY KEY names no column of the table: b",
+        ),
+        ("INSERT INTO t VALUES (1)", "line 1: expected SELECT, found VALUES"),
+    ],
+)
+def test_refused(text: str, expected: str) -> None:
+    """Never a guess: where it stopped, and what is known instead."""
+    assert message(text) == expected

@@ -1,0 +1,114 @@
+"""Background processes, with a Python program in place of a service."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local.process import Service, ServiceError, end_processes, free_port, is_alive, is_listening
+from tests.support.waiting import wait_until
+
+READY = "import time; print('ready', flush=True); time.sleep(60)"
+
+
+class Program(Service):
+    """A Python program that is ready once it has printed 'ready'."""
+
+    name = "program"
+
+    def __init__(self, directory: Path, code: str, ends_with_parent: bool = True) -> None:
+        super().__init__(directory, ends_with_parent)
+        self.code = code
+
+    def command(self) -> list[str]:
+        """See Service."""
+        return [sys.executable, "-S", "-E", "-c", self.code]
+
+    def is_ready(self) -> bool:
+        """It has said so since this start."""
+        return "ready" in self.log_since_start()
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> Iterator[Program]:
+    """A program that starts, and is ended after the test."""
+    program = Program(tmp_path, READY)
+    yield program
+    program.kill()
+
+
+def test_start_stop_start_kill(program: Program) -> None:
+    """A new process each time; the log goes on."""
+    program.start()
+    first = program.pid
+    program.stop()
+    assert not program.is_running
+    program.start()
+    assert program.pid != first
+    program.kill()
+    assert not program.is_running
+    assert program.log_path.read_text(encoding="utf-8") == "ready\nready\n"
+
+
+def test_own_session(program: Program) -> None:
+    """A Ctrl-C in the terminal does not reach it."""
+    program.start()
+    assert psutil.Process(program.pid).terminal() is None
+
+
+def test_ends_while_starting(tmp_path: Path) -> None:
+    """The message names the service and shows the end of the log, of this start alone."""
+    program = Program(tmp_path, "print('old'); raise SystemExit(3)")
+    for _ in range(2):
+        program.code = program.code.replace("old", "why")
+        with pytest.raises(ServiceError) as caught:
+            program.start()
+    assert str(caught.value) == f"program ended while starting; the last lines of {program.log_path}:\n  why"
+
+
+def test_not_ready_in_time(program: Program) -> None:
+    """It is still running: said, and left to the caller to end."""
+    program.code = "import time; time.sleep(60)"
+    program.ready_seconds = 0.2
+    with pytest.raises(ServiceError, match=r"^program was not ready after 0 s; the last lines of "):
+        program.start()
+
+
+def test_not_started(tmp_path: Path) -> None:
+    """A pid is asked for too early."""
+    with pytest.raises(ServiceError, match=r"^program is not started$"):
+        _ = Program(tmp_path, READY).pid
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's signal is Linux's own")
+def test_ends_with_its_parent(tmp_path: Path) -> None:
+    """Even if the parent is killed."""
+    code = (
+        "import sys, time; from pathlib import Path; from tests.unit.test_local_process import Program, READY\n"
+        f"p = Program(Path({str(tmp_path)!r}), READY); p.start(); print(p.pid, flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+        wait_until(lambda: not is_alive(child), "the child to end", 10)
+
+
+def test_end_processes(tmp_path: Path) -> None:
+    """One that ends on SIGTERM, one that has to be killed, one that is gone already."""
+    stubborn = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN);" + READY
+    programs = [Program(tmp_path / str(number), code) for number, code in enumerate((READY, stubborn, READY))]
+    for program in programs:
+        program.start()
+    processes = [psutil.Process(program.pid) for program in programs]
+    programs[2].kill()
+    end_processes(processes, seconds=0.3)
+    wait_until(lambda: not any(program.is_running for program in programs), "all to end", 10)
+
+
+def test_ports() -> None:
+    """A free port has no listener."""
+    assert not is_listening(free_port())

@@ -1,0 +1,139 @@
+"""The stack's bookkeeping: ports, process records, what it remembers, configuration files."""
+
+import configparser
+import json
+import os
+import socket
+from contextlib import closing
+from pathlib import Path
+
+import psutil
+import pytest
+
+from local import stack
+from local.catalog import Catalog, Job
+from local.jobs import latest_checkpoint
+from local.stack import Ports, Record, Recorded, StackError
+
+
+def test_local_ini_is_for_the_default_ports(tmp_path: Path) -> None:
+    """No copy is made of it."""
+    path = stack.client_configuration(tmp_path, Ports())
+    assert path == stack.LOCAL_CONFIGURATION
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(path, encoding="utf-8")
+    endpoints = Ports().endpoints
+    assert found["schema_registry"]["url"] == endpoints.registry_url
+    assert found["consumer"]["bootstrap.servers"] == endpoints.bootstrap_servers
+    assert found["producer"]["bootstrap.servers"] == endpoints.bootstrap_servers
+
+
+def test_other_ports_get_a_copy(tmp_path: Path) -> None:
+    """With these ports and otherwise the same."""
+    found = configparser.ConfigParser(interpolation=None)
+    found.read(stack.client_configuration(tmp_path, Ports(1, 2, 3)), encoding="utf-8")
+    assert {name: dict(found[name]) for name in found.sections()} == {
+        "schema_registry": {"url": "http://127.0.0.1:2/apis/ccompat/v7"},
+        "consumer": {
+            "bootstrap.servers": "127.0.0.1:1",
+            "group.id": "args.group",
+            "auto.offset.reset": "earliest",
+        },
+        "producer": {"bootstrap.servers": "127.0.0.1:1"},
+    }
+
+
+def test_port_taken() -> None:
+    """Who has it, and which option chooses another."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        port = server.getsockname()[1]
+        with pytest.raises(StackError) as caught:
+            stack.require_free("registry", port)
+    me = psutil.Process()
+    assert str(caught.value) == (
+        f"port {port} is taken by {me.name()} (pid {me.pid}); end it (a stack of your own: make down), "
+        "or choose another port: --registry-port N, or make ... REGISTRY_PORT=N"
+    )
+
+
+def test_record_of_running_processes(tmp_path: Path) -> None:
+    """Written and read; None once nothing of it is left."""
+    me = Recorded("kafka", os.getpid(), psutil.Process().create_time())
+    write_record(tmp_path, [me])
+    assert stack.read_record(tmp_path) == Record(Ports(1, 2, 3), "http://flink", [me])
+
+
+def test_record_of_a_pid_that_is_somebody_elses_now(tmp_path: Path) -> None:
+    """The time of creation tells them apart."""
+    write_record(tmp_path, [Recorded("kafka", os.getpid(), 1.0)])
+    assert stack.read_record(tmp_path) is None
+
+
+def test_no_record(tmp_path: Path) -> None:
+    """Nothing was ever started."""
+    assert stack.read_record(tmp_path) is None
+    said: list[str] = []
+    stack.down(tmp_path, said.append)
+    assert said == ["nothing is running"]
+
+
+def test_up_with_other_ports_than_the_running_stack(tmp_path: Path) -> None:
+    """It says which ports those are."""
+    write_record(tmp_path, [Recorded("kafka", os.getpid(), psutil.Process().create_time())])
+    with pytest.raises(StackError, match=r"^the stack runs already, on the ports 1, 2, 3; to change them: make down$"):
+        stack.up(tmp_path, Ports(), with_flink=True, echo=print)
+
+
+def test_down_can_delete_the_data(tmp_path: Path) -> None:
+    """Everything in the directory."""
+    directory = tmp_path / "up"
+    directory.mkdir()
+    (directory / "data").touch()
+    said: list[str] = []
+    stack.down(directory, said.append, delete_data=True)
+    assert not directory.exists()
+    assert said == ["nothing is running", f"{directory} deleted"]
+
+
+def test_catalog_outlives_the_program(tmp_path: Path) -> None:
+    """Tables and jobs, a job in place of an earlier one of its name."""
+    catalog = Catalog(tmp_path)
+    catalog.add_table("t", "CREATE TABLE t (a INT)")
+    for job in (
+        Job("insert", "1", "INSERT ..."),
+        Job("insert", "2", "INSERT ..."),
+        Job("other", "3", rows_per_second=5),
+    ):
+        catalog.add_job(job)
+    again = Catalog(tmp_path)
+    assert again.tables == {"t": "CREATE TABLE t (a INT)"}
+    assert again.jobs == {"insert": Job("insert", "2", "INSERT ..."), "other": Job("other", "3", rows_per_second=5)}
+
+
+def test_catalog_keeps_the_stopped_jobs_alone(tmp_path: Path) -> None:
+    """Each with its savepoint."""
+    catalog = Catalog(tmp_path)
+    for name in ("stopped", "failed"):
+        catalog.add_job(Job(name, name, "INSERT ..."))
+    catalog.keep_jobs({"stopped": "file:/savepoint"})
+    assert Catalog(tmp_path).jobs == {"stopped": Job("stopped", "stopped", "INSERT ...", savepoint="file:/savepoint")}
+
+
+def test_latest_checkpoint(tmp_path: Path) -> None:
+    """By number, not by name; one without metadata was not completed."""
+    for number in (2, 9, 10, 11):
+        (tmp_path / "job" / f"chk-{number}").mkdir(parents=True)
+        if number != 11:
+            (tmp_path / "job" / f"chk-{number}" / "_metadata").touch()
+    assert latest_checkpoint(tmp_path, "job") == (tmp_path / "job" / "chk-10").as_uri()
+    assert latest_checkpoint(tmp_path, "other") is None
+
+
+def write_record(directory: Path, processes: list[Recorded]) -> None:
+    """What `up` leaves."""
+    document = {
+        "ports": {"kafka": 1, "registry": 2, "sql": 3},
+        "flink_url": "http://flink",
+        "processes": [{"name": p.name, "pid": p.pid, "created": p.created} for p in processes],
+    }
+    (directory / "processes.json").write_text(json.dumps(document), encoding="utf-8")
