@@ -16,6 +16,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py local tests $(wildcard reporting benchmarks)
+# Tests that need a real broker and registry, but no Flink.
+BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/faults)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
 
 # Stamp files: a step is done again when what it was made from has changed.
@@ -51,7 +53,7 @@ test-unit: $(TEST_TOOLS)
 	$(BIN)/pytest tests/unit
 
 test-integration: $(TEST_TOOLS) $(FETCHED)
-	$(BIN)/pytest tests/integration
+	$(BIN)/pytest $(BROKER_TESTS)
 
 test-end-to-end: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/pytest tests/end_to_end

@@ -38,6 +38,7 @@ import signal
 import struct
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -179,6 +180,12 @@ PASSING = {
 }
 
 
+CHECK_CERTIFICATE = (
+    "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
+    " the host in bootstrap.servers, and that it has not expired"
+)
+
+
 def classify(error: KafkaError, doing: str, transactional_id: str = "") -> ClassifierError:
     """Turn what the Kafka client says into the one error that says what to do about it.
 
@@ -188,19 +195,22 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
         return ProducerFenced(
             f"transactional.id '{transactional_id}' was taken over by a newer user_classifier; this one stops"
         )
-    if error.txn_requires_abort():
-        return TransactionAborted(f"transaction aborted ({error.str()})")
     if error.code() in DENIED:
         return AccessDenied(f"not allowed to {doing} ({error.str()}); grant this right, see README, Rights")
+    if error.txn_requires_abort():
+        return TransactionAborted(f"transaction aborted ({error.str()})")
     if error.code() == KafkaError._AUTHENTICATION:
         return AccessDenied(f"{error.str()}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
     if error.code() == KafkaError._SSL:
-        return AccessDenied(f"{error.str()}; check security.protocol, bootstrap.servers and ssl.ca.location")
+        return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
     if error.code() in MISSING:
         return TopicMissing(f"cannot {doing}: {error.str()}")
     if not error.fatal() and (error.retriable() or error.code() in PASSING):
         return BrokerUnavailable(f"cannot {doing}: {error.str()}")
-    return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()})")
+    advice = ""
+    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+        advice = "; such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
+    return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()}){advice}")
 
 
 # -------------------------------------------------------------------------------------------- settings
@@ -605,7 +615,8 @@ class SchemaRegistry:
 
     def _wait(self, cause: str) -> None:
         if not self._answered or self._stop.requested:
-            raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url")
+            also = " and ssl.ca.location" if "CERTIFICATE" in cause else ""
+            raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
         self._outage.begins(cause)
         time.sleep(RETRY_SECONDS)
 
@@ -1216,7 +1227,10 @@ def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "a
         mean = totals.mean(axis=0, keepdims=True) if len(totals) else np.empty((0, 2))
         return Clusters(np.zeros(len(totals), np.int32), mean)
     model = kmeans_class()(n_clusters=n_clusters, init="k-means++", n_init=n_init, random_state=RANDOM_STATE)
-    found = model.fit_predict(one_hot_totals(totals))
+    with warnings.catch_warnings():
+        # "Fewer distinct clusters than n_clusters": beside totals of 1e16 the one-hot part is lost to rounding.
+        warnings.simplefilter("ignore")
+        found = model.fit_predict(one_hot_totals(totals))
     centers = model.cluster_centers_[:, -2:]
     ascending = np.lexsort((centers[:, 1], centers[:, 0]))
     rank = np.empty(n_clusters, np.int32)
@@ -1237,7 +1251,8 @@ class Kafka:
     """The brokers: makes the clients, and repeats calls through an outage once connected."""
 
     def __init__(self, settings: Settings, stop: StopRequest) -> None:
-        self._settings, self._stop, self._connected = settings, stop, False
+        self._settings, self._stop = settings, stop
+        self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
         self._complaint: KafkaError | None = None  # the last thing a client said outside of a call
 
@@ -1252,20 +1267,20 @@ class Kafka:
         reports = {"delivery.report.only.error": True, "on_delivery": on_failure}
         return self._make(Producer, "producer", {**ours, **self._settings.producer, **FIXED["producer"], **reports})
 
-    def connect(self, consumer: Consumer) -> None:
+    def connect(self, client: Consumer | Producer, section: str) -> None:
         """Wait for the first answer; raise what is wrong with address, certificate or credentials."""
         give_up = time.monotonic() + CONNECT_SECONDS
-        while not self._connected:
+        while section not in self._connected:
             try:
-                consumer.list_topics(timeout=1.0)
-                self._connected = True
+                client.list_topics(timeout=1.0)
+                self._connected.add(section)
             except KafkaException as exception:
-                consumer.poll(0)  # calls _note_error, which knows more than "timed out"
+                client.poll(0)  # calls _note_error, which knows more than "timed out"
                 error = classify(self._complaint or exception.args[0], "reach the brokers")
                 late = time.monotonic() >= give_up or self._stop.requested
                 if late or not isinstance(error, BrokerUnavailable):
-                    servers = self._settings.consumer["bootstrap.servers"]
-                    raise type(error)(f"Kafka {servers}: {error}; see [consumer] bootstrap.servers") from None
+                    where = f"[{section}] bootstrap.servers and security.protocol"
+                    raise type(error)(f"{self.outage.service}: {error}; see {where}") from None
 
     def call(self, doing: str, call: Callable[[], T]) -> T:
         """Return what the call returns; raise what it means. An outage is waited out."""
@@ -1276,16 +1291,20 @@ class Kafka:
                 error = self.meaning(exception.args[0], doing)
                 if not isinstance(error, BrokerUnavailable) or self._stop.requested:
                     raise error from None
-                self.outage.begins(error)
+                self.outage.begins(f"{error} ({self._complaint.str()})" if self._complaint else error)
                 time.sleep(RETRY_SECONDS)
             else:
                 self.outage.ends()
+                self._complaint = None
                 return answer
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
         group, transactional_id = self._settings.group, self._settings.transactional_id
         asked = {
+            KafkaError.TOPIC_AUTHORIZATION_FAILED: doing
+            if "topic" in doing
+            else f"write topic {self._settings.output}",
             KafkaError.GROUP_AUTHORIZATION_FAILED: f"read group {group}",
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: f"write transactional.id {transactional_id}",
         }
@@ -1319,8 +1338,8 @@ class Kafka:
 class Source:
     """Every partition of one topic, from given offsets on, committed records only."""
 
-    def __init__(self, consumer: Consumer, topic: str, offsets: Mapping[int, int]) -> None:
-        self.topic, self._consumer, self._partitions = topic, consumer, set(offsets)
+    def __init__(self, kafka: Kafka, consumer: Consumer, topic: str, offsets: Mapping[int, int]) -> None:
+        self.topic, self._kafka, self._consumer, self._partitions = topic, kafka, consumer, set(offsets)
         # partition -> offset of the next record; complete from the start, so that every commit covers them all
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
         self._at_end: set[int] = set()
@@ -1360,7 +1379,7 @@ class Source:
                 f"{self.topic} [{partition}]: the record to read next was deleted by retention"
                 f" ({error.str()}); run again with --rebuild"
             )
-        meaning = classify(error, f"read topic {self.topic}")
+        meaning = self._kafka.meaning(error, f"read topic {self.topic}")
         if not isinstance(meaning, BrokerUnavailable):
             raise meaning
 
@@ -1383,6 +1402,7 @@ class Sink:
         self._kafka, self._consumer, self._producer = kafka, consumer, kafka.producer(self._note_failure)
         self._doing = f"write transactional.id {transactional_id}"
         self._refusal: ClassifierError | None = None
+        kafka.connect(self._producer, "producer")
         # Fences older instances, and ends a transaction that one of them left open.
         kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
 
@@ -1401,8 +1421,10 @@ class Sink:
             call("commit offsets of the group", lambda: send(offsets, group, CALL_TIMEOUT_SECONDS))
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
         except TransactionAborted:
-            # The abort also tells a timed-out instance whether a newer one has taken over.
-            call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
+            # The abort tells a timed-out instance whether a newer one has taken over; whatever else it says, the
+            # producer that restores will end the transaction.
+            with contextlib.suppress(KafkaFailed):
+                call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
             raise
 
     def _produce(self, record: OutputRecord) -> None:
@@ -1412,9 +1434,9 @@ class Sink:
                 self._producer.produce(topic, value, key, headers=headers)
                 return
             except BufferError:  # the queue is full: let it drain
-                self._producer.poll(POLL_SECONDS)
+                self._flush(POLL_SECONDS)
             except KafkaException as exception:
-                raise classify(exception.args[0], f"write topic {topic}") from None
+                raise self._kafka.meaning(exception.args[0], f"write topic {topic}") from None
 
     def _note_failure(self, error: KafkaError, message: Message) -> None:
         if error.code() in DENIED | REFUSED:
@@ -1424,9 +1446,20 @@ class Sink:
         """Wait until all records are delivered or failed; the commit tells which."""
         left = len(self._producer)
         while left:
-            before, left = left, self._producer.flush(CALL_TIMEOUT_SECONDS)
+            before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             if left == before:
                 self._kafka.outage.begins("takes no records")
+
+    def _flush(self, timeout: float) -> int:
+        """Let the producer work; return how many records are left."""
+        try:
+            return self._producer.flush(timeout)
+        except (KafkaException, SystemError) as error:
+            # A fatal error comes out of the client's own callback, inside a SystemError if a delivery failed, too.
+            fatal = error if isinstance(error, KafkaException) else error.__cause__
+            if not isinstance(fatal, KafkaException):
+                raise
+            raise self._kafka.meaning(fatal.args[0], self._doing) from None
 
 
 class OutputRecord(NamedTuple):
@@ -1625,7 +1658,7 @@ class Classifier:
         self.reader = AvroReader(self.registry)
         try:
             self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
-            self.kafka.connect(self.consumer)
+            self.kafka.connect(self.consumer, "consumer")
             self._check_topics()
             self.keys = KeyCodec(self.registry, self.settings.output)
             self.values = LabelCodec(self.registry, self.settings.output)
@@ -1672,7 +1705,7 @@ class Classifier:
         self.sink = Sink(self.kafka, self.consumer, settings.transactional_id)
         self.dead_letters.clear()
         output = self._partitions(settings.output)
-        labels = Source(self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING))
+        labels = Source(self.kafka, self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING))
         changes = read_labels(labels, self.keys, self.values, self.stop)
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self.stop.requested:
@@ -1692,7 +1725,7 @@ class Classifier:
             offsets.update({p: at.offset for p, at in committed.items() if at.offset != OFFSET_INVALID})
         else:
             offsets = {partition: at[settings.reset_to] for partition, at in bounds.items()}
-        self.source = Source(self.consumer, settings.topic, offsets)
+        self.source = Source(self.kafka, self.consumer, settings.topic, offsets)
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
@@ -1758,6 +1791,7 @@ class Classifier:
     def _handle(self, bad: list[BadRecord]) -> None:
         """Stop at, skip or keep records that cannot be read."""
         mode = self.settings.error_handling_mode
+        bad.sort(key=lambda each: (each.message.partition(), each.message.offset()))
         if mode == "fail":
             raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore, to keep them: log")
         if mode == "log":
@@ -1827,7 +1861,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
     arguments = argument_parser().parse_args(argv)
     logging.basicConfig(level=arguments.log_level, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("librdkafka").setLevel(logging.DEBUG if arguments.log_level == "DEBUG" else logging.CRITICAL)
+    logging.getLogger("librdkafka").setLevel(logging.DEBUG if arguments.log_level == "DEBUG" else logging.CRITICAL + 1)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
         settings = settings_from(arguments)

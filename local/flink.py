@@ -27,7 +27,7 @@ ADD_OPENS = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in (
 """What Flink reflects on, as in the config.yaml of its own distribution."""
 
 LOGGING = """\
-rootLogger.level = INFO
+rootLogger.level = ${sys:log4j2.level:-INFO}
 rootLogger.appenderRef.console.ref = console
 appender.console.name = console
 appender.console.type = CONSOLE

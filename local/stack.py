@@ -209,7 +209,9 @@ def topics(ports: Ports) -> Topics:
 def sql_client(directory: Path, ports: Ports, script: Path) -> list[str]:
     """The command of Flink's SQL client, which runs ``script`` before it asks for statements."""
     arguments = ["gateway", "--endpoint", ports.sql_url, "--init", str(script)]
-    return [*java_command(directory, "-Xmx256m"), SQL_CLIENT, *arguments]
+    # By default the history of statements lies in the home directory.
+    arguments += ["--history", str(directory / "history")]
+    return [*java_command(directory, "-Xmx256m", "-Dlog4j2.level=ERROR"), SQL_CLIENT, *arguments]
 
 
 def client_configuration(directory: Path, ports: Ports) -> Path:

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from fastavro import parse_schema
+from fastavro.types import Schema
 
 from local import datagen
 from local.catalog import Catalog
@@ -59,6 +61,7 @@ class Run:
     workspace: Workspace
     transactions: list[Transaction]
     settled: dict[str, list[Record]] = field(default_factory=dict)
+    parsed: dict[int, Schema] = field(default_factory=dict)
 
     def settle(self) -> None:
         """From now on nothing is written any more: read each topic once."""
@@ -77,7 +80,10 @@ class Run:
         """A value read by the schema its id names."""
         if value is None:
             raise AssertionError("a record without a value in a topic that has no tombstones")
-        fields: dict[str, Any] = unframe(self.subjects.schema(schema_id_of(value)), value)
+        schema_id = schema_id_of(value)
+        if schema_id not in self.parsed:
+            self.parsed[schema_id] = parse_schema(self.subjects.schema(schema_id))
+        fields: dict[str, Any] = unframe(self.parsed[schema_id], value)
         return fields
 
     def key(self, record: Record) -> str:

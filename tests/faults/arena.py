@@ -16,6 +16,8 @@ from tests.support import configuration
 from tests.support.pipeline import Pipeline
 
 SETTLE_S = 60.0
+FLOW_S = 60.0
+"""How long labels may stay away after a fault; far more than they need."""
 PARTITIONS = 6
 
 
@@ -74,7 +76,15 @@ class Arena:
 
     def labels_flow(self, since: float | None = None) -> float:
         """Wait until a label made after `since` (now) is seen; return the seconds that took."""
-        return self.watcher.wait_for_label(time.time() if since is None else since)
+        start = time.time() if since is None else since
+        deadline = time.monotonic() + FLOW_S
+        while (seconds := self.watcher.label_since(start)) is None:
+            client = self.clients.all[-1]
+            if not client.running or time.monotonic() > deadline:
+                state = "ended" if not client.running else "still runs"
+                raise AssertionError(f"no label flowed; the client {state}, in step {client.step.name}:\n{client.output[-4000:]}")
+            time.sleep(0.02)
+        return seconds
 
     def recovered(self, since: float) -> None:
         """Wait until labels flow again, and note how long it took."""

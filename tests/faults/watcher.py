@@ -2,6 +2,7 @@
 
 import threading
 import time
+from bisect import bisect_left
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -9,7 +10,6 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from tests.support.pipeline import Pipeline
 
 POLL_S = 0.1
-WAIT_S = 90.0
 
 
 class Seen(NamedTuple):
@@ -50,18 +50,12 @@ class Watcher(threading.Thread):
         self._stopping.set()
         self.join()
 
-    def first_made(self, since: float, before: float = float("inf")) -> Seen | None:
-        """The first record seen that was made in a span of time, seconds since the epoch."""
-        return next((each for each in list(self.seen) if since <= each.made < before), None)
+    def first_made(self, since: float) -> Seen | None:
+        """The first record seen that was made after `since`, seconds since the epoch."""
+        position = bisect_left(self.seen, since, key=lambda each: each.arrived)  # none arrives before it is made
+        return next((each for each in self.seen[position:] if each.made >= since), None)
 
-    def wait_for_label(self, since: float, timeout_s: float = WAIT_S) -> float:
-        """Wait until a label made after `since` is seen; return the seconds from then to its arrival."""
-        position, deadline = 0, time.monotonic() + timeout_s
-        while time.monotonic() < deadline:
-            seen = self.seen[position:]
-            position += len(seen)
-            for each in seen:
-                if each.made >= since:
-                    return each.arrived - since
-            time.sleep(0.01)
-        raise TimeoutError(f"no label flowed within {timeout_s} s")
+    def label_since(self, since: float) -> float | None:
+        """Seconds from `since` to the arrival of the first label made after it; None if none has come."""
+        first = self.first_made(since)
+        return None if first is None else first.arrived - since

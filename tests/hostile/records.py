@@ -4,6 +4,7 @@ import io
 import json
 import math
 import struct
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import fastavro
@@ -18,6 +19,7 @@ UNKNOWN_ID = 999_999
 HIGHEST_ID = 2**32 - 1
 LONGEST_USER_ID = 100_000
 ROW = {"user_id": "User_bad", "total_amount": 10.0, "num_transactions": 2}
+COLUMNS = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}
 HEADERS: Headers = [("trace", b"\x00\xff"), ("trace", None)]
 KEY = b"a key"
 
@@ -70,12 +72,12 @@ def register_json(subjects: Subjects, subject: str) -> int:
 
 def columns(**changed: str) -> dict[str, Any]:
     """The schema of the aggregate with other types."""
-    return record_schema("other", **{"user_id": "string", "total_amount": "double", "num_transactions": "long", **changed})
+    return record_schema("other", **{**COLUMNS, **changed})
 
 
 def bad_records(schemas: Schemas) -> list[Bad]:
     """Every kind of record that is no row."""
-    return [*unframed(schemas), *misfits(schemas), *other_schemas(schemas), *bad_fields(schemas), *bad_headers(schemas)]
+    return [bad for kind in KINDS for bad in kind(schemas)]
 
 
 def unframed(schemas: Schemas) -> list[Bad]:
@@ -165,6 +167,9 @@ def bad_headers(schemas: Schemas) -> list[Bad]:
     ]
 
 
+KINDS: list[Callable[[Schemas], list[Bad]]] = [unframed, misfits, other_schemas, bad_fields, bad_headers]
+
+
 def odd_rows() -> dict[str, tuple[float, int]]:
     """Rows that are unusual and good."""
     return {
@@ -183,7 +188,7 @@ def odd_rows() -> dict[str, tuple[float, int]]:
 def odd_records(schemas: Schemas) -> list[Outgoing]:
     """Good rows in other schemas: another order, more fields, whole numbers for amounts, ASCII digits for op."""
     turned = record_schema("turned", num_transactions="long", total_amount="double", user_id="string")
-    more = record_schema("more", first="string", **{name: kind for name, kind in COLUMNS.items()}, last="bytes")
+    more = record_schema("more", first="string", **COLUMNS, last="bytes")
     whole = columns(total_amount="int", num_transactions="int")
     plain = {"type": "record", "name": "plain", "fields": [{"name": n, "type": t} for n, t in COLUMNS.items()]}
     rows: list[tuple[Any, dict[str, Any]]] = [
@@ -193,9 +198,8 @@ def odd_records(schemas: Schemas) -> list[Outgoing]:
         (plain, {"user_id": "plain", "total_amount": 7.0, "num_transactions": 7}),
     ]
     records = [Outgoing(0, schemas.value(schema, row), []) for schema, row in rows]
-    digits = frame(schemas.own, body(AGGREGATE_SCHEMA, {"user_id": "digits", "total_amount": 8.0, "num_transactions": 8}))
-    return [*records, Outgoing(0, digits, [("op", b"0")])]
+    row = {"user_id": "digits", "total_amount": 8.0, "num_transactions": 8}
+    return [*records, Outgoing(0, frame(schemas.own, body(AGGREGATE_SCHEMA, row)), [("op", b"0")])]
 
 
-COLUMNS = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}
 ODD_SCHEMA_ROWS = {"turned": (4.0, 4), "more": (5.0, 5), "whole": (6.0, 6), "plain": (7.0, 7), "digits": (8.0, 8)}

@@ -70,14 +70,13 @@ UNKNOWN = "missing, or not a property, or not a value, that its client can use"
 
 SECTION_NEEDED = "broken.ini: no section [{}]; see configurations/configuration.ini"
 
+NO_SECTION_YET = "broken.ini: line 1: stands before the first section; begin with [schema_registry]"
+
 TEXTS: dict[str, tuple[str, str]] = {
     "empty": ("", SECTION_NEEDED.format("schema_registry")),
     "blank": ("\n \n# nothing\n", SECTION_NEEDED.format("schema_registry")),
-    "control characters": ("\0\1\2", "broken.ini: line 1: stands before the first section; begin with [schema_registry]"),
-    "no sections": (
-        f"sasl.password = {SECRET}\n",
-        "broken.ini: line 1: stands before the first section; begin with [schema_registry]",
-    ),
+    "control characters": ("\0\1\2", NO_SECTION_YET),
+    "no sections": (f"sasl.password = {SECRET}\n", NO_SECTION_YET),
     "no [schema_registry]": (without("schema_registry"), SECTION_NEEDED.format("schema_registry")),
     "no [consumer]": (without("consumer"), SECTION_NEEDED.format("consumer")),
     "no [producer]": (without("producer"), SECTION_NEEDED.format("producer")),
@@ -164,7 +163,8 @@ def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.chdir(tmp_path)
     Path("folder.ini").mkdir()
     missing, folder = inside.run(["missing.ini"]), inside.run(["folder.ini"])
-    assert missing == (2, "", f"{PREFIX}missing.ini: no such file; copy configurations/configuration.ini and fill it in\n")
+    advice = "no such file; copy configurations/configuration.ini and fill it in"
+    assert missing == (2, "", f"{PREFIX}missing.ini: {advice}\n")
     assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory)\n")
 
 

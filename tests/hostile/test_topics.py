@@ -26,9 +26,7 @@ def complaint(arguments: list[str], code: int = 1) -> str:
 def write_upserts(pipeline: Pipeline, key: bytes | None) -> None:
     """Rows that replace each other, with no word about what they replace."""
     placed = [Placed(0, Change(Op.INSERT, row)) for row in ROWS]
-    pipeline.topics.write(
-        pipeline.source, [Outgoing(0, each.value, [], key) for each in pipeline.outgoing(placed)]
-    )
+    pipeline.topics.write(pipeline.source, [Outgoing(0, each.value, [], key) for each in pipeline.outgoing(placed)])
 
 
 @pytest.mark.parametrize(("key", "mode"), [(b"ann", "upsert"), (None, "append")])
@@ -125,9 +123,7 @@ def test_labels_may_have_more_fields(pipeline: Pipeline) -> None:
 
 def test_wrong_topic_names(pipeline: Pipeline) -> None:
     source, output = complaint(pipeline.arguments("-t", "misspelt")), complaint(pipeline.arguments("-o", "misspelt"))
-    target = complaint(
-        pipeline.arguments("--error-handling-mode", "log", "--error-handling-log-target", "misspelt")
-    )
+    target = complaint(pipeline.arguments("--error-handling-mode", "log", "--error-handling-log-target", "misspelt"))
     make = "to make it: confluent kafka topic create misspelt"
     assert source == f"topic misspelt does not exist; check the name given with -t, or {make}"
     assert output == f"topic misspelt does not exist; {make} --config cleanup.policy=compact"
@@ -141,7 +137,8 @@ def test_an_impossible_topic_name(pipeline: Pipeline) -> None:
 @pytest.mark.parametrize("more", [["-o", "x"], ["--error-handling-mode", "log", "--error-handling-log-target", "x"]])
 def test_one_topic_in_two_roles(more: list[str], pipeline: Pipeline) -> None:
     said = complaint([str(pipeline.file), "-t", "x", *more], code=2)
-    assert said == f"{'--error-handling-log-target' if len(more) > 2 else '-o'} and -t are both x; each needs a topic of its own"
+    option = "--error-handling-log-target" if len(more) > 2 else "-o"
+    assert said == f"{option} and -t are both x; each needs a topic of its own"
 
 
 @pytest.mark.parametrize("policy", ["delete", "compact,delete", "compact"])

@@ -82,6 +82,7 @@ def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Ite
         registries = {name: stack.enter_context(GuardedRegistry(url, pem, made.token)) for name, pem in pems.items()}
         brokers = {name: f"127.0.0.1:{ports[name]}" for name in pems}
         ours = Services(Topics(f"127.0.0.1:{ports['plain']}"), services.subjects)
+        ours.topics.wait_for_coordinator()
         yield Secured(ours, made, authority, stranger, brokers, registries)
 
 

@@ -62,10 +62,18 @@ def test_a_missing_right_is_named(missing: int, pipeline: SecuredPipeline, acces
     finished = run(pipeline)
     assert finished.code == 1
     said = finished.stderr.split(PREFIX)[1]
-    assert said.startswith(f"not allowed to {named(lost)} (")
+    assert said.startswith("not allowed to ")
+    assert named(lost) in names_of(said)
     assert said.endswith("; grant this right, see README, Rights\n")
     access.grant([*rights, lost])
     assert run(pipeline).code == 0
+
+
+def names_of(said: str) -> set[str]:
+    """The rights that a message names: of several topics written at once, the broker does not say which."""
+    doing = said.removeprefix("not allowed to ").split(" (")[0]
+    verb, resource, names = doing.split(" ", 2)
+    return {f"{verb} {resource} {name}" for name in names.split(" or ")}
 
 
 def named(right: Right) -> str:
@@ -75,12 +83,11 @@ def named(right: Right) -> str:
 
 
 def test_right_taken_away_while_running(pipeline: SecuredPipeline, access: AccessControl) -> None:
-    rights = needed(pipeline, target(pipeline))
-    access.grant(rights)
+    access.grant(needed(pipeline, target(pipeline)))
     mode = ("--error-handling-mode", "ignore", "--batch-interval", "0")
     with Client(pipeline.arguments(*mode), pipeline.directory / "client.log") as client:
         wait_until(lambda: len(pipeline.topics.read(pipeline.output)) == len(ROWS), "the first labels")
-        access.grant([right for right in rights if (right.operation, right.name) != ("WRITE", pipeline.output)])
+        access.revoke(Right("WRITE", "TOPIC", pipeline.output))
         pipeline.write([Placed(0, Change(Op.INSERT, Row("dea", 9.0, 1)))])
         assert client.wait() == 1
-        assert f"not allowed to write topic {pipeline.output} (" in client.output
+        assert named(Right("WRITE", "TOPIC", pipeline.output)) in names_of(client.output.split(PREFIX)[1])

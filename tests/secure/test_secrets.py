@@ -56,13 +56,15 @@ def test_when_it_fails_with_every_debug_switch_on(pipeline: SecuredPipeline, sec
 
 
 def test_credentials_in_the_registry_address(pipeline: SecuredPipeline, secured: Secured) -> None:
-    token = secured.secrets.token
-    url = secured.registries["right"].url.replace("https://", f"https://{token}@")
-    pipeline.sections["schema_registry"] = {"url": url, "ssl.ca.location": str(secured.authority.ca)}
+    token, url = secured.secrets.token, secured.registries["right"].url
+    pipeline.sections["schema_registry"] = {
+        "url": url.replace("https://", f"https://{token}@"),
+        "ssl.ca.location": str(secured.authority.ca),
+    }
     configuration.write(pipeline.file, pipeline.sections)
     works = client.run(pipeline.arguments("--until-end", "--log-level", "DEBUG"))
     assert works.code == 0, works.output[-2000:]
-    pipeline.sections["schema_registry"]["url"] = url.replace(":" + url.rsplit(":", 1)[1].split("/")[0], ":1")
+    pipeline.sections["schema_registry"]["url"] = f"https://{token}@127.0.0.1:1"
     configuration.write(pipeline.file, pipeline.sections)
     fails = client.run(pipeline.arguments("--until-end", "--log-level", "DEBUG"))
     assert fails.code == 1

@@ -1,4 +1,4 @@
-"""An Avro decoder for rows of the aggregate, written from the Avro specification; shares nothing with the client or fastavro."""
+"""An Avro decoder for rows of the aggregate, written from the specification; it shares nothing with the client."""
 
 import struct
 from typing import NamedTuple

@@ -24,9 +24,7 @@ class GuardedRegistry:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
         # The handshake belongs to the thread of the connection, not to the one that accepts.
-        self._server.socket = context.wrap_socket(
-            self._server.socket, server_side=True, do_handshake_on_connect=False
-        )
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._server.daemon_threads = True
         self.url = f"https://127.0.0.1:{self._server.server_port}{self._target.path}"
 

@@ -1,6 +1,7 @@
 """The client's `main` inside the test process: half a second where a process of its own needs three."""
 
 import contextlib
+import gc
 import io
 import logging
 import signal
@@ -21,7 +22,12 @@ def run(arguments: Sequence[str]) -> Finished:
     """Run the client until it ends by itself; what it logs counts as its stderr."""
     out, err = io.StringIO(), io.StringIO()
     try:
-        with _signals_restored(), _logging_to(err), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        with (
+            _process_restored(),
+            _logging_to(err),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(err),
+        ):
             code = user_classifier.main([*arguments])
     except SystemExit as end:
         code = int(end.code or 0)
@@ -112,11 +118,13 @@ class _DyingProducer:
 
 
 @contextlib.contextmanager
-def _signals_restored() -> Iterator[None]:
+def _process_restored() -> Iterator[None]:
+    """The client takes the signals and turns the garbage collector off; this process goes on after it."""
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
+        gc.enable()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 

@@ -14,8 +14,6 @@ ELSEWHERE = x509.DNSName("elsewhere.example")
 DAY = datetime.timedelta(days=1)
 
 
-
-
 class Authority:
     """Signs certificates; its own is in `ca`, for clients to trust."""
 
@@ -23,9 +21,11 @@ class Authority:
         self._directory, self._name = directory, name
         self._key = ec.generate_private_key(ec.SECP256R1())
         basics = x509.BasicConstraints(ca=True, path_length=0)
-        self._certificate = self._builder(self._subject(name), self._key.public_key(), fresh=True).add_extension(
-            basics, critical=True
-        ).sign(self._key, hashes.SHA256())
+        self._certificate = (
+            self._builder(self._subject(name), self._key.public_key(), fresh=True)
+            .add_extension(basics, critical=True)
+            .sign(self._key, hashes.SHA256())
+        )
         self.ca = directory / f"{name}-ca.pem"
         self.ca.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
@@ -43,9 +43,7 @@ class Authority:
         path.write_bytes(secret + b"".join(public))
         return path
 
-    def _builder(
-        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, fresh: bool
-    ) -> x509.CertificateBuilder:
+    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, fresh: bool) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()

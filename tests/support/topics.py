@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -16,6 +15,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
@@ -106,18 +106,23 @@ class Topics:
 
     def wait_for_coordinator(self) -> None:
         """Wait until a broker that has just started knows offsets of groups; the first request makes their topic."""
-        # A consumer asks until it is answered. The admin client fails at once, and confluent-kafka 2.16 was seen to
-        # crash the process when it does.
+        # A consumer asks until it is answered; the admin client fails at once.
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "nobody"})
         try:
-            consumer.committed([TopicPartition("nothing", 0)], TIMEOUT_S)
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
         finally:
             consumer.close()
 
     def committed(self, group: str) -> dict[tuple[str, int], Commit]:
-        """The group's offsets as they stand, by topic and partition."""
-        request = [ConsumerGroupTopicPartitions(group)]
-        found = self._admin.list_consumer_group_offsets(request)[group].result(TIMEOUT_S).topic_partitions
+        """The group's offsets by topic and partition, once no transaction on them is under way."""
+        # A transaction is answered before its offsets are in force; this consumer, being read_committed, waits for it.
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
+        try:
+            known = self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
+            places = [TopicPartition(name, at) for name, topic in known if name[:2] != "__" for at in topic.partitions]
+            found = [each for each in consumer.committed(places, TIMEOUT_S) if each.offset >= 0]
+        finally:
+            consumer.close()
         return {(at.topic, at.partition): Commit(at.topic, at.partition, at.offset, at.metadata or "") for at in found}
 
     def ends(self, topic: str) -> dict[int, int]:
@@ -131,6 +136,7 @@ class Topics:
 
     def commit_history(self, group: str) -> list[Commit]:
         """Every offset the group ever committed, oldest first; a transaction that was aborted is not in it."""
+        self.committed(group)  # waits until they are in force
         commits = [_offset_commit(record) for record in self.read("__consumer_offsets")]
         return [commit for named, commit in filter(None, commits) if named == group]
 
@@ -145,6 +151,17 @@ class Topics:
 
     def _producing(self, **settings: object) -> dict[str, object]:
         return {"bootstrap.servers": self.bootstrap_servers, "linger.ms": 5, **settings}
+
+
+def _knows_offsets(consumer: Consumer) -> bool:
+    try:
+        consumer.committed([TopicPartition("nothing", 0)], TIMEOUT_S)
+    except KafkaException as error:
+        # While it elects itself, a broker says even this much.
+        if error.args[0].code() in {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}:
+            return False
+        raise
+    return True
 
 
 def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:

@@ -1,0 +1,98 @@
+"""Offsets and output that do not belong together are refused with both numbers, and --rebuild mends it."""
+
+from tests.conftest import MakePipeline
+from tests.support import inside, oracle
+from tests.support.changelog import Change, aggregation, place_by_hash
+from tests.support.pipeline import MARK, Pipeline
+
+AGAIN = "to start over: run again with --rebuild"
+
+
+def labelled(pipeline: Pipeline) -> list[Change]:
+    """Label a small changelog; return it."""
+    changes = aggregation(seed=7, n_users=12, n_transactions=60)
+    pipeline.write(place_by_hash(changes, len(pipeline.topics.partitions(pipeline.source))))
+    inside.run_to_end(pipeline.arguments())
+    return changes
+
+
+def assert_refused(pipeline: Pipeline, complaint: str) -> None:
+    """The client refuses with the complaint, and has changed neither output nor offsets."""
+    before = pipeline.topics.read(pipeline.output), pipeline.topics.commit_history(pipeline.group)
+    refused = inside.run(pipeline.arguments("--until-end"))
+    assert (refused.code, refused.stderr.splitlines()[-1]) == (1, f"user_classifier.py: error: {complaint}")
+    assert (pipeline.topics.read(pipeline.output), pipeline.topics.commit_history(pipeline.group)) == before
+
+
+def assert_rebuilt(pipeline: Pipeline, changes: list[Change]) -> None:
+    """--rebuild gives the oracle's answer, and a start after it goes on from there."""
+    inside.run_to_end(pipeline.arguments("--rebuild"))
+    assert pipeline.labelling() == oracle.labelled(changes)
+    with inside.counting_reads(pipeline.source) as read:
+        inside.run_to_end(pipeline.arguments())
+    assert read() == 0
+
+
+def test_every_partition_bears_the_number_of_users(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(partitions=3)
+    changes = labelled(pipeline)
+    commits = pipeline.topics.committed(pipeline.group)
+    assert set(commits) == {(pipeline.source, partition) for partition in range(3)}
+    assert {commit.metadata for commit in commits.values()} == {f"{MARK}{len(oracle.settled_table(changes))}"}
+
+
+def test_an_output_made_anew(pipeline: Pipeline) -> None:
+    changes = labelled(pipeline)
+    pipeline.topics.delete(pipeline.output)
+    pipeline.topics.create(pipeline.output, 1, {"cleanup.policy": "compact"})
+    users, end = len(oracle.settled_table(changes)), len(changes)
+    assert_refused(
+        pipeline,
+        f"{pipeline.source} [0]: the committed offset {end} belongs to {users} users,"
+        f" but {pipeline.output} holds 0; {AGAIN}",
+    )
+    assert_rebuilt(pipeline, changes)
+
+
+def test_offsets_reset_by_the_kafka_tools(pipeline: Pipeline) -> None:
+    changes = labelled(pipeline)
+    pipeline.topics.commit(pipeline.group, pipeline.source, {0: 3})
+    users = len(oracle.settled_table(changes))
+    assert_refused(
+        pipeline,
+        f"{pipeline.source} [0]: the committed offset 3 was not written by user_classifier,"
+        f" {pipeline.output} holds {users} users; {AGAIN}",
+    )
+    assert_rebuilt(pipeline, changes)
+
+
+def test_another_group_on_the_same_output(pipeline: Pipeline) -> None:
+    changes = labelled(pipeline)
+    pipeline.group += "_new"
+    users = len(oracle.settled_table(changes))
+    assert_refused(pipeline, f"{pipeline.output} holds {users} users, but the group has no committed offsets; {AGAIN}")
+    assert_rebuilt(pipeline, changes)
+
+
+def test_an_offset_behind_the_end(pipeline: Pipeline) -> None:
+    changes = labelled(pipeline)
+    ((_, mark),) = pipeline.topics.committed(pipeline.group).items()
+    pipeline.topics.commit(pipeline.group, pipeline.source, {0: 1000}, mark.metadata)
+    assert_refused(
+        pipeline,
+        f"{pipeline.source} [0]: the committed offset is 1000, but the topic ends at {len(changes)}"
+        f" (it was deleted and made again); {AGAIN}",
+    )
+    assert_rebuilt(pipeline, changes)
+
+
+def test_an_input_made_anew(pipeline: Pipeline) -> None:
+    changes = labelled(pipeline)
+    pipeline.topics.delete(pipeline.source)
+    pipeline.topics.create(pipeline.source)
+    # The broker has deleted the offsets with the topic.
+    users = len(oracle.settled_table(changes))
+    assert_refused(pipeline, f"{pipeline.output} holds {users} users, but the group has no committed offsets; {AGAIN}")
+    other = aggregation(seed=8, n_users=5, n_transactions=20)
+    pipeline.write(place_by_hash(other, 1))
+    assert_rebuilt(pipeline, other)

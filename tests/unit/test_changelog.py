@@ -1,0 +1,173 @@
+"""Netting and the changelog modes, on records made by hand."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import cast
+
+import fastavro
+import pytest
+
+from tests.support.fakes import FakeMessage, FakeRegistry
+from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
+from user_classifier import (
+    AvroReader,
+    BadRecord,
+    Fields,
+    KeyCodec,
+    RecordError,
+    SchemaRegistry,
+    Subject,
+    UserTable,
+    apply_last,
+    apply_retract,
+    dead_letter,
+    sign_of,
+)
+
+
+class CountingReader(AvroReader):
+    """A reader that tells what it was asked to decode."""
+
+    def __init__(self) -> None:
+        self.registry = cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, x=AGGREGATE_SCHEMA))
+        super().__init__(self.registry)
+        self.decoded: list[bytes | None] = []
+
+    def all_fields(self, values: Iterable[bytes | None]) -> dict[bytes | None, Fields | RecordError]:
+        """See AvroReader."""
+        self.decoded += (values := list(values))
+        return super().all_fields(values)
+
+
+def value(user_id: str, amount: float) -> bytes:
+    """A row as it lies in the topic."""
+    return frame(1, body(AGGREGATE_SCHEMA, {"user_id": user_id, "total_amount": amount, "num_transactions": 1}))
+
+
+def record(offset: int, held: bytes | None, op: bytes | None = None, key: bytes | None = None) -> FakeMessage:
+    """A record of topic t."""
+    headers: Headers = [] if op is None else [("op", op)]
+    return FakeMessage(("t", 0, offset), held, headers, key)
+
+
+def settled(table: UserTable) -> dict[str, float]:
+    """user_id -> total_amount."""
+    table.settle(at_end=True)
+    return {user_id: row[0] for user_id, row in zip(table.user_ids, table.rows, strict=True)}
+
+
+@pytest.mark.parametrize(
+    ("headers", "sign"),
+    [
+        (None, 1),
+        ([], 1),
+        ([("trace", b"\1")], 1),
+        *[([("op", op)], sign) for op, sign in zip((b"\0", b"\1", b"\2", b"\3"), (1, -1, 1, -1), strict=True)],
+        *[([("op", op)], sign) for op, sign in zip((b"0", b"1", b"2", b"3"), (1, -1, 1, -1), strict=True)],
+        ([("a", b"x"), ("op", b"\3"), ("b", None)], -1),
+    ],
+)
+def test_sign(headers: Headers | None, sign: int) -> None:
+    assert sign_of(headers) == sign
+
+
+@pytest.mark.parametrize(
+    ("headers", "found"),
+    [
+        ([("op", b"")], "[b'']"),
+        ([("op", b"\4")], r"[b'\x04']"),
+        ([("op", b"4")], "[b'4']"),
+        ([("op", b"\0\0")], r"[b'\x00\x00']"),
+        ([("op", None)], "[None]"),
+        ([("op", b"\0"), ("op", b"\0")], r"[b'\x00', b'\x00']"),
+    ],
+)
+def test_op_that_says_nothing(headers: Headers, found: str) -> None:
+    with pytest.raises(RecordError) as caught:
+        sign_of(headers)
+    assert str(caught.value) == f"header op must be one byte from 0 to 3, got {found}"
+
+
+def test_what_comes_and_goes_within_a_batch_is_never_decoded() -> None:
+    reader, table = CountingReader(), UserTable()
+    rows = [value("ann", float(amount)) for amount in range(5)]
+    batch = [record(0, rows[0])]
+    for at, (old, new) in enumerate(pairwise(rows)):
+        batch += [record(2 * at + 1, old, b"\1"), record(2 * at + 2, new, b"\2")]
+    assert apply_retract(batch, reader, table) == []
+    assert reader.decoded == [rows[-1]]
+    assert settled(table) == {"ann": 4.0}
+
+
+def test_a_retraction_before_its_row_cancels_too() -> None:
+    reader, table = CountingReader(), UserTable()
+    assert apply_retract([record(0, value("ann", 1.0), b"\3"), record(1, value("ann", 1.0))], reader, table) == []
+    assert reader.decoded == []
+    assert settled(table) == {}
+
+
+def test_the_row_added_last_stays_the_last_one() -> None:
+    table = UserTable()
+    one, two = value("ann", 1.0), value("ann", 2.0)
+    apply_retract([record(0, one), record(1, two), record(2, one)], CountingReader(), table)
+    assert settled(table) == {"ann": 1.0}
+
+
+def test_each_bad_record_of_a_batch_is_named_and_no_good_one_lost() -> None:
+    table = UserTable()
+    batch = [
+        record(0, value("ann", 1.0)),
+        record(1, b"{}"),
+        record(2, value("bob", 2.0), b"9"),
+        record(3, None),
+        record(4, value("cem", 3.0), b"\2"),
+        record(5, b"{}"),
+    ]
+    bad = apply_retract(batch, CountingReader(), table)
+    assert sorted(str(each) for each in bad) == [
+        "t [0] at offset 1: not Confluent Avro (first byte 0x7b)",
+        "t [0] at offset 2: header op must be one byte from 0 to 3, got [b'9']",
+        "t [0] at offset 3: no value (a tombstone); for an upsert table use --changelog-mode upsert",
+        "t [0] at offset 5: not Confluent Avro (first byte 0x7b)",
+    ]
+    assert settled(table) == {"ann": 1.0, "cem": 3.0}
+
+
+def test_the_last_record_wins_and_a_null_value_deletes() -> None:
+    reader, table = CountingReader(), UserTable()
+    keys = KeyCodec(reader.registry, "t")
+    batch = [
+        record(0, value("ann", 1.0), key=b"ann"),
+        record(1, value("bob", 2.0), key=b"bob"),
+        record(2, value("ann", 3.0), key=b"ann"),
+        record(3, None, key=b"bob"),
+        record(4, None, key=b"nobody"),
+    ]
+    assert apply_last(batch, reader, table, keys) == []
+    assert settled(table) == {"ann": 3.0}
+
+
+@pytest.mark.parametrize("key", [None, b"bob"])
+def test_append_knows_no_deletion(key: bytes | None) -> None:
+    table = UserTable()
+    bad = apply_last([record(0, value("bob", 2.0)), record(1, None, key=key)], CountingReader(), table, None)
+    assert [each.message.offset() for each in bad] == [1]
+    assert settled(table) == {"bob": 2.0}
+
+
+def test_a_dead_letter_keeps_all_and_tells_why() -> None:
+    message = FakeMessage(("t", 3, 41), b"{}", [("op", b"\1"), ("trace", b"x")], b"key")
+    assert dead_letter(BadRecord(message, RecordError("not Confluent Avro (first byte 0x7b)")), "error_log") == (
+        "error_log",
+        b"key",
+        b"{}",
+        [
+            ("op", b"\1"),
+            ("trace", b"x"),
+            ("__streams.errors.exception", b"RecordError"),
+            ("__streams.errors.message", b"not Confluent Avro (first byte 0x7b)"),
+            ("__streams.errors.topic", b"t"),
+            ("__streams.errors.partition", b"3"),
+            ("__streams.errors.offset", b"41"),
+        ],
+    )

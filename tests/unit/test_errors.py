@@ -1,0 +1,78 @@
+"""What each error of the Kafka client means: one row each."""
+
+import pytest
+from confluent_kafka import KafkaError
+
+import user_classifier
+from user_classifier import (
+    AccessDenied,
+    BrokerUnavailable,
+    ClassifierError,
+    ConfigError,
+    KafkaFailed,
+    ProducerFenced,
+    TopicMissing,
+    TransactionAborted,
+    classify,
+)
+
+FENCED = "transactional.id 'x' was taken over by a newer user_classifier; this one stops"
+RIGHT = "not allowed to read topic t (told so); grant this right, see README, Rights"
+CHECK_CERTIFICATE = (
+    "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
+    " the host in bootstrap.servers, and that it has not expired"
+)
+TOO_LARGE = (
+    "(MSG_SIZE_TOO_LARGE); such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
+)
+E = KafkaError
+
+
+def error(code: int, fatal: bool = False, retriable: bool = False, abort: bool = False) -> KafkaError:
+    """An error of the client library."""
+    return KafkaError(code, "told so", fatal, retriable, abort)
+
+
+@pytest.mark.parametrize(
+    ("given", "kind", "message"),
+    [
+        (error(E._FENCED, fatal=True), ProducerFenced, FENCED),
+        (error(E.PRODUCER_FENCED, fatal=True), ProducerFenced, FENCED),
+        (error(E.INVALID_PRODUCER_EPOCH), ProducerFenced, FENCED),
+        (error(E.INVALID_PRODUCER_EPOCH, abort=True), TransactionAborted, "transaction aborted (told so)"),
+        (error(E.UNKNOWN_PRODUCER_ID, abort=True), TransactionAborted, "transaction aborted (told so)"),
+        (error(E._TIMED_OUT, retriable=True, abort=True), TransactionAborted, "transaction aborted (told so)"),
+        (error(E.TOPIC_AUTHORIZATION_FAILED), AccessDenied, RIGHT),
+        (error(E.GROUP_AUTHORIZATION_FAILED), AccessDenied, RIGHT),
+        (error(E.TRANSACTIONAL_ID_AUTHORIZATION_FAILED, fatal=True), AccessDenied, RIGHT),
+        (
+            error(E._AUTHENTICATION),
+            AccessDenied,
+            "told so; check security.protocol, sasl.mechanisms, sasl.username and sasl.password",
+        ),
+        (error(E._SSL), AccessDenied, f"told so; {CHECK_CERTIFICATE}"),
+        (error(E.UNKNOWN_TOPIC_OR_PART), TopicMissing, "cannot read topic t: told so"),
+        (error(E._UNKNOWN_TOPIC), TopicMissing, "cannot read topic t: told so"),
+        (error(E._UNKNOWN_PARTITION), TopicMissing, "cannot read topic t: told so"),
+        (error(E.COORDINATOR_LOAD_IN_PROGRESS, retriable=True), BrokerUnavailable, "cannot read topic t: told so"),
+        (error(E._TRANSPORT), BrokerUnavailable, "cannot read topic t: told so"),
+        (error(E._ALL_BROKERS_DOWN), BrokerUnavailable, "cannot read topic t: told so"),
+        (error(E._TIMED_OUT), BrokerUnavailable, "cannot read topic t: told so"),
+        (error(E._TRANSPORT, fatal=True), KafkaFailed, "cannot read topic t: told so (_TRANSPORT)"),
+        (error(E._STATE), KafkaFailed, "cannot read topic t: told so (_STATE)"),
+        (error(E.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True), KafkaFailed, None),
+        (error(E.MSG_SIZE_TOO_LARGE), KafkaFailed, f"cannot read topic t: told so {TOO_LARGE}"),
+    ],
+)  # fmt: skip
+def test_classify(given: KafkaError, kind: type[ClassifierError], message: str | None) -> None:
+    found = classify(given, "read topic t", "x")
+    assert type(found) is kind
+    assert message is None or str(found) == message
+
+
+def test_only_mistakes_of_configuration_exit_with_2() -> None:
+    kinds = [each for each in vars(user_classifier).values() if isinstance(each, type)]
+    codes = {kind: kind.exit_code for kind in kinds if issubclass(kind, ClassifierError)}
+    assert len(codes) > 10
+    assert {kind for kind, code in codes.items() if code == 2} == {ConfigError}
+    assert set(codes.values()) == {1, 2}

@@ -1,0 +1,225 @@
+"""The edge to Kafka on hand-written fakes: what is called in which order, and what each failure leads to."""
+
+from collections.abc import Callable
+from typing import cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+
+import user_classifier
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, end_of, failure
+from user_classifier import (
+    AccessDenied,
+    BrokerUnavailable,
+    Kafka,
+    KafkaFailed,
+    OutputRecord,
+    ProducerFenced,
+    Settings,
+    Sink,
+    Source,
+    StateError,
+    StopRequest,
+    TransactionAborted,
+)
+
+SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={}, group="team")
+BEGIN = ["begin_transaction", "produce", "produce", "send_offsets_to_transaction"]
+COMMIT = [*BEGIN, "commit_transaction"]
+ABORT = failure(KafkaError._TIMED_OUT, abort=True)
+FENCED = failure(KafkaError._FENCED, fatal=True)
+AGAIN = failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
+DENIED = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED, abort=False)
+FATAL = failure(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
+
+
+class KafkaInMemory(Kafka):
+    """The client's Kafka with one producer, which is a fake."""
+
+    def __init__(self, producer: FakeProducer) -> None:
+        super().__init__(SETTINGS, StopRequest())
+        self._fake = producer
+
+    def producer(self, *_: object) -> Producer:
+        """See Kafka."""
+        return cast(Producer, self._fake)
+
+    def connect(self, *_: object) -> None:
+        """The fake is there."""
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr(user_classifier, "RETRY_SECONDS", 0)
+
+
+def raising(exception: KafkaException) -> Callable[[], None]:
+    """An accident."""
+
+    def accident() -> None:
+        raise exception
+
+    return accident
+
+
+def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakeProducer, Callable[[], None]]:
+    """A sink whose producer fails so often in one method; what to call to write with it."""
+    broker = FakeBroker(out=1)
+    producer = FakeProducer(broker, {failing: [raising(each) for each in failures]})
+    sink = Sink(KafkaInMemory(producer), cast(Consumer, FakeConsumer(broker, seed=1)), "x")
+    producer.calls.clear()
+    records = [OutputRecord("out", key, b"value", None) for key in (b"a", b"b")]
+    return broker, producer, lambda: sink.write(records, [TopicPartition("in", 0, 7, "mark")])
+
+
+def committed(broker: FakeBroker) -> tuple[int, int]:
+    """How many records and how many offsets are there."""
+    return len(broker.logs["out"][0]), len(broker.offsets)
+
+
+def test_records_and_offsets_go_into_one_transaction() -> None:
+    broker, producer, write = written("produce")
+    write()
+    assert producer.calls == COMMIT
+    assert committed(broker) == (2, 1)
+    write()
+    assert producer.calls == COMMIT * 2
+
+
+@pytest.mark.parametrize("method", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
+def test_a_retriable_failure_repeats_the_same_call(method: str) -> None:
+    broker, producer, write = written(method, AGAIN, AGAIN)
+    write()
+    place = COMMIT.index(method)
+    assert producer.calls == [*COMMIT[:place], method, method, *COMMIT[place:]]
+    assert committed(broker) == (2, 1)
+
+
+@pytest.mark.parametrize("method", ["send_offsets_to_transaction", "commit_transaction"])
+def test_an_aborted_transaction_leaves_nothing(method: str) -> None:
+    broker, producer, write = written(method, ABORT)
+    with pytest.raises(TransactionAborted, match=r"^transaction aborted \(made up\)$"):
+        write()
+    assert producer.calls == [*COMMIT[: COMMIT.index(method) + 1], "abort_transaction"]
+    assert committed(broker) == (0, 0)
+
+
+@pytest.mark.parametrize("method", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
+@pytest.mark.parametrize(("error", "kind"), [(FENCED, ProducerFenced), (FATAL, KafkaFailed), (DENIED, AccessDenied)])
+def test_what_cannot_be_mended_stops(method: str, error: KafkaException, kind: type[Exception]) -> None:
+    broker, producer, write = written(method, error)
+    with pytest.raises(kind):
+        write()
+    assert producer.calls == COMMIT[: COMMIT.index(method) + 1]
+    assert committed(broker) == (0, 0)
+
+
+def test_fenced_is_told_with_the_name() -> None:
+    _, _, write = written("commit_transaction", FENCED)
+    with pytest.raises(ProducerFenced) as caught:
+        write()
+    assert str(caught.value) == (
+        "transactional.id 'user_classifier-team-user_labeling' was taken over by a newer user_classifier;"
+        " this one stops"
+    )
+
+
+def test_a_full_queue_is_drained() -> None:
+    broker, producer, write = written("produce")
+    full: list[Callable[[], None] | None] = [None, _full, _full]
+    producer._accidents["produce"] = full
+    write()
+    assert producer.calls.count("produce") == 4
+    assert committed(broker) == (2, 1)
+
+
+def _full() -> None:
+    raise BufferError("queue full")
+
+
+def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
+    kafka, left = KafkaInMemory(FakeProducer(FakeBroker())), [AGAIN, AGAIN, AGAIN]
+
+    def call() -> str:
+        if left:
+            raise left.pop()
+        return "answer"
+
+    assert kafka.call("read topic t", call) == "answer"
+    told = [record.getMessage() for record in caplog.records]
+    assert told[0] == "Kafka host:9092: cannot read topic t: made up; trying again until it is back"
+    assert told[1].startswith("Kafka host:9092: back after ")
+    assert len(told) == 2
+
+
+def test_a_signal_ends_an_outage() -> None:
+    kafka = KafkaInMemory(FakeProducer(FakeBroker()))
+
+    def call() -> None:
+        kafka._stop.requested = True
+        raise AGAIN
+
+    with pytest.raises(BrokerUnavailable, match=r"^cannot read topic t: made up$"):
+        kafka.call("read topic t", call)
+
+
+class ScriptedConsumer(FakeConsumer):
+    """Gives what it is told to give."""
+
+    def __init__(self, *batches: list[FakeMessage]) -> None:
+        super().__init__(FakeBroker(t=2), seed=0)
+        self._batches = list(batches)
+
+    def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
+        """The next batch."""
+        return self._batches.pop(0) if self._batches else []
+
+
+def source(consumer: FakeConsumer, offsets: dict[int, int]) -> Source:
+    """A source of topic t."""
+    return Source(cast(Consumer, consumer), "t", offsets)
+
+
+def record(partition: int, offset: int) -> FakeMessage:
+    """A record of topic t."""
+    return FakeMessage(("t", partition, offset), b"x")
+
+
+def test_a_source_knows_its_positions_and_its_end() -> None:
+    consumer = ScriptedConsumer(
+        [record(0, 3), end_of("t", 0, 5)],  # control records lie between 3 and 5
+        [end_of("t", 1, 9)],
+        [record(1, 9)],
+        [end_of("t", 1, 10)],
+    )
+    reading = source(consumer, {0: 3, 1: 8})
+    assert (reading.positions, reading.at_end) == ({0: 3, 1: 8}, False)
+    assert [message.offset() for message in reading.read(10, 0)] == [3]
+    assert (reading.positions, reading.at_end) == ({0: 5, 1: 8}, False)
+    assert reading.read(10, 0) == []
+    assert (reading.positions, reading.at_end) == ({0: 5, 1: 9}, True)
+    reading.read(10, 0)
+    assert (reading.positions, reading.at_end) == ({0: 5, 1: 10}, False)
+    reading.read(10, 0)
+    assert reading.at_end
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError._AUTO_OFFSET_RESET, StateError),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AccessDenied),
+        (KafkaError.OFFSET_OUT_OF_RANGE, KafkaFailed),
+    ],
+)
+def test_what_a_source_cannot_read_past(code: int, kind: type[Exception]) -> None:
+    bad = FakeMessage(("t", 1, 4), error=KafkaError(code, "made up"))
+    with pytest.raises(kind):
+        source(ScriptedConsumer([bad]), {0: 0, 1: 4}).read(10, 0)
+
+
+def test_the_client_library_mends_connections_itself() -> None:
+    lost = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError._TRANSPORT, "made up"))
+    reading = source(ScriptedConsumer([lost, record(0, 0)]), {0: 0})
+    assert len(reading.read(10, 0)) == 1

@@ -1,0 +1,167 @@
+"""Avro in Confluent's framing: what is read and written, and what is said of each malformed value."""
+
+from typing import cast
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fakes import FakeRegistry
+from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, LABELING_SCHEMA, body, frame, record_schema, unframe
+from user_classifier import (
+    AvroReader,
+    KeyCodec,
+    LabelCodec,
+    RecordError,
+    SchemaError,
+    SchemaRegistry,
+    Subject,
+    user_row,
+)
+
+ROW = {"user_id": "ann", "total_amount": 1.5, "num_transactions": 2}
+GOOD = frame(1, body(AGGREGATE_SCHEMA, ROW))
+UNION = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}
+
+
+def registry(**subjects: object) -> SchemaRegistry:
+    """A registry whose schemas have the ids 1, 2, ..., as the subjects are named."""
+    return cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
+
+
+def complaint(value: bytes | None, schema: object = AGGREGATE_SCHEMA) -> str:
+    """What is said of a value."""
+    reader = AvroReader(registry(x=schema))
+    with pytest.raises(RecordError) as caught:
+        user_row(reader.fields(value))
+    (found,) = reader.all_fields([value]).values()
+    if isinstance(found, RecordError):  # in a batch it is the same
+        assert str(found) == str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        (None, "no value (a tombstone); for an upsert table use --changelog-mode upsert"),
+        (b"", "not Confluent Avro (no bytes)"),
+        (b'{"user_id": 1}', "not Confluent Avro (first byte 0x7b)"),
+        (b"\0", "not Confluent Avro (only 1 bytes)"),
+        (b"\0\0\0\0", "not Confluent Avro (only 4 bytes)"),
+        (frame(1, b""), "does not fit its schema id 1"),
+        (GOOD + b"\0", "1 bytes too many for its schema id 1"),
+        (GOOD + GOOD, "21 bytes too many for its schema id 1"),
+        (frame(1, b"\x02\x06\xff\xff\xff" + b"\0" * 20), "does not fit its schema id 1"),
+    ],
+)
+def test_malformed_value(value: bytes | None, message: str) -> None:
+    assert complaint(value) == message
+
+
+@pytest.mark.parametrize("length", range(5, len(GOOD)))
+def test_truncated_value(length: int) -> None:
+    assert complaint(GOOD[:length]) == "does not fit its schema id 1"
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"user_id": None}, "user_id must be a string, got NoneType"),
+        ({"total_amount": None}, "total_amount must be a number up to 1e+150, got None"),
+        ({"total_amount": float("nan")}, "total_amount must be a number up to 1e+150, got nan"),
+        ({"total_amount": float("-inf")}, "total_amount must be a number up to 1e+150, got -inf"),
+        ({"total_amount": 1e151}, "total_amount must be a number up to 1e+150, got 1e+151"),
+        ({"num_transactions": None}, "num_transactions must be a whole number >= 0, got None"),
+        ({"num_transactions": -1}, "num_transactions must be a whole number >= 0, got -1"),
+        ({"user_id": "x" * 100_001}, "user_id must have at most 100000 characters, got 100001"),
+    ],
+)
+def test_field_that_no_user_has(change: dict[str, object], message: str) -> None:
+    assert complaint(frame(1, body(AGGREGATE_SCHEMA, ROW | change))) == message
+
+
+@pytest.mark.parametrize("missing", ROW)
+def test_missing_field(missing: str) -> None:
+    schema = record_schema("r", **{name: kind for name, kind in UNION.items() if name != missing})
+    assert complaint(frame(1, body(schema, ROW)), schema) == f"has no field '{missing}'"
+
+
+def test_no_record() -> None:
+    assert complaint(frame(1, body("string", "ann")), "string") == "schema id 1 is not of a record"
+
+
+@pytest.mark.parametrize(
+    ("kind", "amount"),
+    [("double", 2.0), ("float", 2.0), ("long", 2), ("int", 2)],
+    ids=["double", "float", "long", "int"],
+)
+def test_amounts_of_any_number_type(kind: str, amount: float) -> None:
+    schema = record_schema("r", **UNION | {"total_amount": kind})
+    reader = AvroReader(registry(x=schema))
+    user_id, row = user_row(reader.fields(frame(1, body(schema, ROW | {"total_amount": amount}))))
+    assert (user_id, row, type(row[0])) == ("ann", (2.0, 2), float)
+
+
+users = st.text(max_size=50)
+rows = st.tuples(st.floats(-1e150, 1e150), st.integers(0, 2**63 - 1))
+
+
+@given(st.lists(st.tuples(users, rows, st.integers(0, 1000)), max_size=5))
+def test_labels_come_back_as_they_were(labelled: list[tuple[str, tuple[float, int], int]]) -> None:
+    codec = LabelCodec(registry(x__value=LABELING_SCHEMA), "x")
+    values = codec.encode(labelled)
+    decoded = codec.decode(values)
+    assert [decoded[value] for value in values] == labelled
+    for value, (user_id, (amount, count), label) in zip(values, labelled, strict=True):
+        fields = {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
+        assert unframe(LABELING_SCHEMA, value) == fields
+        assert value == frame(1, body(LABELING_SCHEMA, fields))
+
+
+@given(st.lists(users, max_size=5))
+def test_plain_keys_come_back(user_ids: list[str]) -> None:
+    codec = KeyCodec(registry(), "x")
+    keys = codec.encode(user_ids)
+    assert keys == [user_id.encode() for user_id in user_ids]
+    assert [codec.decode(key) for key in keys] == user_ids
+
+
+@given(st.lists(users, max_size=5))
+def test_avro_keys_come_back(user_ids: list[str]) -> None:
+    codec = KeyCodec(registry(x__value=LABELING_SCHEMA, x__key=KEY_SCHEMA), "x")
+    keys = codec.encode(user_ids)
+    assert keys == [frame(2, body(KEY_SCHEMA, {"user_id": user_id})) for user_id in user_ids]
+    assert [codec.decode(key) for key in keys] == user_ids
+
+
+def test_a_key_that_is_no_text() -> None:
+    codec = KeyCodec(registry(), "x")
+    with pytest.raises(RecordError, match=r"^key b'\\xff' does not name a user_id$"):
+        codec.decode(b"\xff")
+
+
+def test_without_a_value_subject_one_is_registered() -> None:
+    empty = registry()
+    LabelCodec(empty, "user.labeling-1")
+    columns = {"user_id": "string", "total_amount": "double", "num_transactions": "long", "label": "int"}
+    expected = fastavro.parse_schema(record_schema("user_labeling_1_value", **columns))
+    assert empty.newest("user.labeling-1-value") == (1, expected)
+
+
+def test_a_value_subject_that_does_not_fit() -> None:
+    with pytest.raises(SchemaError) as caught:
+        LabelCodec(registry(x__value=AGGREGATE_SCHEMA), "x")
+    assert str(caught.value) == (
+        "subject x-value is not a record of user_id string, total_amount double, num_transactions long and label int;"
+        " delete the subject or choose another output with -o"
+    )
+
+
+def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
+    reader = AvroReader(registry(x=AGGREGATE_SCHEMA))
+    others = [frame(1, body(AGGREGATE_SCHEMA, ROW | {"user_id": f"user {number}"})) for number in range(5)]
+    found = reader.all_fields([*others[:3], GOOD[:-1], *others[3:]])
+    assert isinstance(found[GOOD[:-1]], RecordError)
+    names = [fields["user_id"] for fields in map(found.__getitem__, others) if not isinstance(fields, RecordError)]
+    assert names == [f"user {number}" for number in range(5)]

@@ -1,0 +1,336 @@
+"""The whole loop on Kafka in memory: whatever happens on the way, the output ends as the oracle says."""
+
+import itertools
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import fastavro
+import pytest
+from confluent_kafka import Consumer, KafkaError, Producer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import user_classifier
+from tests.support import oracle
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeProducer, FakeRegistry, failure
+from tests.support.strategies import changelogs, cuts, placements
+from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, body, frame, unframe
+from user_classifier import (
+    Classifier,
+    ClassifierError,
+    Kafka,
+    ProducerFenced,
+    RecordError,
+    SchemaRegistry,
+    Settings,
+    StateError,
+    StopRequest,
+    Subject,
+    TopicMissing,
+)
+
+BASE = Settings(
+    schema_registry={},
+    consumer={"bootstrap.servers": "host:9092"},
+    producer={},
+    topic="in",
+    output="out",
+    until_end=True,
+)
+METHODS = ("begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction")
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+class Abandoned(NamedTuple):
+    """Why a run ended otherwise than at the end of the input."""
+
+    reason: BaseException
+
+
+class KafkaInMemory(Kafka):
+    """The client's Kafka over the broker in memory."""
+
+    def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
+        super().__init__(given, stop)
+        self._clients = consumer, producer
+
+    def consumer(self) -> Consumer:
+        """See Kafka."""
+        return cast(Consumer, self._clients[0])
+
+    def producer(self, *_: object) -> Producer:
+        """See Kafka."""
+        return cast(Producer, self._clients[1])
+
+    def connect(self, *_: object) -> None:
+        """The fakes are there."""
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """As it should be."""
+        return "compact"
+
+
+class World:
+    """A broker, a registry, and runs of the client one after the other."""
+
+    def __init__(self, partitions: int = 1, **given: object) -> None:
+        self.broker = FakeBroker(**{"in": partitions, "out": 2, "error_log": 1})
+        self.registry = FakeRegistry(
+            Subject, fastavro.parse_schema, in__value=AGGREGATE_SCHEMA, out__value=LABELING_SCHEMA
+        )
+        self.settings = Settings(**{**vars(BASE), **given})
+        self.stop = StopRequest()
+        self._seeds = itertools.count()
+
+    def write(self, placed: list[Placed]) -> None:
+        """Write changes into the input."""
+        for partition, (op, row) in placed:
+            value = frame(1, body(AGGREGATE_SCHEMA, row._asdict()))
+            self.broker.append("in", partition, value, [("op", bytes([op]))], None)
+
+    def run(self, accidents: dict[str, list[Accident | None]] | None = None) -> Abandoned | None:
+        """One run of the client, until the end of the input or until something ends it."""
+        self.stop = StopRequest()
+        consumer = FakeConsumer(self.broker, seed=next(self._seeds))
+        kafka = KafkaInMemory(self.settings, self.stop, consumer, FakeProducer(self.broker, accidents))
+        clock = map(float, itertools.count())
+        registry = cast(SchemaRegistry, self.registry)
+        try:
+            Classifier(self.settings, kafka, registry, self.stop, clock=clock.__next__).run()
+        except (ClassifierError, Died) as reason:
+            return Abandoned(reason)
+        finally:
+            assert consumer.closed
+        return None
+
+    def labelling(self) -> dict[str, oracle.Labelled]:
+        """The output, compacted."""
+        last = {message.key(): message for log in self.broker.logs["out"] for message in log}
+        values = [value for message in last.values() if (value := message.value()) is not None]
+        rows = [oracle.Labelled(**unframe(LABELING_SCHEMA, value)) for value in values]
+        return {row.user_id: row for row in rows}
+
+    def pending(self) -> list[bytes | None]:
+        """The keys of users with something pending."""
+        last = {message.key(): message for log in self.broker.logs["out"] for message in log}
+        return [key for key, message in last.items() if message.headers()]
+
+    def offsets(self) -> dict[int, list[int]]:
+        """Every offset committed, by partition."""
+        found: dict[int, list[int]] = {}
+        for each in self.broker.history:
+            found.setdefault(each.partition, []).append(each.offset)
+        return found
+
+
+def dies() -> None:
+    """kill -9."""
+    raise Died
+
+
+def aborts() -> None:
+    """The broker has given the transaction up."""
+    raise failure(KafkaError.INVALID_PRODUCER_EPOCH, abort=True)
+
+
+def hesitates() -> None:
+    """The same call will do, later."""
+    raise failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once."""
+    monkeypatch.setattr(user_classifier, "RETRY_SECONDS", 0)
+
+
+def accidents(world: World) -> st.SearchStrategy[dict[str, list[Accident | None]]]:
+    """At most a few calls of each method meet with one."""
+
+    def stops() -> None:
+        world.stop.requested = True
+
+    kinds: dict[str, list[Accident]] = {
+        "begin_transaction": [dies, hesitates, stops],
+        "produce": [dies, stops],
+        "send_offsets_to_transaction": [dies, aborts, hesitates, stops],
+        "commit_transaction": [dies, aborts, hesitates, stops],
+    }
+    queues = {name: st.lists(st.sampled_from([None, None, *kinds[name]]), max_size=4) for name in METHODS}
+    return st.fixed_dictionaries(queues)
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_happens_the_output_is_the_oracles(data: st.DataObject) -> None:
+    """Any changelog in any partitions, arriving in pieces; stops, deaths, aborts and hesitations anywhere."""
+    changes = data.draw(changelogs(max_steps=30))
+    placed = data.draw(placements(changes, max_partitions=4))
+    world = World(partitions=4, batch_size=data.draw(st.sampled_from([1, 3, 20, None])))
+    ends = [*data.draw(cuts(len(placed), max_cuts=3)), len(placed)]
+    for start, end in itertools.pairwise([0, *ends]):
+        world.write(placed[start:end])
+        world.run(data.draw(accidents(world)))
+    while world.run() or world.stop.requested:
+        pass
+    assert world.labelling() == oracle.labelled(changes)
+    assert world.pending() == []
+    for offsets in world.offsets().values():
+        assert offsets == sorted(offsets)
+    ends_now = {partition: len(log) for partition, log in enumerate(world.broker.logs["in"])}
+    assert {partition: offsets[-1] for partition, offsets in world.offsets().items()} == ends_now
+
+
+ROWS = [Row(f"user {number}", 10.0 * number, number) for number in range(1, 7)]
+INSERTS = [Placed(0, Change(Op.INSERT, row)) for row in ROWS]
+
+
+def test_one_run_is_one_step() -> None:
+    world = World()
+    world.write(INSERTS)
+    assert world.run() is None
+    assert len(world.broker.history) == 1
+    assert world.broker.history[0].metadata == "user_classifier/1 users=6"
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_a_step_for_each_record_if_wanted() -> None:
+    world = World(batch_size=1)
+    world.write(INSERTS)
+    world.run()
+    assert [each.offset for each in world.broker.history] == [1, 2, 3, 4, 5, 6]
+
+
+def test_an_empty_input_is_marked_once() -> None:
+    world = World(partitions=2)
+    assert world.run() is None
+    assert {(each.partition, each.offset, each.metadata) for each in world.broker.history} == {
+        (partition, 0, "user_classifier/1 users=0") for partition in range(2)
+    }
+
+
+def test_fenced_is_the_end() -> None:
+    world = World()
+    world.write(INSERTS)
+    fenced = failure(KafkaError._FENCED, fatal=True)
+
+    def fence() -> None:
+        raise fenced
+
+    ended = world.run({"commit_transaction": [fence]})
+    assert isinstance(ended and ended.reason, ProducerFenced)
+    assert world.labelling() == {}
+
+
+def test_an_abort_is_told_and_made_good(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.write(INSERTS)
+    assert world.run({"commit_transaction": [aborts, aborts]}) is None
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["transaction aborted (made up); restoring from out"] * 2
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+@pytest.mark.parametrize(
+    ("given", "topic", "message"),
+    [
+        (
+            {"topic": "transactions_aggregate"},
+            "transactions_aggregate",
+            "topic transactions_aggregate does not exist; check the name given with -t, or to make it:"
+            " run sql/3_create_transactions_aggregate.sql",
+        ),
+        (
+            {"output": "user_labeling"},
+            "user_labeling",
+            "topic user_labeling does not exist; to make it: run sql/5_create_user_labeling.sql",
+        ),
+        (
+            {"error_handling_mode": "log", "error_handling_log_target": "dead"},
+            "dead",
+            "topic dead does not exist; to make it: confluent kafka topic create dead",
+        ),
+    ],
+)
+def test_a_topic_that_is_missing(given: dict[str, object], topic: str, message: str) -> None:
+    ended = World(**given).run()  # type: ignore[arg-type]
+    assert isinstance(ended and ended.reason, TopicMissing)
+    assert str(ended and ended.reason) == message
+
+
+def test_a_bad_record_stops_before_its_offset_or_is_kept() -> None:
+    world = World(batch_size=2)
+    world.write(INSERTS[:4])
+    world.broker.append("in", 0, b"{}", [("trace", b"1")], b"key")
+    world.write(INSERTS[4:])
+    ended = world.run()
+    assert isinstance(ended and ended.reason, RecordError)
+    assert str(ended and ended.reason) == (
+        "in [0] at offset 4: not Confluent Avro (first byte 0x7b); to skip such records: --error-handling-mode ignore,"
+        " to keep them: log"
+    )
+    assert world.offsets()[0][-1] == 4
+    world.settings = Settings(**{**vars(world.settings), "error_handling_mode": "log"})
+    assert world.run({"commit_transaction": [aborts]}) is None
+    (letter,) = world.broker.logs["error_log"][0]
+    assert (letter.key(), letter.value()) == (b"key", b"{}")
+    assert dict(letter.headers() or [])["__streams.errors.offset"] == b"4"
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_rows_without_a_word_about_their_past_are_no_retract_changelog() -> None:
+    world = World()
+    for amount in (1.0, 2.0, 3.0):
+        fields = {"user_id": "ann", "total_amount": amount, "num_transactions": 1}
+        world.broker.append("in", 0, frame(1, body(AGGREGATE_SCHEMA, fields)), [], None)
+    ended = world.run()
+    assert isinstance(ended and ended.reason, StateError)
+    assert str(ended and ended.reason).endswith("run with --changelog-mode append")
+
+
+def rebuilt(prepare: Callable[[World], None]) -> World:
+    """A world in which something has gone wrong, after --rebuild."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    prepare(world)
+    assert isinstance(getattr(world.run(), "reason", None), StateError)
+    world.settings = Settings(**{**vars(BASE), "rebuild": True})
+    assert world.run() is None
+    world.settings = BASE
+    assert world.run() is None
+    return world
+
+
+def test_rebuild_after_the_output_was_lost() -> None:
+    world = rebuilt(lambda world: [log.clear() for log in world.broker.logs["out"]] and None)
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_rebuild_drops_users_that_the_input_does_not_have() -> None:
+    def other_input(world: World) -> None:
+        world.broker.logs["in"][0].clear()
+        world.write(INSERTS[:4])
+
+    assert rebuilt(other_input).labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rebuild_that_dies_is_not_taken_for_done(method: str) -> None:
+    """Until it is over a plain start refuses, or ends where the rebuild would have ended."""
+    world = World(partitions=2, batch_size=1, rebuild=True)
+    world.write([Placed(number % 2, change) for number, (_, change) in enumerate(INSERTS)])
+    world.settings = Settings(**{**vars(BASE)})
+    world.run()
+    world.settings = Settings(**{**vars(BASE), "batch_size": 1, "rebuild": True})
+    world.run({method: [None, None, None, dies]})
+    world.settings = BASE
+    ended = world.run()
+    if ended is None:
+        assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+    else:
+        assert isinstance(ended.reason, StateError)

@@ -1,0 +1,164 @@
+"""State in the output and marks beside the offsets: what is written, read back, and refused."""
+
+from typing import cast
+
+import fastavro
+import pytest
+from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeRegistry
+from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
+from user_classifier import (
+    Change,
+    KeyCodec,
+    LabelCodec,
+    SchemaRegistry,
+    Source,
+    StateError,
+    StopRequest,
+    Subject,
+    check_range,
+    expected_users,
+    label_records,
+    read_labels,
+    warn_of_dropped,
+)
+
+REBUILD = "type this"
+
+
+def codecs(avro_key: bool) -> tuple[KeyCodec, LabelCodec]:
+    """The codecs of topic out."""
+    subjects = {"out__value": LABELING_SCHEMA, **({"out__key": KEY_SCHEMA} if avro_key else {})}
+    registry = cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
+    return KeyCodec(registry, "out"), LabelCodec(registry, "out")
+
+
+def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> list[Change]:
+    """What a start reads from topic out."""
+    consumer = cast(Consumer, FakeConsumer(broker, seed))
+    source = Source(consumer, "out", dict.fromkeys(range(len(broker.logs["out"])), 0))
+    return read_labels(source, *codecs(avro_key), StopRequest())
+
+
+rows = st.tuples(st.floats(0, 1e150), st.integers(0, 2**63 - 1))
+pending = st.dictionaries(rows, st.integers(-3, 3).filter(bool), max_size=3)
+present = st.builds(Change, st.text(max_size=4), rows, st.integers(0, 5), pending)
+gone = st.builds(Change, st.text(max_size=4), st.none(), st.just(-1), pending)
+
+
+@given(st.lists(st.one_of(present, gone), max_size=12), st.booleans(), st.integers(1, 3), st.integers(0, 9))
+def test_what_is_written_is_read_back(changes: list[Change], avro_key: bool, partitions: int, seed: int) -> None:
+    """Rows, labels, tombstones and `pending`; of each user the last word."""
+    broker = FakeBroker(out=partitions)
+    for topic, key, value, headers in label_records(changes, *codecs(avro_key), "out"):
+        broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
+    found = {change.user_id: change for change in read_back(broker, avro_key, seed)}
+    assert found == {change.user_id: change for change in changes}
+
+
+def test_pending_keeps_the_order_in_which_rows_came() -> None:
+    change = Change("ann", (1.0, 1), 0, {(3.0, 3): 1, (2.0, 2): -1})
+    (record,) = label_records([change], *codecs(False), "out")
+    assert record.headers == [("pending", b"[[3.0, 3, 1], [2.0, 2, -1]]")]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "headers", "message"),
+    [
+        (None, None, [], "out [0] at offset 0: not written by user_classifier (no key)"),
+        (
+            b"\xff",
+            None,
+            [],
+            r"out [0] at offset 0: not written by user_classifier (key b'\xff' does not name a user_id)",
+        ),
+        (b"ann", b"{}", [], "out: a value was not written by user_classifier (not Confluent Avro (first byte 0x7b))"),
+    ],
+)
+def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[str, bytes]], message: str) -> None:
+    broker = FakeBroker(out=1)
+    broker.append("out", 0, value, [*headers], key)
+    with pytest.raises(StateError) as caught:
+        read_back(broker, avro_key=False)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("header", [b"x", b"[1]", b"[[1, 2]]", b'[["a", 1, 1]]', b"null", b"\xff"])
+def test_pending_of_somebody_else(header: bytes) -> None:
+    broker = FakeBroker(out=1)
+    broker.append("out", 0, None, [("pending", header)], b"ann")
+    with pytest.raises(StateError, match=r"^out \[0\] at offset 0: not written by user_classifier \("):
+        read_back(broker, avro_key=False)
+
+
+def committed(*marks: str | None) -> list[TopicPartition]:
+    """Offset 7 in each partition, with a mark; None is a partition without an offset."""
+    return [TopicPartition("in", at, OFFSET_INVALID if mark is None else 7, mark) for at, mark in enumerate(marks)]
+
+
+@pytest.mark.parametrize(
+    ("marks", "n_users", "go_on"),
+    [
+        ([None, None], 0, False),
+        (["user_classifier/1 users=3"], 3, True),
+        (["user_classifier/1 users=3", None], 3, True),
+        (["user_classifier/1 users=0"], 0, True),
+        (["user_classifier/1 users=3 waiting=2"], 3, True),
+    ],
+)
+def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
+    assert expected_users(committed(*marks), "out", n_users, REBUILD) is go_on
+
+
+@pytest.mark.parametrize(
+    ("marks", "n_users", "message"),
+    [
+        ([None], 3, "out holds 3 users, but the group has no committed offsets; type this"),
+        (
+            ["user_classifier/1 users=4"],
+            3,
+            "in [0]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
+        ),
+        (
+            ["user_classifier/1 users=3", "user_classifier/1 users=4"],
+            3,
+            "in [1]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
+        ),
+        ([""], 3, "in [0]: the committed offset 7 was not written by user_classifier, out holds 3 users; type this"),
+        (["x"], 0, "in [0]: the committed offset 7 was not written by user_classifier, out holds 0 users; type this"),
+    ],
+)
+def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: int, message: str) -> None:
+    with pytest.raises(StateError) as caught:
+        expected_users(committed(*marks), "out", n_users, REBUILD)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (8, 9, "in [0]: the committed offset is 7, but the topic now begins at 8 (retention deleted unread records)"),
+        (0, 6, "in [0]: the committed offset is 7, but the topic ends at 6 (it was deleted and made again)"),
+    ],
+)
+def test_an_input_that_no_longer_holds_the_offset(low: int, high: int, message: str) -> None:
+    with pytest.raises(StateError) as caught:
+        check_range({0: committed("x")[0]}, {0: (low, high)}, REBUILD)
+    assert str(caught.value) == f"{message}; {REBUILD}"
+
+
+@pytest.mark.parametrize(("offset", "low", "high"), [(7, 7, 7), (7, 0, 9), (OFFSET_INVALID, 5, 9), (0, 0, 0)])
+def test_an_input_that_holds_the_offset(offset: int, low: int, high: int) -> None:
+    check_range({0: TopicPartition("in", 0, offset)}, {0: (low, high)}, REBUILD)
+
+
+@pytest.mark.parametrize(("n_waiting", "dropped"), [(0, 2), (1, 1), (2, None), (3, None)])
+def test_retractions_that_compaction_took(
+    n_waiting: int, dropped: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_dropped(committed("user_classifier/1 users=3 waiting=2", None), n_waiting)
+    expected = f"{dropped} retractions without a row were older than delete.retention.ms and are forgotten"
+    assert [record.getMessage() for record in caplog.records] == ([expected] if dropped else [])

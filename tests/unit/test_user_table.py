@@ -1,0 +1,174 @@
+"""The user table is the multiset's own sum, whatever the order, the batches and the restarts."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.support import oracle
+from tests.support.changelog import Change as Record
+from tests.support.changelog import Op, Row
+from tests.support.strategies import changelogs, cuts, interleavings, placements
+from user_classifier import Change, UserTable
+
+Totals = tuple[float, int]
+A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
+
+
+def apply(table: UserTable, records: list[Record]) -> None:
+    """Take records into the table."""
+    for op, row in records:
+        table.add(row.user_id, (row.total_amount, row.num_transactions), op.sign)
+
+
+def made_up_labels(table: UserTable) -> NDArray[np.int32]:
+    """Labels that depend on the rows alone."""
+    return np.array([int(count) % 3 for _, count in table.rows], np.int32)
+
+
+def shown(table: UserTable) -> oracle.Table:
+    """The rows shown."""
+    return dict(zip(table.user_ids, table.rows, strict=True))
+
+
+def pieces(data: st.DataObject, records: list[Record]) -> list[list[Record]]:
+    """The records in any order that a consumer may read, cut anywhere."""
+    read = [change for _, change in data.draw(interleavings(data.draw(placements(records))))]
+    ends = [*data.draw(cuts(len(read))), len(read)]
+    return [read[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+@given(st.data())
+def test_any_order_and_any_batches_give_what_a_replay_gives(data: st.DataObject) -> None:
+    records = data.draw(changelogs())
+    table = UserTable()
+    for piece in pieces(data, records):
+        apply(table, piece)
+        table.settle(at_end=data.draw(st.booleans()))
+    table.settle(at_end=True)
+    assert shown(table) == oracle.settled_table(records)
+    assert table.user_ids == sorted(table.user_ids)
+    assert table.totals.tolist() == [list(row) for row in table.rows]
+    assert table.n_waiting == 0
+
+
+multisets = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from([A, B, C]), st.sampled_from([1, -1])))
+
+
+@given(multisets, st.data())
+def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]], data: st.DataObject) -> None:
+    """Also what no table would write: several rows at once, more retracts than adds."""
+    table, sums = UserTable(), dict[str, dict[Totals, int]]()
+    said: dict[str, Change] = {}
+    for user_id, row, sign in steps:
+        table.add(user_id, row, sign)
+        rows = sums.setdefault(user_id, {})
+        rows[row] = rows.get(row, 0) + sign
+        if data.draw(st.booleans()):
+            table.settle(at_end=False)
+            said.update({change.user_id: change for change in table.relabel(made_up_labels(table))})
+    table.settle(at_end=True)
+    said.update({change.user_id: change for change in table.relabel(made_up_labels(table))})
+    for user_id, rows in sums.items():
+        change = said.get(user_id, Change(user_id, None, -1, {}))
+        known = dict(change.pending)
+        if change.row is not None:
+            assert rows[change.row] > 0
+            known[change.row] = known.get(change.row, 0) + 1
+        assert (change.row is None) == (max(rows.values()) <= 0)
+        assert {row: count for row, count in known.items() if count} == {row: n for row, n in rows.items() if n}
+
+
+@given(st.data())
+def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
+    """From any step on, a table loaded from the compacted output does what the kept one does."""
+    kept, output = UserTable(), dict[str, Change]()
+    restored = kept
+    for piece in pieces(data, data.draw(changelogs())):
+        if data.draw(st.booleans()):
+            restored = UserTable()
+            restored.load(output.values(), confirmed=True)
+            assert shown(restored) == shown(kept)
+            assert restored.labels.tolist() == kept.labels.tolist()
+            assert (restored.absent, restored.n_waiting) == (kept.absent, kept.n_waiting)
+            assert restored.relabel(restored.labels) == []
+        at_end = data.draw(st.booleans())
+        for table in {id(kept): kept, id(restored): restored}.values():
+            apply(table, piece)
+            table.settle(at_end=at_end)
+        changes = kept.relabel(made_up_labels(kept))
+        if restored is not kept:
+            assert restored.relabel(made_up_labels(restored)) == changes
+        output.update({change.user_id: change for change in changes})
+
+
+def test_the_row_added_last_is_the_current_one() -> None:
+    table = UserTable()
+    for row in (A, B, C, A):
+        table.add("x", row, 1)
+    table.settle(at_end=True)
+    assert table.row("x") == A
+    table.add("x", A, -2)
+    table.settle(at_end=True)
+    assert table.row("x") == C
+    (change,) = table.relabel(np.zeros(1, np.int32))
+    assert change == Change("x", C, 0, {B: 1})
+
+
+def test_a_user_without_a_row_is_shown_until_the_end() -> None:
+    table = UserTable()
+    table.add("x", A, 1)
+    table.settle(at_end=True)
+    table.relabel(np.zeros(1, np.int32))
+    table.add("x", A, -1)
+    table.settle(at_end=False)
+    assert (table.row("x"), table.absent) == (A, {"x"})
+    assert table.relabel(np.zeros(1, np.int32)) == [Change("x", A, 0, {A: -1})]
+    table.settle(at_end=True)
+    assert (table.row("x"), table.absent, len(table)) == (None, set(), 0)
+    assert table.relabel(np.empty(0, np.int32)) == [Change("x", None, -1, {})]
+
+
+def test_a_user_is_told_once() -> None:
+    table = UserTable()
+    apply(table, [Record(Op.INSERT, Row(name, 1.0, 1)) for name in "cab"])
+    table.settle(at_end=True)
+    assert [change.user_id for change in table.relabel(np.array([0, 1, 2], np.int32))] == ["a", "b", "c"]
+    assert table.relabel(np.array([0, 1, 2], np.int32)) == []
+    assert table.relabel(np.array([0, 2, 2], np.int32)) == [Change("b", (1.0, 1), 2, {})]
+
+
+def test_an_update_to_the_same_row_is_no_change() -> None:
+    table = UserTable()
+    table.add("x", A, 1)
+    table.settle(at_end=True)
+    table.relabel(np.zeros(1, np.int32))
+    table.add("x", A, -1)
+    table.add("x", A, 1)
+    table.settle(at_end=True)
+    assert table.relabel(np.zeros(1, np.int32)) == []
+
+
+@pytest.mark.parametrize(("row", "left"), [(B, {"x": B}), (None, {})])
+def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) -> None:
+    table = UserTable()
+    table.add("x", A, 2)
+    table.settle(at_end=True)
+    table.replace("x", row)
+    table.settle(at_end=True)
+    assert shown(table) == left
+    assert all(change.pending == {} for change in table.relabel(np.zeros(len(table), np.int32)))
+
+
+def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
+    table = UserTable()
+    table.load([Change("x", A, 2, {B: -1}), Change("y", B, 1, {}), Change("z", None, -1, {C: -1})], confirmed=False)
+    table.add("x", A, 1)
+    table.settle(at_end=False)
+    assert shown(table) == {"x": A, "y": B}
+    table.settle(at_end=True)
+    assert shown(table) == {"x": A}
+    changes = table.relabel(np.array([2], np.int32))
+    assert {change.user_id: change.row for change in changes if change.user_id != "x"} == {"y": None, "z": None}
+    assert all(change.pending == {} for change in changes)
