@@ -65,10 +65,10 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	@# Interrupted downloads go on where they were from pip 25.1 on.
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 
 $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps.txt | $(BIN)/python
+	@# Interrupted downloads go on where they were from pip 25.1 on.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@echo "installing packages; the largest are Flink (330 MB) and the Java runtime (35 MB)"
 	$(BIN)/pip install --disable-pip-version-check --resume-retries 5 -r requirements.txt -r local/requirements.txt
 	$(BIN)/pip install --disable-pip-version-check --resume-retries 5 --no-deps -r local/requirements-no-deps.txt

@@ -39,7 +39,7 @@ import struct
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -685,6 +685,11 @@ class AvroReader:
             groups.setdefault(value and value[: PREFIX.size], []).append(value)
         found: dict[bytes | None, Fields | RecordError] = {}
         for group in groups.values():
+            try:  # an unknown schema is asked for once, not once for each value
+                self._schema(schema_id_of(group[0]))
+            except RecordError as error:
+                found.update(dict.fromkeys(group, error))
+                continue
             found.update(self._array(group) or self._one_by_one(group))
         return found
 
@@ -814,6 +819,8 @@ class KeyCodec:
             return key.decode() if self._writer is None else str(self._reader.fields(key)["user_id"])
         except (UnicodeDecodeError, KeyError):
             raise RecordError(f"key {shown(key)} does not name a user_id") from None
+        except RecordError as error:
+            raise RecordError(f"key {shown(key)} does not name a user_id ({error})") from None
 
 
 class LabelCodec:
@@ -958,13 +965,18 @@ def apply_last(
     `keys` reads the keys; None (append mode) makes a null value a bad record.
     """
     bad = []
+    decoded = reader.all_fields(message.value() for message in messages)
     for message in messages:
-        key, value = message.key(), message.value()
+        key, fields = message.key(), decoded[message.value()]
         try:
-            if value is None and key is not None and keys is not None:
+            if message.value() is None and keys is not None:
+                if key is None:
+                    raise RecordError("no key and no value")
                 table.replace(keys.decode(key), None)
+            elif isinstance(fields, RecordError):
+                raise fields
             else:
-                table.replace(*user_row(reader.fields(value)))
+                table.replace(*user_row(fields))
         except RecordError as error:
             bad.append(BadRecord(message, error))
     return bad
@@ -1035,7 +1047,7 @@ class UserTable:
         """Make `row` all that is known of a user."""
         self._touched[user_id] = {} if row is None else {row: 1}
 
-    def load(self, changes: Iterable[Change], *, confirmed: bool) -> None:
+    def load(self, changes: Collection[Change], *, confirmed: bool) -> None:
         """Fill an empty table with what `user_labeling` says.
 
         Not `confirmed`: the users are shown, but have no current row until the input tells one.
@@ -1051,6 +1063,7 @@ class UserTable:
         self.labels = np.fromiter((labels[user_id] for user_id in self.user_ids), np.int32, len(self))
         if not confirmed:
             self._touched = {user_id: {} for user_id in shown}
+            self._changed = {user_id for user_id, row, _, pending in changes if row is None and pending}
         pending_users = self._pending.keys() & shown.keys()
         self.absent = {user_id for user_id in pending_users if current_row(self._multiset(user_id)) is None}
 
@@ -1726,6 +1739,8 @@ class Classifier:
         else:
             offsets = {partition: at[settings.reset_to] for partition, at in bounds.items()}
         self.source = Source(self.kafka, self.consumer, settings.topic, offsets)
+        # What was restored may hold rows whose headers another process saw.
+        self._ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 

@@ -175,6 +175,22 @@ def test_a_batch_is_read_as_its_values_are_one_by_one() -> None:
     assert min(seen.values()) > N_BATCHES / 10
 
 
+def test_two_bad_values_cannot_make_up_for_each_other() -> None:
+    """Values are decoded as one array: one that is too long must not lend its end to one that is too short."""
+    schema = record_schema("more", more="bytes", user_id="string", total_amount="double", num_transactions="long")
+    row = body(schema, {"more": b"", "user_id": "ann", "total_amount": 1.0, "num_transactions": 1})
+    start, rest = b"\x02", row[2:]
+    refused = []
+    for gap in range(40):  # what the client may put between two values: the longer one's bytes field takes it in
+        taken = body("bytes", b"?" * (gap + 1))[: -(gap + 1)]
+        long = frame(SCHEMA_ID, row + b"!" * gap + start + taken)
+        short = frame(SCHEMA_ID, b"?" + rest)
+        table = user_classifier.UserTable()
+        user_classifier.apply_retract([Stored(long, 0), Stored(short, 1)], reader(schema), table)
+        refused.append(contents(table) == {})
+    assert all(refused)
+
+
 def good_row(rng: random.Random) -> dict[str, Any]:
     """A row of one of many users."""
     return {"user_id": f"User_{rng.randrange(1000)}", "total_amount": rng.uniform(0, 99), "num_transactions": 1}

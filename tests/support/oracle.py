@@ -46,6 +46,14 @@ def settled_table(changes: Iterable[Change]) -> Table:
     return table
 
 
+def pending(changes: Iterable[Change]) -> dict[str, list[list[float]]]:
+    """What is left beside one row per user: of rows that lie twice, the second."""
+    users = replay(changes)
+    return {
+        user_id: [[*row, n - 1] for row, n in rows.items()] for user_id, rows in users.items() if max(rows.values()) > 1
+    }
+
+
 def labels(table: Mapping[str, tuple[float, int]], n_clusters: int) -> dict[str, int]:
     """One fit: rows by user_id, one-hot user_id beside the totals, clusters numbered by their mean total_amount."""
     users = sorted(table)

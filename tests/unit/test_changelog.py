@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from itertools import pairwise
-from typing import cast
 
-import fastavro
 import pytest
 
-from tests.support.fakes import FakeMessage, FakeRegistry
+from tests.support.fakes import FakeMessage
+from tests.support.memory import registry_of
 from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
 from user_classifier import (
     AvroReader,
@@ -15,8 +14,6 @@ from user_classifier import (
     Fields,
     KeyCodec,
     RecordError,
-    SchemaRegistry,
-    Subject,
     UserTable,
     apply_last,
     apply_retract,
@@ -29,7 +26,7 @@ class CountingReader(AvroReader):
     """A reader that tells what it was asked to decode."""
 
     def __init__(self) -> None:
-        self.registry = cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, x=AGGREGATE_SCHEMA))
+        self.registry = registry_of(x=AGGREGATE_SCHEMA)
         super().__init__(self.registry)
         self.decoded: list[bytes | None] = []
 

@@ -1,17 +1,16 @@
 """The edge to Kafka on hand-written fakes: what is called in which order, and what each failure leads to."""
 
 from collections.abc import Callable
-from typing import cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 import user_classifier
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, end_of, failure
+from tests.support.memory import KafkaInMemory
 from user_classifier import (
     AccessDenied,
     BrokerUnavailable,
-    Kafka,
     KafkaFailed,
     OutputRecord,
     ProducerFenced,
@@ -33,19 +32,11 @@ DENIED = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED, abort=False)
 FATAL = failure(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
 
 
-class KafkaInMemory(Kafka):
-    """The client's Kafka with one producer, which is a fake."""
-
-    def __init__(self, producer: FakeProducer) -> None:
-        super().__init__(SETTINGS, StopRequest())
-        self._fake = producer
-
-    def producer(self, *_: object) -> Producer:
-        """See Kafka."""
-        return cast(Producer, self._fake)
-
-    def connect(self, *_: object) -> None:
-        """The fake is there."""
+def in_memory(producer: FakeProducer | None = None, consumer: FakeConsumer | None = None) -> KafkaInMemory:
+    """Kafka over these fakes."""
+    broker = FakeBroker()
+    reading = FakeConsumer(broker, seed=1) if consumer is None else consumer
+    return KafkaInMemory(SETTINGS, StopRequest(), reading, FakeProducer(broker) if producer is None else producer)
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +58,8 @@ def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakePr
     """A sink whose producer fails so often in one method; what to call to write with it."""
     broker = FakeBroker(out=1)
     producer = FakeProducer(broker, {failing: [raising(each) for each in failures]})
-    sink = Sink(KafkaInMemory(producer), cast(Consumer, FakeConsumer(broker, seed=1)), "x")
+    kafka = in_memory(producer, FakeConsumer(broker, seed=1))
+    sink = Sink(kafka, kafka.consumer(), "x")
     producer.calls.clear()
     records = [OutputRecord("out", key, b"value", None) for key in (b"a", b"b")]
     return broker, producer, lambda: sink.write(records, [TopicPartition("in", 0, 7, "mark")])
@@ -139,7 +131,7 @@ def _full() -> None:
 
 
 def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
-    kafka, left = KafkaInMemory(FakeProducer(FakeBroker())), [AGAIN, AGAIN, AGAIN]
+    kafka, left = in_memory(), [AGAIN, AGAIN, AGAIN]
 
     def call() -> str:
         if left:
@@ -154,7 +146,7 @@ def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixtur
 
 
 def test_a_signal_ends_an_outage() -> None:
-    kafka = KafkaInMemory(FakeProducer(FakeBroker()))
+    kafka = in_memory()
 
     def call() -> None:
         kafka._stop.requested = True
@@ -178,7 +170,8 @@ class ScriptedConsumer(FakeConsumer):
 
 def source(consumer: FakeConsumer, offsets: dict[int, int]) -> Source:
     """A source of topic t."""
-    return Source(cast(Consumer, consumer), "t", offsets)
+    kafka = in_memory(consumer=consumer)
+    return Source(kafka, kafka.consumer(), "t", offsets)
 
 
 def record(partition: int, offset: int) -> FakeMessage:

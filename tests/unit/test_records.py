@@ -1,13 +1,11 @@
 """Avro in Confluent's framing: what is read and written, and what is said of each malformed value."""
 
-from typing import cast
-
 import fastavro
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.fakes import FakeRegistry
+from tests.support.memory import registry_of
 from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, LABELING_SCHEMA, body, frame, record_schema, unframe
 from user_classifier import (
     AvroReader,
@@ -16,7 +14,6 @@ from user_classifier import (
     RecordError,
     SchemaError,
     SchemaRegistry,
-    Subject,
     user_row,
 )
 
@@ -27,7 +24,7 @@ UNION = {"user_id": "string", "total_amount": "double", "num_transactions": "lon
 
 def registry(**subjects: object) -> SchemaRegistry:
     """A registry whose schemas have the ids 1, 2, ..., as the subjects are named."""
-    return cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
+    return registry_of(**subjects)
 
 
 def complaint(value: bytes | None, schema: object = AGGREGATE_SCHEMA) -> str:

@@ -1,32 +1,30 @@
 """The whole loop on Kafka in memory: whatever happens on the way, the output ends as the oracle says."""
 
 import itertools
+import json
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-import fastavro
 import pytest
-from confluent_kafka import Consumer, KafkaError, Producer
+from confluent_kafka import KafkaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import user_classifier
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeProducer, FakeRegistry, failure
+from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeProducer, failure
+from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.strategies import changelogs, cuts, placements
 from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, body, frame, unframe
 from user_classifier import (
     Classifier,
     ClassifierError,
-    Kafka,
     ProducerFenced,
     RecordError,
-    SchemaRegistry,
     Settings,
     StateError,
     StopRequest,
-    Subject,
     TopicMissing,
 )
 
@@ -51,37 +49,12 @@ class Abandoned(NamedTuple):
     reason: BaseException
 
 
-class KafkaInMemory(Kafka):
-    """The client's Kafka over the broker in memory."""
-
-    def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
-        super().__init__(given, stop)
-        self._clients = consumer, producer
-
-    def consumer(self) -> Consumer:
-        """See Kafka."""
-        return cast(Consumer, self._clients[0])
-
-    def producer(self, *_: object) -> Producer:
-        """See Kafka."""
-        return cast(Producer, self._clients[1])
-
-    def connect(self, *_: object) -> None:
-        """The fakes are there."""
-
-    def cleanup_policy(self, topic: str) -> str | None:
-        """As it should be."""
-        return "compact"
-
-
 class World:
     """A broker, a registry, and runs of the client one after the other."""
 
     def __init__(self, partitions: int = 1, **given: object) -> None:
         self.broker = FakeBroker(**{"in": partitions, "out": 2, "error_log": 1})
-        self.registry = FakeRegistry(
-            Subject, fastavro.parse_schema, in__value=AGGREGATE_SCHEMA, out__value=LABELING_SCHEMA
-        )
+        self.registry = registry_of(in__value=AGGREGATE_SCHEMA, out__value=LABELING_SCHEMA)
         self.settings = Settings(**{**vars(BASE), **given})
         self.stop = StopRequest()
         self._seeds = itertools.count()
@@ -98,9 +71,8 @@ class World:
         consumer = FakeConsumer(self.broker, seed=next(self._seeds))
         kafka = KafkaInMemory(self.settings, self.stop, consumer, FakeProducer(self.broker, accidents))
         clock = map(float, itertools.count())
-        registry = cast(SchemaRegistry, self.registry)
         try:
-            Classifier(self.settings, kafka, registry, self.stop, clock=clock.__next__).run()
+            Classifier(self.settings, kafka, self.registry, self.stop, clock=clock.__next__).run()
         except (ClassifierError, Died) as reason:
             return Abandoned(reason)
         finally:
@@ -114,10 +86,11 @@ class World:
         rows = [oracle.Labelled(**unframe(LABELING_SCHEMA, value)) for value in values]
         return {row.user_id: row for row in rows}
 
-    def pending(self) -> list[bytes | None]:
-        """The keys of users with something pending."""
+    def pending(self) -> dict[str, list[list[float]]]:
+        """What is pending, by user."""
         last = {message.key(): message for log in self.broker.logs["out"] for message in log}
-        return [key for key, message in last.items() if message.headers()]
+        headers = {(key or b"").decode(): dict(message.headers() or []) for key, message in last.items()}
+        return {user_id: json.loads(named["pending"] or b"") for user_id, named in headers.items() if named}
 
     def offsets(self) -> dict[int, list[int]]:
         """Every offset committed, by partition."""
@@ -178,7 +151,7 @@ def test_whatever_happens_the_output_is_the_oracles(data: st.DataObject) -> None
     while world.run() or world.stop.requested:
         pass
     assert world.labelling() == oracle.labelled(changes)
-    assert world.pending() == []
+    assert world.pending() == oracle.pending(changes)
     for offsets in world.offsets().values():
         assert offsets == sorted(offsets)
     ends_now = {partition: len(log) for partition, log in enumerate(world.broker.logs["in"])}
@@ -307,7 +280,10 @@ def rebuilt(prepare: Callable[[World], None]) -> World:
 
 
 def test_rebuild_after_the_output_was_lost() -> None:
-    world = rebuilt(lambda world: [log.clear() for log in world.broker.logs["out"]] and None)
+    def lose_output(world: World) -> None:
+        world.broker.logs["out"] = [[], []]
+
+    world = rebuilt(lose_output)
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 

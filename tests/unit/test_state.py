@@ -1,24 +1,21 @@
 """State in the output and marks beside the offsets: what is written, read back, and refused."""
 
-from typing import cast
-
-import fastavro
 import pytest
-from confluent_kafka import OFFSET_INVALID, Consumer, TopicPartition
+from confluent_kafka import OFFSET_INVALID, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.fakes import FakeBroker, FakeConsumer, FakeRegistry
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
+from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 from user_classifier import (
     Change,
     KeyCodec,
     LabelCodec,
-    SchemaRegistry,
+    Settings,
     Source,
     StateError,
     StopRequest,
-    Subject,
     check_range,
     expected_users,
     label_records,
@@ -26,20 +23,22 @@ from user_classifier import (
     warn_of_dropped,
 )
 
+NOT_OURS = "not written by user_classifier"
 REBUILD = "type this"
+SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={})
 
 
 def codecs(avro_key: bool) -> tuple[KeyCodec, LabelCodec]:
     """The codecs of topic out."""
     subjects = {"out__value": LABELING_SCHEMA, **({"out__key": KEY_SCHEMA} if avro_key else {})}
-    registry = cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
+    registry = registry_of(**subjects)
     return KeyCodec(registry, "out"), LabelCodec(registry, "out")
 
 
 def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> list[Change]:
     """What a start reads from topic out."""
-    consumer = cast(Consumer, FakeConsumer(broker, seed))
-    source = Source(consumer, "out", dict.fromkeys(range(len(broker.logs["out"])), 0))
+    kafka = KafkaInMemory(SETTINGS, StopRequest(), FakeConsumer(broker, seed), FakeProducer(broker))
+    source = Source(kafka, kafka.consumer(), "out", dict.fromkeys(range(len(broker.logs["out"])), 0))
     return read_labels(source, *codecs(avro_key), StopRequest())
 
 
@@ -68,14 +67,14 @@ def test_pending_keeps_the_order_in_which_rows_came() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "headers", "message"),
     [
-        (None, None, [], "out [0] at offset 0: not written by user_classifier (no key)"),
+        (None, None, [], f"out [0] at offset 0: {NOT_OURS} (no key)"),
         (
             b"\xff",
             None,
             [],
-            r"out [0] at offset 0: not written by user_classifier (key b'\xff' does not name a user_id)",
+            rf"out [0] at offset 0: {NOT_OURS} (key b'\xff' does not name a user_id)",
         ),
-        (b"ann", b"{}", [], "out: a value was not written by user_classifier (not Confluent Avro (first byte 0x7b))"),
+        (b"ann", b"{}", [], f"out: a value was {NOT_OURS} (not Confluent Avro (first byte 0x7b))"),
     ],
 )
 def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[str, bytes]], message: str) -> None:
@@ -96,7 +95,9 @@ def test_pending_of_somebody_else(header: bytes) -> None:
 
 def committed(*marks: str | None) -> list[TopicPartition]:
     """Offset 7 in each partition, with a mark; None is a partition without an offset."""
-    return [TopicPartition("in", at, OFFSET_INVALID if mark is None else 7, mark) for at, mark in enumerate(marks)]
+    return [
+        TopicPartition("in", at, OFFSET_INVALID if mark is None else 7, mark or "") for at, mark in enumerate(marks)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,37 @@
+"""The client's `Kafka` and registry over the fakes."""
+
+from typing import Any, cast
+
+import fastavro
+from confluent_kafka import Consumer, Producer
+
+from tests.support.fakes import FakeConsumer, FakeProducer, FakeRegistry
+from user_classifier import Kafka, SchemaRegistry, Settings, StopRequest, Subject
+
+
+class KafkaInMemory(Kafka):
+    """Gives out one consumer and one producer, both fakes."""
+
+    def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
+        super().__init__(given, stop)
+        self._clients = consumer, producer
+
+    def consumer(self) -> Consumer:
+        """See Kafka."""
+        return cast(Consumer, self._clients[0])
+
+    def producer(self, *_: object) -> Producer:
+        """See Kafka."""
+        return cast(Producer, self._clients[1])
+
+    def connect(self, *_: object) -> None:
+        """The fakes are there."""
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """As it should be."""
+        return "compact"
+
+
+def registry_of(**subjects: Any) -> SchemaRegistry:
+    """A registry whose schemas have the ids 1, 2, ... in this order; x__value names the subject x-value."""
+    return cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
