@@ -37,9 +37,12 @@ import reprlib
 import signal
 import struct
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -265,6 +268,11 @@ class Settings:
     def transactional_id(self) -> str:
         """The same for every instance of one job, so that a newer one fences the older."""
         return f"user_classifier-{self.group}-{self.output}"
+
+    @property
+    def transaction_timeout(self) -> float:
+        """Seconds after which the broker ends a transaction."""
+        return float(self.producer.get("transaction.timeout.ms", 60_000)) / 1000
 
     @property
     def reset_to(self) -> int:
@@ -1311,6 +1319,27 @@ class Kafka:
                 self._complaint = None
                 return answer
 
+    def aside(self, doing: str, call: Callable[[], None]) -> None:
+        """Make a call that librdkafka may never return from; RestoreNeeded once it is given up.
+
+        send_offsets_to_transaction ignores its timeout when a connection breaks at the wrong moment
+        (confluentinc/librdkafka issue 5456). A new producer with the same transactional.id ends its transaction.
+        """
+        outcome: Future[None] = Future()
+
+        def run() -> None:
+            try:
+                outcome.set_result(call())  # type: ignore[func-returns-value]
+            except BaseException as error:  # handed over to the caller below, whatever it is
+                outcome.set_exception(error)
+
+        threading.Thread(target=run, daemon=True).start()
+        try:
+            outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
+        except FutureTimeout:
+            self.outage.begins(f"cannot {doing}: no answer")
+            raise RestoreNeeded(f"no answer to: {doing}") from None
+
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
         group, transactional_id = self._settings.group, self._settings.transactional_id
@@ -1431,7 +1460,8 @@ class Sink:
                 raise self._refusal
             group = self._consumer.consumer_group_metadata()
             send = producer.send_offsets_to_transaction
-            call("commit offsets of the group", lambda: send(offsets, group, CALL_TIMEOUT_SECONDS))
+            doing, aside = "commit offsets of the group", self._kafka.aside
+            call(doing, lambda: aside(doing, lambda: send(offsets, group, CALL_TIMEOUT_SECONDS)))
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
         except TransactionAborted:
             # The abort tells a timed-out instance whether a newer one has taken over; whatever else it says, the
@@ -1664,6 +1694,7 @@ class Classifier:
     dead_letters: list[BadRecord] = field(default_factory=list)
     _ops_seen: bool = False  # whether any record had a header, so far
     _keys_seen: bool = False
+    _written: Mapping[int, int] = field(default_factory=dict)  # the committed offsets, as this instance knows them
 
     def run(self) -> None:
         """Run until told to stop, restoring after every aborted transaction."""
@@ -1724,6 +1755,7 @@ class Classifier:
         if self.stop.requested:
             return
         committed = self._committed()
+        self._written = {partition: at.offset for partition, at in committed.items()}
         bounds = {partition: self._watermarks(at) for partition, at in committed.items()}
         offsets = {partition: low for partition, (low, _) in bounds.items()}
         self.table = UserTable()
@@ -1825,14 +1857,7 @@ class Classifier:
         target = settings.error_handling_log_target
         records = label_records(changes, self.keys, self.values, settings.output)
         records += [dead_letter(bad, target) for bad in self.dead_letters]
-        metadata = mark(self.table)
-        self.sink.write(
-            records,
-            [
-                TopicPartition(settings.topic, partition, at, metadata)
-                for partition, at in self.source.positions.items()
-            ],
-        )
+        self._write(records)
         self._rebuild = False
         self.dead_letters.clear()
         now = self.clock()
@@ -1846,6 +1871,25 @@ class Classifier:
         )
         progress.stepped(began, now)
         self.report(self.table, clusters.centers)
+
+    def _write(self, records: list[OutputRecord]) -> None:
+        """Write records and positions; nothing where there is no news."""
+        positions = dict(self.source.positions)
+        if not records and positions == self._written:
+            return
+        metadata, began = mark(self.table), time.time()
+        try:
+            self.sink.write(
+                records, [TopicPartition(self.settings.topic, *place, metadata) for place in positions.items()]
+            )
+        except ProducerFenced:
+            # A transaction that takes too long (a suspended machine: hence the time of day) is fenced by the broker
+            # itself. Nobody took over if the offsets are still ours.
+            frozen = time.time() - began > self.settings.transaction_timeout
+            if frozen and {p: at.offset for p, at in self._committed().items()} in (self._written, positions):
+                raise TransactionAborted("the transaction timed out") from None
+            raise
+        self._written = positions
 
     def _look_for_partitions(self) -> None:
         """Restore when the topic has grown."""

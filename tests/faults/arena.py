@@ -10,7 +10,7 @@ from tests.faults.clients import Clients, TracedClient
 from tests.faults.feeder import Feeder
 from tests.faults.report import Result
 from tests.faults.stack import Stack
-from tests.faults.verdict import judge
+from tests.faults.verdict import expectation, judge, pending_of
 from tests.faults.watcher import Watcher
 from tests.support import configuration
 from tests.support.pipeline import Pipeline
@@ -28,6 +28,7 @@ class Arena:
     ----------
     producer : properties to add to [producer] of the configuration.
     relayed : whether the client reaches the broker through the relay.
+    flowing : whether the input flows by itself.
     """
 
     def __init__(
@@ -39,8 +40,9 @@ class Arena:
         producer: Mapping[str, str] | None = None,
         relayed: bool = False,
         output_partitions: int = 1,
+        flowing: bool = True,
     ) -> None:
-        self.stack, self.name, self.rng = stack, name, random.Random(f"{seed} {name}")
+        self.stack, self.name, self.flowing, self.rng = stack, name, flowing, random.Random(f"{seed} {name}")
         directory = directory / name
         directory.mkdir(parents=True)
         self.pipeline = Pipeline(stack.services, directory, f"{name}_{seed}", PARTITIONS)
@@ -61,7 +63,8 @@ class Arena:
 
     def __enter__(self) -> "Arena":
         self.watcher.start()
-        self.feeder.start()
+        if self.flowing:
+            self.feeder.start()
         return self
 
     def __exit__(
@@ -94,19 +97,22 @@ class Arena:
         """Stop the flow and wait until the client has read all and owes nothing, or does not get any further."""
         self.feeder.stop()
         ends = {partition: len(changes) for partition, changes in self.feeder.lying.items()}
+        owed = expectation(self.feeder.readable)[1]
         deadline = time.monotonic() + SETTLE_S
         while time.monotonic() < deadline and client.running:
             offsets = self.pipeline.offsets()
-            if all(offsets.get(at) == end for at, end in ends.items()) and not self.pipeline.pending():
+            if all(offsets.get(at) == end for at, end in ends.items()) and pending_of(self.pipeline) == owed:
                 return
             time.sleep(0.1)
 
-    def finish(self, client: TracedClient, stepwise: bool = True) -> Result:
-        """Let the client finish its work, stop it in good order, and judge."""
+    def finish(
+        self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True
+    ) -> Result:
+        """Let the client finish its work, stop it in good order, and judge; see `judge`."""
         self.settle(client)
         output = client.output
         code = client.stop() if client.running else client.wait()
         if code != 0:
             raise AssertionError(f"{self.name}: the client ended with {code}:\n{output[-4000:]}")
-        verdict = judge(self.pipeline, self.feeder, self.watcher, stepwise)
+        verdict = judge(self.pipeline, self.feeder, self.watcher if watched else None, stepwise, onward)
         return Result(self.name, self.faults, self.recovery, verdict)

@@ -5,7 +5,8 @@ import threading
 import zlib
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError, Message, Producer
+from confluent_kafka import KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from tests.support.changelog import Aggregate, Change, Placed
 from tests.support.pipeline import Pipeline
@@ -34,6 +35,8 @@ class Feeder(threading.Thread):
         self._table = Aggregate()
         self.lying: dict[int, list[Change]] = {}
         """Partition -> its changes: the n-th lies at offset n."""
+        self.begin: dict[int, int] = {}
+        """Partition -> offset of the first record that is still there; 0 where nothing is said."""
         self.encode: Callable[[Change], bytes] | None = None
         """Makes the values in another schema than the pipeline's."""
         self._failures: list[KafkaError] = []
@@ -45,6 +48,11 @@ class Feeder(threading.Thread):
     def changes(self) -> list[Change]:
         """All that was written, in the order in which the aggregation made it."""
         return self._table.changes
+
+    @property
+    def readable(self) -> list[Change]:
+        """What still lies in the input, partition by partition."""
+        return [change for at, changes in self.lying.items() for change in changes[self.begin.get(at, 0) :]]
 
     @property
     def n_records(self) -> int:
@@ -76,6 +84,19 @@ class Feeder(threading.Thread):
         for user_id in self._habits:
             self._table.delete(user_id)
         self._send(before)
+
+    def trim(self) -> None:
+        """Delete all that was written so far, as retention does."""
+        self.flush()
+        self.begin = {at: len(changes) for at, changes in self.lying.items()}
+        admin = AdminClient({"bootstrap.servers": self.pipeline.topics.bootstrap_servers, "log_level": 0})
+        wanted = [TopicPartition(self.pipeline.source, at, offset) for at, offset in self.begin.items()]
+        for future in admin.delete_records(wanted).values():
+            future.result(FLUSH_S)
+
+    def forget(self) -> None:
+        """Begin anew, as the topic did."""
+        self._table, self.lying, self.begin = Aggregate(), {}, {}
 
     def stop(self) -> None:
         """Write no more, and wait until all is stored."""

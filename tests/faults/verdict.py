@@ -2,6 +2,7 @@
 
 import json
 import struct
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate, pairwise, zip_longest
 from typing import NamedTuple
@@ -10,9 +11,12 @@ from tests.faults.feeder import Feeder
 from tests.faults.watcher import Watcher
 from tests.support import oracle
 from tests.support.changelog import Change, Row
+from tests.support.oracle import Labelled, Multiset
 from tests.support.pipeline import MARK, Pipeline
 from tests.support.topics import Commit, Record
 from tests.support.waiting import wait_until
+
+N_CLUSTERS = 3
 
 
 class Verdict(NamedTuple):
@@ -41,13 +45,16 @@ class Verdict(NamedTuple):
         return not (self.lost or self.doubled or self.wrong_commits or self.moved_back or self.uncommitted_seen)
 
 
-def judge(pipeline: Pipeline, feeder: Feeder, watcher: Watcher | None = None, stepwise: bool = True) -> Verdict:
+def judge(
+    pipeline: Pipeline, feeder: Feeder, watcher: Watcher | None, stepwise: bool = True, onward: bool = True
+) -> Verdict:
     """Judge a pipeline whose client has ended.
 
     Parameters
     ----------
-    stepwise : whether to hold each commit against the input; needs an output of one partition and a run
-        without --rebuild.
+    watcher : who looked on; None where the broker has removed what was seen.
+    stepwise : whether to hold each commit against the input; needs an output that is whole and of one partition.
+    onward : whether offsets must never move back, as they do with --rebuild.
     """
     committed = pipeline.topics.read(pipeline.output)
     everything = pipeline.topics.read(pipeline.output, "read_uncommitted")
@@ -56,20 +63,40 @@ def judge(pipeline: Pipeline, feeder: Feeder, watcher: Watcher | None = None, st
     return Verdict(
         records=feeder.n_records,
         commits=len(batches),
-        lost=lost(pipeline, feeder.changes),
+        lost=lost(pipeline, feeder.readable),
         doubled=doubled(committed),
-        wrong_commits=wrong_commits(pipeline, feeder.lying, committed, batches) if stepwise else 0,
-        moved_back=moved_back(batches) if stepwise else 0,
+        wrong_commits=wrong_commits(pipeline, feeder, committed, batches) if stepwise else 0,
+        moved_back=moved_back(batches) if onward else 0,
         uncommitted_seen=uncommitted_seen(watcher, committed, aborted),
         aborted=len(aborted),
     )
 
 
 def lost(pipeline: Pipeline, changes: Iterable[Change]) -> int:
-    """Count the users whose final record differs from the oracle's, and those with something pending."""
-    expected, found = oracle.labelled(changes), pipeline.labelling()
-    users = expected.keys() | found.keys()
-    return sum(expected.get(user) != found.get(user) for user in users) + len(pipeline.pending())
+    """Count the users whose final record differs from the oracle's, and those who are owed something else."""
+    expected, owed = expectation(changes)
+    found, pending = pipeline.labelling(), pending_of(pipeline)
+    labels = sum(expected.get(user) != found.get(user) for user in expected.keys() | found.keys())
+    return labels + sum(owed.get(user) != pending.get(user) for user in owed.keys() | pending.keys())
+
+
+def expectation(changes: Iterable[Change]) -> tuple[dict[str, Labelled], dict[str, Multiset]]:
+    """What the output must say after some changes: the labelled rows, and what stays pending.
+
+    Something stays pending only where the beginning of the input is gone: rows retracted that were never seen.
+    """
+    users = oracle.replay(changes)
+    table = {user: row for user, rows in users.items() for row, count in rows.items() if count > 0}
+    numbers = oracle.labels(table, N_CLUSTERS)
+    owed = {user: Counter({row: count for row, count in rows.items() if count < 0}) for user, rows in users.items()}
+    labelled = {user: Labelled(user, *row, numbers[user]) for user, row in table.items()}
+    return labelled, {user: rows for user, rows in owed.items() if rows}
+
+
+def pending_of(pipeline: Pipeline) -> dict[str, Multiset]:
+    """User -> what the output says is pending."""
+    found = pipeline.pending().items()
+    return {user: Counter({(amount, int(n)): int(count) for amount, n, count in rows}) for user, rows in found}
 
 
 def doubled(committed: Iterable[Record]) -> int:
@@ -133,20 +160,19 @@ def fingerprint(row: Row, count: int) -> int:
     return count * hash(tuple(row))
 
 
-def wrong_commits(
-    pipeline: Pipeline, lying: Mapping[int, Sequence[Change]], committed: Iterable[Record], batches: Iterable[Batch]
-) -> int:
+def wrong_commits(pipeline: Pipeline, feeder: Feeder, committed: Iterable[Record], batches: Iterable[Batch]) -> int:
     """Count the states of the output that are not the input's at the offsets committed with them."""
-    told, read = states_of_output(pipeline, committed), states_of_input(lying, batches)
+    told, read = states_of_output(pipeline, committed), states_of_input(feeder, batches)
     return sum(a != b for a, b in zip_longest(distinct(told), distinct(read)))
 
 
-def states_of_input(lying: Mapping[int, Sequence[Change]], batches: Iterable[Batch]) -> list[int]:
+def states_of_input(feeder: Feeder, batches: Iterable[Batch]) -> list[int]:
     """The fingerprint of what had been read at each commit."""
-    sums = {
-        at: list(accumulate((fingerprint(row, op.sign) for op, row in changes), initial=0))
-        for at, changes in lying.items()
-    }
+    sums: dict[int, list[int]] = {}
+    for at, changes in feeder.lying.items():
+        gone = feeder.begin.get(at, 0)
+        signed = [0] * gone + [fingerprint(row, op.sign) for op, row in changes[gone:]]
+        sums[at] = list(accumulate(signed, initial=0))
     offsets: dict[int, int] = {}
     states = []
     for batch in batches:

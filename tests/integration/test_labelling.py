@@ -1,5 +1,7 @@
 """The labels in a real `user_labeling` are those of one fit on the table that a plain replay gives."""
 
+from pathlib import Path
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -75,3 +77,10 @@ def test_the_schema_that_is_there_is_kept(pipeline: Pipeline) -> None:
     assert pipeline.labelling() == oracle.labelled(changes)
     values = [record.value for record in pipeline.topics.compacted(pipeline.output).values()]
     assert {schema_id_of(value) for value in values if value} == {schema_id}
+
+
+def test_the_clusters_are_drawn_if_wanted(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.write(place_by_hash(aggregation(seed=2, n_users=12, n_transactions=60), 1))
+    picture = tmp_path / "clusters.png"
+    inside.run_to_end(pipeline.arguments("--plot", str(picture)))
+    assert picture.read_bytes().startswith(b"\x89PNG")

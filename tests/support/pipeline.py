@@ -148,9 +148,9 @@ class Pipeline:
 
     # The group
 
-    def offsets(self) -> dict[int, int]:
-        """Partition of the input -> committed offset."""
-        committed = self.topics.committed(self.group)
+    def offsets(self, isolation: str = "read_committed") -> dict[int, int]:
+        """Partition of the input -> committed offset; see Topics.committed."""
+        committed = self.topics.committed(self.group, isolation)
         return {partition: commit.offset for (topic, partition), commit in committed.items() if topic == self.source}
 
     def lag(self) -> int:

@@ -113,10 +113,14 @@ class Topics:
         finally:
             consumer.close()
 
-    def committed(self, group: str) -> dict[tuple[str, int], Commit]:
-        """The group's offsets by topic and partition, once no transaction on them is under way."""
-        # A transaction is answered before its offsets are in force; this consumer, being read_committed, waits for it.
-        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
+    def committed(self, group: str, isolation: str = "read_committed") -> dict[tuple[str, int], Commit]:
+        """The group's offsets by topic and partition, once no transaction on them is under way.
+
+        A transaction is answered before its offsets are in force, and one left open holds them until it times out;
+        read_uncommitted does not wait, and gives those of before.
+        """
+        settings = {"group.id": group, "isolation.level": isolation}
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings})
         try:
             known = self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
             places = [TopicPartition(name, at) for name, topic in known if name[:2] != "__" for at in topic.partitions]

@@ -1,0 +1,46 @@
+"""The limit: a bare consume() loop that only counts, with the client's consumer settings."""
+
+from __future__ import annotations
+
+import gc
+
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.lines.job import Job
+
+CHUNK = 100_000
+POLL_SECONDS = 0.1
+
+
+def consumer_of(job: Job) -> Consumer:
+    """A consumer of all partitions from their first record; by its number, as asking for the beginning takes longer."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": job.bootstrap_servers,
+            "group.id": job.group,
+            "enable.auto.commit": "false",
+            "enable.partition.eof": "true",
+            "isolation.level": "read_committed",
+        }
+    )
+    consumer.assign([TopicPartition(job.topic, partition, 0) for partition in range(job.n_partitions)])
+    return consumer
+
+
+def main() -> None:
+    """Count until every partition has ended."""
+    gc.disable()  # as the client does
+    job = Job.from_command_line()
+    consumer = consumer_of(job)
+    n_records = ended = 0
+    while ended < job.n_partitions:
+        messages = consumer.consume(CHUNK, POLL_SECONDS)
+        news = sum(message.error() is not None for message in messages)
+        ended += news
+        n_records += len(messages) - news
+    consumer.close()
+    job.finish(n_records)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Measures beside throughput: one file each."""

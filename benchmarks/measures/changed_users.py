@@ -1,0 +1,91 @@
+"""One step with 1 % of the users changed, beside the bare KMeans.fit on the same matrix in the same process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.client import Client
+from benchmarks.inputs import Input
+from benchmarks.programs import Background, ProgramFailed
+from benchmarks.steps import Step, steps_in
+from benchmarks.summary import Summary
+
+SHARE = 0.01
+STEP_SECONDS = 60.0
+TRIES_PER_STEP = 3
+
+
+@dataclass(frozen=True)
+class ChangedUsers:
+    """Steps at one number of users, in milliseconds."""
+
+    n_users: int
+    step_ms: Summary
+    """Choosing rows, fit, changed labels, one transaction."""
+    fit_in_step_ms: Summary
+    """Of this, KMeans.fit."""
+    bare_fit_ms: Summary
+    n_changes: Summary
+
+
+def changed_users(client: Client, n_steps: int) -> ChangedUsers:
+    """Let a client that has labelled its input follow it, and change 1 % of the users again and again."""
+    stack, source = client.stack, client.source
+    result = stack.directory / f"{stack.new_name('fits')}.json"
+    command = [sys.executable, "-m", "benchmarks.lines.timed_client", result, *client.arguments()]
+    with Background(command, client.log()) as background:
+        feeder = Feeder(source, background)
+        feeder.change(1)  # the first step brings the state back: not counted
+        steps = feeder.steps(n_steps)
+        background.stop()
+    client.check()
+    return summary_of(source.n_users, steps, result)
+
+
+def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUsers:
+    """Join the steps with the fits inside them, which the process counted in the same order."""
+    fits = json.loads(result.read_text(encoding="utf-8"))
+    return ChangedUsers(
+        n_users,
+        Summary.of([step.ms for step in steps.values()]),
+        Summary.of([fits["in_steps"][number] for number in steps]),
+        Summary.of(fits["bare"]),
+        Summary.of([step.n_changes for step in steps.values()]),
+    )
+
+
+class Feeder:
+    """Changes users, and waits for the client to have taken it all."""
+
+    def __init__(self, source: Input, background: Background) -> None:
+        self._source, self._background = source, background
+        self._n_written = 0
+
+    def change(self, n_users: int) -> list[Step]:
+        """Let users spend; return all steps so far once the client has committed this."""
+        chosen = self._source.rng.choice(self._source.n_users, n_users, replace=False).astype(np.int64)
+        changes = self._source.spend(chosen)
+        self._source.write(changes)
+        self._n_written += len(changes)
+        self._background.wait_until(self._taken, STEP_SECONDS)
+        return steps_in(self._background.output)
+
+    def steps(self, n_steps: int) -> dict[int, Step]:
+        """Steps that took all changes at once, by their number; the client may also find a change half written."""
+        found: dict[int, Step] = {}
+        n_changed = max(1, round(SHARE * self._source.n_users))
+        for _ in range(TRIES_PER_STEP * n_steps):
+            steps = self.change(n_changed)
+            if steps[-1].n_records == 2 * n_changed:
+                found[len(steps) - 1] = steps[-1]
+            if len(found) == n_steps:
+                return found
+        raise ProgramFailed(f"only {len(found)} steps took 1 % of the users at once")
+
+    def _taken(self) -> bool:
+        return sum(step.n_records for step in steps_in(self._background.output)) >= self._n_written

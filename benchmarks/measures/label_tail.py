@@ -1,0 +1,57 @@
+"""New labels as a reader of the output sees them."""
+
+from __future__ import annotations
+
+import io
+from typing import Any, NamedTuple
+
+import fastavro
+from confluent_kafka import Consumer, TopicPartition
+
+from benchmarks.stack import TIMEOUT_SECONDS, Stack
+from tests.support.wire import schema_id_of
+
+PREFIX_BYTES = 5
+
+
+class Seen(NamedTuple):
+    """One label."""
+
+    user_id: str
+    num_transactions: int
+    label: int
+
+
+class LabelTail:
+    """A read_committed consumer from the output's present end on. Its label readable means: it came out of here."""
+
+    def __init__(self, stack: Stack, topic: str) -> None:
+        self._stack, self._schema = stack, None
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": stack.bootstrap_servers,
+                "group.id": stack.new_name("tail"),
+                "enable.auto.commit": "false",
+                "isolation.level": "read_committed",
+                "fetch.wait.max.ms": "10",
+            }
+        )
+        places = [TopicPartition(topic, partition) for partition in stack.topics.partitions(topic)]
+        for place in places:
+            place.offset = self._consumer.get_watermark_offsets(place, TIMEOUT_SECONDS)[1]
+        self._consumer.assign(places)
+
+    def take(self, n: int, seconds: float) -> list[Seen]:
+        """Up to n labels, waiting at most so long for them."""
+        values = [message.value() for message in self._consumer.consume(n, seconds) if message.error() is None]
+        return [self._seen(value) for value in values if value is not None]
+
+    def _seen(self, value: bytes) -> Seen:
+        if self._schema is None:
+            self._schema = fastavro.parse_schema(self._stack.subjects.schema(schema_id_of(value)))
+        row: Any = fastavro.schemaless_reader(io.BytesIO(value[PREFIX_BYTES:]), self._schema, None)
+        return Seen(row["user_id"], row["num_transactions"], row["label"])
+
+    def close(self) -> None:
+        """Leave."""
+        self._consumer.close()

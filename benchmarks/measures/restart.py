@@ -1,0 +1,57 @@
+"""A restart with many users: seconds until the label of a record that came meanwhile is readable."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.client import Client
+from benchmarks.lines.job import USER
+from benchmarks.measures.label_tail import LabelTail
+from benchmarks.programs import CLIENT, Background
+from benchmarks.summary import Summary
+
+RESTART_SECONDS = 120.0
+POLL_SECONDS = 0.02
+
+
+@dataclass(frozen=True)
+class Restart:
+    """Restarts at one number of users."""
+
+    n_users: int
+    first_label_seconds: Summary
+    peak_mib: Summary
+
+
+def restart(client: Client, n_runs: int) -> Restart:
+    """Restart a client that has labelled its input, again and again."""
+    runs = [one_restart(client) for _ in range(n_runs)]
+    client.check()
+    seconds, peaks = zip(*runs, strict=True)
+    return Restart(client.source.n_users, Summary.of(seconds), Summary.of(peaks))
+
+
+def one_restart(client: Client) -> tuple[float, float]:
+    """Seconds from the start to the new label, and the largest resident size until then in MiB."""
+    source = client.source
+    user = int(source.rng.integers(source.n_users))
+    source.write(source.spend(np.array([user], np.int64)))
+    count = int(source.history.counts[-1])
+    tail = LabelTail(client.stack, client.output)
+
+    def readable() -> bool:
+        return any(
+            (seen.user_id, seen.num_transactions) == (f"{USER}{user}", count) for seen in tail.take(1000, POLL_SECONDS)
+        )
+
+    began = time.monotonic()
+    with Background([sys.executable, CLIENT, *client.arguments()], client.log()) as background:
+        background.wait_until(readable, RESTART_SECONDS)
+        seconds, peak = time.monotonic() - began, background.peak_mib
+        background.stop()
+    tail.close()
+    return seconds, peak

@@ -1,0 +1,74 @@
+"""How much is measured: the whole, or a quick look at small sizes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+TARGET_USERS = 10_000
+"""Where the targets compare with other programs."""
+
+MANY_USERS = 1_000_000
+RECORDS_PER_USER = 2.3
+"""At least: each user once, and two in three once more."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Sizes, numbers of runs and seconds."""
+
+    users: tuple[int, ...] = (10, 1_000, 10_000, 100_000, MANY_USERS)
+    records: int = 1_000_000
+    runs: int = 5
+    minutes: float = 35.0
+    only: frozenset[str] = frozenset()
+    """Names of lines and of further measures; empty for all."""
+    original_users: tuple[int, ...] = (10, 100, 1_000)
+    original_seconds: float = 60.0
+    changed_users: tuple[int, ...] = (10_000, 100_000, MANY_USERS)
+    changed_steps: int = 5
+    restart_users: int = MANY_USERS
+    latency_users: int = TARGET_USERS
+    latency_seconds: float = 30.0
+    starts: int = 10
+    quick: bool = False
+
+    def wants(self, name: str) -> bool:
+        """Whether a line or a measure is asked for."""
+        return not self.only or name in self.only
+
+    def records_for(self, n_users: int) -> int:
+        """Records of the input with so many users."""
+        return max(self.records, int(RECORDS_PER_USER * n_users))
+
+    @property
+    def target_users(self) -> int:
+        """The number of users at which other programs are compared in every round."""
+        return TARGET_USERS if TARGET_USERS in self.users else max(self.users)
+
+    def with_users(self, users: tuple[int, ...]) -> Plan:
+        """The same for other numbers of users; measures at sizes above the largest move to that."""
+        most = max(users)
+        changed = tuple(n for n in self.changed_users if n <= most)
+        return replace(
+            self,
+            users=users,
+            changed_users=changed,
+            restart_users=min(self.restart_users, most),
+            latency_users=min(self.latency_users, most),
+        )
+
+
+QUICK = Plan(
+    users=(10, 1_000, 10_000),
+    records=100_000,
+    runs=2,
+    minutes=3.0,
+    original_users=(10, 100),
+    original_seconds=4.0,
+    changed_users=(1_000, 10_000),
+    changed_steps=3,
+    restart_users=10_000,
+    latency_seconds=6.0,
+    starts=5,
+    quick=True,
+)

@@ -1,0 +1,115 @@
+"""Other programs: run to their end with their usage measured, or in the background with their output at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+METER = Path(__file__).with_name("meter.py")
+GUARD = ROOT / "local" / "guard.py"
+CLIENT = ROOT / "user_classifier.py"
+BARE = ("-S", "-E")
+"""Python without site packages, for programs that only start another."""
+
+PAUSE_SECONDS = 0.02
+STOP_SECONDS = 60.0
+SHOWN_CHARACTERS = 1500
+
+
+class ProgramFailed(Exception):
+    """A program did not do what it was started for; the message ends in what it wrote."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one run took."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mib: float
+    began: float = 0.0
+    """On the machine's monotonic clock."""
+
+
+def environment() -> dict[str, str]:
+    """The environment of every program measured: current OpenBLAS knows its processor without help."""
+    return {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")}
+
+
+def measure(command: Sequence[str | Path], log: Path, timeout: float, code: int = 0) -> Usage:
+    """Run a command to its end; ProgramFailed unless it ends in time with this exit code."""
+    taken = log.with_suffix(".usage")
+    metered = [sys.executable, *BARE, str(METER), str(taken), *map(str, command)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            metered, cwd=ROOT, env=environment(), stdout=out, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        found = process.wait(timeout)
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)  # a session of its own: nobody else is in it
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise ProgramFailed(f"did not end in {timeout:.0f} s; {tail(log)}") from None
+        raise
+    if found != code:
+        raise ProgramFailed(f"exit code {found}; {tail(log)}")
+    usage = json.loads(taken.read_text(encoding="utf-8"))
+    return Usage(usage["seconds"], usage["cpu_seconds"], usage["peak_mib"], usage["began"])
+
+
+def tail(log: Path) -> str:
+    """The end of what a program wrote."""
+    return "it wrote: ..." + log.read_text(encoding="utf-8", errors="replace")[-SHOWN_CHARACTERS:]
+
+
+class Background:
+    """A program in the background; leaving the block ends it."""
+
+    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+        self.log = log
+        guarded = [sys.executable, *BARE, str(GUARD), str(os.getpid()), *map(str, command)]
+        with log.open("wb") as out:
+            self._process = subprocess.Popen(guarded, cwd=ROOT, env=environment(), stdout=out, stderr=subprocess.STDOUT)
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    @property
+    def output(self) -> str:
+        """What it wrote so far."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    @property
+    def peak_mib(self) -> float:
+        """Its largest resident size so far."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
+        return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+    def stop(self) -> None:
+        """SIGTERM, and wait; ProgramFailed unless it ends well."""
+        self._process.terminate()
+        if self._process.wait(STOP_SECONDS):
+            raise ProgramFailed(f"exit code {self._process.returncode}; {tail(self.log)}")
+
+    def wait_until(self, condition: Callable[[], bool], timeout: float) -> None:
+        """Wait for something that it does; ProgramFailed when that does not come."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            if self._process.poll() is not None:
+                raise ProgramFailed(f"ended with exit code {self._process.returncode}; {tail(self.log)}")
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"waited {timeout:.0f} s in vain; {tail(self.log)}")
+            time.sleep(PAUSE_SECONDS)

@@ -1,0 +1,159 @@
+"""Everything in order: the comparison first, then the further measures, each on labels that the comparison left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import TypeVar
+
+from benchmarks.client import Client
+from benchmarks.environments import NotInstalled, python_of, versions_in
+from benchmarks.inputs import skewed_input
+from benchmarks.measures.changed_users import changed_users
+from benchmarks.measures.latency import latency
+from benchmarks.measures.one_record import one_record
+from benchmarks.measures.restart import restart
+from benchmarks.measures.start_up import start_up
+from benchmarks.plan import Plan
+from benchmarks.plots import draw_all
+from benchmarks.programs import ProgramFailed
+from benchmarks.progress import Progress
+from benchmarks.results import Results, as_json, save
+from benchmarks.stack import Stack, running_stack
+from benchmarks.table import report
+from benchmarks.targets import targets
+from benchmarks.throughput import BYTEWAX, ENVIRONMENTS, LINES, OURS, QUIX, Comparison, compare, compare_others_once
+from benchmarks.verification import WrongTable
+
+T = TypeVar("T")
+PACKAGES = {QUIX: ["quixstreams", "confluent-kafka", "fastavro"], BYTEWAX: ["bytewax", "confluent-kafka", "fastavro"]}
+CHANGED_USERS_SECONDS = 90.0
+RESTART_SECONDS = 20.0
+LATENCY_SECONDS = 30.0
+START_UP_SECONDS = 20.0
+ORIGINAL_MORE_SECONDS = 30.0
+
+
+def run(plan: Plan, directory: Path, progress: Progress) -> str:
+    """Measure, save, draw; return what is to be printed."""
+    results = Results(plan.quick)
+    make_environments(plan, results, progress)
+    progress.say("starting a broker and a registry")
+    with running_stack() as stack:
+        Session(stack, plan, results, progress).run()
+    results.not_measured += progress.left_out
+    found = targets(results)
+    written = {**as_json(results, progress.seconds), "targets": [asdict(each) | {"met": each.met} for each in found]}
+    path = save(directory, written)
+    for picture in draw_all(results, directory):
+        progress.say(f"drawn: {picture.name}")
+    progress.say(f"saved: {path.name}")
+    return report(results, found)
+
+
+def make_environments(plan: Plan, results: Results, progress: Progress) -> None:
+    """Install other programs before anything is timed; one that cannot be installed says so in its line."""
+    for name, environment in ENVIRONMENTS.items():
+        if plan.wants(name):
+            progress.say(f"{name}: environment")
+            try:
+                results.versions[name] = versions_in(python_of(environment), PACKAGES[name])
+            except NotInstalled as reason:
+                progress.say(f"{name}: {reason}")
+
+
+class Session:
+    """One run on one stack."""
+
+    def __init__(self, stack: Stack, plan: Plan, results: Results, progress: Progress) -> None:
+        self.stack, self.plan, self.results, self.progress = stack, plan, results, progress
+        self.comparisons: dict[int, Comparison] = {}
+        self._clients: dict[int, Client] = {}
+
+    def run(self) -> None:
+        """In the order of importance, should time run out."""
+        for n_users in sorted(self.plan.users, key=lambda n: n != self.plan.target_users):
+            self.compare(n_users)
+        self.one_record()
+        self.start_up()
+        self.changed_users()
+        self.restart()
+        self.latency()
+        compare_others_once(self.comparisons.values(), self.plan, self.progress)
+        self.results.lines = [line for each in self.comparisons.values() for line in each.lines.values()]
+
+    def compare(self, n_users: int) -> None:
+        """All lines on one input."""
+        if not any(self.plan.wants(name) for name in LINES):
+            return
+        self.progress.say(f"{n_users} users: writing the input")
+        source = skewed_input(self.stack, f"aggregate_{n_users}", n_users, self.plan.records_for(n_users))
+        self.comparisons[n_users] = compare(self.stack, source, self.plan, self.progress)
+
+    def labelled(self, n_users: int) -> Client:
+        """A client that has labelled its input."""
+        known = self.comparisons.get(n_users)
+        if known and known.client and not known.lines[OURS].error:
+            return known.client
+        if n_users not in self._clients:
+            self.progress.say(f"{n_users} users: labelling an input")
+            topic, records = self.stack.new_name("aggregate"), self.plan.records_for(n_users)
+            self._clients[n_users] = Client.new(self.stack, skewed_input(self.stack, topic, n_users, records))
+            self._clients[n_users].run()
+        return self._clients[n_users]
+
+    def attempt(self, name: str, what: str, seconds: float, measure: Callable[[], T]) -> T | None:
+        """Measure, unless it was not asked for or there is no time left; a failure is told in the end."""
+        if not self.plan.wants(name) or not self.progress.has_time_for(what, seconds):
+            return None
+        self.progress.say(what)
+        try:
+            return measure()
+        except (ProgramFailed, WrongTable) as error:
+            self.results.not_measured.append(f"{what}: {error}")
+            self.progress.say(f"{what}: {error}")
+            return None
+
+    def one_record(self) -> None:
+        """Client and original, one record per step."""
+        seconds = self.plan.original_seconds
+        for n_users in self.plan.original_users:
+            what = f"steps of one record, {n_users} users"
+            found = self.attempt(
+                "original", what, seconds + ORIGINAL_MORE_SECONDS, lambda n=n_users: one_record(self.stack, n, seconds)
+            )
+            self.results.one_record += [found] if found else []
+
+    def changed_users(self) -> None:
+        """Steps with 1 % of the users changed."""
+        for n_users in self.plan.changed_users:
+            what = f"steps with 1 % changed, {n_users} users"
+            found = self.attempt(
+                "changed_users",
+                what,
+                CHANGED_USERS_SECONDS,
+                lambda n=n_users: changed_users(self.labelled(n), self.plan.changed_steps),
+            )
+            self.results.changed_users += [found] if found else []
+
+    def restart(self) -> None:
+        """Until the first new label."""
+        n_users, runs = self.plan.restart_users, self.plan.runs
+        what = f"restart, {n_users} users"
+        seconds = RESTART_SECONDS * runs
+        self.results.restart = self.attempt("restart", what, seconds, lambda: restart(self.labelled(n_users), runs))
+
+    def latency(self) -> None:
+        """From record to label."""
+        n_users, seconds = self.plan.latency_users, self.plan.latency_seconds
+        what = f"latency, {n_users} users"
+        self.results.latency = self.attempt(
+            "latency", what, seconds + LATENCY_SECONDS, lambda: latency(self.labelled(n_users), seconds)
+        )
+
+    def start_up(self) -> None:
+        """Answers without work."""
+        self.results.start_up = self.attempt(
+            "start_up", "start-up", START_UP_SECONDS, lambda: start_up(self.stack, self.plan.starts)
+        )

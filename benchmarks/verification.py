@@ -1,0 +1,110 @@
+"""Whether a line's table is the right one: only then does its time count."""
+
+from __future__ import annotations
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import fastavro
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from threadpoolctl import threadpool_limits
+
+from benchmarks.history import History
+from benchmarks.lines.job import Row
+from benchmarks.stack import TIMEOUT_SECONDS, Stack
+from tests.support import oracle
+from tests.support.wire import schema_id_of
+
+CHUNK = 100_000
+N_CLUSTERS = 3
+PREFIX_BYTES = 5
+END_OF_ARRAY = b"\0"
+
+
+class WrongTable(Exception):
+    """A line came to another table than the generator."""
+
+
+Labelled = dict[str, tuple[float, int, int]]
+"""user_id -> total_amount, num_transactions, label"""
+
+
+def expected_labels(rows: dict[str, Row]) -> Labelled:
+    """What `user_labeling` must hold for these users."""
+    with threadpool_limits(1):  # sums taken in the client's order
+        labels = oracle.labels(rows, N_CLUSTERS)
+    return {user_id: (*row, labels[user_id]) for user_id, row in rows.items()}
+
+
+def written_labels(stack: Stack, topic: str) -> Labelled:
+    """What a labels topic holds once it is compacted."""
+    values = [value for value in last_values(stack, topic).values() if value is not None]
+    if not values:
+        return {}
+    schema: Any = fastavro.parse_schema(stack.subjects.schema(schema_id_of(values[0])))
+    body = io.BytesIO()
+    fastavro.schemaless_writer(body, "long", len(values))
+    body.write(b"".join([value[PREFIX_BYTES:] for value in values]) + END_OF_ARRAY)
+    body.seek(0)
+    found: Any = fastavro.schemaless_reader(body, {"type": "array", "items": schema}, None)
+    return {row["user_id"]: (row["total_amount"], row["num_transactions"], row["label"]) for row in found}
+
+
+def last_values(stack: Stack, topic: str) -> dict[bytes, bytes | None]:
+    """The last value of each key."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": stack.bootstrap_servers,
+            "group.id": "verification",
+            "enable.auto.commit": "false",
+            "enable.partition.eof": "true",
+            "isolation.level": "read_committed",
+        }
+    )
+    partitions = stack.topics.partitions(topic)
+    consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
+    values: dict[bytes, bytes | None] = {}
+    ended = 0
+    while ended < len(partitions):
+        messages = consumer.consume(CHUNK, TIMEOUT_SECONDS if not values else 1.0)
+        for message in messages:
+            error, key = message.error(), message.key()
+            if error is None and isinstance(key, bytes):
+                values[key] = message.value()
+            elif error is not None and error.code() != KafkaError._PARTITION_EOF:
+                raise KafkaException(error)
+            else:
+                ended += 1
+    consumer.close()
+    return values
+
+
+def check_labels(stack: Stack, topic: str, expected: Labelled) -> None:
+    """Raise WrongTable unless the output says of every user exactly this."""
+    found = written_labels(stack, topic)
+    if found == expected:
+        return
+    missing, more = len(expected.keys() - found.keys()), len(found.keys() - expected.keys())
+    differ = [user_id for user_id in expected if user_id in found and found[user_id] != expected[user_id]]
+    example = f", e.g. {differ[0]}: {found[differ[0]]}, not {expected[differ[0]]}" if differ else ""
+    raise WrongTable(f"{topic}: {missing} users missing, {more} too many, {len(differ)} differ{example}")
+
+
+def check_last_rows(path: Path, history: History) -> float:
+    """Return the share of users whose row is an old one; WrongTable if a user or a row is made up or missing.
+
+    The last row added is not always the current one (see lines/last_row.py), so an old row is no mistake of the line.
+    """
+    data = path.read_bytes()
+    n_users = len(data) // struct.calcsize("qdq")
+    users, counts = (np.frombuffer(data, np.int64, n_users, 8 * n_users * at) for at in (0, 2))
+    amounts = np.frombuffer(data, np.float64, n_users, 8 * n_users)
+    if len(np.unique(users)) != history.n_users:
+        raise WrongTable(f"{n_users} users instead of {history.n_users}")
+    if not history.had(users, amounts, counts):
+        raise WrongTable("a row that no user ever had")
+    _, current = history.table()
+    return float(np.mean(counts != current[users]))

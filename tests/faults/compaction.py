@@ -1,0 +1,65 @@
+"""The broker compacts the output between stop and start: old records and tombstones are really gone."""
+
+import time
+from pathlib import Path
+
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+
+from tests.faults.arena import Arena
+from tests.faults.report import Result
+from tests.faults.stack import Stack
+from tests.support.pipeline import Pipeline
+from tests.support.topics import Outgoing, Record
+
+# Small segments, cleaned at once.
+SETTINGS = {"segment.ms": "200", "min.cleanable.dirty.ratio": "0.0001", "delete.retention.ms": "100"}
+ROUNDS = 60
+ROUND_S = 0.5
+
+
+def compact_eagerly(pipeline: Pipeline) -> None:
+    """Have the broker compact the output at once."""
+    set_to = AlterConfigOpType.SET
+    entries = [ConfigEntry(name, value, incremental_operation=set_to) for name, value in SETTINGS.items()]
+    topic = ConfigResource(ConfigResource.Type.TOPIC, pipeline.output, incremental_configs=entries)
+    admin = AdminClient({"bootstrap.servers": pipeline.topics.bootstrap_servers, "log_level": 0})
+    admin.incremental_alter_configs([topic])[topic].result(30)
+
+
+def wait_for_compaction(pipeline: Pipeline) -> list[Record]:
+    """Wait until each key is there once and no tombstone is left; return the records that were removed."""
+    before = pipeline.topics.read(pipeline.output)
+    for _ in range(ROUNDS):
+        # The last segment is never cleaned, and only a write begins a new one. An aborted one changes nothing.
+        pipeline.topics.write_in_transaction(pipeline.output, [Outgoing(0, b"", [], b"nobody")], commit=False)
+        time.sleep(ROUND_S)
+        left = pipeline.topics.read(pipeline.output)
+        if len({record.key for record in left}) == len(left) and all(record.value is not None for record in left):
+            places = {record[:2] for record in left}
+            return [record for record in before if record[:2] not in places]
+    raise TimeoutError(f"the broker did not compact {pipeline.output}")
+
+
+def compact(stack: Stack, directory: Path, seed: int, times: int) -> Result:
+    """Label, stop, let the broker compact, go on; the client never notices."""
+    with Arena(stack, directory, "compacted", seed, flowing=False) as arena:
+        compact_eagerly(arena.pipeline)
+        gone: list[Record] = []
+        arena.feeder.write(600)
+        for _ in range(times):
+            client = arena.clients.start()
+            arena.settle(client)
+            client.stop()
+            gone += wait_for_compaction(arena.pipeline)
+            arena.faults += 1
+            arena.feeder.write(600)
+            started = time.time()
+            client = arena.clients.start()
+            arena.recovered(started)
+            client.kill()
+        result = arena.finish(arena.clients.start(), stepwise=False, watched=False)
+        n_tombstones = sum(record.value is None for record in gone)
+        result.notes.append(f"the broker removed {len(gone)} records, {n_tombstones} of them tombstones")
+        if not n_tombstones:
+            raise AssertionError("no tombstone was removed")
+        return result

@@ -1,0 +1,134 @@
+"""State and offsets that do not belong together: the client refuses, with the numbers, and `--rebuild` gives the oracle's answer."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from tests.faults.arena import PARTITIONS, Arena
+from tests.faults.report import Result
+from tests.faults.stack import Stack
+from tests.faults.steps import EXIT, Aim, Step
+from tests.support import client
+from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
+
+N_TRANSACTIONS = 400
+AGAIN = "; to start over: run again with --rebuild"
+TIMEOUT_S = 30.0
+
+
+class Reset(NamedTuple):
+    """Something an operator does while the client is stopped, and the refusal that must follow."""
+
+    name: str
+    do: Callable[[Arena], None]
+    refusal: str
+    """Regular expression; {source} and {output} stand for the topics, {n} for the number of users."""
+
+
+def admin_of(pipeline: Pipeline) -> AdminClient:
+    """A client with the rights of the Kafka tools."""
+    return AdminClient({"bootstrap.servers": pipeline.topics.bootstrap_servers, "log_level": 0})
+
+
+def remake_output(arena: Arena) -> None:
+    """Delete the output and make it again."""
+    pipeline = arena.pipeline
+    _remake(pipeline, pipeline.output, 1, {"cleanup.policy": "compact"})
+
+
+def remake_input(arena: Arena) -> None:
+    """Delete the input and make it again; the first half of the changes comes again, the rest does not."""
+    _remake(arena.pipeline, arena.pipeline.source, PARTITIONS, {})
+    arena.feeder.forget()
+    arena.feeder.write(N_TRANSACTIONS // 4)
+
+
+def _remake(pipeline: Pipeline, topic: str, partitions: int, config: dict[str, str]) -> None:
+    pipeline.topics.delete(topic)
+    wait_until(lambda: topic not in admin_of(pipeline).list_topics(timeout=TIMEOUT_S).topics, f"{topic} to be gone")
+    pipeline.topics.create(topic, partitions, config)
+
+
+def reset_offsets(arena: Arena) -> None:
+    """kafka-consumer-groups --reset-offsets --to-earliest: offsets without metadata."""
+    places = [TopicPartition(arena.pipeline.source, at, 0) for at in range(PARTITIONS)]
+    request = ConsumerGroupTopicPartitions(arena.pipeline.group, places)
+    admin_of(arena.pipeline).alter_consumer_group_offsets([request])[arena.pipeline.group].result(TIMEOUT_S)
+
+
+def delete_group(arena: Arena) -> None:
+    """kafka-consumer-groups --delete."""
+    admin_of(arena.pipeline).delete_consumer_groups([arena.pipeline.group])[arena.pipeline.group].result(TIMEOUT_S)
+
+
+def trim_unread(arena: Arena) -> None:
+    """Retention deletes records that the client has not read yet."""
+    arena.feeder.write(N_TRANSACTIONS)
+    arena.feeder.trim()
+    arena.feeder.write(N_TRANSACTIONS)
+
+
+OFFSET = r"{source} \[\d\]: the committed offset \d+"
+RESETS = (
+    Reset("output deleted and made again", remake_output, rf"{OFFSET} belongs to {{n}} users, but {{output}} holds 0"),
+    Reset("offsets reset", reset_offsets, r"{source} \[\d\]: the committed offset 0 was not written by user_classifier, {output} holds {n} users"),
+    Reset("group deleted", delete_group, r"{output} holds {n} users, but the group has no committed offsets"),
+    Reset("unread input deleted", trim_unread, rf"{OFFSET}, but the topic now begins at \d+ \(retention deleted unread records\)"),
+    Reset("input deleted and made again", remake_input, rf"{OFFSET}, but the topic ends at \d+ \(it was deleted and made again\)"),
+)
+
+
+def reset(stack: Stack, directory: Path, seed: int, which: Reset) -> Result:
+    """Label, stop, reset, be refused, rebuild."""
+    name = "reset_" + re.sub(r"\W", "_", which.name)
+    with Arena(stack, directory, name, seed, flowing=False) as arena:
+        pipeline, feeder = arena.pipeline, arena.feeder
+        feeder.write(N_TRANSACTIONS)
+        feeder.flush()
+        _run(arena, 0)
+        n_users = len(pipeline.labelling())
+        which.do(arena)
+        feeder.flush()
+        refusal = which.refusal.format(source=pipeline.source, output=pipeline.output, n=n_users)
+        said = _run(arena, 1)
+        if not re.fullmatch(f"user_classifier.py: error: {refusal}{AGAIN}", said):
+            raise AssertionError(f"{which.name}: expected {refusal}\nbut it said: {said}")
+        began = time.time()
+        _run(arena, 0, "--rebuild")
+        arena.recovery.append(time.time() - began)
+        arena.faults += 1
+        feeder.write(N_TRANSACTIONS)
+        result = arena.finish(arena.clients.start(), stepwise=False, watched=False, onward=False)
+        result.notes.append(said.removeprefix("user_classifier.py: error: "))
+        return result
+
+
+def kill_rebuild(stack: Stack, directory: Path, seed: int) -> Result:
+    """A rebuild that is killed half way; a plain start then goes on with it, or says what to do."""
+    with Arena(stack, directory, "rebuild_killed", seed, flowing=False) as arena:
+        arena.feeder.write(N_TRANSACTIONS)
+        arena.feeder.flush()
+        _run(arena, 0)
+        for entry in (1, 3, arena.rng.randint(4, 30)):
+            killed = arena.clients.start("--rebuild", "--batch-size", "7", aim=Aim(Step.COMMIT, entry, EXIT, "SIGKILL"))
+            if killed.wait() != -9:
+                raise AssertionError(f"the rebuild was to be killed:\n{killed.output}")
+            arena.faults += 1
+            began = time.time()
+            _run(arena, 0)
+            arena.recovery.append(time.time() - began)
+        return arena.finish(arena.clients.start(), stepwise=False, onward=False)
+
+
+def _run(arena: Arena, code: int, *more: str) -> str:
+    """Run the client to the end of the input; return the last line it wrote."""
+    done = client.run(arena.pipeline.arguments("--until-end", *more))
+    if done.code != code:
+        raise AssertionError(f"{arena.name} {more}: exit {done.code}, not {code}:\n{done.output}")
+    return done.stderr.splitlines()[-1]

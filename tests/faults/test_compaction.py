@@ -1,0 +1,32 @@
+"""The broker compacts the output between stop and start."""
+
+from pathlib import Path
+
+from tests.faults.compaction import compact, compact_eagerly, wait_for_compaction
+from tests.faults.stack import Stack
+from tests.support import client
+from tests.support.changelog import Aggregate, Change, Op, Placed, Row
+from tests.support.pipeline import Pipeline
+
+
+def test_compacted_between_stop_and_start(stack: Stack, tmp_path: Path) -> None:
+    result = compact(stack, tmp_path, seed=1, times=1)
+    assert result.verdict.clean, result
+
+
+def test_retraction_that_waited_too_long_is_said(stack: Stack, tmp_path: Path) -> None:
+    pipeline = Pipeline(stack.services, tmp_path, "waited")
+    compact_eagerly(pipeline)
+    table = Aggregate()
+    for number in range(5):
+        table.spend(f"User_{number}", 10.0 * number)
+    retraction = Change(Op.UPDATE_BEFORE, Row("User_9", 5.0, 1))
+    pipeline.write([Placed(0, change) for change in [*table.changes, retraction]])
+    assert client.run(pipeline.arguments("--until-end")).code == 0
+    assert pipeline.pending() == {"User_9": [[5.0, 1, -1]]}
+    wait_for_compaction(pipeline)
+    assert pipeline.pending() == {}
+    said = client.run(pipeline.arguments("--until-end"))
+    warning = "WARNING 1 retractions without a row were older than delete.retention.ms and are forgotten"
+    assert said.code == 0
+    assert warning in said.stderr

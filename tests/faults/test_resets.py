@@ -1,0 +1,19 @@
+"""State and offsets that do not belong together are refused, and rebuilt when asked."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.faults.resets import RESETS, Reset, kill_rebuild, reset
+from tests.faults.stack import Stack
+
+
+@pytest.mark.parametrize("which", RESETS, ids=lambda which: which.name)
+def test_refused_and_rebuilt(stack: Stack, tmp_path: Path, which: Reset) -> None:
+    result = reset(stack, tmp_path, seed=1, which=which)
+    assert result.verdict.lost == 0, result
+
+
+def test_rebuild_killed_half_way(stack: Stack, tmp_path: Path) -> None:
+    result = kill_rebuild(stack, tmp_path, seed=1)
+    assert result.verdict.lost == 0, result

@@ -1,0 +1,16 @@
+"""The input grows and is trimmed, the output has three partitions."""
+
+from pathlib import Path
+
+from tests.faults.stack import Stack
+from tests.faults.topics_change import grow, trim
+
+
+def test_six_partitions_become_twelve(stack: Stack, tmp_path: Path) -> None:
+    result = grow(stack, tmp_path, seed=1)
+    assert result.verdict.clean, result
+
+
+def test_beginning_of_the_input_is_gone(stack: Stack, tmp_path: Path) -> None:
+    result = trim(stack, tmp_path, seed=1)
+    assert result.verdict.clean, result

@@ -1,0 +1,51 @@
+"""Topics that are not as they were: the input grows and is trimmed, the output has three partitions."""
+
+import time
+from pathlib import Path
+
+from tests.faults.arena import PARTITIONS, Arena
+from tests.faults.report import Result
+from tests.faults.stack import Stack
+from tests.support.waiting import wait_until
+
+GROWN = 2 * PARTITIONS
+OUTPUT_PARTITIONS = 3
+
+
+def grow(stack: Stack, directory: Path, seed: int) -> Result:
+    """Six partitions become twelve while labels flow into three; once the client has noticed, it is killed."""
+    with Arena(stack, directory, "grown", seed, output_partitions=OUTPUT_PARTITIONS) as arena:
+        client = arena.clients.start()
+        arena.labels_flow()
+        arena.pipeline.topics.grow(arena.pipeline.source, GROWN)
+        arena.feeder.n_partitions = GROWN
+        grown = time.time()
+        wait_until(lambda: len(arena.pipeline.offsets()) == GROWN or not client.running, "the client to read them all")
+        arena.recovery.append(time.time() - grown)
+        arena.faults += 1
+        client.kill()
+        client = arena.clients.start()
+        arena.labels_flow()
+        used = {record.partition for record in arena.pipeline.topics.read(arena.pipeline.output)}
+        if used != set(range(OUTPUT_PARTITIONS)):
+            raise AssertionError(f"labels lie in {used} alone")
+        result = arena.finish(client, stepwise=False)
+        result.notes.append(f"{PARTITIONS} partitions became {GROWN}, output of {OUTPUT_PARTITIONS}; seconds until all were read")
+        return result
+
+
+def trim(stack: Stack, directory: Path, seed: int) -> Result:
+    """The beginning of the input is deleted before the first start: the client meets retractions of rows it never saw."""
+    with Arena(stack, directory, "trimmed", seed, flowing=False) as arena:
+        arena.feeder.write(3000)
+        arena.feeder.trim()
+        arena.feeder.write(300)
+        started = time.time()
+        client = arena.clients.start()
+        arena.recovered(started)
+        client.kill()
+        arena.faults += 1
+        arena.feeder.write(300)
+        result = arena.finish(arena.clients.start())
+        result.notes.append(f"{len(arena.feeder.readable)} records left, the first of a user a -U")
+        return result
