@@ -98,6 +98,7 @@ def empty_input(stack: Stack, topic: str, n_users: int) -> Input:
             "bootstrap.servers": stack.bootstrap_servers,
             "transactional.id": topic,
             "linger.ms": "20",
+            "log_level": "0",  # what goes wrong is raised
             "queue.buffering.max.messages": str(2 * RECORDS_PER_TRANSACTION),
         }
     )

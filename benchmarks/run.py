@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.client import Client
 from benchmarks.environments import NotInstalled, python_of, versions_in
 from benchmarks.inputs import skewed_input
-from benchmarks.measures.changed_users import changed_users
+from benchmarks.measures.changed_users import ChangedUsers, changed_users
 from benchmarks.measures.latency import latency
 from benchmarks.measures.one_record import one_record
 from benchmarks.measures.restart import restart
@@ -22,15 +23,18 @@ from benchmarks.progress import Progress
 from benchmarks.results import Results, as_json, save
 from benchmarks.stack import Stack, running_stack
 from benchmarks.table import report
-from benchmarks.targets import targets
-from benchmarks.throughput import BYTEWAX, ENVIRONMENTS, LINES, OURS, QUIX, Comparison, compare, compare_others_once
-from benchmarks.verification import WrongTable
+from benchmarks.targets import Target, targets
+from benchmarks.throughput import BYTEWAX, ENVIRONMENTS, LINES, OURS, QUIX, Comparison, compare_others_once
+from benchmarks.verification import WrongTable, expected_labels
 
 T = TypeVar("T")
 PACKAGES = {QUIX: ["quixstreams", "confluent-kafka", "fastavro"], BYTEWAX: ["bytewax", "confluent-kafka", "fastavro"]}
-CHANGED_USERS_SECONDS = 90.0
-RESTART_SECONDS = 20.0
-LATENCY_SECONDS = 30.0
+# How long measures may take beside what their plan says.
+CHANGED_USERS_SECONDS = 15.0
+RESTART_SECONDS = 4.0
+SECONDS_PER_MILLION = 60.0
+RESTART_SECONDS_PER_MILLION = 15.0
+LATENCY_SECONDS = 15.0
 START_UP_SECONDS = 20.0
 ORIGINAL_MORE_SECONDS = 30.0
 
@@ -40,16 +44,21 @@ def run(plan: Plan, directory: Path, progress: Progress) -> str:
     results = Results(plan.quick)
     make_environments(plan, results, progress)
     progress.say("starting a broker and a registry")
-    with running_stack() as stack:
-        Session(stack, plan, results, progress).run()
-    results.not_measured += progress.left_out
-    found = targets(results)
-    written = {**as_json(results, progress.seconds), "targets": [asdict(each) | {"met": each.met} for each in found]}
-    path = save(directory, written)
-    for picture in draw_all(results, directory):
-        progress.say(f"drawn: {picture.name}")
-    progress.say(f"saved: {path.name}")
+    try:
+        with running_stack() as stack:
+            Session(stack, plan, results, progress).run()
+    finally:  # also what was measured before a mistake
+        results.not_measured += progress.left_out
+        found = targets(results)
+        save_all(results, found, directory, progress)
     return report(results, found)
+
+
+def save_all(results: Results, found: Sequence[Target], directory: Path, progress: Progress) -> None:
+    """Write the file and draw the pictures."""
+    written = {**as_json(results, progress.seconds), "targets": [asdict(each) | {"met": each.met} for each in found]}
+    for path in [save(directory, written), *draw_all(results, directory)]:
+        progress.say(f"written: {path.name}")
 
 
 def make_environments(plan: Plan, results: Results, progress: Progress) -> None:
@@ -80,8 +89,8 @@ class Session:
         self.changed_users()
         self.restart()
         self.latency()
-        compare_others_once(self.comparisons.values(), self.plan, self.progress)
-        self.results.lines = [line for each in self.comparisons.values() for line in each.lines.values()]
+        if not self.plan.quick:
+            compare_others_once(self.comparisons.values(), self.plan, self.progress)
 
     def compare(self, n_users: int) -> None:
         """All lines on one input."""
@@ -89,7 +98,9 @@ class Session:
             return
         self.progress.say(f"{n_users} users: writing the input")
         source = skewed_input(self.stack, f"aggregate_{n_users}", n_users, self.plan.records_for(n_users))
-        self.comparisons[n_users] = compare(self.stack, source, self.plan, self.progress)
+        comparison = Comparison(self.stack, source, expected_labels(source.history.rows()), self.results.lines)
+        self.comparisons[n_users] = comparison
+        comparison.run_rounds(self.plan, self.progress)
 
     def labelled(self, n_users: int) -> Client:
         """A client that has labelled its input."""
@@ -117,31 +128,32 @@ class Session:
 
     def one_record(self) -> None:
         """Client and original, one record per step."""
-        seconds = self.plan.original_seconds
         for n_users in self.plan.original_users:
             what = f"steps of one record, {n_users} users"
-            found = self.attempt(
-                "original", what, seconds + ORIGINAL_MORE_SECONDS, lambda n=n_users: one_record(self.stack, n, seconds)
-            )
+            seconds = self.plan.original_seconds
+            measure = partial(one_record, self.stack, n_users, seconds)
+            found = self.attempt("original", what, seconds + ORIGINAL_MORE_SECONDS, measure)
             self.results.one_record += [found] if found else []
 
     def changed_users(self) -> None:
         """Steps with 1 % of the users changed."""
         for n_users in self.plan.changed_users:
-            what = f"steps with 1 % changed, {n_users} users"
             found = self.attempt(
                 "changed_users",
-                what,
-                CHANGED_USERS_SECONDS,
-                lambda n=n_users: changed_users(self.labelled(n), self.plan.changed_steps),
+                f"steps with 1 % changed, {n_users} users",
+                CHANGED_USERS_SECONDS + SECONDS_PER_MILLION * n_users / 1e6,
+                partial(self._changed_users, n_users),
             )
             self.results.changed_users += [found] if found else []
+
+    def _changed_users(self, n_users: int) -> ChangedUsers:
+        return changed_users(self.labelled(n_users), self.plan.changed_steps)
 
     def restart(self) -> None:
         """Until the first new label."""
         n_users, runs = self.plan.restart_users, self.plan.runs
         what = f"restart, {n_users} users"
-        seconds = RESTART_SECONDS * runs
+        seconds = runs * (RESTART_SECONDS + RESTART_SECONDS_PER_MILLION * n_users / 1e6)
         self.results.restart = self.attempt("restart", what, seconds, lambda: restart(self.labelled(n_users), runs))
 
     def latency(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from benchmarks.results import Results
 from benchmarks.summary import Summary
@@ -14,9 +14,9 @@ NOTES = {
     LIMIT: "consume() alone, counts records",
     OURS: "as shipped, until every label is committed, whole process",
     AVRO: "plain confluent-kafka loop, last row added per user; no fit, no labels, no retractions, no offsets",
-    QUIX: "last row added per user. Cannot: fit on the whole table (state is per key and partition); retract rows that lie"
-    " in other partitions, unless every record goes through a topic keyed by user first. Its exactly once is not used here",
-    BYTEWAX: "last row added per user. Cannot: exactly once into Kafka (no transactions; offsets in a store of its own);"
+    QUIX: "last row added per user. Cannot: fit on the whole table (state is per key and partition); retract rows that"
+    " lie in other partitions, unless each record goes through a topic keyed by user first. Not used: its exactly once",
+    BYTEWAX: "last row added per user. Cannot: exactly once into Kafka (no transactions; offsets in its own store);"
     " fit on the whole table with more than one worker",
     "original": "one step per record; the records before every user is known are not counted, nor is its start",
 }
@@ -25,13 +25,13 @@ OLD_ROWS = (
 )
 
 
-def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Lines with aligned columns; the second one is text, the rest numbers."""
+def columns(rows: Sequence[Sequence[str]], texts: Container[int]) -> list[str]:
+    """Lines with aligned columns: texts to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:
         cells = [
-            cell.ljust(width) if at in (1, len(row) - 1) else cell.rjust(width)
+            cell.ljust(width) if at in texts else cell.rjust(width)
             for at, (cell, width) in enumerate(zip(row, widths, strict=True))
         ]
         lines.append("  ".join(cells).rstrip())
@@ -85,7 +85,7 @@ def main_table(results: Results) -> list[str]:
     lines = [line for n_users in results.user_counts() for line in results.lines if line.n_users == n_users]
     rows = [list(HEAD), *(line_cells(results, line) for line in lines), *original_cells(results)]
     names = [name for name in NOTES if any(row[1] == name for row in rows)]
-    return [*columns(rows), "", *(f"{name}: {NOTES[name]}" for name in names), OLD_ROWS]
+    return [*columns(rows, (1, 8)), "", *(f"{name}: {NOTES[name]}" for name in names), OLD_ROWS]
 
 
 def further(results: Results) -> list[str]:
@@ -123,7 +123,7 @@ def target_table(found: Sequence[Target]) -> list[str]:
         wanted = f"{'>=' if each.at_least else '<='} {number(each.wanted)}"
         measured = [number(each.measured.median), spread(each.measured)] if each.measured else ["-", "-"]
         rows.append([each.verdict, each.name, wanted, *measured, each.unit])
-    return [*columns(rows), overall(list(found))]
+    return [*columns(rows, (0, 1, 5)), overall(list(found))]
 
 
 def report(results: Results, found: Sequence[Target]) -> str:

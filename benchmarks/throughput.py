@@ -17,7 +17,7 @@ from benchmarks.progress import Progress
 from benchmarks.stack import Stack
 from benchmarks.steps import Step
 from benchmarks.summary import Summary
-from benchmarks.verification import Labelled, WrongTable, check_labels, check_last_rows, expected_labels
+from benchmarks.verification import Labelled, WrongTable, check_labels, check_last_rows
 
 LIMIT, OURS, AVRO, QUIX, BYTEWAX = "limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax"
 LINES = (LIMIT, OURS, AVRO, QUIX, BYTEWAX)
@@ -70,13 +70,35 @@ class Comparison:
     stack: Stack
     source: Input
     expected: Labelled
+    all_lines: list[Line]
+    """Of this and of other inputs; new lines are added."""
     lines: dict[str, Line] = field(default_factory=dict)
     client: Client | None = None
     """The last one that ran; its labels are still there."""
 
+    def run_rounds(self, plan: Plan, progress: Progress) -> None:
+        """Run the lines of the plan in alternating rounds."""
+        names = [name for name in FAST if plan.wants(name)]
+        if self.source.n_users == plan.target_users:
+            names += [name for name in OTHERS if plan.wants(name)]
+        if LIMIT in names:
+            Comparison(self.stack, self.source, {}, []).run(LIMIT)  # not counted: the broker warms up to the topic
+        seconds = 0.0
+        for number in range(plan.runs):
+            what = f"{self.source.n_users} users, round {number + 1} of {plan.runs}"
+            if not progress.has_time_for(what, seconds):
+                break
+            began = progress.seconds
+            for name in names:
+                say_run(progress, what, self.run(name))
+            seconds = progress.seconds - began
+
     def run(self, name: str) -> Line:
         """Run a line once more. One that fails says so in the table and does not run again."""
-        line = self.lines.setdefault(name, Line(name, self.source.n_users, self.source.n_records))
+        if name not in self.lines:
+            self.lines[name] = Line(name, self.source.n_users, self.source.n_records)
+            self.all_lines.append(self.lines[name])
+        line = self.lines[name]
         if not line.error:
             try:
                 self._client(line) if name == OURS else self._program(line)
@@ -97,7 +119,12 @@ class Comparison:
         python = python_of(ENVIRONMENTS[line.name]) if line.name in ENVIRONMENTS else Path(sys.executable)
         job = self.stack.job(self.source.topic, N_PARTITIONS, self.source.n_records, self.source.n_users)
         result = Path(job.result)
-        command = [python, "-m", f"benchmarks.lines.{MODULES[line.name]}", job.write(result.with_suffix(".job"))]
+        command: list[str | Path] = [
+            python,
+            "-m",
+            f"benchmarks.lines.{MODULES[line.name]}",
+            job.write(result.with_suffix(".job")),
+        ]
         whole = measure(command, result.with_suffix(".log"), RUN_SECONDS)
         answer = json.loads(result.read_text(encoding="utf-8"))
         if answer["n_records"] != self.source.n_records:
@@ -108,26 +135,6 @@ class Comparison:
             table.unlink()
         # Up to the complete table: writing it down for the check, and ending, are not counted.
         line.usages.append(Usage(answer["at"] - whole.began, answer["cpu_seconds"], answer["peak_mib"]))
-
-
-def compare(stack: Stack, source: Input, plan: Plan, progress: Progress) -> Comparison:
-    """Run the lines of the plan in alternating rounds."""
-    comparison = Comparison(stack, source, expected_labels(source.history.rows()))
-    names = [name for name in FAST if plan.wants(name)]
-    if source.n_users == plan.target_users:
-        names += [name for name in OTHERS if plan.wants(name)]
-    if LIMIT in names:
-        Comparison(stack, source, {}).run(LIMIT)  # not counted: the broker warms up to the topic
-    seconds = 0.0
-    for number in range(plan.runs):
-        what = f"{source.n_users} users, round {number + 1} of {plan.runs}"
-        if not progress.has_time_for(what, seconds):
-            break
-        began = progress.seconds
-        for name in names:
-            say_run(progress, what, comparison.run(name))
-        seconds = progress.seconds - began
-    return comparison
 
 
 def compare_others_once(comparisons: Iterable[Comparison], plan: Plan, progress: Progress) -> None:

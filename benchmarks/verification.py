@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import struct
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests.support import oracle
 from tests.support.wire import schema_id_of
 
 CHUNK = 100_000
+POLL_SECONDS = 0.1
 N_CLUSTERS = 3
 PREFIX_BYTES = 5
 END_OF_ARRAY = b"\0"
@@ -62,14 +64,17 @@ def last_values(stack: Stack, topic: str) -> dict[bytes, bytes | None]:
             "enable.auto.commit": "false",
             "enable.partition.eof": "true",
             "isolation.level": "read_committed",
+            "log_level": "0",
         }
     )
     partitions = stack.topics.partitions(topic)
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     values: dict[bytes, bytes | None] = {}
-    ended = 0
+    ended, deadline = 0, time.monotonic() + TIMEOUT_SECONDS
     while ended < len(partitions):
-        messages = consumer.consume(CHUNK, TIMEOUT_SECONDS if not values else 1.0)
+        messages = consumer.consume(CHUNK, POLL_SECONDS)
+        if time.monotonic() > deadline:
+            raise WrongTable(f"{topic}: not read to its end within {TIMEOUT_SECONDS:.0f} s")
         for message in messages:
             error, key = message.error(), message.key()
             if error is None and isinstance(key, bytes):

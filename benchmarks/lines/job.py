@@ -1,4 +1,4 @@
-"""What a line is told, and what it tells: its usage when its table is complete, then the table. Standard library only."""
+"""What a line is told, and what it tells: its usage when its table is complete, then the table."""
 
 from __future__ import annotations
 

@@ -26,7 +26,8 @@ class LabelTail:
     """A read_committed consumer from the output's present end on. Its label readable means: it came out of here."""
 
     def __init__(self, stack: Stack, topic: str) -> None:
-        self._stack, self._schema = stack, None
+        self._stack = stack
+        self._schema: Any = None
         self._consumer = Consumer(
             {
                 "bootstrap.servers": stack.bootstrap_servers,
@@ -34,6 +35,7 @@ class LabelTail:
                 "enable.auto.commit": "false",
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": "10",
+                "log_level": "0",
             }
         )
         places = [TopicPartition(topic, partition) for partition in stack.topics.partitions(topic)]

@@ -40,7 +40,7 @@ class Latency:
     """How many labels took up to one bin's width, two, ..."""
 
 
-@dataclass
+@dataclass(eq=False)  # a thread has to be hashable
 class Feed(threading.Thread):
     """Writes records at a steady rate and notes when each new row went out."""
 
@@ -55,7 +55,7 @@ class Feed(threading.Thread):
 
     def run(self) -> None:
         """Write all records."""
-        producer = Producer({"bootstrap.servers": self.bootstrap_servers, "linger.ms": "0"})
+        producer = Producer({"bootstrap.servers": self.bootstrap_servers, "linger.ms": "0", "log_level": "0"})
         began = time.monotonic()
         for number, (partition, value, headers) in enumerate(self.records):
             while time.monotonic() < began + number / RECORDS_PER_SECOND:

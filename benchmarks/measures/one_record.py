@@ -84,7 +84,8 @@ def original_steps(stack: Stack, source: Input, seconds: float) -> OriginalRun:
     """Run the original until its time is up, and check what it wrote."""
     job = original_job(stack, source, seconds)
     result = Path(job.result)
-    command = [sys.executable, "-m", "benchmarks.lines.original", job.write(result.with_suffix(".job"))]
+    given = job.write(result.with_suffix(".job"))
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.lines.original", given]
     measure(command, result.with_suffix(".log"), seconds + START_SECONDS)
     answer: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     check_last_rows(Path(f"{job.result}.table"), source.history)

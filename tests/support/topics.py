@@ -19,6 +19,8 @@ from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
+OPEN_TRANSACTION_S = 2.0
+"""How long a reader waits at an end that an unfinished transaction makes."""
 
 
 class Record(NamedTuple):
@@ -184,22 +186,30 @@ def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
 
 def _read_to_end(consumer: Consumer, topic: str, partitions: list[int]) -> list[Record]:
     # Asked for like this, the first offset is known at once; OFFSET_BEGINNING costs half a second.
-    places = [TopicPartition(topic, partition) for partition in partitions]
-    starts = [consumer.get_watermark_offsets(place, TIMEOUT_S)[0] for place in places]
-    consumer.assign([TopicPartition(topic, at, start) for at, start in zip(partitions, starts, strict=True)])
-    ended: set[int | None] = set()
+    bounds = {at: consumer.get_watermark_offsets(TopicPartition(topic, at), TIMEOUT_S) for at in partitions}
+    consumer.assign([TopicPartition(topic, at, low) for at, (low, _) in bounds.items()])
+    not_ended, behind = set(partitions), False
     records: list[Record] = []
-    while len(ended) < len(partitions):
-        message = consumer.poll(TIMEOUT_S)
+    while not_ended:
+        # A commit is answered before its records can be read: a read_committed reader may see an earlier end first.
+        message = consumer.poll(OPEN_TRANSACTION_S if behind else TIMEOUT_S)
+        if message is None and behind:
+            return _in_order(records)  # a transaction was left open; what lies behind it cannot be read yet
         if message is None:
             raise TimeoutError(f"{topic}: its end was not reached, nothing came for {TIMEOUT_S} s")
         error = message.error()
         if error is None:
             records.append(_record(message))
-        elif error.code() == KafkaError._PARTITION_EOF:
-            ended.add(message.partition())
-        else:
+        elif error.code() != KafkaError._PARTITION_EOF:
             raise KafkaException(error)
+        elif int(message.offset() or 0) >= bounds[int(message.partition() or 0)][1]:
+            not_ended.discard(int(message.partition() or 0))
+        else:
+            behind = True
+    return _in_order(records)
+
+
+def _in_order(records: list[Record]) -> list[Record]:
     return sorted(records, key=lambda record: (record.partition, record.offset))
 
 
