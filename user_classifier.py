@@ -1443,7 +1443,8 @@ class Sink:
     def __init__(self, kafka: Kafka, consumer: Consumer, transactional_id: str) -> None:
         self._kafka, self._consumer, self._producer = kafka, consumer, kafka.producer(self._note_failure)
         self._doing = f"write transactional.id {transactional_id}"
-        self._refusal: ClassifierError | None = None
+        self._refusal: ClassifierError | None = None  # of a record that would be refused again
+        self._failed = False  # whether a record of this transaction was not delivered
         kafka.connect(self._producer, "producer")
         # Fences older instances, and ends a transaction that one of them left open.
         kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
@@ -1451,10 +1452,12 @@ class Sink:
     def write(self, records: Iterable[OutputRecord], offsets: list[TopicPartition]) -> None:
         """Produce records and commit offsets; TransactionAborted leaves neither."""
         call, producer = self._kafka.call, self._producer
+        self._failed = False
         try:
             call(self._doing, producer.begin_transaction)
             for record in records:
-                self._produce(record)
+                if not self._produce(record):
+                    break  # the transaction has failed; the calls below say why
             self._drain()
             if self._refusal is not None:  # trying again would fail again
                 raise self._refusal
@@ -1463,32 +1466,36 @@ class Sink:
             doing, aside = "commit offsets of the group", self._kafka.aside
             call(doing, lambda: aside(doing, lambda: send(offsets, group, CALL_TIMEOUT_SECONDS)))
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
-        except TransactionAborted:
-            # The abort tells a timed-out instance whether a newer one has taken over; whatever else it says, the
-            # producer that restores will end the transaction.
-            with contextlib.suppress(KafkaFailed):
+        except (TransactionAborted, AccessDenied, KafkaFailed):
+            # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
+            # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
+            with contextlib.suppress(AccessDenied, KafkaFailed):
                 call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
             raise
 
-    def _produce(self, record: OutputRecord) -> None:
+    def _produce(self, record: OutputRecord) -> bool:
+        """Queue a record; return False once the transaction takes no more of them."""
         topic, key, value, headers = record
         while True:
             try:
                 self._producer.produce(topic, value, key, headers=headers)
-                return
+                return True
             except BufferError:  # the queue is full: let it drain
                 self._flush(POLL_SECONDS)
             except KafkaException as exception:
+                if exception.args[0].code() == KafkaError._STATE:
+                    return False
                 raise self._kafka.meaning(exception.args[0], f"write topic {topic}") from None
 
     def _note_failure(self, error: KafkaError, message: Message) -> None:
+        self._failed = True
         if error.code() in DENIED | REFUSED:
             self._refusal = self._kafka.meaning(error, f"write topic {message.topic()}")
 
     def _drain(self) -> None:
-        """Wait until all records are delivered or failed; the commit tells which."""
+        """Wait until all records are delivered, or the transaction has failed; the commit tells which."""
         left = len(self._producer)
-        while left:
+        while left and not self._failed:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             if left == before:
                 self._kafka.outage.begins("takes no records")
