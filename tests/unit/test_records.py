@@ -155,6 +155,17 @@ def test_a_value_subject_that_does_not_fit() -> None:
     )
 
 
+def test_two_bad_values_do_not_make_two_good_ones() -> None:
+    """Read as one array without a look at what lies between, the first would be two rows and the second none."""
+    ann, bob = (body(AGGREGATE_SCHEMA, ROW | {"user_id": user_id}) for user_id in ("ann", "bob"))
+    too_long, too_short = frame(1, ann + bytes(16) + bob), frame(1, b"\0")
+    reader = AvroReader(registry(x=AGGREGATE_SCHEMA))
+    assert {value: str(found) for value, found in reader.all_fields([too_long, too_short]).items()} == {
+        too_long: f"{16 + len(bob)} bytes too many for its schema id 1",
+        too_short: "does not fit its schema id 1",
+    }
+
+
 def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
     reader = AvroReader(registry(x=AGGREGATE_SCHEMA))
     others = [frame(1, body(AGGREGATE_SCHEMA, ROW | {"user_id": f"user {number}"})) for number in range(5)]

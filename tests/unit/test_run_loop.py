@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import user_classifier
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeProducer, failure
+from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.strategies import changelogs, cuts, placements
 from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, body, frame, unframe
@@ -178,6 +178,31 @@ def test_a_step_for_each_record_if_wanted() -> None:
     assert [each.offset for each in world.broker.history] == [1, 2, 3, 4, 5, 6]
 
 
+def test_until_end_waits_for_the_last_step() -> None:
+    """The end is reached long before the interval has passed."""
+    world = World(batch_size=4, batch_interval=100.0)
+    world.write(INSERTS)
+    assert world.run() is None
+    assert world.offsets() == {0: [4, 6]}
+
+
+def test_a_stop_commits_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(until_end=False)
+    world.write(INSERTS)
+    consume = FakeConsumer.consume
+
+    def stopping(consumer: FakeConsumer, limit: int, timeout: float) -> list[FakeMessage]:
+        messages = consume(consumer, 2, timeout)
+        world.stop.requested = any(message.value() for message in messages)
+        return messages
+
+    monkeypatch.setattr(FakeConsumer, "consume", stopping)
+    assert world.run() is None
+    ((read,),) = world.offsets().values()
+    assert 1 <= read <= 2
+    assert set(world.labelling()) == {row.user_id for row in ROWS[:read]}
+
+
 def test_an_empty_input_is_marked_once() -> None:
     world = World(partitions=2)
     assert world.run() is None
@@ -293,6 +318,16 @@ def test_rebuild_drops_users_that_the_input_does_not_have() -> None:
         world.write(INSERTS[:4])
 
     assert rebuilt(other_input).labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+def test_a_rebuild_that_is_aborted_goes_on_where_it_was() -> None:
+    world = World(batch_size=1)
+    world.write(INSERTS)
+    world.run()
+    world.broker.history.clear()
+    world.settings = Settings(**{**vars(BASE), "batch_size": 1, "rebuild": True})
+    assert world.run({"commit_transaction": [None, None, aborts]}) is None
+    assert world.offsets() == {0: [1, 2, 3, 4, 5, 6]}
 
 
 @pytest.mark.parametrize("method", METHODS)
