@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,7 +11,7 @@ import requests
 
 from local import artifacts
 from local.jobs import Jobs
-from local.jvm import FAST_START
+from local.jvm import java_options
 from local.process import LOOPBACK, Service, free_port
 
 SQL_CLIENT = "org.apache.flink.table.client.SqlClient"
@@ -221,12 +222,13 @@ def java_command(directory: Path, *options: str) -> list[str]:
     ]
     logging = f"-Dlog4j.configurationFile={(directory / 'log4j.properties').as_uri()}"
     class_path = ":".join(str(jar) for jar in jars)
-    return [str(artifacts.java()), *FAST_START, *options, *ADD_OPENS, logging, "-cp", class_path]
+    return [str(artifacts.java()), *java_options(directory / "tmp"), *options, *ADD_OPENS, logging, "-cp", class_path]
 
 
 def write_configuration(directory: Path, configuration: Mapping[str, str | int]) -> None:
     """Write config.yaml and log4j.properties."""
-    directory.joinpath("tmp").mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(directory / "tmp", ignore_errors=True)  # what a killed cluster left
+    directory.joinpath("tmp").mkdir(parents=True)
     lines = [f"{key}: {value}" for key, value in configuration.items()]
     (directory / "config.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (directory / "log4j.properties").write_text(LOGGING, encoding="utf-8")

@@ -12,7 +12,7 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
 from local import artifacts
-from local.jvm import FAST_START
+from local.jvm import java_options
 from local.process import LOOPBACK, Service, ServiceError, free_port, is_listening
 
 READY_LINE = "Kafka Server started"
@@ -119,7 +119,16 @@ class KafkaBroker(Service):
 
     def _java(self, main_class: str, *arguments: str) -> list[str]:
         class_path = ":".join(str(jar) for jar in artifacts.jars("kafka"))
-        return [str(artifacts.java()), *FAST_START, HEAP, *LOGGING, "-cp", class_path, main_class, *arguments]
+        return [
+            str(artifacts.java()),
+            *java_options(self.directory / "tmp"),
+            HEAP,
+            *LOGGING,
+            "-cp",
+            class_path,
+            main_class,
+            *arguments,
+        ]
 
     def _answers_metadata(self) -> bool:
         admin = AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})

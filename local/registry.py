@@ -7,7 +7,7 @@ from pathlib import Path
 import requests
 
 from local import artifacts
-from local.jvm import FAST_START
+from local.jvm import java_options
 from local.process import LOOPBACK, Service, free_port
 
 HEAP = "-Xmx256m"
@@ -42,7 +42,7 @@ class SchemaRegistry(Service):
         }
         options = [f"-D{key}={value}" for key, value in settings.items()]
         program = artifacts.registry_home() / "quarkus-run.jar"
-        return [str(artifacts.java()), *FAST_START, HEAP, *options, "-jar", str(program)]
+        return [str(artifacts.java()), *java_options(self.directory / "tmp"), HEAP, *options, "-jar", str(program)]
 
     def is_ready(self) -> bool:
         """The Confluent API answers."""
