@@ -1644,6 +1644,7 @@ def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None
 # ------------------------------------------------------------------------------------------- run loop
 
 FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit
+REFRESH_SECONDS = 24 * 3600.0  # offsets.retention.minutes is 7 days
 CATCH_UP_FACTOR = 10  # and then: reading gets this many times the last step's duration
 SQL_OF = {
     "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
@@ -1671,9 +1672,10 @@ class Progress:
         """Whether the time for a step has come.
 
         The end of the input is an event of its own: the first labels, and users without a row, wait
-        for it even though no record follows.
+        for it even though no record follows. Without news, offsets are committed again before Kafka forgets them.
         """
-        if not self.records and not (at_end and (absent or self.last_end is None)):
+        first = self.last_end is None
+        if not self.records and not (at_end and (absent or first or now - (self.last_end or 0) >= REFRESH_SECONDS)):
             return False
         if self.settings.batch_size and self.records >= self.settings.batch_size:
             return True
@@ -1813,6 +1815,7 @@ class Classifier:
                 next_look = self.clock() + WATCH_SECONDS
         if progress.records:
             self._step(progress)
+        log.info("stopped; %d users, offsets committed", len(self.table))
 
     def _gather(self, progress: Progress) -> None:
         """Take what has arrived into the table."""
@@ -1880,10 +1883,8 @@ class Classifier:
         self.report(self.table, clusters.centers)
 
     def _write(self, records: list[OutputRecord]) -> None:
-        """Write records and positions; nothing where there is no news."""
+        """Write records and positions together."""
         positions = dict(self.source.positions)
-        if not records and positions == self._written:
-            return
         metadata, began = mark(self.table), time.time()
         try:
             self.sink.write(
@@ -1930,9 +1931,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     logging.getLogger("librdkafka").setLevel(logging.DEBUG if arguments.log_level == "DEBUG" else logging.CRITICAL + 1)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
     try:
-        settings = settings_from(arguments)
         stop = StopRequest()
         stop.install()
+        settings = settings_from(arguments)
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = SchemaRegistry(settings.schema_registry, stop)
         classifier = Classifier(settings, Kafka(settings, stop), registry, stop)

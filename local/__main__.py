@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 
@@ -209,7 +210,9 @@ def _show(result: Result, seconds: float) -> None:
     table, screen = LiveTable(result.columns), Screen()
     end = time.monotonic() + seconds
     try:
-        follow(result.changes(), table, screen, lambda: time.monotonic() > end)
+        # Ctrl-C is the way to leave the table.
+        with suppress(KeyboardInterrupt):
+            follow(result.changes(), table, screen, lambda: time.monotonic() > end)
     finally:
         screen.draw(table.render(), keep=True)
         result.close()
@@ -242,6 +245,8 @@ def _sql(arguments: argparse.Namespace) -> None:
     script.write_text(workspace.declaration_script(), encoding="utf-8")
     workspace.close()
     command = stack.sql_client(directory, _running(arguments.directory.resolve()).ports, script)
+    # In the client Ctrl-C ends a query; this program, which hears it too, has to wait. (Ignored, Java would ignore it.)
+    signal.signal(signal.SIGINT, lambda number, frame: None)
     subprocess.run(command, env={**os.environ, "FLINK_CONF_DIR": str(directory)}, check=False)
 
 
