@@ -7,12 +7,14 @@
 # make down        end the stack; topics and schemas stay
 # make test        everything: check, unit, integration (Kafka), end-to-end (Flink)
 # make test-unit   the tests that need no service
+# make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make check       lint and types
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
 # Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083
 
 PYTHON ?= python3
+SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py local tests $(wildcard reporting benchmarks)
@@ -25,10 +27,10 @@ INSTALLED := $(VENV)/installed
 TEST_TOOLS := $(VENV)/test-tools-installed
 FETCHED := .local/artifacts/verified
 
-.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end lock
+.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos lock
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 13
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 14
 
 setup: $(FETCHED)
 
@@ -57,6 +59,9 @@ test-integration: $(TEST_TOOLS) $(FETCHED)
 
 test-end-to-end: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/pytest tests/end_to_end
+
+chaos: $(TEST_TOOLS) $(FETCHED)
+	$(BIN)/python -m tests.faults.chaos --seed $(SEED)
 
 lock: $(INSTALLED)
 	$(BIN)/python -m local lock

@@ -9,12 +9,13 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.ticker import FuncFormatter
 
+from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.measures.latency import Latency
 from benchmarks.results import Results
 from benchmarks.summary import Summary
 from benchmarks.targets import BATCH_INTERVAL_SECONDS
-from benchmarks.throughput import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 
 SIZE_INCHES = (7.5, 4.8)
 DOTS_PER_INCH = 120
@@ -46,12 +47,19 @@ def draw(how: Any, results: Results, path: Path) -> Path:
     """One picture in one file."""
     figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
     how(results, axes)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(FuncFormatter(plain))
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=DOTS_PER_INCH, metadata={"Software": None})
     plt.close(figure)
     return path
+
+
+def plain(value: float, _: object) -> str:
+    """A number as people write it."""
+    return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
 def curve(axes: Any, users: list[int], values: list[Summary], label: str, style: tuple[str, str, str]) -> None:

@@ -7,18 +7,19 @@ import json
 import platform
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.line import Line
 from benchmarks.measures.changed_users import ChangedUsers
 from benchmarks.measures.latency import Latency
 from benchmarks.measures.one_record import OneRecord
 from benchmarks.measures.restart import Restart
 from benchmarks.measures.start_up import StartUp
 from benchmarks.programs import ROOT
-from benchmarks.throughput import Line
 
 PACKAGES = ("confluent-kafka", "fastavro", "numpy", "scikit-learn", "scipy", "pandas")
 
@@ -105,8 +106,12 @@ def machine() -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Of packages in this environment."""
-    return {name: importlib.metadata.version(name) for name in packages}
+    """Of those packages that this environment has."""
+    found = {}
+    for name in packages:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def git(*arguments: str) -> str:

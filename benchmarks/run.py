@@ -11,6 +11,8 @@ from typing import TypeVar
 from benchmarks.client import Client
 from benchmarks.environments import NotInstalled, python_of, versions_in
 from benchmarks.inputs import skewed_input
+from benchmarks.last_rows import WrongTable
+from benchmarks.line import BYTEWAX, LINES, OURS, QUIX
 from benchmarks.measures.changed_users import ChangedUsers, changed_users
 from benchmarks.measures.latency import latency
 from benchmarks.measures.one_record import one_record
@@ -24,8 +26,8 @@ from benchmarks.results import Results, as_json, save
 from benchmarks.stack import Stack, running_stack
 from benchmarks.table import report
 from benchmarks.targets import Target, targets
-from benchmarks.throughput import BYTEWAX, ENVIRONMENTS, LINES, OURS, QUIX, Comparison, compare_others_once
-from benchmarks.verification import WrongTable, expected_labels
+from benchmarks.throughput import ENVIRONMENTS, Comparison, compare_others_once
+from benchmarks.verification import expected_labels
 
 T = TypeVar("T")
 PACKAGES = {QUIX: ["quixstreams", "confluent-kafka", "fastavro"], BYTEWAX: ["bytewax", "confluent-kafka", "fastavro"]}
@@ -82,13 +84,18 @@ class Session:
 
     def run(self) -> None:
         """In the order of importance, should time run out."""
-        for n_users in sorted(self.plan.users, key=lambda n: n != self.plan.target_users):
+        needed = {self.plan.target_users, self.plan.restart_users, *self.plan.changed_users}
+        first = [n for n in self.plan.users if n in needed]
+        for n_users in first:
             self.compare(n_users)
         self.one_record()
         self.start_up()
         self.changed_users()
         self.restart()
         self.latency()
+        for n_users in self.plan.users:
+            if n_users not in first:
+                self.compare(n_users)
         if not self.plan.quick:
             compare_others_once(self.comparisons.values(), self.plan, self.progress)
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Container, Sequence
 
+from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX, Line
 from benchmarks.results import Results
 from benchmarks.summary import Summary
 from benchmarks.targets import Target, overall, rate_ratio
-from benchmarks.throughput import AVRO, BYTEWAX, LIMIT, OURS, QUIX, Line
 
 HEAD = ("users", "line", "records/s", "min - max", "client /", "CPU s/M", "peak MiB", "runs", "table")
 NOTES = {

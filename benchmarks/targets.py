@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.plan import MANY_USERS, TARGET_USERS
 from benchmarks.results import Results
 from benchmarks.summary import Summary, paired_ratios
-from benchmarks.throughput import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 
 LARGE_STEP = 100_000
 """Changes from which a step counts as a first labelling."""

@@ -11,56 +11,19 @@ from pathlib import Path
 from benchmarks.client import Client
 from benchmarks.environments import NotInstalled, python_of
 from benchmarks.inputs import N_PARTITIONS, Input
+from benchmarks.last_rows import WrongTable, check_last_rows
+from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX, Line
 from benchmarks.plan import Plan
 from benchmarks.programs import ProgramFailed, Usage, measure
 from benchmarks.progress import Progress
 from benchmarks.stack import Stack
-from benchmarks.steps import Step
-from benchmarks.summary import Summary
-from benchmarks.verification import Labelled, WrongTable, check_labels, check_last_rows
+from benchmarks.verification import Labelled, check_labels
 
-LIMIT, OURS, AVRO, QUIX, BYTEWAX = "limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax"
-LINES = (LIMIT, OURS, AVRO, QUIX, BYTEWAX)
 FAST = (LIMIT, OURS)
 OTHERS = (AVRO, QUIX, BYTEWAX)
 MODULES = {LIMIT: "limit", AVRO: "avro_deserializer", QUIX: "quix_streams", BYTEWAX: "bytewax_flow"}
 ENVIRONMENTS = {QUIX: "quix_streams", BYTEWAX: "bytewax"}
 RUN_SECONDS = 300.0
-
-
-@dataclass
-class Line:
-    """One line of the table: a program on one input."""
-
-    name: str
-    n_users: int
-    n_records: int
-    usages: list[Usage] = field(default_factory=list)
-    old_rows: list[float] = field(default_factory=list)
-    """Share of users whose last row is not their current one, run by run."""
-    steps: list[list[Step]] = field(default_factory=list)
-    """Of the client, run by run."""
-    error: str = ""
-
-    @property
-    def rates(self) -> list[float]:
-        """Records per second, run by run."""
-        return [self.n_records / usage.seconds for usage in self.usages]
-
-    @property
-    def rate(self) -> Summary:
-        """Records per second."""
-        return Summary.of(self.rates)
-
-    @property
-    def cpu(self) -> Summary:
-        """CPU seconds per million records."""
-        return Summary.of([1e6 * usage.cpu_seconds / self.n_records for usage in self.usages])
-
-    @property
-    def peak(self) -> Summary:
-        """Largest resident size, MiB."""
-        return Summary.of([usage.peak_mib for usage in self.usages])
 
 
 @dataclass

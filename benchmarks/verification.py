@@ -1,22 +1,18 @@
-"""Whether a line's table is the right one: only then does its time count."""
+"""Whether the client's labels are the right ones: only then does its time count."""
 
 from __future__ import annotations
 
 import io
-import struct
 import time
-from pathlib import Path
 from typing import Any
 
 import fastavro
-import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from threadpoolctl import threadpool_limits
 
-from benchmarks.history import History
+from benchmarks.last_rows import WrongTable
 from benchmarks.lines.job import Row
 from benchmarks.stack import TIMEOUT_SECONDS, Stack
-from tests.support import oracle
 from tests.support.wire import schema_id_of
 
 CHUNK = 100_000
@@ -26,16 +22,14 @@ PREFIX_BYTES = 5
 END_OF_ARRAY = b"\0"
 
 
-class WrongTable(Exception):
-    """A line came to another table than the generator."""
-
-
 Labelled = dict[str, tuple[float, int, int]]
 """user_id -> total_amount, num_transactions, label"""
 
 
 def expected_labels(rows: dict[str, Row]) -> Labelled:
     """What `user_labeling` must hold for these users."""
+    from tests.support import oracle  # scikit-learn: not for those who only read results
+
     with threadpool_limits(1):  # sums taken in the client's order
         labels = oracle.labels(rows, N_CLUSTERS)
     return {user_id: (*row, labels[user_id]) for user_id, row in rows.items()}
@@ -96,20 +90,3 @@ def check_labels(stack: Stack, topic: str, expected: Labelled) -> None:
     differ = [user_id for user_id in expected if user_id in found and found[user_id] != expected[user_id]]
     example = f", e.g. {differ[0]}: {found[differ[0]]}, not {expected[differ[0]]}" if differ else ""
     raise WrongTable(f"{topic}: {missing} users missing, {more} too many, {len(differ)} differ{example}")
-
-
-def check_last_rows(path: Path, history: History) -> float:
-    """Return the share of users whose row is an old one; WrongTable if a user or a row is made up or missing.
-
-    The last row added is not always the current one (see lines/last_row.py), so an old row is no mistake of the line.
-    """
-    data = path.read_bytes()
-    n_users = len(data) // struct.calcsize("qdq")
-    users, counts = (np.frombuffer(data, np.int64, n_users, 8 * n_users * at) for at in (0, 2))
-    amounts = np.frombuffer(data, np.float64, n_users, 8 * n_users)
-    if len(np.unique(users)) != history.n_users:
-        raise WrongTable(f"{n_users} users instead of {history.n_users}")
-    if not history.had(users, amounts, counts):
-        raise WrongTable("a row that no user ever had")
-    _, current = history.table()
-    return float(np.mean(counts != current[users]))

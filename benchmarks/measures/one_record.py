@@ -11,12 +11,13 @@ from typing import Any
 from benchmarks.client import Client
 from benchmarks.history import skewed_users
 from benchmarks.inputs import N_PARTITIONS, Input, loaded_input
+from benchmarks.last_rows import WrongTable, check_last_rows
 from benchmarks.lines.job import Job
 from benchmarks.programs import ProgramFailed, measure
 from benchmarks.stack import Stack
 from benchmarks.steps import cycles_ms
 from benchmarks.summary import Summary
-from benchmarks.verification import WrongTable, check_last_rows, written_labels
+from benchmarks.verification import written_labels
 from tests.support.wire import LABELING_SCHEMA
 
 CLIENT_EVENTS = 100

@@ -1,1 +1,1 @@
-"""Faults against the real services: a scenario per file, run short by pytest and long by `python -m tests.faults.chaos`."""
+"""Faults against the real services: a scenario per file, short by pytest, long by `python -m tests.faults.chaos`."""

@@ -85,7 +85,8 @@ class Arena:
             client = self.clients.all[-1]
             if not client.running or time.monotonic() > deadline:
                 state = "ended" if not client.running else "still runs"
-                raise AssertionError(f"no label flowed; the client {state}, in step {client.step.name}:\n{client.output[-4000:]}")
+                where = f"the client {state}, in step {client.step.name}"
+                raise AssertionError(f"no label flowed; {where}:\n{client.output[-4000:]}")
             time.sleep(0.02)
         return seconds
 
@@ -105,11 +106,11 @@ class Arena:
                 return
             time.sleep(0.1)
 
-    def finish(
-        self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True
-    ) -> Result:
+    def finish(self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True) -> Result:
         """Let the client finish its work, stop it in good order, and judge; see `judge`."""
         self.settle(client)
+        if client.running:
+            client.wait_for_output("users restored")  # until then it has no handler for the signal
         output = client.output
         code = client.stop() if client.running else client.wait()
         if code != 0:

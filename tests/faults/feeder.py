@@ -5,11 +5,13 @@ import threading
 import zlib
 from collections.abc import Callable
 
-from confluent_kafka import KafkaError, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.support.changelog import Aggregate, Change, Placed
 from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
+from tests.support.wire import Headers
 
 PAUSE_S = 0.02
 MAX_TRANSACTIONS = 200_000
@@ -94,6 +96,14 @@ class Feeder(threading.Thread):
         for future in admin.delete_records(wanted).values():
             future.result(FLUSH_S)
 
+    def grow(self, n_partitions: int) -> None:
+        """Give the input more partitions, and write to them once the producer knows them."""
+        source = self.pipeline.source
+        self.pipeline.topics.grow(source, n_partitions)
+        known = self._producer.list_topics
+        wait_until(lambda: len(known(source, FLUSH_S).topics[source].partitions) == n_partitions, "new partitions")
+        self.n_partitions = n_partitions
+
     def forget(self) -> None:
         """Begin anew, as the topic did."""
         self._table, self.lying, self.begin = Aggregate(), {}, {}
@@ -130,10 +140,21 @@ class Feeder(threading.Thread):
         for (at, change), record in zip(placed, self.pipeline.outgoing(placed), strict=True):
             self.lying.setdefault(at, []).append(change)
             value = record.value if self.encode is None else self.encode(change)
-            self._producer.produce(
-                self.pipeline.source, value, None, at, self._delivered, headers=record.headers
-            )
+            self._produce(at, value, record.headers)
         self._producer.poll(0)
+
+    def _produce(self, at: int, value: bytes | None, headers: Headers) -> None:
+        def queued() -> bool:
+            try:
+                self._producer.produce(self.pipeline.source, value, None, at, self._delivered, headers=headers)
+            except KafkaException as error:
+                # The part of the producer that sends learns of new partitions a little later than the one asked.
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
+                return False
+            return True
+
+        wait_until(queued, f"partition {at} to be known")
 
     def _delivered(self, error: KafkaError | None, _: Message) -> None:
         if error is not None:

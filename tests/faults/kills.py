@@ -18,7 +18,7 @@ def kill_clients(stack: Stack, directory: Path, seed: int, times: int) -> Result
     """Kill so many clients, each step at least once; the last one finishes the work."""
     with Arena(stack, directory, "kill_9", seed) as arena:
         hits: Counter[Step] = Counter()
-        missed = INSIDE
+        missed: tuple[Step, ...] = INSIDE
         for aim in _plan(arena, times):
             hits[_kill(arena, aim)] += 1
         while (missed := tuple(step for step in INSIDE if not hits[step])) and arena.faults < 2 * times:

@@ -1,5 +1,6 @@
-"""The broker or the registry is killed and started again; the client waits, says so once, and says once when it is over."""
+"""The broker or the registry is killed and started again; the client waits and says so once, as it says the end."""
 
+import functools
 import re
 import time
 from pathlib import Path
@@ -67,7 +68,7 @@ def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Resul
             arena.labels_flow()
             arena.feeder.encode = _Encoder(_schema(number), schema_id)
             name = f"Schema Registry {stack.registry.url}"
-            wait_until(lambda at=written: BEGINS.findall(client.output[at:]) or not client.running, "the warning")
+            wait_until(functools.partial(_warned, client, written), "the warning")
             launched = time.time()
             stack.registry.start()
             since = time.time()
@@ -78,6 +79,10 @@ def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Resul
         result = arena.finish(client)
         result.notes.append(f"{times} new schema ids arrived while it was away")
         return result
+
+
+def _warned(client: TracedClient, written: int) -> bool:
+    return bool(BEGINS.findall(client.output[written:])) or not client.running
 
 
 def _schema(number: int) -> dict[str, object]:
@@ -95,4 +100,3 @@ class _Encoder:
 
     def __call__(self, change: Change) -> bytes:
         return frame(self._id, body(self._schema, change.row._asdict()))
-

@@ -1,6 +1,7 @@
 """A TCP relay between a client and the broker that loses, delays or cuts off chosen requests and replies.
 
-It knows just enough of Kafka's framing: a length, then in a request api_key, api_version and correlation id, in a reply the correlation id.
+It knows just enough of Kafka's framing: a length, then in a request api_key,
+api_version and correlation id, in a reply the correlation id.
 """
 
 import socket

@@ -11,7 +11,7 @@ HEADER = (
     f"{'lost':>6}{'doubled':>9}{'wrong':>7}{'back':>6}{'aborted':>9}{'of it seen':>12}"
 )
 EXPLANATION = """\
-again s, max s   seconds from the fault (or its end, where it lasts) until a label made after it was seen; median, largest
+again s, max s   seconds from the fault (or its end, where it lasts) until a label made after it; median, largest
 lost             users whose final record is not the oracle's, or who have something pending
 doubled          committed records that repeat what the user's last one said
 wrong            commits at which the output was not the input up to the offsets committed with it
@@ -28,6 +28,11 @@ class Result:
     recovery: list[float]
     verdict: Verdict
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def rebuilt(self) -> bool:
+        """Whether the state was made anew on purpose, so that offsets move back and only losses can be judged."""
+        return self.name.startswith(("reset_", "rebuild_"))
 
     def line(self) -> str:
         """Its line of the table."""

@@ -10,7 +10,13 @@ from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.faults.steps import ENTRY, EXIT, Aim, Step
 
-MOMENTS = ((Step.COMMIT, ENTRY), (Step.OFFSETS, ENTRY), (Step.PRODUCE, EXIT), (Step.OFFSETS, EXIT), (Step.PRODUCE, ENTRY))
+MOMENTS = (
+    (Step.COMMIT, ENTRY),
+    (Step.OFFSETS, ENTRY),
+    (Step.PRODUCE, EXIT),
+    (Step.OFFSETS, EXIT),
+    (Step.PRODUCE, ENTRY),
+)
 
 
 def take_over(stack: Stack, directory: Path, seed: int, times: int) -> Result:

@@ -17,8 +17,7 @@ def grow(stack: Stack, directory: Path, seed: int) -> Result:
     with Arena(stack, directory, "grown", seed, output_partitions=OUTPUT_PARTITIONS) as arena:
         client = arena.clients.start()
         arena.labels_flow()
-        arena.pipeline.topics.grow(arena.pipeline.source, GROWN)
-        arena.feeder.n_partitions = GROWN
+        arena.feeder.grow(GROWN)
         grown = time.time()
         wait_until(lambda: len(arena.pipeline.offsets()) == GROWN or not client.running, "the client to read them all")
         arena.recovery.append(time.time() - grown)
@@ -30,12 +29,12 @@ def grow(stack: Stack, directory: Path, seed: int) -> Result:
         if used != set(range(OUTPUT_PARTITIONS)):
             raise AssertionError(f"labels lie in {used} alone")
         result = arena.finish(client, stepwise=False)
-        result.notes.append(f"{PARTITIONS} partitions became {GROWN}, output of {OUTPUT_PARTITIONS}; seconds until all were read")
+        result.notes.append(f"{PARTITIONS} partitions became {GROWN}; seconds until all were read")
         return result
 
 
 def trim(stack: Stack, directory: Path, seed: int) -> Result:
-    """The beginning of the input is deleted before the first start: the client meets retractions of rows it never saw."""
+    """The beginning of the input is deleted before the first start: retractions of rows never seen come first."""
     with Arena(stack, directory, "trimmed", seed, flowing=False) as arena:
         arena.feeder.write(3000)
         arena.feeder.trim()

@@ -1,4 +1,4 @@
-"""The client, which tells its step to a board and strikes itself where it is told to: traced BOARD AIM|none ARGUMENTS...
+"""The client, telling its step to a board and striking itself where it is told: traced BOARD AIM|none ARGUMENTS...
 
 The product knows nothing of this: its functions are wrapped from outside.
 """
@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import confluent_kafka
 
 import user_classifier
 from tests.faults.steps import ENTRY, EXIT, Aim, Board, Step
@@ -66,7 +68,7 @@ def _strike_after(aim: Aim) -> None:
 def trace(tracer: Tracer) -> None:
     """Wrap the client's steps. Producing is all of a transaction before its offsets are sent."""
 
-    class Producer(user_classifier.Producer):
+    class Producer(confluent_kafka.Producer):
         pass
 
     for name, step in (
@@ -76,7 +78,7 @@ def trace(tracer: Tracer) -> None:
         ("send_offsets_to_transaction", Step.OFFSETS),
         ("commit_transaction", Step.COMMIT),
     ):
-        setattr(Producer, name, tracer.wrap(step, getattr(user_classifier.Producer, name)))
+        setattr(Producer, name, tracer.wrap(step, getattr(confluent_kafka.Producer, name)))
     classifier = user_classifier.Classifier
     for owner, name, step in (
         (classifier, "_restore", Step.RESTORE),

@@ -1,5 +1,6 @@
 """The judge: was every change reflected exactly once, at every single commit and in the end?"""
 
+import itertools
 import json
 import struct
 from collections import Counter
@@ -209,7 +210,7 @@ def told_of(pipeline: Pipeline, record: Record) -> tuple[str, int]:
 def owed(record: Record) -> list[tuple[float, int, int]]:
     """What a record says is pending: total_amount, num_transactions, count."""
     found = [json.loads(value) for name, value in record.headers if name == "pending" and value]
-    return [(float(amount), int(number), int(count)) for amount, number, count in sum(found, [])]
+    return [(float(amount), int(number), int(count)) for amount, number, count in itertools.chain(*found)]
 
 
 def distinct(states: Iterable[int]) -> list[int]:

@@ -1,0 +1,81 @@
+"""All faults at length: `python -m tests.faults.chaos [--seed N] [--minutes M]`; the seed repeats a run.
+
+Every scenario runs once in its long form, then all again with the next seed until the minutes are over.
+"""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from tests.faults.compaction import compact
+from tests.faults.freezes import freeze_client
+from tests.faults.kills import kill_clients
+from tests.faults.outages import kill_broker, kill_registry
+from tests.faults.replies import lose_replies
+from tests.faults.report import Result, table
+from tests.faults.resets import RESETS, kill_rebuild, reset
+from tests.faults.stack import Stack, running_stack
+from tests.faults.takeovers import take_over
+from tests.faults.topics_change import grow, trim
+
+MINUTES = 10.0
+DOWN_S = [0.0, 60.0, *[3.0] * 8]
+"""How long the broker stays away, each time."""
+
+Scenario = Callable[[Stack, Path, int], Result]
+
+
+def scenarios() -> list[Scenario]:
+    """The long forms."""
+    return [
+        partial(kill_clients, times=30),
+        partial(kill_broker, down_s=DOWN_S),
+        partial(kill_registry, times=3),
+        partial(freeze_client, times=6),
+        partial(take_over, times=10),
+        partial(lose_replies, times=20),
+        grow,
+        trim,
+        *(partial(reset, which=which) for which in RESETS),
+        kill_rebuild,
+        partial(compact, times=3),
+    ]
+
+
+def run(seed: int, minutes: float, directory: Path) -> Iterator[Result]:
+    """Run all scenarios, and again with the next seed while time is left."""
+    end = time.monotonic() + 60 * minutes
+    with running_stack(directory) as stack:
+        while True:
+            for scenario in scenarios():
+                result = scenario(stack, directory / str(seed), seed)
+                print(result.line(), flush=True)
+                yield result
+            if time.monotonic() > end:
+                return
+            seed += 1
+
+
+def main() -> int:
+    """Print the table; exit 1 if anything was lost, doubled or seen too early."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description="Faults against real services.")
+    parser.add_argument("--seed", type=int, default=1, help="repeats a run (default: %(default)s)")
+    parser.add_argument(
+        "--minutes", type=float, default=MINUTES, help="at least this long, in whole rounds (default: %(default)s)"
+    )
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
+        results = list(run(arguments.seed, arguments.minutes, Path(directory)))
+    print(f"\n{table(results)}")
+    # After a reset the history begins anew: there only what is lost can be judged.
+    failed = [result for result in results if result.verdict.lost or not (result.rebuilt or result.verdict.clean)]
+    print(f"seed {arguments.seed}: {len(failed)} of {len(results)} scenarios failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

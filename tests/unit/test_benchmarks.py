@@ -1,0 +1,280 @@
+"""The benchmarks' own arithmetic: inputs that hold what they should, medians, ratios, targets, the table."""
+
+import re
+import sys
+import zlib
+from pathlib import Path
+from typing import Any
+from unittest.mock import Mock
+
+import numpy as np
+import pytest
+
+from benchmarks.__main__ import parser, plan_from
+from benchmarks.history import INSERT, Changes, History, n_events_for, skewed_users, whole_amounts
+from benchmarks.inputs import N_PARTITIONS, Input
+from benchmarks.last_rows import WrongTable, check_last_rows
+from benchmarks.line import LIMIT, OURS, Line
+from benchmarks.lines.job import Row, save_table
+from benchmarks.lines.last_row import LastRows
+from benchmarks.measures.changed_users import ChangedUsers
+from benchmarks.measures.latency import summary_of
+from benchmarks.plan import QUICK, Plan
+from benchmarks.programs import CLIENT, ProgramFailed, Usage, measure
+from benchmarks.progress import Progress
+from benchmarks.results import Results, as_json, rounded
+from benchmarks.steps import cycles_ms, steps_in
+from benchmarks.summary import Summary, paired_ratios, percentile
+from benchmarks.table import report
+from benchmarks.targets import Target, overall, targets
+from tests.support.changelog import Change, Op
+from tests.support.changelog import Row as Aggregate
+from tests.support.oracle import settled_table
+from tests.support.wire import AGGREGATE_SCHEMA, unframe
+
+# Inputs
+
+
+def some_history(n_users: int = 20, n_events: int = 300) -> tuple[History, Changes]:
+    """Users who have acted, and the changelog of it."""
+    rng = np.random.default_rng(1)
+    history = History(n_users)
+    return history, history.spend(skewed_users(rng, n_users, n_events), whole_amounts(rng, n_events))
+
+
+def records(source: Input, changes: Changes) -> list[Change]:
+    """What the records of some changes say, decoded by the tests' own support."""
+    found = []
+    for _, value, headers in source.records(changes):
+        op = Op(headers[0][1][0]) if headers and isinstance(headers[0][1], bytes) else Op.INSERT
+        found.append(Change(op, Aggregate(**unframe(AGGREGATE_SCHEMA, value))))
+    return found
+
+
+def as_input(history: History) -> Input:
+    """A topic that nobody writes."""
+    return Input("topic", history, 7, Mock(), np.random.default_rng(2))
+
+
+def test_changelog_by_hand() -> None:
+    history = History(3)
+    changes = history.spend(np.array([1, 1, 0]), np.array([5.0, 7.0, 2.0]))
+    assert changes.ops.tolist() == [0, 1, 2, 0]
+    assert changes.events.tolist() == [0, 0, 1, 2]
+    assert history.rows() == {"User_0": (2.0, 1), "User_1": (12.0, 2)}
+
+
+def test_changelog_settles_to_the_table() -> None:
+    history, changes = some_history()
+    more = history.spend(np.array([3, 3, 4]), np.array([1.0, 2.0, 3.0]))
+    source = as_input(history)
+    assert settled_table(records(source, changes) + records(source, more)) == history.rows()
+    assert [op for op, _ in records(source, more)] == [Op.UPDATE_BEFORE, Op.UPDATE_AFTER] * 3
+
+
+def test_every_user_occurs_and_some_act_far_more() -> None:
+    n_users, n_records = 1_000, 20_000
+    history, changes = some_history(n_users, n_events_for(n_users, n_records))
+    assert (changes.ops == INSERT).sum() == n_users
+    assert n_records <= len(changes) <= n_records + 1
+    assert max(count for _, count in history.rows().values()) > 20 * len(history) / n_users
+
+
+@pytest.mark.parametrize(("n_users", "n_records", "n_events"), [(10, 10, 10), (10, 5, 10), (10, 11, 11), (10, 12, 11)])
+def test_events_for_records(n_users: int, n_records: int, n_events: int) -> None:
+    assert n_events_for(n_users, n_records) == n_events
+
+
+def test_records_lie_by_a_hash_of_the_whole_value() -> None:
+    history, changes = some_history()
+    written = list(as_input(history).records(changes))
+    assert all(partition == zlib.crc32(value) % N_PARTITIONS for partition, value, _ in written)
+    assert {partition for partition, _, _ in written} == set(range(N_PARTITIONS))
+
+
+def test_a_history_without_events_has_no_rows() -> None:
+    history = History(5)
+    assert len(history.spend(np.empty(0, np.int64), np.empty(0))) == 0
+    assert history.rows() == {}
+
+
+# Tables of other programs
+
+
+def test_old_rows_are_counted_and_made_up_rows_found(tmp_path: Path) -> None:
+    history, path = History(2), tmp_path / "table"
+    history.spend(np.array([0, 1, 1]), np.array([4.0, 5.0, 6.0]))
+    tables: list[tuple[dict[str, Row], float]] = [
+        ({"User_0": (4.0, 1), "User_1": (11.0, 2)}, 0.0),
+        ({"User_1": (5.0, 1), "User_0": (4.0, 1)}, 0.5),
+    ]
+    for table, old in tables:
+        save_table(table, path)
+        assert check_last_rows(path, history) == old
+    wrong: list[dict[str, Row]] = [
+        {"User_0": (4.0, 1)},
+        {"User_0": (4.0, 1), "User_1": (12.0, 2)},
+        {"User_0": (4.0, 1), "User_1": (11.0, 3)},
+        {"User_0": (4.0, 1), "User_2": (11.0, 2)},
+    ]
+    for table in wrong:
+        save_table(table, path)
+        with pytest.raises(WrongTable):
+            check_last_rows(path, history)
+
+
+def test_last_row_skips_retractions() -> None:
+    table = LastRows()
+    for amount, headers in ((1.0, None), (2.0, [("op", b"\2")]), (1.0, [("op", b"\1")]), (2.0, [("op", b"\3")])):
+        table.take({"user_id": "User_1", "total_amount": amount, "num_transactions": 1}, headers)
+    assert (table.rows, table.n_records) == ({"User_1": (2.0, 1)}, 4)
+
+
+# Numbers
+
+
+def test_summary() -> None:
+    assert Summary.of([3.0, 1.0, 2.0, 10.0]) == Summary(2.5, 1.0, 10.0, 4)
+    with pytest.raises(ValueError, match="nothing was measured"):
+        Summary.of([])
+
+
+@pytest.mark.parametrize(("share", "value"), [(0.5, 50), (0.99, 99), (0.995, 100), (1.0, 100), (0.0, 1)])
+def test_percentile(share: float, value: float) -> None:
+    assert percentile(list(range(100, 0, -1)), share) == value
+
+
+def test_ratios_go_round_by_round() -> None:
+    assert paired_ratios([10.0, 40.0, 7.0], [20.0, 40.0]) == [0.5, 1.0]
+
+
+def test_latency_bins() -> None:
+    found = summary_of(5, [0.01, 0.04, 0.06, 0.26])
+    assert (found.bins, found.median, found.max) == ([2, 1, 0, 0, 0, 1], 0.04, 0.26)
+
+
+def test_rounding_keeps_four_digits() -> None:
+    assert rounded({"a": [1234.56, 0.00012345678, 7]}) == {"a": [1235.0, 0.0001235, 7]}
+
+
+# The client's log
+
+LOG = """\
+2026-01-02 03:04:05,100 INFO aggregate: 0 users restored from labels
+2026-01-02 03:04:05,200 INFO 12 records, 10 users, 10 changes, fit 3 ms, commit 17 ms
+2026-01-02 03:04:05,225 INFO 1 records, 10 users, 2 changes, fit 2 ms, commit 15 ms
+"""
+
+
+def test_steps_are_read_from_the_log() -> None:
+    first, second = steps_in(LOG)
+    assert (first.n_records, first.n_users, first.n_changes, first.fit_ms, first.ms) == (12, 10, 10, 3.0, 20.0)
+    assert cycles_ms([first, second]) == pytest.approx([25.0])
+
+
+def test_the_client_still_logs_its_steps_like_this() -> None:
+    line = "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms"
+    assert line in CLIENT.read_text(encoding="utf-8")
+
+
+# Targets and table
+
+
+def line(name: str, n_users: int, *seconds: float) -> Line:
+    """A line of a million records whose runs took so long."""
+    return Line(name, n_users, 1_000_000, [Usage(each, 2.0, 100.0) for each in seconds])
+
+
+def changed(n_users: int, step_ms: float, bare_ms: float) -> ChangedUsers:
+    """Steps that all took the same."""
+    step, bare, changes = (Summary(value, value, value, 5) for value in (step_ms, bare_ms, n_users / 100))
+    return ChangedUsers(n_users, step, bare, bare, changes)
+
+
+def verdicts(results: Results) -> dict[str, str]:
+    """Target -> verdict, of those that were measured."""
+    return {each.name: each.verdict for each in targets(results) if each.met is not None}
+
+
+def test_targets_compare_what_ran_side_by_side() -> None:
+    lines = [line(LIMIT, 10_000, 2.0, 4.0, 3.0), line(OURS, 10_000, 4.0, 8.0, 6.2)]
+    lines += [line(LIMIT, 1_000_000, 3.0), line(OURS, 1_000_000, 12.0)]
+    assert verdicts(Results(False, lines)) == {
+        "records/s, user_classifier / limit, 10,000 users": "met",
+        "records/s, user_classifier / limit, 1,000,000 users": "MISSED",
+        "peak memory, catch-up, 1,000,000 users": "met",
+    }
+
+
+def test_targets_of_large_steps() -> None:
+    results = Results(False, changed_users=[changed(10_000, 20.0, 10.0), changed(1_000_000, 1000.0, 600.0)])
+    assert verdicts(results) == {
+        "step with 1 % changed / bare KMeans.fit, 1,000,000 users": "met",
+        "step with 1 % changed, 1,000,000 / 10,000 users": "met",
+    }
+
+
+def test_verdicts_are_counted() -> None:
+    one = Summary(1.0, 1.0, 1.0, 1)
+    found = [Target("a", 1.0, True, one), Target("b", 0.9, False, one), Target("c", 1.0, True, None)]
+    assert overall(found) == "1 met, 1 missed, 1 not measured"
+
+
+def test_table_shows_numbers_ratios_and_failures() -> None:
+    failed = line("Bytewax", 10, 1.0)
+    failed.usages, failed.error = [], "not installed: no such package\nmore"
+    results = Results(True, [line(LIMIT, 10, 2.0, 2.0), line(OURS, 10, 4.0, 5.0), failed])
+    rows = [re.split(r"  +", row.strip()) for row in report(results, targets(results)).splitlines()]
+    assert ["10", "limit", "500,000", "500,000 - 500,000", "0.45", "2", "100", "2", "right"] in rows
+    assert ["10", "user_classifier", "225,000", "200,000 - 250,000", "-", "2", "100", "2", "right"] in rows
+    assert ["10", "Bytewax", "-", "-", "-", "-", "-", "0", "not installed: no such package"] in rows
+
+
+def test_json_holds_each_run() -> None:
+    found = as_json(Results(True, [line(OURS, 10, 4.0, 5.0)]), 60.0)
+    (written,) = found["lines"]
+    assert (written["seconds"], written["records_per_second"]["n"]) == ([4.0, 5.0], 2)
+    assert {"date", "commit", "cores", "versions"} <= found["about"].keys()
+
+
+# The command line and the clock
+
+
+def planned(*arguments: str) -> Plan:
+    """The plan that a command line asks for."""
+    return plan_from(parser().parse_args(arguments))
+
+
+def test_plans() -> None:
+    assert planned() == Plan()
+    assert planned("--quick") == QUICK
+    few = planned("--users", "100,50", "--only", "limit,quixstreams", "--runs", "2")
+    assert (few.users, few.restart_users, few.target_users, few.changed_users) == ((50, 100), 100, 100, ())
+    assert few.wants("Quix Streams")
+    assert not few.wants("restart")
+
+
+@pytest.mark.parametrize("arguments", [["--only", "limits"], ["--users", "1"], ["--users", "x"]])
+def test_a_wrong_command_line_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        planned(*arguments)
+    assert arguments[0] in capsys.readouterr().err
+
+
+def test_what_there_is_no_time_for_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    progress = Progress(minutes=1.0)
+    assert progress.has_time_for("a run", 30.0)
+    assert not progress.has_time_for("another", 90.0)
+    assert progress.left_out == ["another"]
+    assert "no time left for another" in capsys.readouterr().err
+
+
+def test_programs_are_measured(tmp_path: Path) -> None:
+    log = tmp_path / "program.log"
+    usage = measure([sys.executable, "-S", "-c", "print('hello')"], log, 10.0)
+    assert 0 < usage.seconds < 10
+    assert 0 < usage.peak_mib < 1000
+    assert log.read_text() == "hello\n"
+    command: list[Any] = [sys.executable, "-S", "-c", "import sys; sys.exit('oops')"]
+    with pytest.raises(ProgramFailed, match=r"exit code 1; it wrote: \.\.\.oops"):
+        measure(command, log, 10.0)
