@@ -11,7 +11,7 @@
 # make check       lint and types
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083
+# Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1
 
 PYTHON ?= python3
 SEED ?= 1

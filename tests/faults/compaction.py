@@ -51,6 +51,8 @@ def compact(stack: Stack, directory: Path, seed: int, times: int) -> Result:
         for _ in range(times):
             client = arena.clients.start()
             arena.settle(client)
+            arena.feeder.write(600)  # deletes users who have a label by now: tombstones
+            arena.settle(client)
             client.stop()
             before = arena.pipeline.topics.read(arena.pipeline.output)
             compact_eagerly(arena.pipeline)
