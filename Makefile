@@ -8,10 +8,11 @@
 # make test        everything: check, unit, integration (Kafka), end-to-end (Flink)
 # make test-unit   the tests that need no service
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
+# make bench       how fast it is, side by side with others; BENCH=--quick for a look
 # make check       lint and types
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1
+# Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   BENCH=--quick
 
 PYTHON ?= python3
 SEED ?= 1
@@ -25,12 +26,13 @@ export KAFKA_PORT REGISTRY_PORT SQL_PORT
 # Stamp files: a step is done again when what it was made from has changed.
 INSTALLED := $(VENV)/installed
 TEST_TOOLS := $(VENV)/test-tools-installed
+BENCH_TOOLS := $(VENV)/bench-tools-installed
 FETCHED := .local/artifacts/verified
 
-.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos lock
+.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos bench lock
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 14
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 15
 
 setup: $(FETCHED)
 
@@ -63,6 +65,9 @@ test-end-to-end: $(TEST_TOOLS) $(FETCHED)
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)
 
+bench: $(BENCH_TOOLS) $(FETCHED)
+	@$(BIN)/python -m benchmarks $(BENCH)
+
 lock: $(INSTALLED)
 	$(BIN)/python -m local lock
 
@@ -81,6 +86,10 @@ $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps
 
 $(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+$(BENCH_TOOLS): benchmarks/requirements.txt $(INSTALLED)
+	$(BIN)/pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
 	@touch $@
 
 $(FETCHED): local/artifacts.lock.toml local/java/ValueHashPartitioner.java $(INSTALLED)

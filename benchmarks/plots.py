@@ -63,7 +63,9 @@ def plain(value: float, _: object) -> str:
 
 
 def curve(axes: Any, users: list[int], values: list[Summary], label: str, style: tuple[str, str, str]) -> None:
-    """Medians over users, with the range from least to greatest."""
+    """Medians over users, with the range from least to greatest; nothing where nothing was measured."""
+    if not users:
+        return
     colour, marker, line = style
     medians = [value.median for value in values]
     below = [value.median - value.min for value in values]
