@@ -223,7 +223,7 @@ def test_no_other_options_are_told() -> None:
     told = {
         name
         for text in inline_code()
-        if not text.startswith(("confluent ", "python -m "))
+        if not text.startswith(("confluent ", "make ", "python -m "))
         for name in OPTION.findall(text)
         if name.startswith("--")
     }
