@@ -34,7 +34,9 @@ def _aim(arena: Arena, number: int) -> Aim | None:
     if number % 3 == 2:
         return None
     step, when = MOMENTS[number % len(MOMENTS)]
-    return Aim(step, arena.rng.randint(3, 8), when, "SIGSTOP")
+    # Producing is entered once a record, and its first transaction, 200 records at most, has to be seen.
+    entries = (300, 600) if step is Step.PRODUCE else (3, 8)
+    return Aim(step, arena.rng.randint(*entries), when, "SIGSTOP")
 
 
 def _replace(arena: Arena, older: TracedClient, number: int, last: bool) -> TracedClient:
