@@ -46,7 +46,7 @@ from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
 
 import fastavro
 import numpy as np
@@ -62,6 +62,9 @@ from confluent_kafka import (
 )
 from fastavro.schema import SchemaParseException, UnknownType
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import reporting
 
 VERSION = "0.1.0"
 log = logging.getLogger("user_classifier")
@@ -263,6 +266,9 @@ class Settings:
     error_handling_mode: str = "fail"
     error_handling_log_target: str = "error_log"
     plot: Path | None = None
+    summary: bool = False
+    label_names: str | None = None
+    metrics_port: int | None = None
 
     @property
     def transactional_id(self) -> str:
@@ -326,9 +332,11 @@ def argument_parser() -> argparse.ArgumentParser:
     add("config", metavar="CONFIG_FILE", help="INI file with the sections [schema_registry], [consumer], [producer]")
     add("--version", action="version", version=f"user_classifier {VERSION}")
     add("--log-level", choices=("DEBUG", "INFO", "WARNING", "ERROR"), default="INFO", help="default: %(default)s")
+    add("--log-format", choices=("text", "json"), default="text", help="default: %(default)s")
     add_topics(parser.add_argument_group("topics").add_argument)
     add_clustering(parser.add_argument_group("clustering").add_argument)
     add_running(parser.add_argument_group("running").add_argument)
+    add_reports(parser.add_argument_group("reports").add_argument)
     return parser
 
 
@@ -352,8 +360,18 @@ def add_clustering(add: Callable[..., object]) -> None:
         help="number of clusters (default: %(default)s)")
     add("--n-init", metavar="N", type=n_init, default="auto",
         help="runs of k-means++ per fit, of which the best counts; auto is 1 (default: %(default)s)")
+
+
+def add_reports(add: Callable[..., object]) -> None:
+    """Describe what people look at."""
     add("--plot", metavar="FILE", type=Path,
         help="draw the clusters to FILE (.png, .svg, .pdf), at most every 10 s and at the end")
+    add("--summary", action="store_true",
+        help="log a table of the clusters and of moves between them, at most every 60 s and at the end")
+    add("--label-names", metavar="NAMES",
+        help="names for plot, summary and metrics, label 0 first: stingy,standard,spendthrift (default: numbers)")
+    add("--metrics-port", metavar="PORT", type=whole_number("port"),
+        help="serve /metrics for Prometheus and /health on 127.0.0.1 (default: off)")
 
 
 def add_running(add: Callable[..., object]) -> None:
@@ -450,7 +468,7 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
 def settings_from(arguments: argparse.Namespace) -> Settings:
     """Join the command line and the file it names."""
     options = vars(arguments).copy()
-    path, _ = options.pop("config"), options.pop("log_level")
+    path, _, _ = options.pop("config"), options.pop("log_level"), options.pop("log_format")
     sections = read_configuration(path)
     check_configuration(path, sections)
     in_file = sections["consumer"].pop("group.id", GROUP_PLACEHOLDER)
@@ -1397,6 +1415,14 @@ class Source:
         """Whether every partition has been read to its end."""
         return self._at_end == self._partitions
 
+    def lag(self) -> dict[int, int]:
+        """Return how many records each partition is behind, as far as the client has heard."""
+        ends = {
+            partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            for partition in self.positions
+        }
+        return {partition: max(0, high - self.positions[partition]) for partition, (_, high) in ends.items()}
+
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
         records = []
@@ -1690,6 +1716,27 @@ class Progress:
         self.last_end, self.last_duration, self.records = now, now - began, 0
 
 
+class Step(NamedTuple):
+    """What a report is told of a step."""
+
+    user_ids: Sequence[str]
+    totals: NDArray[np.float64]  # shape (n_users, 2)
+    labels: NDArray[np.int32]
+    centers: NDArray[np.float64]  # shape (n_clusters, 2)
+    n_records: int
+    n_changes: int
+    fit_seconds: float
+    commit_seconds: float
+    lag: Mapping[int, int]  # records, by partition
+
+
+class Report(Protocol):
+    """Something to look at, see reporting/."""
+
+    def read(self, n_records: int, n_behind: int) -> None: ...
+    def step(self, step: Step) -> None: ...
+
+
 @dataclass
 class Classifier:
     """gather -> net -> decode -> user table -> fit -> changed labels -> one Kafka transaction."""
@@ -1699,7 +1746,8 @@ class Classifier:
     registry: SchemaRegistry
     stop: StopRequest
     clock: Callable[[], float] = time.monotonic
-    report: Callable[[UserTable, NDArray[np.float64]], None] = lambda table, centers: None
+    report: Report | None = None
+    count_bad: Callable[[int], None] = lambda n_records: None
     dead_letters: list[BadRecord] = field(default_factory=list)
     _ops_seen: bool = False  # whether any record had a header, so far
     _keys_seen: bool = False
@@ -1822,6 +1870,8 @@ class Classifier:
         size = self.settings.batch_size
         limit = CHUNK if size is None else min(CHUNK, size - progress.records)
         messages = self.source.read(limit, POLL_SECONDS)
+        if self.report is not None:
+            self.report.read(len(messages), sum(self.source.lag().values()))
         if not messages:
             return
         progress.records += len(messages)
@@ -1851,6 +1901,7 @@ class Classifier:
         bad.sort(key=lambda each: (each.message.partition(), each.message.offset()))
         if mode == "fail":
             raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore, to keep them: log")
+        self.count_bad(len(bad))
         if mode == "log":
             self.dead_letters += bad
         log.warning("%d records cannot be read (mode %s), the first: %s", len(bad), mode, bad[0])
@@ -1879,8 +1930,11 @@ class Classifier:
             1000 * (fitted - began),
             1000 * (now - fitted),
         )
+        if self.report is not None:
+            found = self.table.user_ids, self.table.totals, *clusters
+            counts = progress.records, len(changes), fitted - began, now - fitted
+            self.report.step(Step(*found, *counts, self.source.lag()))
         progress.stepped(began, now)
-        self.report(self.table, clusters.centers)
 
     def _write(self, records: list[OutputRecord]) -> None:
         """Write records and positions together."""
@@ -1909,27 +1963,58 @@ class Classifier:
 
 
 @contextlib.contextmanager
-def plotting(path: Path | None, classifier: Classifier) -> Iterator[None]:
-    """Draw the clusters while the classifier runs, if a file was given."""
-    if path is None:
+def reporting_as(settings: Settings, classifier: Classifier) -> Iterator[None]:
+    """Import and feed the reports that were asked for, while the classifier runs; ConfigError if one cannot be."""
+    if not (settings.plot or settings.summary or settings.label_names or settings.metrics_port):
         yield
         return
-    from reporting.plot import ClusterPlot  # matplotlib: only when asked for
+    from reporting import Reports, names
 
-    plot = ClusterPlot(path)
-    classifier.report = plot.step
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            labels = names.parse_label_names(settings.label_names, settings.n_clusters) if settings.label_names else ()
+            reports = list(make_reports(settings, labels, classifier))
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+        classifier.report = told = Reports(reports)
+        stack.callback(told.close)
         yield
-    finally:
-        plot.finish()
+
+
+def make_reports(settings: Settings, names: Sequence[str], classifier: Classifier) -> Iterator[reporting.Report]:
+    """Make the reports; ValueError says why one cannot be made."""
+    if settings.plot:
+        from reporting.plot import ClusterPlot
+
+        yield ClusterPlot(settings.plot, names)
+    if settings.summary:
+        from reporting.summary import Summary
+
+        yield Summary(log.info, names)
+    if settings.metrics_port:
+        from reporting.metrics import Metrics
+
+        metrics = Metrics(settings.metrics_port, names=names)
+        classifier.count_bad = metrics.bad
+        yield metrics
+
+
+def set_up_logging(level: str, form: str) -> None:
+    """Log to standard error; the libraries' own words only where DEBUG asks for them."""
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    if form == "json":
+        from reporting.jsonlog import JsonFormatter
+
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(JsonFormatter())
+    logging.getLogger("librdkafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL + 1)
+    logging.getLogger("httpx2").setLevel(logging.WARNING)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
     arguments = argument_parser().parse_args(argv)
-    logging.basicConfig(level=arguments.log_level, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("librdkafka").setLevel(logging.DEBUG if arguments.log_level == "DEBUG" else logging.CRITICAL + 1)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    set_up_logging(arguments.log_level, arguments.log_format)
     try:
         stop = StopRequest()
         stop.install()
@@ -1937,7 +2022,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = SchemaRegistry(settings.schema_registry, stop)
         classifier = Classifier(settings, Kafka(settings, stop), registry, stop)
-        with plotting(settings.plot, classifier):
+        with reporting_as(settings, classifier):
             classifier.run()
     except ClassifierError as error:
         print(f"user_classifier.py: error: {error}", file=sys.stderr)

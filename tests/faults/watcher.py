@@ -32,6 +32,8 @@ class Watcher(threading.Thread):
         self._stopping = threading.Event()
         reading = {"group.id": "watcher", "isolation.level": "read_committed", "enable.auto.commit": False}
         patience = {"reconnect.backoff.max.ms": 500, "fetch.wait.max.ms": 10, "log_level": 0}
+        # A topic made a moment ago may not be known yet.
+        patience["topic.metadata.refresh.interval.ms"] = 1000
         self._consumer = Consumer({"bootstrap.servers": pipeline.topics.bootstrap_servers, **reading, **patience})
         partitions = pipeline.topics.partitions(pipeline.output)
         self._consumer.assign([TopicPartition(pipeline.output, at, OFFSET_BEGINNING) for at in partitions])

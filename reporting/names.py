@@ -1,0 +1,31 @@
+"""Names for labels, for people: the topic keeps the number."""
+
+from collections.abc import Sequence
+
+
+def parse_label_names(text: str, n_clusters: int) -> tuple[str, ...]:
+    """Return the names in 'stingy,standard,spendthrift', label 0 first.
+
+    Raises
+    ------
+    ValueError
+        If there is not one name for each cluster, or a name is empty, there twice, or not printable.
+    """
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) != n_clusters:
+        raise ValueError(
+            f"{n_clusters} clusters need {n_clusters} names, separated by commas, got {len(names)}: {text!r}"
+        )
+    for label, name in enumerate(names):
+        if not name:
+            raise ValueError(f"the name of label {label} is empty, got {text!r}")
+        if not name.isprintable():
+            raise ValueError(f"the name of label {label} has characters that cannot be shown, got {text!r}")
+        if name in names[:label]:
+            raise ValueError(f"labels {names.index(name)} and {label} are both named {name!r}; each needs its own name")
+    return names
+
+
+def label_name(label: int, names: Sequence[str] = ()) -> str:
+    """Return '2 spendthrift', or '2' where it has no name."""
+    return f"{label} {names[label]}" if label < len(names) else str(label)

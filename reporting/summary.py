@@ -1,0 +1,121 @@
+"""The clusters as a table: what the users of each label spend, and who moved."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from reporting import Step
+from reporting.names import label_name
+from reporting.periodic import Clock, Periodic
+from reporting.text import money, readable, share, users
+
+SUMMARY_SECONDS = 60.0
+MOST_MOVES = 12  # kinds of moves that are listed; ten labels can have ninety
+ROW = "{:<{width}}  {:>11}  {:>7}  {:>15}  {:>18}  {:>17}  {}"
+HEADINGS = ("users", "share", "mean amount", "total amount", "mean transactions", "centre")
+
+
+class Summary(Periodic):
+    """Echoes a table after the first step, every `SUMMARY_SECONDS` while labels come, and at the end."""
+
+    def __init__(self, echo: Callable[[str], object], names: Sequence[str] = (), clock: Clock = time.monotonic) -> None:
+        super().__init__(self._echo_table, SUMMARY_SECONDS, clock)
+        self._echo, self._names = echo, names
+        self._before: tuple[Sequence[str], NDArray[np.int32]] | None = None
+
+    def _echo_table(self, step: Step) -> None:
+        for line in summary_lines(step, self._names):
+            self._echo(line)
+        if self._before is not None:
+            self._echo("since the last summary: " + moves(*self._before, step.user_ids, step.labels))
+        self._before = step.user_ids, step.labels
+
+
+def per_label(totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int) -> pd.DataFrame:
+    """Count and add up the users of each label.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (n_users, 2)
+        total_amount in the currency of the input, num_transactions as a count.
+    labels : ndarray of shape (n_users,)
+    n_labels : int
+        A label without users has a row, too.
+
+    Returns
+    -------
+    DataFrame
+        Index label; columns users, mean_amount, total_amount, mean_transactions. The means of a label without
+        users are NaN.
+    """
+    frame = pd.DataFrame({"label": labels, "amount": totals[:, 0], "transactions": totals[:, 1]})
+    found = frame.groupby("label").agg(
+        users=("amount", "size"),
+        mean_amount=("amount", "mean"),
+        total_amount=("amount", "sum"),
+        mean_transactions=("transactions", "mean"),
+    )
+    found = found.reindex(pd.RangeIndex(n_labels, name="label"))
+    return found.fillna({"users": 0, "total_amount": 0.0}).astype({"users": np.int64})
+
+
+def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
+    """Return the table, a line for each label and one for all."""
+    n_users, n_labels = len(step.labels), len(step.centers)
+    titles = [label_name(label, names) for label in range(n_labels)]
+    width = max(len(title) for title in ("label", *titles))
+    lines = [ROW.format("label", *HEADINGS, width=width)]
+    rows = per_label(step.totals, step.labels, n_labels).itertuples()
+    for title, row, (amount, transactions) in zip(titles, rows, step.centers.tolist(), strict=True):
+        cells = (*table_cells(row, n_users), f"{money(amount)} / {transactions:,.1f}")
+        lines.append(ROW.format(title, *cells, width=width))
+    for row in per_label(step.totals, np.zeros_like(step.labels), 1).itertuples():
+        lines.append(ROW.format("all", *table_cells(row, n_users), "", width=width).rstrip())
+    return lines
+
+
+def table_cells(row: Any, n_users: int) -> list[str]:
+    """Return one row of `per_label` as text, with the share of all users."""
+    transactions = f"{row.mean_transactions:,.1f}" if row.users else "-"
+    share_ = share(row.users, n_users)
+    return [f"{row.users:,}", share_, money(row.mean_amount), money(row.total_amount), transactions]
+
+
+def moves(
+    ids_before: Sequence[str], before: NDArray[np.int32], user_ids: Sequence[str], labels: NDArray[np.int32]
+) -> str:
+    """Tell who changed labels: '12 users 1 -> 2, 1 user 0 -> 1, 5 new, 2 gone'.
+
+    Users are matched by user_id. The table keeps its list of user_ids while none comes or goes: then there is
+    nothing to match.
+    """
+    n_new = n_gone = 0
+    if ids_before is not user_ids:
+        at = pd.Index(ids_before, dtype=object).get_indexer(pd.Index(user_ids, dtype=object))
+        both = at >= 0
+        n_new, n_gone = int((~both).sum()), len(ids_before) - int(both.sum())
+        before, labels = before[at[both]], labels[both]
+    moved = before != labels
+    pairs, counts = np.unique(np.column_stack((before[moved], labels[moved])), axis=0, return_counts=True)
+    most_first = np.argsort(-counts, kind="stable")
+    told = [f"{users(counts[i])} {pairs[i, 0]} -> {pairs[i, 1]}" for i in most_first[:MOST_MOVES]]
+    if len(counts) > MOST_MOVES:
+        told.append(f"{users(counts[most_first[MOST_MOVES:]].sum())} otherwise")
+    told = told or ["nobody moved"]
+    return ", ".join(told + [f"{n:,} {what}" for n, what in ((n_new, "new"), (n_gone, "gone")) if n])
+
+
+def first_users(step: Step, names: Sequence[str] = (), n: int = 20) -> list[str]:
+    """Return the first users and their labels as the lines of a table."""
+    ids = [readable(user_id) for user_id in step.user_ids[:n]]
+    width = max(len(user_id) for user_id in ("user_id", *ids))
+    lines = [f"{'user_id':<{width}}  {'total_amount':>18}  {'num_transactions':>16}  label"]
+    for user_id, (amount, count), label in zip(ids, step.totals[:n].tolist(), step.labels[:n].tolist(), strict=True):
+        lines.append(f"{user_id:<{width}}  {money(amount):>18}  {count:>16,.0f}  {label_name(label, names)}")
+    if len(step.user_ids) > n:
+        lines.append(f"... and {users(len(step.user_ids) - n)} more")
+    return lines
