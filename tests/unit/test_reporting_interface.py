@@ -1,6 +1,8 @@
 """What every report shares: steps to look at, a clock set by hand, several reports as one, names, words."""
 
-from collections.abc import Mapping, Sequence
+import gc
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -96,6 +98,37 @@ def test_a_slow_report_takes_a_tenth_of_the_time_at_most() -> None:
     clock.now += 1
     report.read(0, 0)
     assert shown == [A, B]
+
+
+class Cycle:
+    """What only the garbage collector can free."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """As the client runs."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_what_a_report_leaves_behind_is_freed_and_nothing_else_is_searched() -> None:
+    before, left = Cycle(), []
+    old = weakref.ref(before)
+    del before
+
+    def show(step: Step) -> None:
+        left.append(weakref.ref(Cycle()))
+
+    report = Periodic(show, 60.0, Hand())
+    report.step(A)
+    assert [ref() for ref in left] == [None]
+    assert old() is not None, "older objects were not looked at"
+    assert gc.get_freeze_count() == 0
 
 
 class Noted:
