@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+from local.services import ServiceError
 from tests.faults.compaction import compact
 from tests.faults.freezes import freeze_client
 from tests.faults.kills import kill_clients
@@ -46,18 +47,29 @@ def scenarios() -> list[Scenario]:
     ]
 
 
-def run(seed: int, minutes: float, directory: Path) -> Iterator[Result]:
-    """Run all scenarios, and again with the next seed while time is left."""
+def run(seed: int, minutes: float, directory: Path) -> Iterator[Result | None]:
+    """Run all scenarios, and again with the next seed while time is left; None is one that did not come to its end."""
     end = time.monotonic() + 60 * minutes
     with running_stack(directory) as stack:
         while True:
             for scenario in scenarios():
-                result = scenario(stack, directory / str(seed), seed)
-                print(result.line(), flush=True)
-                yield result
+                yield _attempt(scenario, stack, directory / str(seed), seed)
             if time.monotonic() > end:
                 return
             seed += 1
+
+
+def _attempt(scenario: Scenario, stack: Stack, directory: Path, seed: int) -> Result | None:
+    try:
+        result = scenario(stack, directory, seed)
+    except (AssertionError, RuntimeError, OSError, ServiceError) as error:  # TimeoutError is an OSError
+        print(f"FAILED with seed {seed}: {scenario}\n{error}", flush=True)
+        for service in (stack.broker, stack.registry):
+            if not service.is_running:
+                service.start()
+        return None
+    print(result.line(), flush=True)
+    return result
 
 
 def main() -> int:
@@ -69,12 +81,14 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
-        results = list(run(arguments.seed, arguments.minutes, Path(directory)))
+        attempts = list(run(arguments.seed, arguments.minutes, Path(directory)))
+    results = [result for result in attempts if result is not None]
     print(f"\n{table(results)}")
     # After a reset the history begins anew: there only what is lost can be judged.
     failed = [result for result in results if result.verdict.lost or not (result.rebuilt or result.verdict.clean)]
-    print(f"seed {arguments.seed}: {len(failed)} of {len(results)} scenarios failed")
-    return 1 if failed else 0
+    n_failed = len(failed) + len(attempts) - len(results)
+    print(f"seed {arguments.seed}: {n_failed} of {len(attempts)} scenarios failed")
+    return 1 if n_failed else 0
 
 
 if __name__ == "__main__":

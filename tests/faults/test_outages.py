@@ -7,7 +7,7 @@ from tests.faults.stack import Stack
 
 
 def test_broker_killed(stack: Stack, tmp_path: Path) -> None:
-    result = kill_broker(stack, tmp_path, seed=1, down_s=[0, 8, 3])
+    result = kill_broker(stack, tmp_path, seed=1, down_s=[0, 8])
     assert result.verdict.clean, result
 
 
