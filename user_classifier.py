@@ -241,7 +241,7 @@ FIXED = {
     },
     "producer": {"enable.idempotence": "true"},
 }
-NOT_SETTINGS = ("config", "log_level", "log_format", "print_config")  # options that end in `main`
+NOT_SETTINGS = ("config", "log_level", "log_format", "print_config", "check")  # options that end in `main`
 OFFSET_RESETS = {
     **dict.fromkeys(("earliest", "smallest", "beginning"), 0),
     **dict.fromkeys(("latest", "largest", "end"), 1),
@@ -390,6 +390,8 @@ def add_reports(add: Callable[..., object]) -> None:
 
 def add_looks(add: Callable[..., object]) -> None:
     """Describe what does not label."""
+    add("--check", action="store_true",
+        help="say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
     add("--print-config", action="store_true",
         help="print the settings that take effect, secrets as ****")
 
@@ -678,6 +680,11 @@ class SchemaRegistry:
             raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
         self._outage.begins(cause)
         time.sleep(RETRY_SECONDS)
+
+    @property
+    def client(self) -> Any:
+        """Confluent's client, for --check."""
+        return self._client
 
     def close(self) -> None:
         """Close the connections."""
@@ -1326,7 +1333,7 @@ class Kafka:
         self._settings, self._stop = settings, stop
         self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
-        self._complaint: KafkaError | None = None  # the last thing a client said outside of a call
+        self.complaint: KafkaError | None = None  # the last thing a client said outside of a call
 
     def consumer(self) -> Consumer:
         """Make the consumer."""
@@ -1346,7 +1353,7 @@ class Kafka:
                 self._connected.add(section)
             except KafkaException as exception:
                 client.poll(0)  # calls _note_error, which knows more than "timed out"
-                error = classify(self._complaint or exception.args[0], "reach the brokers")
+                error = classify(self.complaint or exception.args[0], "reach the brokers")
                 late = time.monotonic() >= give_up or self._stop.requested
                 if late or not isinstance(error, BrokerUnavailable):
                     where = f"[{section}] bootstrap.servers and security.protocol"
@@ -1361,11 +1368,11 @@ class Kafka:
                 error = self.meaning(exception.args[0], doing)
                 if not isinstance(error, BrokerUnavailable) or self._stop.requested:
                     raise error from None
-                self.outage.begins(f"{error} ({self._complaint.str()})" if self._complaint else error)
+                self.outage.begins(f"{error} ({self.complaint.str()})" if self.complaint else error)
                 time.sleep(RETRY_SECONDS)
             else:
                 self.outage.ends()
-                self._complaint = None
+                self.complaint = None
                 return answer
 
     def aside(self, doing: str, call: Callable[[], None]) -> None:
@@ -1401,16 +1408,22 @@ class Kafka:
         }
         return classify(error, asked.get(error.code(), doing), transactional_id)
 
-    def cleanup_policy(self, topic: str) -> str | None:
-        """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
-        from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+    def admin(self, section: str) -> Any:
+        """Make an AdminClient with the connection and the credentials of a section."""
+        from confluent_kafka.admin import AdminClient
 
         shared = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")
-        properties = {name: value for name, value in self._settings.consumer.items() if name.startswith(shared)}
+        properties: Mapping[str, str] = getattr(self._settings, section)
+        return self._make(AdminClient, section, {k: v for k, v in properties.items() if k.startswith(shared)})
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
+        from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
+
         wanted = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        admin = self._make(AdminClient, "consumer", properties)
         try:
-            found = admin.describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)[wanted].result()
+            told = self.admin("consumer").describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)
+            found = told[wanted].result()
         except KafkaException:
             return None
         return str(found["cleanup.policy"].value)
@@ -1423,7 +1436,7 @@ class Kafka:
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._complaint = error
+            self.complaint = error
 
 
 class Source:
@@ -2046,6 +2059,20 @@ def print_configuration(arguments: argparse.Namespace, settings: Settings) -> No
         print(line)
 
 
+def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int:
+    """Print a line per thing the client needs; return 0 if all are there, else 1."""
+    from reporting import check
+
+    try:
+        kafka.consumer().close()  # a mistake in a property is told as a start tells it
+        kafka.producer()
+        clients = check.Clients(kafka.admin("consumer"), kafka.admin("producer"), registry.client)
+        lines = check.check(clients, settings, kafka.meaning, lambda: kafka.complaint, SQL_OF)
+        return check.run(lines, functools.partial(print, flush=True))
+    finally:
+        registry.close()
+
+
 def set_up_logging(level: str, form: str) -> None:
     """Log to standard error; the libraries' own words only where DEBUG asks for them."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
@@ -2071,6 +2098,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 0
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = SchemaRegistry(settings.schema_registry, stop)
+        if arguments.check:
+            return check_all(settings, Kafka(settings, stop), registry)
         classifier = Classifier(settings, Kafka(settings, stop), registry, stop)
         with reporting_as(settings, classifier):
             classifier.run()

@@ -107,20 +107,14 @@ transactional.id = user_classifier-user_classifier-user_labeling
 
 
 SECRET_KEYS = [
-    "sasl.password",
-    "ssl.key.password",
-    "ssl.keystore.password",
-    "ssl.key.pem",
-    "ssl.certificate.pem",
-    "ssl.ca.pem",
-    "basic.auth.user.info",
-    "sasl.oauthbearer.client.secret",
-    "bearer.auth.token",
-    "bearer.auth.client.secret",
-    "sasl.jaas.config",
-    "SASL.Password",
-    "sasl.oauthbearer.config",
-    "sasl.oauthbearer.assertion.private.key.passphrase",
+    *("sasl.password", "ssl.key.password", "ssl.keystore.password", "ssl.key.pem", "ssl.certificate.pem", "ssl.ca.pem"),
+    *("basic.auth.user.info", "bearer.auth.token", "bearer.auth.client.secret", "sasl.oauthbearer.client.secret"),
+    *(
+        "sasl.jaas.config",
+        "SASL.Password",
+        "sasl.oauthbearer.config",
+        "sasl.oauthbearer.assertion.private.key.passphrase",
+    ),
 ]
 
 
