@@ -1084,22 +1084,18 @@ def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
 def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
     """Add and retract the rows of a retract changelog.
 
-    Returns the rows added, and the entries that cannot be read. Retractions come first: a user's new row then finds
+    Returns the rows, by user, and the entries that cannot be read. Retractions come first: a user's new row then finds
     the old one gone, which is what a table does fastest.
     """
     sources: Sources = {}
     broken: Broken = {}
-    for sign in (-1, 1):
-        for values in blocks([cast(bytes, value) for value, count in net.items() if count * sign > 0]):
-            rows = user_rows(reader.all_fields(values))
-            bad: Broken = {value: row for value, row in zip(values, rows, strict=True) if isinstance(row, RecordError)}
-            broken.update(bad)
-            good = [row for row in rows if not isinstance(row, RecordError)]
-            values = [value for value in values if value not in bad] if bad else values
-            table.add_all(good, map(net.__getitem__, values))
-            if sign > 0 and good:
-                user_ids, added_rows = zip(*good, strict=True)
-                sources.update(zip(user_ids, zip(added_rows, values, strict=True), strict=True))
+    for values in blocks(cast(list[bytes], sorted(net, key=lambda value: net[value] > 0))):
+        rows = dict(zip(values, user_rows(reader.all_fields(values)), strict=True))
+        good = {value: row for value, row in rows.items() if not isinstance(row, RecordError)}
+        if len(good) < len(rows):
+            broken.update((value, row) for value, row in rows.items() if isinstance(row, RecordError))
+        table.add_all(good.values(), map(net.__getitem__, good))
+        sources.update((user_id, (row, value)) for value, (user_id, row) in good.items())
     return sources, broken
 
 
@@ -1250,7 +1246,7 @@ class UserTable:
         pending = self._pending
         changes = [Change(user_id, None, NO_LABEL, pending.get(user_id, NOTHING)) for user_id in gone]
         at = labels != self.labels
-        at[self._places(user_id for user_id in self._changed if user_id in self._rows)] = True
+        at[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
         places = np.flatnonzero(at)
         for i, label in zip(places.tolist(), labels[places].tolist(), strict=True):
             user_id = self.user_ids[i]
@@ -1282,7 +1278,7 @@ class UserTable:
     def _show(self, shown: Mapping[str, Row], gone: set[str]) -> None:
         """Show rows, making room for new users and closing up over those gone."""
         new = sorted(user_id for user_id in shown if user_id not in self._rows)
-        old = [user_id for user_id in shown if user_id in self._rows]
+        old = sorted(user_id for user_id in shown if user_id in self._rows)
         self._changed.update(old, gone)
         self._rows.update(shown)
         if gone:
@@ -1301,8 +1297,9 @@ class UserTable:
             self.totals[self._places(old)] = as_array(map(shown.__getitem__, old))
 
     def _places(self, user_ids: Iterable[str]) -> list[int]:
-        """Return where these users are, or would be, in the order of user_id."""
-        return [bisect.bisect_left(self.user_ids, user_id) for user_id in user_ids]
+        """Return where users are, or would be, in the order of user_id; they come in this order, too."""
+        place = 0
+        return [place := bisect.bisect_left(self.user_ids, user_id, place) for user_id in user_ids]
 
 
 def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
@@ -1452,6 +1449,8 @@ class Kafka:
         ours = {
             "transactional.id": self._settings.transactional_id,
             "partitioner": "murmur2_random",
+            # After a commit the coordinator is busy for a few ms, and told so asks for patience (default: 100 ms).
+            "retry.backoff.ms": "10",
             # An answer that does not come is noticed while the transaction has time to ask again.
             "socket.timeout.ms": str(round(1000 * self._settings.transaction_timeout / 2)),
         }
@@ -1651,19 +1650,19 @@ class Sink:
             for record in records:
                 if not self._produce(record):
                     break  # the transaction has failed; the calls below say why
-            self._drain()
-            if self._deliveries.refusal is not None:  # trying again would fail again
-                raise self._deliveries.refusal
             group = self._consumer.consumer_group_metadata()
             send = producer.send_offsets_to_transaction
             doing, aside = "commit offsets of the group", self._kafka.aside
             call(doing, lambda: aside(doing, lambda: send(offsets, group, CALL_TIMEOUT_SECONDS)))
+            self._drain()  # after the offsets: few records have been delivered meanwhile, and flush() waits 10 ms
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
         except (TransactionAborted, AccessDenied, KafkaFailed):
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
             # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
             with contextlib.suppress(AccessDenied, KafkaFailed):
                 call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
+            if self._deliveries.refusal is not None:  # trying again would fail again
+                raise self._deliveries.refusal from None
             raise
 
     def _produce(self, record: OutputRecord) -> bool:
