@@ -309,8 +309,8 @@ def test_each_bad_record_is_kept_once_and_no_good_one_lost(data: st.DataObject) 
         for _, partition, (value, headers) in (each for each in bad if each[0] == at):
             world.broker.append("in", partition, value, headers, None)
         world.write([change] if change else [])
-    while world.run(data.draw(accidents(world))) is not None or world.stop.requested:
-        pass
+    while (ended := world.run(data.draw(accidents(world)))) is not None or world.stop.requested:
+        assert not isinstance(ended and ended.reason, RecordError), ended
     assert world.labelling() == oracle.labelled(changes)
     kept = [dict(letter.headers() or []) for letter in world.broker.logs["error_log"][0]]
     places = sorted(
