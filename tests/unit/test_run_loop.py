@@ -322,6 +322,16 @@ def test_each_bad_record_is_kept_once_and_no_good_one_lost(data: st.DataObject) 
     assert places == (expected if mode == "log" else [])
 
 
+def test_bad_records_of_one_batch_are_each_kept_once() -> None:
+    """Those known as bad from their headers are not found a second time by their values."""
+    world = World(error_handling_mode="log", batch_size=len(BAD))
+    for value, headers in BAD:
+        world.broker.append("in", 0, value, headers, None)
+    assert world.run() is None
+    kept = [dict(letter.headers() or []) for letter in world.broker.logs["error_log"][0]]
+    assert [int(each["__streams.errors.offset"] or -1) for each in kept] == list(range(len(BAD)))
+
+
 def test_rows_without_a_word_about_their_past_are_no_retract_changelog() -> None:
     world = World()
     for amount in (1.0, 2.0, 3.0):
