@@ -231,6 +231,7 @@ REQUIRED = (
 )
 # The words of configuration.ini that stand for a value of the user's own.
 PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # in a value: taken from the environment
 GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
 # What the guarantee rests on; the file must not say otherwise.
@@ -242,6 +243,7 @@ FIXED = {
     },
     "producer": {"enable.idempotence": "true"},
 }
+NOT_SETTINGS = ("config", "log_level", "log_format", "print_config", "check")  # options that end in `main`
 OFFSET_RESETS = {
     **dict.fromkeys(("earliest", "smallest", "beginning"), 0),
     **dict.fromkeys(("latest", "largest", "end"), 1),
@@ -278,9 +280,28 @@ class Settings:
         return f"user_classifier-{self.group}-{self.output}"
 
     @property
+    def consumer_properties(self) -> dict[str, Any]:
+        """What the consumer is made with: read_committed, positions kept by us."""
+        return {**self.consumer, **FIXED["consumer"], "group.id": self.group, "auto.offset.reset": "error"}
+
+    @property
+    def producer_properties(self) -> dict[str, Any]:
+        """What the producer is made with: transactional, keys placed as the Java client places them."""
+        ours = {
+            "transactional.id": self.transactional_id,
+            "partitioner": "murmur2_random",
+            # After a commit the coordinator is busy for a few ms, and told so asks for patience (default: 100 ms).
+            "retry.backoff.ms": "10",
+            # An answer that does not come is noticed while the transaction has time to ask again.
+            "socket.timeout.ms": str(round(1000 * self.transaction_timeout / 2)),
+        }
+        return {**ours, **self.producer, **FIXED["producer"]}
+
+    @property
     def transaction_timeout(self) -> float:
         """Seconds after which the broker ends a transaction."""
-        return float(self.producer.get("transaction.timeout.ms", 60_000)) / 1000
+        given = self.producer.get("transaction.timeout.ms", "")
+        return int(given) / 1000 if given.isdecimal() else 60.0  # librdkafka's default
 
     @property
     def reset_to(self) -> int:
@@ -339,6 +360,7 @@ def argument_parser() -> argparse.ArgumentParser:
     add_clustering(parser.add_argument_group("clustering").add_argument)
     add_running(parser.add_argument_group("running").add_argument)
     add_reports(parser.add_argument_group("reports").add_argument)
+    add_looks(parser.add_argument_group("to look first: these write nothing to Kafka, and end").add_argument)
     return parser
 
 
@@ -374,6 +396,14 @@ def add_reports(add: Callable[..., object]) -> None:
         help="names for plot, summary and metrics, label 0 first: stingy,standard,spendthrift (default: numbers)")
     add("--metrics-port", metavar="PORT", type=whole_number("port"),
         help="serve /metrics for Prometheus and /health on 127.0.0.1 (default: off)")
+
+
+def add_looks(add: Callable[..., object]) -> None:
+    """Describe what does not label."""
+    add("--check", action="store_true",
+        help="say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
+    add("--print-config", action="store_true",
+        help="print the settings that take effect, secrets as ****")
 
 
 def add_running(add: Callable[..., object]) -> None:
@@ -413,7 +443,21 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
         raise ConfigError(f"{path}: not a text file in UTF-8") from None
     except configparser.Error as error:
         raise ConfigError(f"{path}{syntax_complaint(error)}") from None
-    return {name: dict(parser[name]) for name in parser.sections()}
+    return {
+        section: {key: from_environment(f"{path}: [{section}] {key}", value) for key, value in parser[section].items()}
+        for section in parser.sections()
+    }
+
+
+def from_environment(where: str, value: str) -> str:
+    """Put the environment's values in place of `${NAME}`. Any other `$` stands for itself: passwords hold some."""
+
+    def found(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigError(f"{where}: {match[0]} is not set in the environment; type first: export {match[1]}=...")
+        return os.environ[match[1]]
+
+    return VARIABLE.sub(found, value)
 
 
 def syntax_complaint(error: configparser.Error) -> str:
@@ -469,8 +513,8 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
     """Join the command line and the file it names."""
-    options = vars(arguments).copy()
-    path, _, _ = options.pop("config"), options.pop("log_level"), options.pop("log_format")
+    options = {name: value for name, value in vars(arguments).items() if name not in NOT_SETTINGS}
+    path = arguments.config
     sections = read_configuration(path)
     check_configuration(path, sections)
     in_file = sections["consumer"].pop("group.id", GROUP_PLACEHOLDER)
@@ -503,7 +547,7 @@ MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
 PREFIX = struct.Struct(">bI")  # magic byte, schema id
 SEAL = os.urandom(16)  # between records that are coded as one array; no record can be made to contain it
 END_OF_ARRAY = b"\0"
-REGISTRY_TIMEOUT_SECONDS = 10.0
+REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
 REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
 RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
 ROW_FIELDS = ("user_id", "total_amount", "num_transactions")
@@ -578,9 +622,8 @@ class SchemaRegistry:
         self._stop, self._answered = stop, False
         self._url = re.sub(r"//[^/]*@", "//****@", properties["url"])  # a url can hold a password
         self._outage = Outage(f"Schema Registry {self._url}")
-        timing: dict[str, Any] = {"timeout": REGISTRY_TIMEOUT_SECONDS, "max.retries": 0}
         try:
-            self._client = SchemaRegistryClient({**timing, **properties, **numbers_among(properties)})
+            self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numbers_among(properties)})
         except (ValueError, TypeError) as error:
             raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
         except OSError:
@@ -648,6 +691,11 @@ class SchemaRegistry:
             raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
         self._outage.begins(cause)
         time.sleep(RETRY_SECONDS)
+
+    @property
+    def client(self) -> Any:
+        """Confluent's client, for --check."""
+        return self._client
 
     def close(self) -> None:
         """Close the connections."""
@@ -1437,25 +1485,16 @@ class Kafka:
         self._settings, self._stop = settings, stop
         self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
-        self._complaint: KafkaError | None = None  # the last thing a client said outside of a call
+        self.complaint: KafkaError | None = None  # the last thing a client said outside of a call
 
     def consumer(self) -> Consumer:
-        """Make the consumer: read_committed, positions kept by us."""
-        ours = {"group.id": self._settings.group, "auto.offset.reset": "error"}
-        return self._make(Consumer, "consumer", {**self._settings.consumer, **FIXED["consumer"], **ours})
+        """Make the consumer."""
+        return self._make(Consumer, "consumer", self._settings.consumer_properties)
 
     def producer(self, on_failure: Callable[[KafkaError, Message], None] = lambda error, message: None) -> Producer:
-        """Make the producer: transactional, keys placed as the Java client places them."""
-        ours = {
-            "transactional.id": self._settings.transactional_id,
-            "partitioner": "murmur2_random",
-            # After a commit the coordinator is busy for a few ms, and told so asks for patience (default: 100 ms).
-            "retry.backoff.ms": "10",
-            # An answer that does not come is noticed while the transaction has time to ask again.
-            "socket.timeout.ms": str(round(1000 * self._settings.transaction_timeout / 2)),
-        }
+        """Make the producer."""
         reports = {"delivery.report.only.error": True, "on_delivery": on_failure}
-        return self._make(Producer, "producer", {**ours, **self._settings.producer, **FIXED["producer"], **reports})
+        return self._make(Producer, "producer", {**self._settings.producer_properties, **reports})
 
     def connect(self, client: Consumer | Producer, section: str) -> None:
         """Wait for the first answer; raise what is wrong with address, certificate or credentials."""
@@ -1466,7 +1505,7 @@ class Kafka:
                 self._connected.add(section)
             except KafkaException as exception:
                 client.poll(0)  # calls _note_error, which knows more than "timed out"
-                error = classify(self._complaint or exception.args[0], "reach the brokers")
+                error = classify(self.complaint or exception.args[0], "reach the brokers")
                 late = time.monotonic() >= give_up or self._stop.requested
                 if late or not isinstance(error, BrokerUnavailable):
                     where = f"[{section}] bootstrap.servers and security.protocol"
@@ -1481,11 +1520,11 @@ class Kafka:
                 error = self.meaning(exception.args[0], doing)
                 if not isinstance(error, BrokerUnavailable) or self._stop.requested:
                     raise error from None
-                self.outage.begins(f"{error} ({self._complaint.str()})" if self._complaint else error)
+                self.outage.begins(f"{error} ({self.complaint.str()})" if self.complaint else error)
                 time.sleep(RETRY_SECONDS)
             else:
                 self.outage.ends()
-                self._complaint = None
+                self.complaint = None
                 return answer
 
     def aside(self, doing: str, call: Callable[[], None]) -> None:
@@ -1521,16 +1560,22 @@ class Kafka:
         }
         return classify(error, asked.get(error.code(), doing), transactional_id)
 
-    def cleanup_policy(self, topic: str) -> str | None:
-        """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
-        from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
+    def admin(self, section: str) -> Any:
+        """Make an AdminClient with the connection and the credentials of a section."""
+        from confluent_kafka.admin import AdminClient
 
         shared = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")
-        properties = {name: value for name, value in self._settings.consumer.items() if name.startswith(shared)}
+        properties: Mapping[str, str] = getattr(self._settings, section)
+        return self._make(AdminClient, section, {k: v for k, v in properties.items() if k.startswith(shared)})
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
+        from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
+
         wanted = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        admin = self._make(AdminClient, "consumer", properties)
         try:
-            found = admin.describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)[wanted].result()
+            told = self.admin("consumer").describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)
+            found = told[wanted].result()
         except KafkaException:
             return None
         return str(found["cleanup.policy"].value)
@@ -1543,7 +1588,7 @@ class Kafka:
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self._complaint = error
+            self.complaint = error
 
 
 class Source:
@@ -2182,6 +2227,36 @@ def make_reports(settings: Settings, names: Sequence[str], classifier: Classifie
         yield metrics
 
 
+def print_configuration(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Print what takes effect of options and file, without secrets."""
+    from reporting.effective import settings_lines
+
+    told = {name: vars(settings).get(name, given) for name, given in vars(arguments).items() if name != "print_config"}
+    # The consumer is told to complain where it finds no offset: we look up where to begin.
+    begin = {"auto.offset.reset": settings.consumer.get("auto.offset.reset", "earliest")}
+    sections = (
+        {**REGISTRY_TIMING, **settings.schema_registry},
+        {**settings.consumer_properties, **begin},
+        settings.producer_properties,
+    )
+    for line in settings_lines(told, dict(zip(SECTIONS, sections, strict=True))):
+        print(line)
+
+
+def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int:
+    """Print a line per thing the client needs; return 0 if all are there, else 1."""
+    from reporting import check
+
+    try:
+        kafka.consumer().close()  # a mistake in a property is told as a start tells it
+        kafka.producer()
+        clients = check.Clients(kafka.admin("consumer"), kafka.admin("producer"), registry.client)
+        lines = check.check(clients, settings, kafka.meaning, lambda: kafka.complaint, SQL_OF)
+        return check.run(lines, functools.partial(print, flush=True))
+    finally:
+        registry.close()
+
+
 def set_up_logging(level: str, form: str) -> None:
     """Log to standard error; the libraries' own words only where DEBUG asks for them."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
@@ -2202,8 +2277,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         stop = StopRequest()
         stop.install()
         settings = settings_from(arguments)
+        if arguments.print_config:
+            print_configuration(arguments, settings)
+            return 0
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = SchemaRegistry(settings.schema_registry, stop)
+        if arguments.check:
+            return check_all(settings, Kafka(settings, stop), registry)
         classifier = Classifier(settings, Kafka(settings, stop), registry, stop)
         with reporting_as(settings, classifier):
             classifier.run()

@@ -92,3 +92,18 @@ def test_right_taken_away_while_running(pipeline: SecuredPipeline, access: Acces
         pipeline.write([Placed(0, Change(Op.INSERT, Row("dea", 9.0, 1)))])
         assert client.wait() == 1
         assert named(Right("WRITE", "TOPIC", pipeline.output)) in names_of(client.output.split(PREFIX)[1])
+
+
+@pytest.mark.parametrize("missing", range(5))  # the last one, of the transactional id, shows at a start only
+def test_the_check_names_a_missing_right(missing: int, pipeline: SecuredPipeline, access: AccessControl) -> None:
+    mode = ("--error-handling-mode", "log", "--error-handling-log-target", target(pipeline))
+    rights = needed(pipeline, target(pipeline))
+    access.grant(rights)
+    ready = inside.run(pipeline.arguments("--check", *mode))
+    assert ready.code == 0, ready.output
+    access.revoke(lost := rights[missing])
+    finished = inside.run(pipeline.arguments("--check", *mode))
+    (line,) = [line for line in finished.stdout.splitlines() if line.startswith("TO DO")]
+    assert finished.code == 1
+    assert f"{lost.resource.lower()} {lost.name}" in line
+    assert f"right to {lost.operation}: missing" in line or f"not allowed to {lost.operation.lower()} " in line

@@ -306,7 +306,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_the_configuration_file_is_the_template() -> None:
-    (shown,) = blocks("ini")
+    shown, *_ = blocks("ini")
     template = (ROOT / "configurations" / "configuration.ini").read_text(encoding="utf-8")
     assert shown == "".join(f"{line}\n" for line in template.splitlines() if not line.startswith("#")).lstrip()
 

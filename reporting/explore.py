@@ -1,0 +1,119 @@
+"""How many clusters? Silhouette and inertia for each number; the picture of them is in elbow.py."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reporting.text import users
+
+N_CLUSTERS = range(2, 11)
+MAX_SAMPLE = 10_000  # users; the silhouette takes time with their square, 10,000 a second or two
+RANDOM_STATE = 42
+
+
+class Clusters(Protocol):
+    """The result of one fit."""
+
+    @property
+    def labels(self) -> NDArray[np.int32]: ...
+    @property
+    def centers(self) -> NDArray[np.float64]: ...
+
+
+Cluster = Callable[[NDArray[np.float64], int], Clusters]
+
+
+class Fit(NamedTuple):
+    """How well one number of clusters does."""
+
+    n_clusters: int
+    silhouette: float  # -1 to 1, larger is better; NaN if the sample lies in one cluster
+    inertia: float
+
+
+def explore(
+    totals: NDArray[np.float64],
+    cluster: Cluster,
+    n_clusters: Iterable[int] = N_CLUSTERS,
+    max_sample: int = MAX_SAMPLE,
+) -> Iterator[Fit]:
+    """Fit every number of clusters that the users allow.
+
+    Parameters
+    ----------
+    totals : ndarray of shape (n_users, 2)
+        As for `cluster`: total_amount in the currency of the input, num_transactions as a count.
+    cluster : callable
+        Fits one-hot user_id and totals: (totals, n_clusters) -> labels and centers.
+    n_clusters : iterable of int
+        Numbers as large as n_users or larger are left out: the silhouette needs a cluster of two users.
+    max_sample : int
+        Users of whom the silhouette is taken, drawn once with a fixed seed: the same for every fit and every run.
+
+    Yields
+    ------
+    Fit
+
+    Notes
+    -----
+    The silhouette is taken of the totals alone. One-hot encoding puts every user sqrt(2) from every other: that says
+    nothing about who belongs together, and only blurs the distances that do.
+
+    References
+    ----------
+    Rousseeuw, P. J. (1987), "Silhouettes", J. Comput. Appl. Math. 20.
+    """
+    rng = np.random.default_rng(RANDOM_STATE)
+    n_users = len(totals)
+    sample = np.sort(rng.choice(n_users, min(n_users, max_sample), replace=False))
+    for k in n_clusters:
+        if k >= n_users:
+            return
+        found = cluster(totals, k)
+        yield Fit(k, silhouette(totals[sample], found.labels[sample]), inertia(totals, found))
+
+
+def silhouette(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
+    """Return the mean silhouette; NaN unless there are 2 to n_users - 1 labels."""
+    from sklearn.metrics import silhouette_score
+
+    if not 2 <= len(np.unique(labels)) < len(labels):
+        return float("nan")
+    return float(silhouette_score(totals, labels))
+
+
+def inertia(totals: NDArray[np.float64], found: Clusters) -> float:
+    """Return the sum of squared distances to the centres, as KMeans does: in one-hot user_id and totals.
+
+    In a cluster of m users, one-hot encoding puts each of them at the squared distance 1 - 1/m from the centre: m - 1
+    for the cluster, n_users - n_clusters for all.
+    """
+    n_clusters = len(np.unique(found.labels))
+    return float(((totals - found.centers[found.labels]) ** 2).sum()) + len(totals) - n_clusters
+
+
+def best(fits: Sequence[Fit]) -> Fit:
+    """Return the fit of the largest silhouette, of the fewest clusters among equals.
+
+    Raises
+    ------
+    ValueError
+        If there is none to choose from.
+    """
+    scored = [fit for fit in fits if not np.isnan(fit.silhouette)]
+    if not scored:
+        raise ValueError("too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3")
+    return max(scored, key=lambda fit: (fit.silhouette, -fit.n_clusters))
+
+
+def table_lines(fits: Sequence[Fit], n_users: int, max_sample: int = MAX_SAMPLE) -> list[str]:
+    """Return the comparison as the lines of a table."""
+    chosen = best(fits)
+    sampled = f", silhouette of {max_sample:,} of them" if n_users > max_sample else ""
+    lines = [f"{users(n_users)}{sampled}", " k  silhouette     inertia"]
+    for fit in fits:
+        mark = "  best silhouette" if fit is chosen else ""
+        lines.append(f"{fit.n_clusters:>2}  {fit.silhouette:>10.3f}  {fit.inertia:>10.3g}{mark}")
+    return lines

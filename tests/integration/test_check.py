@@ -1,0 +1,98 @@
+"""--check on real services: what is there, what is missing, and that looking changes nothing."""
+
+import re
+
+import pytest
+
+from local.services import free_port
+from tests.support import inside
+from tests.support.changelog import aggregation, place_by_hash
+from tests.support.client import Finished
+from tests.support.pipeline import Pipeline
+
+OTHER_SCHEMA = {"type": "record", "name": "other", "fields": [{"name": "user_id", "type": "long"}]}
+
+
+def check(pipeline: Pipeline, *more: str) -> Finished:
+    """Run --check."""
+    return inside.run(pipeline.arguments("--check", *more))
+
+
+def to_do(finished: Finished) -> list[str]:
+    """What is to do; the exit code says whether it is anything."""
+    found = [line.removeprefix("TO DO   ") for line in finished.stdout.splitlines() if line.startswith("TO DO")]
+    assert finished.code == (1 if found else 0), finished.output
+    assert finished.stdout.splitlines()[-1] == (f"{len(found)} to do; run --check again then" if found else "ready")
+    return found
+
+
+def test_before_and_after_the_first_run(pipeline: Pipeline) -> None:
+    pipeline.write(place_by_hash(aggregation(seed=1, n_users=12, n_transactions=20), 1))
+    first = check(pipeline)
+    assert to_do(first) == []
+    assert not pipeline.subjects.exists(f"{pipeline.output}-value"), "looking registers nothing"
+    assert pipeline.offsets() == {}
+    assert f"unseen  transactional id user_classifier-{pipeline.group}-{pipeline.output}: needs WRITE" in first.stdout
+    inside.run_to_end(pipeline.arguments())
+    before = pipeline.topics.read(pipeline.output), pipeline.offsets()
+    lines = check(pipeline).stdout.splitlines()
+    assert (pipeline.topics.read(pipeline.output), pipeline.offsets()) == before
+    for line in (
+        "ok      [consumer] bootstrap.servers and credentials: 1 broker reached by PLAINTEXT",
+        f"ok      topic {pipeline.source}: 1 partition",
+        f"ok      topic {pipeline.output}, right to WRITE: granted",
+        f"ok      topic {pipeline.output}, cleanup.policy: compact",
+        f"ok      group {pipeline.group}, right to READ: granted",
+        f"ok      subject {pipeline.output}-value: user_id, total_amount, num_transactions, label",
+        "ready",
+    ):
+        assert line in lines
+
+
+def test_topics_that_are_missing(pipeline: Pipeline) -> None:
+    for topic in (pipeline.source, pipeline.output):
+        pipeline.topics.delete(topic)
+    found = to_do(check(pipeline, "--error-handling-mode", "log", "--error-handling-log-target", "letters"))
+    make = "does not exist; check its name, or make it: confluent kafka topic create"
+    assert found == [
+        f"topic {pipeline.source}: {make} {pipeline.source}",
+        f"topic {pipeline.output}: {make} {pipeline.output} --config cleanup.policy=compact",
+        f"topic letters: {make} letters",
+    ]
+
+
+def test_an_output_that_forgets_and_subjects_that_do_not_fit(pipeline: Pipeline) -> None:
+    forgetful = f"{pipeline.output}_forgetful"
+    pipeline.topics.create(forgetful)
+    pipeline.subjects.register(f"{forgetful}-key", OTHER_SCHEMA)
+    assert to_do(check(pipeline, "-o", forgetful)) == [
+        f"topic {forgetful}, cleanup.policy: delete, so labels of quiet users will be deleted; to mend it:"
+        f" confluent kafka topic update {forgetful} --config cleanup.policy=compact",
+        f"subject {forgetful}-key: has user_id of type long, not string; delete the subject or name another topic",
+    ]
+
+
+@pytest.mark.parametrize("section", ["consumer", "producer"])
+def test_a_broker_that_is_not_there(section: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reporting.check.CONNECT_ATTEMPTS", 2)
+    pipeline.configure(section, bootstrap_servers=f"127.0.0.1:{free_port()}")
+    (line,) = to_do(check(pipeline))
+    assert re.fullmatch(
+        rf"\[{section}\] bootstrap.servers and credentials: cannot reach the brokers: .*Connection refused.*;"
+        " check host, port and security.protocol",
+        line,
+    )
+
+
+def test_a_registry_that_is_not_there(pipeline: Pipeline) -> None:
+    pipeline.configure("schema_registry", url=f"http://127.0.0.1:{free_port()}")
+    (line,) = to_do(check(pipeline))
+    assert line.startswith("[schema_registry] url and credentials: no answer (")
+    assert line.endswith("; check [schema_registry] url")
+
+
+def test_a_mistake_in_the_file_is_told_as_always(pipeline: Pipeline) -> None:
+    pipeline.configure("producer", acks="sometimes")
+    finished = check(pipeline)
+    assert (finished.code, finished.stdout) == (2, "")
+    assert finished.stderr.startswith("user_classifier.py: error: [producer] acks: ")
