@@ -1002,6 +1002,7 @@ class LabelCodec:
 
 # Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
 SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+SIGN_BY_HEADER = {("op", op): sign for op, sign in SIGN_BY_OP.items()}
 
 
 class Record(Protocol):
@@ -1038,6 +1039,8 @@ def shown(value: object) -> str:
 
 def sign_of(headers: Headers) -> int:
     """Return +1 for a record that adds its row, -1 for one that retracts it."""
+    if headers and len(headers) == 1 and headers[0] in SIGN_BY_HEADER:  # nearly all
+        return SIGN_BY_HEADER[headers[0]]
     ops = [value for name, value in headers or () if name == "op"]
     if not ops:
         return 1
