@@ -1886,9 +1886,10 @@ def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None
 
 # ------------------------------------------------------------------------------------------- run loop
 
-FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit
+FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, if not many rows have come
+STEP_SECONDS_PER_ROW = 1e-5  # what a step takes that labels as many users for the first time, as measured
 REFRESH_SECONDS = 24 * 3600.0  # offsets.retention.minutes is 7 days
-CATCH_UP_FACTOR = 10  # and then: reading gets this many times the last step's duration
+CATCH_UP_FACTOR = 10  # reading gets this many times what the last step took, or this one is going to
 SQL_OF = {
     "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
     "user_labeling": "run sql/5_create_user_labeling.sql",
@@ -1910,6 +1911,7 @@ class Progress:
     last_end: float | None = None  # of the last step
     last_duration: float = FIRST_CATCH_UP_SECONDS / CATCH_UP_FACTOR
     records: int = 0  # since the last step
+    rows: int = 0  # of these, what is left after netting
 
     def due(self, now: float, at_end: bool, absent: bool) -> bool:
         """Whether the time for a step has come.
@@ -1925,12 +1927,12 @@ class Progress:
         since = self.started if self.last_end is None else self.last_end
         wait = 0.0 if self.last_end is None else self.settings.batch_interval
         if not at_end:
-            wait = max(wait, CATCH_UP_FACTOR * self.last_duration)
+            wait = max(wait, CATCH_UP_FACTOR * max(self.last_duration, STEP_SECONDS_PER_ROW * self.rows))
         return now - since >= wait
 
     def stepped(self, began: float, now: float) -> None:
         """Note a step."""
-        self.last_end, self.last_duration, self.records = now, now - began, 0
+        self.last_end, self.last_duration, self.records, self.rows = now, now - began, 0, 0
 
 
 class Step(NamedTuple):
@@ -2088,7 +2090,7 @@ class Classifier:
         if self.report is not None:
             self.report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
-        progress.records = self.batch.n_records
+        progress.records, progress.rows = self.batch.n_records, len(self.batch.net)
 
     def _apply(self) -> Sources:
         """Take the batch into the table, and handle the records that cannot be read."""
