@@ -22,6 +22,7 @@ the run loop, main.
 from __future__ import annotations
 
 import argparse
+import bisect
 import configparser
 import contextlib
 import functools
@@ -44,8 +45,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
+from operator import itemgetter
 from pathlib import Path
-from types import FrameType
+from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 import fastavro
@@ -304,13 +306,21 @@ class Settings:
     @property
     def producer_properties(self) -> dict[str, Any]:
         """What the producer is made with: transactional, keys placed as the Java client places them."""
-        ours = {"transactional.id": self.transactional_id, "partitioner": "murmur2_random"}
+        ours = {
+            "transactional.id": self.transactional_id,
+            "partitioner": "murmur2_random",
+            # After a commit the coordinator is busy for a few ms, and told so asks for patience (default: 100 ms).
+            "retry.backoff.ms": "10",
+            # An answer that does not come is noticed while the transaction has time to ask again.
+            "socket.timeout.ms": str(round(1000 * self.transaction_timeout / 2)),
+        }
         return {**ours, **self.producer, **FIXED["producer"]}
 
     @property
     def transaction_timeout(self) -> float:
         """Seconds after which the broker ends a transaction."""
-        return float(self.producer.get("transaction.timeout.ms", 60_000)) / 1000
+        given = self.producer.get("transaction.timeout.ms", "")
+        return int(given) / 1000 if given.isdecimal() else 60.0  # librdkafka's default
 
     @property
     def reset_to(self) -> int:
@@ -568,6 +578,7 @@ REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are wa
 REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
 UNREGISTERED_ID = 2**32 - 1
 RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
+ROW_FIELDS = ("user_id", "total_amount", "num_transactions")
 LABEL_FIELDS = {"user_id": "string", "total_amount": "double", "num_transactions": "long", "label": "int"}
 MAX_AMOUNT = 1e150  # squares of amounts, and sums of these, must stay finite
 MAX_USER_ID = 100_000  # characters, of 4 bytes at most; key and value must fit into a record of 1 MB
@@ -767,13 +778,13 @@ class AvroReader:
     """Decodes values in Confluent's wire format; every byte of each has to be accounted for."""
 
     def __init__(self, registry: SchemaRegistry) -> None:
-        self._schema = functools.cache(registry.by_id)
-        self._sealed = functools.cache(lambda schema_id: sealed_array(self._schema(schema_id)))
+        self.schema = functools.cache(registry.by_id)
+        self._sealed = functools.cache(lambda schema_id: sealed_array(self.schema(schema_id)))
 
     def fields(self, data: bytes | None) -> Fields:
         """Return the fields of one record; RecordError says what is wrong with the bytes."""
         schema_id = schema_id_of(data)
-        schema, body = self._schema(schema_id), io.BytesIO(data or b"")
+        schema, body = self.schema(schema_id), io.BytesIO(data or b"")
         body.seek(PREFIX.size)
         try:
             record = fastavro.schemaless_reader(body, schema, None)
@@ -785,32 +796,34 @@ class AvroReader:
             raise RecordError(f"schema id {schema_id} is not of a record")
         return record
 
-    def all_fields(self, values: Iterable[bytes | None]) -> dict[bytes | None, Fields | RecordError]:
-        """Return the fields of many values, or what is wrong with them, by value."""
-        groups: dict[bytes | None, list[bytes | None]] = {}
+    def all_fields(self, values: Sequence[bytes]) -> list[Fields | RecordError]:
+        """Return the fields of each value, or what is wrong with it."""
+        groups: dict[bytes, list[bytes]] = {}
         for value in values:
-            groups.setdefault(value and value[: PREFIX.size], []).append(value)
-        found: dict[bytes | None, Fields | RecordError] = {}
-        for group in groups.values():
-            try:  # an unknown schema is asked for once, not once for each value
-                self._schema(schema_id_of(group[0]))
-            except RecordError as error:
-                found.update(dict.fromkeys(group, error))
-                continue
-            found.update(self._array(group) or self._one_by_one(group))
-        return found
+            groups.setdefault(value[: PREFIX.size], []).append(value)
+        decoded = {prefix: self._group(group) for prefix, group in groups.items()}
+        if len(decoded) == 1:
+            return list(*decoded.values())
+        rest = {prefix: iter(found) for prefix, found in decoded.items()}
+        return [next(rest[value[: PREFIX.size]]) for value in values]
 
-    def _one_by_one(self, values: list[bytes | None]) -> dict[bytes | None, Fields | RecordError]:
-        found: dict[bytes | None, Fields | RecordError] = {}
-        for value in values:
-            try:
-                found[value] = self.fields(value)
-            except RecordError as error:
-                found[value] = error
-        return found
+    def _group(self, values: Sequence[bytes]) -> Sequence[Fields | RecordError]:
+        """Decode values of one schema id."""
+        try:  # an unknown schema is asked for once, not once for each value
+            schema_id = schema_id_of(values[0])
+            self.schema(schema_id)
+        except RecordError as error:
+            return [error] * len(values)
+        return self._array(values, schema_id) or [self._one(value) for value in values]
 
-    def _array(self, values: list[bytes | None]) -> dict[bytes | None, Fields] | None:
-        """Decode the values of one schema id as one Avro array; None if any is bad.
+    def _one(self, value: bytes) -> Fields | RecordError:
+        try:
+            return self.fields(value)
+        except RecordError as error:
+            return error
+
+    def _array(self, values: Sequence[bytes], schema_id: int) -> list[Fields] | None:
+        """Decode values as one Avro array; None if any is bad.
 
         Each is followed by the seal: a value that is too short or too long shifts what comes after it,
         and then a seal is not where it should be.
@@ -818,15 +831,15 @@ class AvroReader:
         body = io.BytesIO()
         fastavro.schemaless_writer(body, "long", len(values))
         try:
-            schema = self._sealed(schema_id_of(values[0]))
-            body.write(b"".join([value[PREFIX.size :] + SEAL for value in values if value]) + END_OF_ARRAY)
+            schema = self._sealed(schema_id)
+            body.write(b"".join([value[PREFIX.size :] + SEAL for value in values]) + END_OF_ARRAY)
             body.seek(0)
             records = cast(list[Fields], fastavro.schemaless_reader(body, schema, None))
         except (RecordError, SchemaParseException, *AVRO_ERRORS):
             return None
         if len(records) != len(values) or any(record["seal"] != SEAL for record in records):
             return None
-        return dict(zip(values, records, strict=True))
+        return records
 
 
 def schema_id_of(data: bytes | None) -> int:
@@ -849,10 +862,12 @@ def sealed_array(schema: Any) -> Any:
     return fastavro.parse_schema({"type": "array", "items": {**schema, "fields": [*schema["fields"], seal]}})
 
 
-def user_row(fields: Fields) -> tuple[str, Row]:
+def user_row(fields: Fields | RecordError) -> tuple[str, Row]:
     """Return user_id and (total_amount, num_transactions); RecordError names the field that is wrong."""
+    if isinstance(fields, RecordError):
+        raise fields
     try:
-        user_id, amount, count = fields["user_id"], fields["total_amount"], fields["num_transactions"]
+        user_id, amount, count = (fields[name] for name in ROW_FIELDS)
     except KeyError as missing:
         raise RecordError(f"has no field {missing}") from None
     if type(user_id) is not str:
@@ -864,6 +879,25 @@ def user_row(fields: Fields) -> tuple[str, Row]:
     if type(count) is not int or count < 0:
         raise RecordError(f"num_transactions must be a whole number >= 0, got {shown(count)}")
     return user_id, (float(amount), count)
+
+
+def user_rows(records: Sequence[Fields | RecordError]) -> list[tuple[str, Row] | RecordError]:
+    """Do `user_row` for many records; what it would raise stands in the place of a row."""
+    found: list[tuple[str, Row] | RecordError] = []
+    try:  # column by column, which is four times as fast where nothing is wrong
+        user_ids, amounts, counts = ([record[name] for record in records] for name in ROW_FIELDS)  # type: ignore[index]
+        types = [set(map(type, column)) for column in (user_ids, amounts, counts)]
+        sizes = max(map(len, user_ids), default=0), np.abs(amounts).max(initial=0.0), min(counts, default=0)
+        if types == [{str}, {float}, {int}] and sizes[0] <= MAX_USER_ID and sizes[1] <= MAX_AMOUNT and sizes[2] >= 0:
+            return list(zip(user_ids, zip(amounts, counts, strict=True), strict=True))
+    except (KeyError, TypeError, ValueError):
+        pass
+    for record in records:
+        try:
+            found.append(user_row(record))
+        except RecordError as error:
+            found.append(error)
+    return found
 
 
 def label_schema(topic: str) -> dict[str, Any]:
@@ -880,7 +914,7 @@ class AvroWriter:
     """Encodes records of one subject in Confluent's wire format, many at once."""
 
     def __init__(self, subject: Subject) -> None:
-        self._prefix = PREFIX.pack(MAGIC_BYTE, subject.schema_id)
+        self.prefix = PREFIX.pack(MAGIC_BYTE, subject.schema_id)
         self._array = sealed_array(subject.schema)
 
     def encode(self, records: Sequence[Fields]) -> list[bytes]:
@@ -895,7 +929,7 @@ class AvroWriter:
         start = io.BytesIO()  # the array begins with its length
         fastavro.schemaless_writer(start, "long", len(records))
         values[0] = values[0][start.tell() :]
-        return [self._prefix + value for value in values]
+        return [self.prefix + value for value in values]
 
 
 class KeyCodec:
@@ -935,13 +969,15 @@ class LabelCodec:
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
         self._reader = AvroReader(registry)
+        self._alike = functools.cache(self._begins_like)
+        self._tail = functools.cache(self._encoded_label)
         name = f"{topic}-value"
         # A row that a narrower type (float, int) would round: it has to come back as it is.
         sample = ("é", (0.1, 2**53 + 1), 1)
         try:
-            self._writer = AvroWriter(registry.newest(name) or registry.register(name, label_schema(topic)))
-            value = self.encode([sample])[0]
-            fits = self.decode([value])[value] == sample
+            self._subject = registry.newest(name) or registry.register(name, label_schema(topic))
+            self._writer = AvroWriter(self._subject)
+            fits = self.decode(self.encode([sample])) == [sample]
         except (RecordError, AttributeError, *AVRO_ERRORS):
             fits = False
         if not fits:
@@ -950,33 +986,64 @@ class LabelCodec:
                 " long and label int; delete the subject or choose another output with -o"
             )
 
-    def encode(self, labelled: Sequence[tuple[str, Row, int]]) -> list[bytes]:
-        """Return the value that labels each user."""
-        return self._writer.encode(
-            [
-                {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
-                for user_id, (amount, count), label in labelled
-            ]
-        )
+    def encode(
+        self, labelled: Sequence[tuple[str, Row, int]], sources: Mapping[str, tuple[Row, bytes]] = MappingProxyType({})
+    ) -> list[bytes]:
+        """Return the value that labels each user.
 
-    def decode(self, values: Iterable[bytes]) -> dict[bytes | None, tuple[str, Row, int]]:
-        """Return user_id, row and label by value."""
-        return {value: labelled_row(fields) for value, fields in self._reader.all_fields(values).items()}
+        `sources` holds rows by user as they were read, with their values. Where the input's schema is the output's
+        but for the label, such a value is taken as it is and the label appended: 20 times as fast as writing it.
+        """
+        prefix, values, others = self._writer.prefix, list[bytes](), list[int]()
+        for user_id, row, label in labelled:
+            known, value = sources.get(user_id, (None, b""))
+            if known == row and self._alike(value[: PREFIX.size]):
+                values.append(prefix + value[PREFIX.size :] + self._tail(label))
+            else:
+                others.append(len(values))
+                values.append(b"")
+        fields = [
+            {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
+            for user_id, (amount, count), label in map(labelled.__getitem__, others)
+        ]
+        for at, value in zip(others, self._writer.encode(fields), strict=True):
+            values[at] = value
+        return values
 
+    def _begins_like(self, prefix: bytes) -> bool:
+        """Return whether the schema with this prefix is the output's but for the label."""
+        fields = [(each["name"], each["type"]) for each in self._reader.schema(schema_id_of(prefix))["fields"]]
+        ours = [(each["name"], each["type"]) for each in self._subject.schema["fields"]]
+        return fields == ours[:-1] and ours[-1][0] == "label"
 
-def labelled_row(fields: Fields | RecordError) -> tuple[str, Row, int]:
-    """Return user_id, row and label; RecordError says what is wrong."""
-    if isinstance(fields, RecordError):
-        raise fields
-    if type(label := fields.get("label")) is not int:
-        raise RecordError("has no label")
-    return *user_row(fields), label
+    def _encoded_label(self, label: int) -> bytes:
+        """Return how a value ends that is the output's but for the label."""
+        record = {"user_id": "", "total_amount": 0.0, "num_transactions": 0, "label": label}
+        schema = {**self._subject.schema, "name": "unlabelled", "fields": self._subject.schema["fields"][:-1]}
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, schema, record)
+        return self._writer.encode([record])[0][PREFIX.size + body.tell() :]
+
+    def decode(self, values: Sequence[bytes]) -> list[tuple[str, Row, int]]:
+        """Return user_id, row and label of each value; RecordError says what is wrong with one."""
+        found = []
+        for block in blocks(values):
+            records = self._reader.all_fields(block)
+            labels = [None if isinstance(record, RecordError) else record.get("label") for record in records]
+            for row, label in zip(user_rows(records), labels, strict=True):
+                if isinstance(row, RecordError):
+                    raise row
+                if type(label) is not int:
+                    raise RecordError("has no label")
+                found.append((*row, label))
+        return found
 
 
 # ------------------------------------------------------------------------------------------- changelog
 
 # Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
 SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+SIGN_BY_HEADER = {("op", op): sign for op, sign in SIGN_BY_OP.items()}
 
 
 class Record(Protocol):
@@ -1013,6 +1080,8 @@ def shown(value: object) -> str:
 
 def sign_of(headers: Headers) -> int:
     """Return +1 for a record that adds its row, -1 for one that retracts it."""
+    if headers and len(headers) == 1 and headers[0] in SIGN_BY_HEADER:  # nearly all
+        return SIGN_BY_HEADER[headers[0]]
     ops = [value for name, value in headers or () if name == "op"]
     if not ops:
         return 1
@@ -1022,76 +1091,133 @@ def sign_of(headers: Headers) -> int:
     return sign
 
 
-def apply_retract(messages: Iterable[Record], reader: AvroReader, table: UserTable) -> list[BadRecord]:
-    """Add and retract the rows of a retract changelog; return the records that cannot be read.
+class Tombstone(NamedTuple):
+    """Stands for a null value of an upsert table, which deletes the user its key names."""
 
-    A value that is added and retracted again cancels as bytes and is never decoded. An added value moves
-    to the end, so that the row added last stays the last one.
+    key: bytes | None
+
+
+Entry = bytes | Tombstone
+Broken = dict[Entry, RecordError]
+Sources = dict[str, tuple[Row, bytes]]  # rows by user, with the values they were read from
+
+
+@dataclass
+class Batch:
+    """What was read since the last step, with all that cancels taken out before anything is decoded."""
+
+    changelog_mode: str
+    n_records: int = 0
+    ops_seen: bool = False  # whether any record had a header, so far
+    keys_seen: bool = False
+    bad: list[BadRecord] = field(default_factory=list)
+    net: dict[Entry, int] = field(default_factory=dict)
+
+    def take(self, messages: Sequence[Record]) -> None:
+        """Add records."""
+        self.n_records += len(messages)
+        if self.changelog_mode != "retract":
+            self._keep_last(messages)
+            return
+        if not self.ops_seen:
+            self.ops_seen = any(message.headers() for message in messages)
+            self.keys_seen = self.keys_seen or any(message.key() is not None for message in messages)
+        self._sum_up(messages)
+
+    def entry(self, message: Record) -> Entry:
+        """Return what stands for a record in `net`; RecordError if it is no change at all."""
+        value = message.value()
+        if value is not None:
+            return value
+        if self.changelog_mode != "upsert":
+            raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
+        return Tombstone(message.key())
+
+    def _sum_up(self, messages: Sequence[Record]) -> None:
+        """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
+        net = cast(dict[bytes | None, int], self.net)
+        for message in messages:
+            headers, value = message.headers(), message.value()
+            try:
+                sign = sign_of(headers) if headers else 1
+                if value is None:
+                    self.entry(message)
+            except RecordError as error:
+                self.bad.append(BadRecord(message, error))
+                continue
+            count = (net.pop(value, 0) if sign > 0 else net.get(value, 0)) + sign
+            if count:
+                net[value] = count
+            else:
+                net.pop(value, None)
+
+    def _keep_last(self, messages: Sequence[Record]) -> None:
+        """Of equal records the last is enough."""
+        for message in messages:
+            try:
+                entry = self.entry(message)
+            except RecordError as error:
+                self.bad.append(BadRecord(message, error))
+                continue
+            self.net.pop(entry, None)
+            self.net[entry] = 1
+
+    def clear(self) -> None:
+        """Begin anew after a step."""
+        self.n_records = 0
+        self.bad, self.net = [], {}
+
+
+def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Cut into pieces of BLOCK."""
+    return (items[start : start + BLOCK] for start in range(0, len(items), BLOCK))
+
+
+def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
+    """Add and retract the rows of a retract changelog.
+
+    Returns the rows, by user, and the entries that cannot be read. Retractions come first: a user's new row then finds
+    the old one gone, which is what a table does fastest.
     """
-    net: dict[bytes | None, int] = {}
-    bad: list[BadRecord] = []
-    for message in messages:
-        headers, value = message.headers(), message.value()
-        try:
-            sign = sign_of(headers) if headers else 1
-        except RecordError as error:
-            bad.append(BadRecord(message, error))
-            continue
-        net[value] = net.pop(value, 0) + 1 if sign > 0 else net.get(value, 0) - 1
-    left = [(value, count) for value, count in net.items() if count or value is None]
-    decoded = reader.all_fields(value for value, _ in left)
-    broken: dict[bytes | None, RecordError] = {}
-    for value, count in left:
-        fields = decoded[value]
-        try:
-            if isinstance(fields, RecordError):
-                raise fields
-            table.add(*user_row(fields), count)
-        except RecordError as error:
-            broken[value] = error
-    return bad + find_broken(messages, broken, bad) if broken else bad
-
-
-def find_broken(
-    messages: Iterable[Record], broken: Mapping[bytes | None, RecordError], known: Iterable[BadRecord]
-) -> list[BadRecord]:
-    """Return the records that hold the broken values, but for those already known as bad."""
-    ids = {id(bad.message) for bad in known}
-    return [
-        BadRecord(message, broken[message.value()])
-        for message in messages
-        if message.value() in broken and id(message) not in ids
-    ]
+    sources: Sources = {}
+    broken: Broken = {}
+    for values in blocks(cast(list[bytes], sorted(net, key=lambda value: net[value] > 0))):
+        rows = dict(zip(values, user_rows(reader.all_fields(values)), strict=True))
+        good = {value: row for value, row in rows.items() if not isinstance(row, RecordError)}
+        if len(good) < len(rows):
+            broken.update((value, row) for value, row in rows.items() if isinstance(row, RecordError))
+        table.add_all(good.values(), map(net.__getitem__, good))
+        sources.update((user_id, (row, value)) for value, (user_id, row) in good.items())
+    return sources, broken
 
 
 def apply_last(
-    messages: Sequence[Record], reader: AvroReader, table: UserTable, keys: KeyCodec | None
-) -> list[BadRecord]:
-    """Let the last record of each user win; a null value deletes the user its key names.
-
-    `keys` reads the keys; None (append mode) makes a null value a bad record.
-    """
-    bad = []
-    decoded = reader.all_fields(message.value() for message in messages)
-    for message in messages:
-        key, fields = message.key(), decoded[message.value()]
-        try:
-            if message.value() is None and keys is not None:
-                if key is None:
-                    raise RecordError("no key and no value")
-                table.replace(keys.decode(key), None)
-            elif isinstance(fields, RecordError):
-                raise fields
-            else:
-                table.replace(*user_row(fields))
-        except RecordError as error:
-            bad.append(BadRecord(message, error))
-    return bad
+    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: KeyCodec | None
+) -> tuple[Sources, Broken]:
+    """Let the last record of each user win; `keys` reads the keys of tombstones."""
+    broken: Broken = {}
+    for entries in blocks(list(net)):
+        rows = iter(user_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
+        for entry in entries:
+            try:
+                if isinstance(entry, Tombstone):
+                    if entry.key is None or keys is None:
+                        raise RecordError("no key and no value")
+                    table.replace(keys.decode(entry.key), None)
+                elif isinstance(row := next(rows), RecordError):
+                    raise row
+                else:
+                    table.replace(*row)
+            except RecordError as error:
+                broken[entry] = error
+    return {}, broken
 
 
 # ------------------------------------------------------------------------------------------ user table
 
 Multiset = dict[Row, int]  # row -> how often it was added less how often it was retracted
+# Nearly every multiset is empty or one row once: then it is written as () or as the row, a third of a dict's size.
+Known = Multiset | Row | tuple[()]
 
 
 class Change(NamedTuple):
@@ -1110,76 +1236,80 @@ class UserTable:
     negative for a while. The current row is the one added last whose count is positive. A user without
     one keeps the last current row until every partition has been read to its end.
 
-    `add` and `replace` collect; `settle` decides; `relabel` tells what to write. The shown rows lie in the
+    `add_all` and `replace` collect; `settle` decides; `relabel` tells what to write. The shown rows lie in the
     order of user_id, so that labels depend on the table alone.
     """
 
     def __init__(self) -> None:
         self.user_ids: list[str] = []
-        self.rows: list[Row] = []
-        self.totals: NDArray[np.float64] = np.empty((0, 2))  # the same rows, as KMeans takes them
+        self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
         self.labels: NDArray[np.int32] = np.empty(0, np.int32)
         self.absent: set[str] = set()  # users shown without having a current row
-        self._index: dict[str, int] = {}
+        self._rows: dict[str, Row] = {}  # shown, by user
         self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
-        self._touched: dict[str, Multiset] = {}  # all that is known of users since `settle`
-        self._changed: set[str] = set()  # since `relabel`
+        self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
+        self._changed: set[str] = set()  # since `relabel`; users without a label yet need not be here
 
     def __len__(self) -> int:
         return len(self.user_ids)
 
     @property
+    def rows(self) -> list[Row]:
+        """The shown rows, in the order of user_id."""
+        return [self._rows[user_id] for user_id in self.user_ids]
+
+    @property
     def n_waiting(self) -> int:
         """Number of users known by retractions alone."""
-        return len(self._pending.keys() - self._index.keys())
+        return sum(user_id not in self._rows for user_id in self._pending)
 
     def row(self, user_id: str) -> Row | None:
         """Return the row that is shown for a user."""
-        at = self._index.get(user_id)
-        return None if at is None else self.rows[at]
+        return self._rows.get(user_id)
 
-    def add(self, user_id: str, row: Row, count: int) -> None:
-        """Add a row `count` times; a negative count retracts it."""
-        rows = self._touched.get(user_id)
-        if rows is None:
-            rows = self._touched[user_id] = self._multiset(user_id)
-        # A row that is added moves to the end: the last one added is the last one.
-        total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
-        if total:
-            rows[row] = total
-        else:
-            rows.pop(row, None)
+    def add_all(self, rows: Iterable[tuple[str, Row]], counts: Iterable[int]) -> None:
+        """Add rows of users as often as `counts` says; a negative count retracts."""
+        touched = self._touched
+        for (user_id, row), count in zip(rows, counts, strict=True):
+            known = touched.get(user_id)
+            if known is None:
+                known = self._known(user_id)
+            if count == 1 and not known:
+                touched[user_id] = row
+            elif count == -1 and known == row:
+                touched[user_id] = ()
+            else:
+                touched[user_id] = added(known, row, count)
 
     def replace(self, user_id: str, row: Row | None) -> None:
         """Make `row` all that is known of a user."""
-        self._touched[user_id] = {} if row is None else {row: 1}
+        self._touched[user_id] = row or ()
 
     def load(self, changes: Collection[Change], *, confirmed: bool) -> None:
         """Fill an empty table with what `user_labeling` says.
 
         Not `confirmed`: the users are shown, but have no current row until the input tells one.
         """
-        shown, labels = {}, {}
-        for user_id, row, label, pending in changes:
-            if row is not None:
-                shown[user_id], labels[user_id] = row, label
-            if confirmed and pending:
-                self._pending[user_id] = pending
-        self._show(shown, set())
-        self._changed.clear()
-        self.labels = np.fromiter((labels[user_id] for user_id in self.user_ids), np.int32, len(self))
-        if not confirmed:
-            self._touched = {user_id: {} for user_id in shown}
-            self._changed = {user_id for user_id, row, _, pending in changes if row is None and pending}
-        pending_users = self._pending.keys() & shown.keys()
-        self.absent = {user_id for user_id in pending_users if current_row(self._multiset(user_id)) is None}
+        pending = {user_id: pending for user_id, _, _, pending in changes if pending}
+        shown = sorted((change for change in changes if change.row is not None), key=itemgetter(0))
+        self.user_ids = [user_id for user_id, _, _, _ in shown]
+        self._rows = {user_id: row for user_id, row, _, _ in shown if row is not None}
+        self.totals = as_array(self._rows.values())
+        self.labels = np.fromiter((label for _, _, label, _ in shown), np.int32, len(shown))
+        if confirmed:
+            self._pending = pending
+            users = pending.keys() & self._rows.keys()
+            self.absent = {user_id for user_id in users if current_row(self._known(user_id)) is None}
+        else:
+            self._touched = dict.fromkeys(self._rows, ())
+            self._changed = pending.keys() - self._rows.keys()
 
     def settle(self, *, at_end: bool) -> None:
         """Choose the current row of every user touched; at the end, drop those that have none."""
         shown: dict[str, Row] = {}
         gone: set[str] = set()
-        for user_id, rows in self._touched.items():
-            before, current = self.row(user_id), current_row(rows)
+        for user_id, known in self._touched.items():
+            before, current = self._rows.get(user_id), current_row(known)
             if current is None:
                 current = before
                 if before is not None:
@@ -1188,49 +1318,45 @@ class UserTable:
                 self.absent.discard(user_id)
                 if current != before:
                     shown[user_id] = current
-            self._keep(user_id, rows, current)
+            if known is not current or user_id in self._pending:
+                self._keep(user_id, known, current)
         self._touched = {}
         if at_end:
             for user_id in self.absent:
-                self._keep(user_id, self._multiset(user_id), None)
+                self._keep(user_id, self._known(user_id), None)
             gone, self.absent = self.absent, gone
         self._show(shown, gone)
 
     def most_rows(self) -> tuple[int, str]:
-        """Return the largest number of current rows of a user touched, and that user."""
-        return max(
-            ((sum(count > 0 for count in rows.values()), user_id) for user_id, rows in self._touched.items()),
-            default=(0, ""),
-        )
+        """Return the largest number of rows that one user has at once, and that user."""
+        pending = ((1 + sum(count > 0 for count in self._pending[each].values()), each) for each in self._pending)
+        return max(pending, default=(0, ""))
 
     def relabel(self, labels: NDArray[np.int32]) -> list[Change]:
         """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
-        gone = sorted(self._changed - self._index.keys())
-        changes = [Change(user_id, None, NO_LABEL, self._pending.get(user_id, {})) for user_id in gone]
+        gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
+        pending = self._pending
+        changes = [Change(user_id, None, NO_LABEL, pending.get(user_id, NOTHING)) for user_id in gone]
         at = labels != self.labels
-        at[[self._index[user_id] for user_id in self._changed if user_id in self._index]] = True
-        for i in np.flatnonzero(at).tolist():
+        at[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
+        places = np.flatnonzero(at)
+        for i, label in zip(places.tolist(), labels[places].tolist(), strict=True):
             user_id = self.user_ids[i]
-            changes.append(Change(user_id, self.rows[i], int(labels[i]), self._pending.get(user_id, {})))
+            changes.append(Change(user_id, self._rows[user_id], label, pending.get(user_id, NOTHING)))
         self.labels = labels
         self._changed.clear()
         return changes
 
-    def _multiset(self, user_id: str) -> Multiset:
+    def _known(self, user_id: str) -> Known:
         """Return all that is known of a user: the shown row once, and what is pending."""
-        at, pending = self._index.get(user_id), self._pending.get(user_id)
-        if at is None:
-            return dict(pending) if pending else {}
-        shown = self.rows[at]
-        if not pending:
-            return {shown: 1}
-        rows = dict(pending)
-        if count := rows.pop(shown, 0) + 1:
-            rows[shown] = count
-        return rows
+        shown, pending = self._rows.get(user_id), self._pending.get(user_id)
+        if pending is None:
+            return shown or ()
+        return dict(pending) if shown is None else added(dict(pending), shown, 1)
 
-    def _keep(self, user_id: str, rows: Multiset, shown: Row | None) -> None:
-        """Keep as pending what `rows` holds beside {shown: 1}."""
+    def _keep(self, user_id: str, known: Known, shown: Row | None) -> None:
+        """Keep as pending what is known beside {shown: 1}."""
+        rows = as_multiset(known)
         if shown is not None and (count := rows.pop(shown, 0) - 1):
             rows[shown] = count
         if rows == self._pending.get(user_id, NOTHING):
@@ -1243,33 +1369,61 @@ class UserTable:
 
     def _show(self, shown: Mapping[str, Row], gone: set[str]) -> None:
         """Show rows, making room for new users and closing up over those gone."""
-        self._changed |= shown.keys() | gone
-        new = [user_id for user_id in shown if user_id not in self._index]
-        if new or gone:
-            self._rearrange(new, gone)
-        at = [self._index[user_id] for user_id in shown]
-        for i, row in zip(at, shown.values(), strict=True):
-            self.rows[i] = row
-        self.totals[at] = np.array(list(shown.values()), np.float64).reshape(-1, 2)
+        new = sorted(user_id for user_id in shown if user_id not in self._rows)
+        old = sorted(user_id for user_id in shown if user_id in self._rows)
+        self._changed.update(old, gone)
+        self._rows.update(shown)
+        if gone:
+            kept = [user_id not in gone for user_id in self.user_ids]
+            self.user_ids = list(itertools.compress(self.user_ids, kept))
+            self.totals, self.labels = self.totals[kept], self.labels[kept]
+            for user_id in gone:
+                del self._rows[user_id]
+        if new:
+            at = self._places(new)
+            self.totals = np.insert(self.totals, at, as_array(map(shown.__getitem__, new)), axis=0)
+            self.labels = np.insert(self.labels, at, NO_LABEL)
+            # Two sorted runs, which Python's sort makes use of.
+            self.user_ids = sorted(self.user_ids + new) if self.user_ids else new
+        if old:
+            self.totals[self._places(old)] = as_array(map(shown.__getitem__, old))
 
-    def _rearrange(self, new: list[str], gone: set[str]) -> None:
-        room = len(new)
-        user_ids, rows = self.user_ids + new, self.rows + [NO_ROW] * room
-        kept = (i for i, user_id in enumerate(user_ids) if user_id not in gone)
-        # The old part is in order already, which Python's sort makes use of.
-        order = sorted(kept, key=user_ids.__getitem__)
-        self.user_ids, self.rows = [user_ids[i] for i in order], [rows[i] for i in order]
-        self._index = {user_id: i for i, user_id in enumerate(self.user_ids)}
-        self.totals = np.concatenate((self.totals, np.zeros((room, 2))))[order]
-        self.labels = np.concatenate((self.labels, np.full(room, NO_LABEL, np.int32)))[order]
+    def _places(self, user_ids: Iterable[str]) -> list[int]:
+        """Return where users are, or would be, in the order of user_id; they come in this order, too."""
+        place = 0
+        return [place := bisect.bisect_left(self.user_ids, user_id, place) for user_id in user_ids]
 
 
-def current_row(rows: Multiset) -> Row | None:
+def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
+    """Return rows as an array of shape (n_rows, 2)."""
+    return np.fromiter(itertools.chain.from_iterable(rows), np.float64).reshape(-1, 2)
+
+
+def current_row(known: Known) -> Row | None:
     """Return the row added last whose count is positive."""
-    return next((row for row in reversed(rows) if rows[row] > 0), None)
+    if isinstance(known, tuple):
+        return known or None
+    return next((row for row in reversed(known) if known[row] > 0), None)
 
 
-NO_ROW: Row = (0.0, 0)  # a user not shown yet
+def as_multiset(known: Known) -> Multiset:
+    """Write a multiset out."""
+    if isinstance(known, tuple):
+        return {known: 1} if known else {}
+    return known
+
+
+def added(known: Known, row: Row, count: int) -> Multiset:
+    """Add a row; the one added last lies last."""
+    rows = as_multiset(known)
+    total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
+    if total:
+        rows[row] = total
+    else:
+        rows.pop(row, None)
+    return rows
+
+
 NOTHING: Multiset = {}
 NO_LABEL = -1  # a user not labelled yet
 
@@ -1363,7 +1517,8 @@ def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "a
 CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
 CONNECT_SECONDS = 15.0  # how long the first answer of the brokers may take
 POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
-CHUNK = 100_000  # records taken at once at most; netting saves the more, the larger it is
+CHUNK = 100_000  # records taken at once at most
+BLOCK = 1_000  # records decoded or encoded at once; what this takes fits into a processor's cache
 WATCH_SECONDS = 10.0  # between two looks at the topic's partitions
 
 
@@ -1554,6 +1709,22 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     return sorted(found.partitions)
 
 
+class Deliveries:
+    """What became of the records of a transaction. It does not know the producer: a cycle of the two would stay
+    in memory, threads and all, after every restore."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self.refusal: ClassifierError | None = None  # of a record that would be refused again
+        self.failed = False  # whether a record of this transaction was not delivered
+
+    def note_failure(self, error: KafkaError, message: Message) -> None:
+        """Take the producer's report."""
+        self.failed = True
+        if error.code() in DENIED | REFUSED:
+            self.refusal = self._kafka.meaning(error, f"write topic {message.topic()}")
+
+
 class Sink:
     """One Kafka transaction per step: labels, dead letters and input offsets, all or none.
 
@@ -1561,10 +1732,9 @@ class Sink:
     """
 
     def __init__(self, kafka: Kafka, consumer: Consumer, transactional_id: str) -> None:
-        self._kafka, self._consumer, self._producer = kafka, consumer, kafka.producer(self._note_failure)
+        self._kafka, self._consumer, self._deliveries = kafka, consumer, Deliveries(kafka)
+        self._producer = kafka.producer(self._deliveries.note_failure)
         self._doing = f"write transactional.id {transactional_id}"
-        self._refusal: ClassifierError | None = None  # of a record that would be refused again
-        self._failed = False  # whether a record of this transaction was not delivered
         kafka.connect(self._producer, "producer")
         # Fences older instances, and ends a transaction that one of them left open.
         kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
@@ -1572,25 +1742,25 @@ class Sink:
     def write(self, records: Iterable[OutputRecord], offsets: list[TopicPartition]) -> None:
         """Produce records and commit offsets; TransactionAborted leaves neither."""
         call, producer = self._kafka.call, self._producer
-        self._failed = False
+        self._deliveries.failed = False
         try:
             call(self._doing, producer.begin_transaction)
             for record in records:
                 if not self._produce(record):
                     break  # the transaction has failed; the calls below say why
-            self._drain()
-            if self._refusal is not None:  # trying again would fail again
-                raise self._refusal
             group = self._consumer.consumer_group_metadata()
             send = producer.send_offsets_to_transaction
             doing, aside = "commit offsets of the group", self._kafka.aside
             call(doing, lambda: aside(doing, lambda: send(offsets, group, CALL_TIMEOUT_SECONDS)))
+            self._drain()  # after the offsets: few records have been delivered meanwhile, and flush() waits 10 ms
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
         except (TransactionAborted, AccessDenied, KafkaFailed):
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
             # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
             with contextlib.suppress(AccessDenied, KafkaFailed):
                 call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
+            if self._deliveries.refusal is not None:  # trying again would fail again
+                raise self._deliveries.refusal from None
             raise
 
     def _produce(self, record: OutputRecord) -> bool:
@@ -1607,15 +1777,10 @@ class Sink:
                     return False
                 raise self._kafka.meaning(exception.args[0], f"write topic {topic}") from None
 
-    def _note_failure(self, error: KafkaError, message: Message) -> None:
-        self._failed = True
-        if error.code() in DENIED | REFUSED:
-            self._refusal = self._kafka.meaning(error, f"write topic {message.topic()}")
-
     def _drain(self) -> None:
         """Wait until all records are delivered, or the transaction has failed; the commit tells which."""
         left = len(self._producer)
-        while left and not self._failed:
+        while left and not self._deliveries.failed:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             if left == before:
                 self._kafka.outage.begins("takes no records")
@@ -1683,13 +1848,16 @@ def chosen_before(committed: Iterable[TopicPartition]) -> int | None:
     return next((int(match[3]) for match in marks if match and match[3]), None)
 
 
-def label_records(changes: Sequence[Change], keys: KeyCodec, values: LabelCodec, topic: str) -> list[OutputRecord]:
+def label_records(
+    changes: Sequence[Change], keys: KeyCodec, values: LabelCodec, topic: str, sources: Sources | None = None
+) -> Iterator[OutputRecord]:
     """Encode what is to be told of each user; a user who is gone becomes a tombstone."""
-    encoded = iter(values.encode([(user_id, row, label) for user_id, row, label, _ in changes if row]))
-    return [
-        OutputRecord(topic, key, next(encoded) if change.row else None, pending_headers(change.pending))
-        for key, change in zip(keys.encode([change.user_id for change in changes]), changes, strict=True)
-    ]
+    for chunk in blocks(changes):
+        labelled = [(user_id, row, label) for user_id, row, label, _ in chunk if row]
+        encoded = iter(values.encode(labelled, sources or {}))
+        for key, change in zip(keys.encode([change.user_id for change in chunk]), chunk, strict=True):
+            value = next(encoded) if change.row else None
+            yield OutputRecord(topic, key, value, pending_headers(change.pending))
 
 
 def pending_headers(pending: Multiset) -> Headers:
@@ -1699,40 +1867,47 @@ def pending_headers(pending: Multiset) -> Headers:
     return [(PENDING, json.dumps([[*row, count] for row, count in pending.items()]).encode())]
 
 
-def pending_of(headers: Headers) -> Multiset:
+def pending_of(message: Record) -> Multiset:
     """Decode what `pending_headers` encoded."""
-    for name, value in headers or ():
-        if name == PENDING:
-            return {(float(amount), int(number)): int(count) for amount, number, count in json.loads(value)}
-    return {}
+    headers = message.headers()
+    if not headers:
+        return NOTHING
+    try:
+        known = [row for name, value in headers if name == PENDING for row in json.loads(value)]
+        return {(float(amount), int(number)): int(count) for amount, number, count in known}
+    except (ValueError, TypeError) as error:
+        raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
 
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> list[Change]:
     """Read `user_labeling` to its end and return the last word on every user."""
-    last: dict[bytes | None, Change] = {}
+    last: dict[str, Change] = {}
     while not source.at_end and not stop.requested:
         newest = {message.key(): message for message in source.read(CHUNK, POLL_SECONDS)}
+        if None in newest:
+            raise StateError(f"{place(newest[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
+        held = [message for message in newest.values() if message.value() is not None]
         try:
-            labelled = values.decode(value for message in newest.values() if (value := message.value()) is not None)
+            labelled = values.decode([cast(bytes, message.value()) for message in held])
         except RecordError as error:
-            raise StateError(f"{source.topic}: a value was not written by user_classifier ({error})") from None
-        for key, message in newest.items():
-            last[key] = change_of(key, message, labelled, keys)
+            raise StateError(
+                f"{source.topic}: a value was not written by user_classifier ({error}); {OTHER_OUTPUT}"
+            ) from None
+        for message, (user_id, row, label) in zip(held, labelled, strict=True):
+            last[user_id] = Change(user_id, row, label, pending_of(message))
+        for message in newest.values():
+            if message.value() is None:
+                user_id = user_of(message, keys)
+                last[user_id] = Change(user_id, None, NO_LABEL, pending_of(message))
     return list(last.values())
 
 
-def change_of(
-    key: bytes | None, message: Record, labelled: Mapping[bytes | None, tuple[str, Row, int]], keys: KeyCodec
-) -> Change:
-    """Decode what `label_records` encoded."""
+def user_of(message: Record, keys: KeyCodec) -> str:
+    """Return the user whose tombstone this is."""
     try:
-        if key is None:
-            raise RecordError("no key")
-        pending, value = pending_of(message.headers()), message.value()
-        user_id, row, label = (keys.decode(key), None, NO_LABEL) if value is None else labelled[value]
-    except (RecordError, ValueError, TypeError) as error:
+        return keys.decode(message.key() or b"")
+    except RecordError as error:
         raise StateError(f"{place(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
-    return Change(user_id, row, label, pending)
 
 
 def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:
@@ -1778,11 +1953,12 @@ def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None
 
 # ------------------------------------------------------------------------------------------- run loop
 
-FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit
+FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, if not many rows have come
+STEP_SECONDS_PER_ROW = 1e-5  # what a step takes that labels as many users for the first time, as measured
 REFRESH_SECONDS = 24 * 3600.0  # offsets.retention.minutes is 7 days
 FEWEST_USERS = 3  # for which -k auto can choose; fewer are fewer than any number of clusters
 LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
-CATCH_UP_FACTOR = 10  # and then: reading gets this many times the last step's duration
+CATCH_UP_FACTOR = 10  # reading gets this many times what the last step took, or this one is going to
 SQL_OF = {
     "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
     "user_labeling": "run sql/5_create_user_labeling.sql",
@@ -1804,6 +1980,7 @@ class Progress:
     last_end: float | None = None  # of the last step
     last_duration: float = FIRST_CATCH_UP_SECONDS / CATCH_UP_FACTOR
     records: int = 0  # since the last step
+    rows: int = 0  # of these, what is left after netting
 
     def due(self, now: float, at_end: bool, absent: bool) -> bool:
         """Whether the time for a step has come.
@@ -1819,12 +1996,12 @@ class Progress:
         since = self.started if self.last_end is None else self.last_end
         wait = 0.0 if self.last_end is None else self.settings.batch_interval
         if not at_end:
-            wait = max(wait, CATCH_UP_FACTOR * self.last_duration)
+            wait = max(wait, CATCH_UP_FACTOR * max(self.last_duration, STEP_SECONDS_PER_ROW * self.rows))
         return now - since >= wait
 
     def stepped(self, began: float, now: float) -> None:
         """Note a step."""
-        self.last_end, self.last_duration, self.records = now, now - began, 0
+        self.last_end, self.last_duration, self.records, self.rows = now, now - began, 0, 0
 
 
 class Step(NamedTuple):
@@ -1873,11 +2050,8 @@ class Classifier:
     clock: Callable[[], float] = time.monotonic
     report: Report | None = None
     count_bad: Callable[[int], None] = lambda n_records: None
-    dead_letters: list[BadRecord] = field(default_factory=list)
     n_clusters: int | None = field(init=False)  # None until -k auto has chosen
     writes: ClassVar[bool] = True
-    _ops_seen: bool = False  # whether any record had a header, so far
-    _keys_seen: bool = False
     _written: Mapping[int, int] = field(default_factory=dict)  # the committed offsets, as this instance knows them
 
     def __post_init__(self) -> None:
@@ -1936,7 +2110,7 @@ class Classifier:
         # First the producer: it ends what an older instance left open in the output and in the offsets.
         if self.writes:
             self.sink = Sink(self.kafka, self.consumer, settings.transactional_id)
-        self.dead_letters.clear()
+        self.batch = Batch(settings.changelog_mode)
         output = self._partitions(settings.output)
         labels = Source(
             self.kafka, self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING), self._go_on
@@ -1964,7 +2138,8 @@ class Classifier:
             offsets = {partition: at[settings.reset_to] for partition, at in bounds.items()}
         self.source = Source(self.kafka, self.consumer, settings.topic, offsets)
         # What was restored may hold rows whose headers another process saw.
-        self._ops_seen = len(self.table) > 0
+        self.batch.ops_seen = len(self.table) > 0
+        self._began = dict(self.source.positions)
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
@@ -1989,7 +2164,9 @@ class Classifier:
         next_look = self.clock() + WATCH_SECONDS
         while not self.stop.requested:
             self._gather(progress)
-            if self._choose_clusters() and progress.due(self.clock(), self.source.at_end, bool(self.table.absent)):
+            at_end = self.source.at_end
+            # With -k auto nothing is labelled before all has been read.
+            if (at_end or self.n_clusters) and progress.due(self.clock(), at_end, bool(self.table.absent)):
                 self._step(progress)
             if self.settings.until_end and self.source.at_end and progress.last_end and not progress.records:
                 return
@@ -2016,20 +2193,18 @@ class Classifier:
             log.info("-k auto: %d clusters, as chosen before", chosen)
 
     def _choose_clusters(self) -> bool:
-        """With -k auto, choose when the end is first reached; return whether a step can be made.
+        """With -k auto, choose when the end is first reached; return False if a signal came meanwhile.
 
         Too few users to choose are fewer than any number of clusters, too: all get label 0.
         """
-        if self.n_clusters is None and self.source.at_end:
-            self._settle()
-            if fits := self._compare():
-                from reporting.explore import best, table_lines
+        if self.n_clusters is None and (fits := self._compare()):
+            from reporting.explore import best, table_lines
 
-                for line in table_lines(fits, len(self.table)):
-                    log.info(line)
-                self._take_clusters(best(fits).n_clusters)
-                log.info("-k auto: %d clusters; kept until -k says otherwise", self.n_clusters)
-        return self.n_clusters is not None or (self.source.at_end and not self.stop.requested)
+            for line in table_lines(fits, len(self.table)):
+                log.info(line)
+            self._take_clusters(best(fits).n_clusters)
+            log.info("-k auto: %d clusters; kept until -k says otherwise", self.n_clusters)
+        return self.n_clusters is not None or not self.stop.requested
 
     def _compare(self) -> list[Fit]:
         """Fit and score each number of clusters; none if the users are too few, or a signal came meanwhile."""
@@ -2051,31 +2226,52 @@ class Classifier:
             n_names = str(self.settings.label_names).count(",") + 1
             raise ConfigError(f"-k auto has chosen {chosen}, but {error}; or choose yourself: -k {n_names}") from None
 
-    def _settle(self) -> None:
-        """Settle the table at the end of the input."""
-        if self.settings.changelog_mode == "retract" and not self._ops_seen:
+    def _settle(self, at_end: bool) -> Sources:
+        """Take the batch into the table, and settle that."""
+        sources = self._apply()
+        self.table.settle(at_end=at_end)
+        if self.settings.changelog_mode == "retract" and at_end and not self.batch.ops_seen:
             self._check_retractions()
-        self.table.settle(at_end=True)
+        return sources
 
     def _gather(self, progress: Progress) -> None:
-        """Take what has arrived into the table."""
+        """Take what has arrived."""
         size = self.settings.batch_size if self.writes and self.n_clusters else None
-        limit = CHUNK if size is None else min(CHUNK, size - progress.records)
+        limit = CHUNK if size is None else min(CHUNK, size - self.batch.n_records)
         messages = self.source.read(limit, POLL_SECONDS)
         if self.report is not None:
             self.report.read(len(messages), sum(self.source.lag().values()))
-        if not messages:
-            return
-        progress.records += len(messages)
-        if self.settings.changelog_mode == "retract":
-            if not self._ops_seen:
-                self._ops_seen = any(message.headers() for message in messages)
-                self._keys_seen = self._keys_seen or any(message.key() is not None for message in messages)
-            bad = apply_retract(messages, self.reader, self.table)
+        self.batch.take(messages)
+        progress.records, progress.rows = self.batch.n_records, len(self.batch.net)
+
+    def _apply(self) -> Sources:
+        """Take the batch into the table, and handle the records that cannot be read."""
+        batch = self.batch
+        if batch.changelog_mode == "retract":
+            sources, broken = apply_retract(batch.net, self.reader, self.table)
         else:
-            bad = apply_last(messages, self.reader, self.table, self.input_keys)
-        if bad:
-            self._handle(bad)
+            sources, broken = apply_last(batch.net, self.reader, self.table, self.input_keys)
+        batch.net = {}
+        batch.bad += self._records_of(broken) if broken else []
+        if batch.bad:
+            self._handle(batch.bad)
+        return sources
+
+    def _records_of(self, broken: Broken) -> list[BadRecord]:
+        """Read the batch again, and return the records that are broken."""
+        bad, until = list[BadRecord](), dict(self.source.positions)
+        known = {(each.message.partition(), each.message.offset()) for each in self.batch.bad}
+        again = Source(self.kafka, self.consumer, self.settings.topic, self._began)
+        while any(again.positions[partition] < end for partition, end in until.items()):
+            if self.stop.requested:
+                raise RestoreNeeded("stopped while looking for the records that cannot be read")
+            for message in again.read(CHUNK, POLL_SECONDS):
+                place = message.partition(), message.offset()
+                if place not in known and place[1] < until[place[0]]:
+                    error = broken.get(self.batch.entry(message))
+                    bad += [BadRecord(message, error)] if error else []
+        self.source = Source(self.kafka, self.consumer, self.settings.topic, until)
+        return bad
 
     def _check_retractions(self) -> None:
         """Raise StateError for a changelog that never retracts: its old rows would pile up as pending."""
@@ -2084,7 +2280,7 @@ class Classifier:
             raise StateError(
                 f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
                 " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
-                f" {'upsert' if self._keys_seen else 'append'}"
+                f" {'upsert' if self.batch.keys_seen else 'append'}"
             )
 
     def _handle(self, bad: list[BadRecord]) -> None:
@@ -2094,30 +2290,27 @@ class Classifier:
         if mode == "fail":
             raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore, to keep them: log")
         self.count_bad(len(bad))
-        if mode == "log":
-            self.dead_letters += bad
         log.warning("%d records cannot be read (mode %s), the first: %s", len(bad), mode, bad[0])
 
     def _step(self, progress: Progress) -> None:
-        """Fit, and write what changed together with the offsets."""
-        began, settings = self.clock(), self.settings
-        if settings.changelog_mode == "retract" and self.source.at_end and not self._ops_seen:
-            self._check_retractions()
-        self.table.settle(at_end=self.source.at_end)
+        """Decode, fit, and write what changed together with the offsets."""
+        began, settings, at_end = self.clock(), self.settings, self.source.at_end
+        sources = self._settle(at_end)
+        if not self._choose_clusters():
+            return
         clusters = cluster(self.table.totals, self.n_clusters or FEWEST_USERS, settings.n_init)
         changes = self.table.relabel(clusters.labels)
         fitted = self.clock()
-        target = settings.error_handling_log_target
-        records = label_records(changes, self.keys, self.values, settings.output)
-        records += [dead_letter(bad, target) for bad in self.dead_letters]
-        self._write(records)
+        records = label_records(changes, self.keys, self.values, settings.output, sources)
+        letters = self.batch.bad if settings.error_handling_mode == "log" else []
+        self._write([dead_letter(bad, settings.error_handling_log_target) for bad in letters], records)
         self._rebuild = False
-        self.dead_letters.clear()
         now = self.clock()
-        step = self._told(clusters, progress.records, len(changes), fitted - began, now - fitted)
+        step = self._told(clusters, self.batch.n_records, len(changes), fitted - began, now - fitted)
         log_step(step)
         if self.report is not None:
             self.report.step(step)
+        self.batch.clear()
         progress.stepped(began, now)
 
     def _told(self, found: Clusters, n_records: int, n_changes: int, fit: float, commit: float) -> Step:
@@ -2125,14 +2318,13 @@ class Classifier:
         table, lag = self.table, self.source.lag()
         return Step(table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes, fit, commit, lag)
 
-    def _write(self, records: list[OutputRecord]) -> None:
+    def _write(self, *records: Iterable[OutputRecord]) -> None:
         """Write records and positions together."""
         positions = dict(self.source.positions)
         metadata, began = mark(self.table, self.n_clusters if self.settings.auto_k else None), time.time()
         try:
-            self.sink.write(
-                records, [TopicPartition(self.settings.topic, *place, metadata) for place in positions.items()]
-            )
+            offsets = [TopicPartition(self.settings.topic, *place, metadata) for place in positions.items()]
+            self.sink.write(itertools.chain(*records), offsets)
         except ProducerFenced:
             # A transaction that takes too long (a suspended machine: hence the time of day) is fenced by the broker
             # itself. Nobody took over if the offsets are still ours.
@@ -2140,7 +2332,7 @@ class Classifier:
             if frozen and {p: at.offset for p, at in self._committed().items()} in (self._written, positions):
                 raise TransactionAborted("the transaction timed out") from None
             raise
-        self._written = positions
+        self._written, self._began = positions, positions
 
     def _look_for_partitions(self) -> None:
         """Restore when the topic has grown."""
@@ -2159,8 +2351,8 @@ class Look(Classifier):
         while not self.stop.requested and not self.source.at_end:
             self._gather(progress)
         if not self.stop.requested:
-            self._settle()
-            self._show_comparison() if self.settings.explore_k else self._show_labels(progress.records)
+            self._settle(at_end=True)
+            self._show_comparison() if self.settings.explore_k else self._show_labels()
         if self.stop.requested:
             log.info("stopped before there was something to show")
         return True
@@ -2198,7 +2390,7 @@ class Look(Classifier):
         except (ValueError, OSError) as error:
             raise ClassifierError(str(error)) from None
 
-    def _show_labels(self, n_records: int) -> None:
+    def _show_labels(self) -> None:
         """Print the labels that a run would write."""
         from reporting.summary import first_users, summary_lines
 
@@ -2207,7 +2399,7 @@ class Look(Classifier):
         began, n_clusters = self.clock(), self.n_clusters or FEWEST_USERS
         clusters = cluster(self.table.totals, n_clusters, self.settings.n_init)
         n_changes, names = len(self.table.relabel(clusters.labels)), label_names(self.settings, n_clusters)
-        step = self._told(clusters, n_records, n_changes, self.clock() - began, 0.0)
+        step = self._told(clusters, self.batch.n_records, n_changes, self.clock() - began, 0.0)
         if self.report is not None:
             self.report.step(step)
         for line in (*first_users(step, names), "", *summary_lines(step, names), ""):

@@ -1,6 +1,6 @@
 """Netting and the changelog modes, on records made by hand."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import pairwise
 
 import pytest
@@ -11,9 +11,12 @@ from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
 from user_classifier import (
     AvroReader,
     BadRecord,
+    Batch,
+    Broken,
     Fields,
     KeyCodec,
     RecordError,
+    Tombstone,
     UserTable,
     apply_last,
     apply_retract,
@@ -28,12 +31,26 @@ class CountingReader(AvroReader):
     def __init__(self) -> None:
         self.registry = registry_of(x=AGGREGATE_SCHEMA)
         super().__init__(self.registry)
-        self.decoded: list[bytes | None] = []
+        self.decoded: list[bytes] = []
 
-    def all_fields(self, values: Iterable[bytes | None]) -> dict[bytes | None, Fields | RecordError]:
+    def all_fields(self, values: Sequence[bytes]) -> list[Fields | RecordError]:
         """See AvroReader."""
-        self.decoded += (values := list(values))
+        self.decoded += values
         return super().all_fields(values)
+
+
+def retract(records: Sequence[FakeMessage], reader: AvroReader, table: UserTable) -> tuple[Batch, Broken]:
+    """Take records of a retract changelog into the table."""
+    batch = Batch("retract")
+    batch.take(records)
+    return batch, apply_retract(batch.net, reader, table)[1]
+
+
+def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[Batch, Broken]:
+    """Take records of an upsert or append changelog into the table."""
+    batch, reader = Batch(mode), CountingReader()
+    batch.take(records)
+    return batch, apply_last(batch.net, reader, table, KeyCodec(reader.registry, "t"))[1]
 
 
 def value(user_id: str, amount: float) -> bytes:
@@ -91,14 +108,14 @@ def test_what_comes_and_goes_within_a_batch_is_never_decoded() -> None:
     batch = [record(0, rows[0])]
     for at, (old, new) in enumerate(pairwise(rows)):
         batch += [record(2 * at + 1, old, b"\1"), record(2 * at + 2, new, b"\2")]
-    assert apply_retract(batch, reader, table) == []
+    assert retract(batch, reader, table)[1] == {}
     assert reader.decoded == [rows[-1]]
     assert settled(table) == {"ann": 4.0}
 
 
 def test_a_retraction_before_its_row_cancels_too() -> None:
     reader, table = CountingReader(), UserTable()
-    assert apply_retract([record(0, value("ann", 1.0), b"\3"), record(1, value("ann", 1.0))], reader, table) == []
+    assert retract([record(0, value("ann", 1.0), b"\3"), record(1, value("ann", 1.0))], reader, table)[1] == {}
     assert reader.decoded == []
     assert settled(table) == {}
 
@@ -106,13 +123,20 @@ def test_a_retraction_before_its_row_cancels_too() -> None:
 def test_the_row_added_last_stays_the_last_one() -> None:
     table = UserTable()
     one, two = value("ann", 1.0), value("ann", 2.0)
-    apply_retract([record(0, one), record(1, two), record(2, one)], CountingReader(), table)
+    retract([record(0, one), record(1, two), record(2, one)], CountingReader(), table)
     assert settled(table) == {"ann": 1.0}
 
 
-def test_each_bad_record_of_a_batch_is_named_and_no_good_one_lost() -> None:
+def test_a_retraction_does_not_make_a_row_the_last_one() -> None:
     table = UserTable()
-    batch = [
+    one, two = value("ann", 1.0), value("ann", 2.0)
+    retract([record(0, one), record(1, one), record(2, two), record(3, one, b"\1")], CountingReader(), table)
+    assert settled(table) == {"ann": 2.0}
+
+
+def test_what_is_bad_in_a_batch_is_named_and_no_good_record_lost() -> None:
+    table = UserTable()
+    records = [
         record(0, value("ann", 1.0)),
         record(1, b"{}"),
         record(2, value("bob", 2.0), b"9"),
@@ -120,35 +144,49 @@ def test_each_bad_record_of_a_batch_is_named_and_no_good_one_lost() -> None:
         record(4, value("cem", 3.0), b"\2"),
         record(5, b"{}"),
     ]
-    bad = apply_retract(batch, CountingReader(), table)
-    assert sorted(str(each) for each in bad) == [
-        "t [0] at offset 1: not Confluent Avro (first byte 0x7b)",
+    batch, broken = retract(records, CountingReader(), table)
+    assert [str(each) for each in batch.bad] == [
         "t [0] at offset 2: header op must be one byte from 0 to 3, got [b'9']",
         "t [0] at offset 3: no value (a tombstone); for an upsert table use --changelog-mode upsert",
-        "t [0] at offset 5: not Confluent Avro (first byte 0x7b)",
     ]
+    assert {entry: str(error) for entry, error in broken.items()} == {b"{}": "not Confluent Avro (first byte 0x7b)"}
     assert settled(table) == {"ann": 1.0, "cem": 3.0}
 
 
 def test_the_last_record_wins_and_a_null_value_deletes() -> None:
-    reader, table = CountingReader(), UserTable()
-    keys = KeyCodec(reader.registry, "t")
-    batch = [
+    table = UserTable()
+    records = [
         record(0, value("ann", 1.0), key=b"ann"),
         record(1, value("bob", 2.0), key=b"bob"),
         record(2, value("ann", 3.0), key=b"ann"),
         record(3, None, key=b"bob"),
         record(4, None, key=b"nobody"),
     ]
-    assert apply_last(batch, reader, table, keys) == []
+    assert last("upsert", records, table)[1] == {}
     assert settled(table) == {"ann": 3.0}
+
+
+def test_of_equal_records_the_last_counts() -> None:
+    table = UserTable()
+    one, two = value("ann", 1.0), value("ann", 2.0)
+    last("append", [record(0, one), record(1, two), record(2, one)], table)
+    assert settled(table) == {"ann": 1.0}
+    last("upsert", [record(0, None, key=b"ann"), record(1, two), record(2, None, key=b"ann")], table)
+    assert settled(table) == {}
+
+
+def test_a_null_value_without_a_key_deletes_nobody() -> None:
+    table = UserTable()
+    _, broken = last("upsert", [record(0, value("bob", 2.0)), record(1, None)], table)
+    assert {entry: str(error) for entry, error in broken.items()} == {Tombstone(None): "no key and no value"}
+    assert settled(table) == {"bob": 2.0}
 
 
 @pytest.mark.parametrize("key", [None, b"bob"])
 def test_append_knows_no_deletion(key: bytes | None) -> None:
     table = UserTable()
-    bad = apply_last([record(0, value("bob", 2.0)), record(1, None, key=key)], CountingReader(), table, None)
-    assert [each.message.offset() for each in bad] == [1]
+    batch, broken = last("append", [record(0, value("bob", 2.0)), record(1, None, key=key)], table)
+    assert ([each.message.offset() for each in batch.bad], broken) == ([1], {})
     assert settled(table) == {"bob": 2.0}
 
 

@@ -99,7 +99,9 @@ sasl.password = ****
 bootstrap.servers = host:9092
 enable.idempotence = true
 partitioner = murmur2_random
+retry.backoff.ms = 10
 sasl.username = someone
+socket.timeout.ms = 30000
 ssl.key.pem = ****
 transactional.id = user_classifier-user_classifier-user_labeling
 """

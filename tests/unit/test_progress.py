@@ -23,6 +23,12 @@ def test_first_step(now: float, records: int, at_end: bool, absent: bool, due: b
     assert Progress(SETTINGS, started=100.0, records=records).due(now, at_end, absent) is due
 
 
+@pytest.mark.parametrize(("now", "due"), [(119.9, False), (120.0, True)])
+def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
+    progress = Progress(SETTINGS, started=100.0, records=900_000, rows=200_000)
+    assert progress.due(now, at_end=False, absent=False) is due
+
+
 @pytest.mark.parametrize(
     ("now", "records", "at_end", "absent", "due"),
     [

@@ -1,5 +1,8 @@
 """Avro in Confluent's framing: what is read and written, and what is said of each malformed value."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import fastavro
 import pytest
 from hypothesis import given
@@ -14,7 +17,9 @@ from user_classifier import (
     RecordError,
     SchemaError,
     SchemaRegistry,
+    Sources,
     user_row,
+    user_rows,
 )
 
 ROW = {"user_id": "ann", "total_amount": 1.5, "num_transactions": 2}
@@ -32,8 +37,8 @@ def complaint(value: bytes | None, schema: object = AGGREGATE_SCHEMA) -> str:
     reader = AvroReader(registry(x=schema))
     with pytest.raises(RecordError) as caught:
         user_row(reader.fields(value))
-    (found,) = reader.all_fields([value]).values()
-    if isinstance(found, RecordError):  # in a batch it is the same
+    if value is not None:  # in a batch it is the same
+        (found,) = user_rows(reader.all_fields([value]))
         assert str(found) == str(caught.value)
     return str(caught.value)
 
@@ -108,8 +113,7 @@ rows = st.tuples(st.floats(-1e150, 1e150), st.integers(0, 2**63 - 1))
 def test_labels_come_back_as_they_were(labelled: list[tuple[str, tuple[float, int], int]]) -> None:
     codec = LabelCodec(registry(x__value=LABELING_SCHEMA), "x")
     values = codec.encode(labelled)
-    decoded = codec.decode(values)
-    assert [decoded[value] for value in values] == labelled
+    assert codec.decode(values) == labelled
     for value, (user_id, (amount, count), label) in zip(values, labelled, strict=True):
         fields = {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
         assert unframe(LABELING_SCHEMA, value) == fields
@@ -160,16 +164,65 @@ def test_two_bad_values_do_not_make_two_good_ones() -> None:
     ann, bob = (body(AGGREGATE_SCHEMA, ROW | {"user_id": user_id}) for user_id in ("ann", "bob"))
     too_long, too_short = frame(1, ann + bytes(16) + bob), frame(1, b"\0")
     reader = AvroReader(registry(x=AGGREGATE_SCHEMA))
-    assert {value: str(found) for value, found in reader.all_fields([too_long, too_short]).items()} == {
-        too_long: f"{16 + len(bob)} bytes too many for its schema id 1",
-        too_short: "does not fit its schema id 1",
-    }
+    assert [str(found) for found in reader.all_fields([too_long, too_short])] == [
+        f"{16 + len(bob)} bytes too many for its schema id 1",
+        "does not fit its schema id 1",
+    ]
 
 
 def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
     reader = AvroReader(registry(x=AGGREGATE_SCHEMA))
     others = [frame(1, body(AGGREGATE_SCHEMA, ROW | {"user_id": f"user {number}"})) for number in range(5)]
-    found = reader.all_fields([*others[:3], GOOD[:-1], *others[3:]])
-    assert isinstance(found[GOOD[:-1]], RecordError)
-    names = [fields["user_id"] for fields in map(found.__getitem__, others) if not isinstance(fields, RecordError)]
-    assert names == [f"user {number}" for number in range(5)]
+    found = user_rows(reader.all_fields([*others[:3], GOOD[:-1], *others[3:]]))
+    assert isinstance(found.pop(3), RecordError)
+    assert found == [(f"user {number}", (1.5, 2)) for number in range(5)]
+
+
+def test_values_of_several_schemas_keep_their_places() -> None:
+    narrow = record_schema("narrow", **UNION | {"total_amount": "float", "num_transactions": "int"})
+    reader = AvroReader(registry(x=AGGREGATE_SCHEMA, y=narrow))
+    fields = [ROW | {"user_id": f"user {number}"} for number in range(6)]
+    schemas = [
+        (1, AGGREGATE_SCHEMA),
+        (2, narrow),
+        (2, narrow),
+        (1, AGGREGATE_SCHEMA),
+        (2, narrow),
+        (1, AGGREGATE_SCHEMA),
+    ]
+    values = [frame(number, body(schema, row)) for (number, schema), row in zip(schemas, fields, strict=True)]
+    assert user_rows(reader.all_fields(values)) == [(f"user {number}", (1.5, 2)) for number in range(6)]
+    assert isinstance(user_rows(reader.all_fields([*values[:2], b"{}", *values[2:]]))[2], RecordError)
+
+
+def source_of(schema: Any, row: Mapping[str, Any]) -> Sources:
+    """A row as it was read, with a value of schema id 2."""
+    return {"ann": ((row["total_amount"], row["num_transactions"]), frame(2, body(schema, row)))}
+
+
+@pytest.mark.parametrize("label", [0, 1, 63, 64, 100_000])
+def test_a_value_that_was_read_is_written_with_its_label(label: int) -> None:
+    codec = LabelCodec(registry(x__value=LABELING_SCHEMA, y__value=AGGREGATE_SCHEMA), "x")
+    sources = source_of(AGGREGATE_SCHEMA, ROW)
+    (value,) = codec.encode([("ann", (1.5, 2), label)], sources)
+    assert value == frame(1, body(LABELING_SCHEMA, ROW | {"label": label}))
+    assert [value] == codec.encode([("ann", (1.5, 2), label)])
+
+
+def test_a_value_of_another_row_or_schema_is_not_taken() -> None:
+    mixed = dict(reversed(UNION.items()))
+    longer = {**UNION, "more": "long"}
+    for columns in (UNION, mixed, longer, UNION | {"total_amount": "float"}):
+        schema = record_schema("other", **columns)
+        codec = LabelCodec(registry(x__value=LABELING_SCHEMA, y__value=schema), "x")
+        sources = source_of(schema, {**ROW, "more": 1})
+        for row in ((1.5, 2), (2.5, 2), (1.5, 3)):
+            fields = {"user_id": "ann", "total_amount": row[0], "num_transactions": row[1], "label": 1}
+            assert codec.encode([("ann", row, 1)], sources) == [frame(1, body(LABELING_SCHEMA, fields))]
+
+
+def test_an_output_in_another_order_is_written_field_by_field() -> None:
+    columns = {"label": "int", **UNION}
+    codec = LabelCodec(registry(x__value=record_schema("o", **columns), y__value=AGGREGATE_SCHEMA), "x")
+    (value,) = codec.encode([("ann", (1.5, 2), 1)], source_of(AGGREGATE_SCHEMA, ROW))
+    assert codec.decode([value]) == [("ann", (1.5, 2), 1)]

@@ -18,7 +18,7 @@ from tests.support.changelog import Change, Op, Placed, Row, cut
 from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.strategies import changelogs, cuts, placements
-from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, body, frame, unframe
+from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, Headers, body, frame, unframe
 from user_classifier import (
     Classifier,
     ClassifierError,
@@ -289,6 +289,58 @@ def test_a_bad_record_stops_before_its_offset_or_is_kept() -> None:
     assert (letter.key(), letter.value()) == (b"key", b"{}")
     assert dict(letter.headers() or [])["__streams.errors.offset"] == b"4"
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+BAD: list[tuple[bytes | None, Headers]] = [
+    (b"{}", []),
+    (b"[]", [("op", b"\1")]),
+    (frame(1, b"\0"), []),
+    (frame(1, b""), [("op", b"\2")]),
+    (None, []),
+    (b"{}", [("op", b"x")]),
+]
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_each_bad_record_is_kept_once_and_no_good_one_lost(data: st.DataObject) -> None:
+    """Bad ones anywhere between the good ones, some of them alike; batches and accidents as they come.
+
+    None takes another back: such a pair cancels before it is decoded.
+    """
+    changes = data.draw(changelogs(max_steps=20))
+    placed = data.draw(placements(changes, max_partitions=3))
+    bad = data.draw(
+        st.lists(st.tuples(st.integers(0, len(placed)), st.integers(0, 2), st.sampled_from(BAD)), max_size=6)
+    )
+    mode = data.draw(st.sampled_from(["log", "ignore"]))
+    size = data.draw(st.sampled_from([1, 4, None]))
+    world = World(partitions=3, error_handling_mode=mode, batch_size=size)
+    for at, change in enumerate([*placed, None]):
+        for _, partition, (value, headers) in (each for each in bad if each[0] == at):
+            world.broker.append("in", partition, value, headers, None)
+        world.write([change] if change else [])
+    while (ended := world.run(data.draw(accidents(world)))) is not None or world.stop.requested:
+        assert not isinstance(ended and ended.reason, RecordError), ended
+    assert world.labelling() == oracle.labelled(changes)
+    kept = [dict(letter.headers() or []) for letter in world.broker.logs["error_log"][0]]
+    places = sorted(
+        (int(each["__streams.errors.partition"] or 0), int(each["__streams.errors.offset"] or 0)) for each in kept
+    )
+    logs = enumerate(world.broker.logs["in"])
+    good = {frame(1, body(AGGREGATE_SCHEMA, row._asdict())) for _, row in changes}
+    expected = [(number, message.offset()) for number, log in logs for message in log if message.value() not in good]
+    assert places == (expected if mode == "log" else [])
+
+
+def test_bad_records_of_one_batch_are_each_kept_once() -> None:
+    """Those known as bad from their headers are not found a second time by their values."""
+    world = World(error_handling_mode="log", batch_size=len(BAD))
+    for value, headers in BAD:
+        world.broker.append("in", 0, value, headers, None)
+    assert world.run() is None
+    kept = [dict(letter.headers() or []) for letter in world.broker.logs["error_log"][0]]
+    assert [int(each["__streams.errors.offset"] or -1) for each in kept] == list(range(len(BAD)))
 
 
 def test_rows_without_a_word_about_their_past_are_no_retract_changelog() -> None:

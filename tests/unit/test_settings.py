@@ -185,3 +185,17 @@ def test_version() -> None:
     finished = inside.run(["--version"])
     assert finished.code == 0
     assert finished.stdout.startswith("user_classifier ")
+
+
+@pytest.mark.parametrize(
+    ("given", "answer_ms"),
+    [
+        ({}, "30000"),
+        ({"transaction.timeout.ms": "5000"}, "2500"),
+        ({"transaction.timeout.ms": "soon"}, "30000"),  # librdkafka says what is wrong with it
+        ({"transaction.timeout.ms": "5000", "socket.timeout.ms": "4000"}, "4000"),
+    ],
+)
+def test_a_lost_answer_is_noticed_within_the_transaction(given: dict[str, str], answer_ms: str) -> None:
+    settings = Settings(schema_registry={}, consumer={}, producer=given)
+    assert settings.producer_properties["socket.timeout.ms"] == answer_ms

@@ -19,7 +19,12 @@ A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
 def apply(table: UserTable, records: list[Record]) -> None:
     """Take records into the table."""
     for op, row in records:
-        table.add(row.user_id, (row.total_amount, row.num_transactions), op.sign)
+        add(table, row.user_id, (row.total_amount, row.num_transactions), op.sign)
+
+
+def add(table: UserTable, user_id: str, row: Totals, count: int) -> None:
+    """Take one row into the table."""
+    table.add_all([(user_id, row)], [count])
 
 
 def made_up_labels(table: UserTable) -> NDArray[np.int32]:
@@ -62,7 +67,7 @@ def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]]
     table, sums = UserTable(), dict[str, dict[Totals, int]]()
     said: dict[str, Change] = {}
     for user_id, row, sign in steps:
-        table.add(user_id, row, sign)
+        add(table, user_id, row, sign)
         rows = sums.setdefault(user_id, {})
         rows[row] = rows.get(row, 0) + sign
         if data.draw(st.booleans()):
@@ -106,10 +111,10 @@ def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
 def test_the_row_added_last_is_the_current_one() -> None:
     table = UserTable()
     for row in (A, B, C, A):
-        table.add("x", row, 1)
+        add(table, "x", row, 1)
     table.settle(at_end=True)
     assert table.row("x") == A
-    table.add("x", A, -2)
+    add(table, "x", A, -2)
     table.settle(at_end=True)
     assert table.row("x") == C
     (change,) = table.relabel(np.zeros(1, np.int32))
@@ -118,10 +123,10 @@ def test_the_row_added_last_is_the_current_one() -> None:
 
 def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     table = UserTable()
-    table.add("x", A, 1)
+    add(table, "x", A, 1)
     table.settle(at_end=True)
     table.relabel(np.zeros(1, np.int32))
-    table.add("x", A, -1)
+    add(table, "x", A, -1)
     table.settle(at_end=False)
     assert (table.row("x"), table.absent) == (A, {"x"})
     assert table.relabel(np.zeros(1, np.int32)) == [Change("x", A, 0, {A: -1})]
@@ -141,11 +146,11 @@ def test_a_user_is_told_once() -> None:
 
 def test_an_update_to_the_same_row_is_no_change() -> None:
     table = UserTable()
-    table.add("x", A, 1)
+    add(table, "x", A, 1)
     table.settle(at_end=True)
     table.relabel(np.zeros(1, np.int32))
-    table.add("x", A, -1)
-    table.add("x", A, 1)
+    add(table, "x", A, -1)
+    add(table, "x", A, 1)
     table.settle(at_end=True)
     assert table.relabel(np.zeros(1, np.int32)) == []
 
@@ -153,7 +158,7 @@ def test_an_update_to_the_same_row_is_no_change() -> None:
 @pytest.mark.parametrize(("row", "left"), [(B, {"x": B}), (None, {})])
 def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) -> None:
     table = UserTable()
-    table.add("x", A, 2)
+    add(table, "x", A, 2)
     table.settle(at_end=True)
     table.replace("x", row)
     table.settle(at_end=True)
@@ -164,7 +169,7 @@ def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) 
 def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
     table = UserTable()
     table.load([Change("x", A, 2, {B: -1}), Change("y", B, 1, {}), Change("z", None, -1, {C: -1})], confirmed=False)
-    table.add("x", A, 1)
+    add(table, "x", A, 1)
     table.settle(at_end=False)
     assert shown(table) == {"x": A, "y": B}
     table.settle(at_end=True)
