@@ -2296,8 +2296,10 @@ class Classifier:
         """Decode, fit, and write what changed together with the offsets."""
         began, settings, at_end = self.clock(), self.settings, self.source.at_end
         sources = self._settle(at_end)
-        if not self._choose_clusters():
-            return
+        if self.n_clusters is None:
+            if not self._choose_clusters():
+                return
+            began = self.clock()  # the comparison is no part of what steps take
         clusters = cluster(self.table.totals, self.n_clusters or FEWEST_USERS, settings.n_init)
         changes = self.table.relabel(clusters.labels)
         fitted = self.clock()
