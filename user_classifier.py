@@ -1617,9 +1617,9 @@ class Kafka:
         from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
         wanted = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        admin = self.admin("consumer")  # to live until the answer is there; without a name it would not
         try:
-            told = self.admin("consumer").describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)
-            found = told[wanted].result()
+            found = admin.describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)[wanted].result()
         except KafkaException:
             return None
         return str(found["cleanup.policy"].value)
