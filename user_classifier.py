@@ -1977,6 +1977,7 @@ class Classifier:
             self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
             self.kafka.connect(self.consumer, "consumer")
             self._check_topics()
+            threading.Thread(target=kmeans_class).start()  # imported while brokers and registry are asked
             self.keys = KeyCodec(self.registry, self.settings.output)
             self.values = LabelCodec(self.registry, self.settings.output)
             upsert = self.settings.changelog_mode == "upsert"
