@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from img.places import IMG
-from img.screenshot import save_picture, screen_text
+from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
 from local.artifacts import ROOT
 
@@ -22,7 +22,7 @@ def draw_demo() -> Path:
         terminal.type("make demo")
         terminal.wait(lambda lines: _has(lines, "all 10 users are labelled"), LABELLED_SECONDS)
         terminal.watch(TABLE_SECONDS)
-        save_picture(screen_text(terminal.screen), "make demo", path)
+        save_picture([Window("make demo", screen_text(terminal.screen))], path)
         terminal.wait(lambda lines: _has(lines, "stopping everything") and _prompts(lines), STOPPED_SECONDS)
     return path
 

@@ -1,9 +1,11 @@
 """A terminal's screen as SVG, on a dark ground of its own: legible on light and on dark pages."""
 
 import os
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from pyte.screens import Char, Screen
 from rich.color import Color, ColorParseError, parse_rgb_hex
@@ -44,6 +46,18 @@ FORMAT = """\
 """Rich's own, without the fonts that it would load."""
 
 
+SIZE = re.compile(r'viewBox="0 0 ([\d.]+) ([\d.]+)"')
+GAP = 16.0
+"""Between two windows of a picture, in its own pixels."""
+
+
+class Window(NamedTuple):
+    """What a picture shows: a screen, or a part of it."""
+
+    title: str
+    lines: Sequence[Text]
+
+
 def screen_text(screen: Screen) -> list[Text]:
     """Return the screen's lines with their colours, without the empty ones at its end."""
     lines = [_line([screen.buffer[y][x] for x in range(screen.columns)]) for y in range(screen.lines)]
@@ -52,16 +66,27 @@ def screen_text(screen: Screen) -> list[Text]:
     return lines
 
 
-def save_picture(lines: Iterable[Text], title: str, path: Path) -> None:
-    """Write the lines as a terminal's window of the width of the longest."""
-    texts = list(lines)
-    width = max(text.cell_len for text in texts)
+def save_picture(windows: Sequence[Window], path: Path) -> None:
+    """Write the windows one below the other, all as wide as the longest line."""
+    n_columns = max(line.cell_len for window in windows for line in window.lines)
+    pieces, width, height = [], 0.0, 0.0
+    for number, window in enumerate(windows):
+        svg = _window_svg(window, n_columns, f"{path.stem}-{number}")
+        size = SIZE.search(svg)
+        assert size, "FORMAT gives it"
+        pieces.append(svg.replace("<svg ", f'<svg y="{height:g}" ', 1))
+        width, height = float(size[1]), height + float(size[2]) + GAP
+    box = f'viewBox="0 0 {width:g} {height - GAP:g}" width="{width:g}" height="{height - GAP:g}"'
+    pieces = [f'<svg {box} xmlns="http://www.w3.org/2000/svg">\n', *pieces, "</svg>\n"]
+    path.write_text("".join(pieces), encoding="utf-8")
+
+
+def _window_svg(window: Window, n_columns: int, unique_id: str) -> str:
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
-        console = Console(record=True, width=width, file=nowhere, color_system="truecolor", legacy_windows=False)
-        for text in texts:
-            console.print(text, no_wrap=True, overflow="crop", highlight=False)
-    svg = console.export_svg(title=title, theme=_theme(), code_format=FORMAT, unique_id=path.stem)
-    path.write_text(svg, encoding="utf-8")
+        console = Console(record=True, width=n_columns, file=nowhere, color_system="truecolor", legacy_windows=False)
+        for line in window.lines:
+            console.print(line, no_wrap=True, overflow="crop", highlight=False)
+    return console.export_svg(title=window.title, theme=_theme(), code_format=FORMAT, unique_id=unique_id)
 
 
 def _theme() -> TerminalTheme:

@@ -1,33 +1,39 @@
-"""Enrichment and aggregation: the rows of two users before and after, as Flink's SQL client shows them."""
+"""Enrichment and aggregation: the rows of a short stream before and after, as Flink's SQL client shows them."""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 
 from img.pipeline import Pipeline
 from img.places import IMG
-from img.screenshot import save_picture, screen_text
+from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
 from local.artifacts import ROOT
 
 ROWS_PER_SECOND = 1
-STREAM_SECONDS = 35.0
-"""The stream until it is stopped: three or four transactions of each of the ten users."""
+STREAM_SECONDS = 8.0
+"""The stream, once the statements run, until it is stopped: a dozen transactions, to be added up by the reader."""
 COMMIT_SECONDS = 12.0
 """Two statements, one behind the other, commit every five seconds."""
-QUIET_SECONDS = 4.0
-"""No row for so long: all are there."""
+REFRESH_SECONDS = 4.0
+"""The client draws its table anew every second."""
+QUIET_SECONDS = 1.0
 WAIT_SECONDS = 60.0
-N_COLUMNS, N_ROWS = 118, 50
+
+N_COLUMNS, N_ROWS = 94, 30
 PROMPT = "Flink SQL>"
 SETTINGS = {
-    "sql-client.execution.result-mode": "tableau",
-    # Its columns are as wide as their types allow, 30 characters for a text or a DOUBLE: too wide for a page.
+    "sql-client.execution.result-mode": "table",
+    # Of a text and a DOUBLE. It is 30 characters otherwise, too wide for a page.
     "table.display.max-column-width": "8",
 }
-WHO = "WHERE user_id IN ('User_1', 'User_2')"
+PICTURES = {
+    "enrichment.svg": ("transactions", "transactions_enriched"),
+    "aggregation.svg": ("transactions_enriched", "transactions_aggregate"),
+}
 
 
 def draw_tables(pipeline: Pipeline) -> list[Path]:
@@ -37,11 +43,12 @@ def draw_tables(pipeline: Pipeline) -> list[Path]:
     time.sleep(STREAM_SECONDS)
     pipeline.stop_stream()
     time.sleep(COMMIT_SECONDS)
+    tables = dict.fromkeys(table for before_and_after in PICTURES.values() for table in before_and_after)
     with _sql_client(pipeline.directory) as terminal:
-        return [
-            _draw(terminal, "enrichment", "transactions", "transactions_enriched"),
-            _draw(terminal, "aggregation", "transactions_enriched", "transactions_aggregate"),
-        ]
+        windows = {table: _shown(terminal, table) for table in tables}
+    for name, shown in PICTURES.items():
+        save_picture([windows[table] for table in shown], IMG / name)
+    return [IMG / name for name in PICTURES]
 
 
 @contextmanager
@@ -50,29 +57,23 @@ def _sql_client(directory: Path) -> Iterator[Terminal]:
     with Terminal(command, ROOT, N_COLUMNS, N_ROWS) as terminal:
         terminal.wait(_prompts, WAIT_SECONDS)
         for name, value in SETTINGS.items():
-            _run(terminal, f"SET '{name}' = '{value}';")
+            terminal.type(f"SET '{name}' = '{value}';")
+            terminal.settle(QUIET_SECONDS, WAIT_SECONDS)
         yield terminal
-        terminal.type("QUIT;")
 
 
-def _draw(terminal: Terminal, name: str, *tables: str) -> Path:
-    _run(terminal, "CLEAR;")
-    for table in tables:
-        terminal.type(f"SELECT * FROM {table} {WHO};")
-        terminal.wait(lambda lines: "| +I |" in "\n".join(lines).rpartition(PROMPT)[2], WAIT_SECONDS)
-        terminal.settle(QUIET_SECONDS, WAIT_SECONDS)
-        terminal.press("^C")
-        terminal.wait(_prompts, WAIT_SECONDS)
-    path = IMG / f"{name}.svg"
-    lines = screen_text(terminal.screen)
-    save_picture(lines[:-1], "make sql", path)
-    return path
-
-
-def _run(terminal: Terminal, statement: str) -> None:
+def _shown(terminal: Terminal, table: str) -> Window:
+    """Return what the client shows of a table, without the empty room on its screen."""
+    statement = f"SELECT * FROM {table};"
     terminal.type(statement)
-    terminal.settle(1.0, WAIT_SECONDS)
+    terminal.wait(lambda lines: any("User_" in line for line in lines), WAIT_SECONDS)
+    terminal.watch(REFRESH_SECONDS)
+    lines = screen_text(terminal.screen)
+    terminal.press("Q")
     terminal.wait(_prompts, WAIT_SECONDS)
+    terminal.type("CLEAR;")
+    terminal.settle(QUIET_SECONDS, WAIT_SECONDS)
+    return Window(statement, [lines[0], *(line for above, line in pairwise(lines) if above.plain or line.plain)])
 
 
 def _prompts(lines: list[str]) -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from rich.text import Text
 
 from img import architecture, screenshot
 from img.places import IMG
-from img.screenshot import save_picture, screen_text
+from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal, TerminalError
 from tests.support.client import ROOT
 
@@ -94,11 +95,25 @@ def test_a_picture_shows_what_the_screen_shows(tmp_path: Path) -> None:
     path = tmp_path / "screen.svg"
     with terminal(r"print('| first |\n\x1b[1A\x1b[J| <now> |\n\x1b[31mred\x1b[0m and \x1b[7m back ')") as screen:
         screen.wait(lambda lines: lines[1].startswith("red"), 10)
-        save_picture(screen_text(screen.screen), "a title", path)
+        save_picture([Window("a title", screen_text(screen.screen))], path)
     svg = path.read_text(encoding="utf-8")
     assert texts(svg).split("\n") == ["a title", "| <now> |", "red", " and ", " back "]
     assert style(svg, "red") == f"fill: {screenshot.COLOURS[1]}"
     assert style(svg, " back ") == f"fill: {screenshot.GROUND}"
+
+
+def test_windows_stand_one_below_the_other(tmp_path: Path) -> None:
+    path = tmp_path / "windows.svg"
+    windows = [Window("before", [Text("short"), Text(""), Text("end")]), Window("after", [Text("a longer line")])]
+    save_picture(windows, path)
+    svg = path.read_text(encoding="utf-8")
+    sizes = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    (whole_width, whole), (first_width, first), (second_width, second) = [(float(w), float(h)) for w, h in sizes]
+    first_top, second_top = (float(top) for top in re.findall(r'<svg y="([\d.]+)"', svg))
+    assert first_width == second_width == whole_width
+    assert first_top + first < second_top
+    assert second_top + second == pytest.approx(whole)
+    assert style(svg, "short") == style(svg, "a longer line")
 
 
 def test_what_is_typed_reaches_the_program() -> None:
@@ -111,9 +126,10 @@ def test_what_is_typed_reaches_the_program() -> None:
 
 
 def test_a_screen_settles() -> None:
-    with terminal("import time\nfor n in range(4): print(n, flush=True); time.sleep(0.1)\ntime.sleep(9)") as screen:
-        screen.settle(0.5, 10)
-        assert screen.lines[:5] == ["0", "1", "2", "3", ""]
+    program = "import time\nfor n in range(6): print(n, flush=True); time.sleep(0.2)\ntime.sleep(9)"
+    with terminal(program) as screen:
+        screen.settle(0.6, 10)
+        assert screen.lines[:7] == ["0", "1", "2", "3", "4", "5", ""]
 
 
 def test_a_program_that_ends_too_early_is_told_with_its_screen() -> None:
