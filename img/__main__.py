@@ -10,7 +10,11 @@ from img.clusters import draw_clusters
 from img.demo import draw_demo
 from img.pipeline import Pipeline
 from img.tables import draw_tables
+from img.terminal import TerminalError
 from local.artifacts import ROOT
+from local.demo import FAILURES
+
+ERRORS = (RuntimeError, TerminalError, *FAILURES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,9 +24,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     names = parser.parse_args(argv).names or list(RUNS)
     if unknown := set(names) - set(RUNS):
         parser.error(f"argument NAME: {', '.join(sorted(unknown))}: not of {', '.join(RUNS)}")
-    for name in names:
-        for path in RUNS[name]():
-            print(path.relative_to(ROOT), flush=True)
+    try:
+        for name in names:
+            for path in RUNS[name]():
+                print(path.relative_to(ROOT), flush=True)
+    except ERRORS as error:
+        print(f"python -m img: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

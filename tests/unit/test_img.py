@@ -10,6 +10,7 @@ import pytest
 from rich.text import Text
 
 from img import architecture, screenshot
+from img.__main__ import RUNS, main
 from img.places import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal, TerminalError
@@ -144,6 +145,21 @@ def test_a_program_that_takes_too_long_is_told_with_its_screen() -> None:
         with pytest.raises(TerminalError) as error:
             screen.wait(lambda lines: "expected" in lines, 0)
     assert str(error.value) == f"{sys.executable}: after 0 s the screen is not as expected:\nbusy"
+
+
+def test_an_unknown_picture_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["demo", "photograph"])
+    assert "argument NAME: photograph: not of architecture, demo, pipeline\n" in capsys.readouterr().err
+
+
+def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail() -> list[Path]:
+        raise TerminalError("sh: the program has ended:")
+
+    monkeypatch.setitem(RUNS, "demo", fail)
+    assert main(["demo"]) == 1
+    assert capsys.readouterr().err == "python -m img: sh: the program has ended:\n"
 
 
 def terminal(program: str) -> Terminal:
