@@ -48,7 +48,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from pathlib import Path
 from types import FrameType, MappingProxyType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
 
 import fastavro
 import numpy as np
@@ -67,6 +67,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import reporting
+    from reporting.explore import Fit
 
 VERSION = "0.1.0"
 log = logging.getLogger("user_classifier")
@@ -212,10 +213,10 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
     if error.code() == KafkaError._SSL:
         return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
     if error.code() in MISSING:
-        return TopicMissing(f"cannot {doing}: {error.str()}")
+        return TopicMissing(f"cannot {doing}: {error.str()}; to see what is missing and what makes it: --check")
     if not error.fatal() and (error.retriable() or error.code() in PASSING):
         return BrokerUnavailable(f"cannot {doing}: {error.str()}")
-    advice = ""
+    advice = "; start again, and if that ends the same way, with --log-level DEBUG: the lines above the end say more"
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
         advice = "; such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
     return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()}){advice}")
@@ -259,7 +260,7 @@ class Settings:
     producer: Mapping[str, str]
     topic: str = "transactions_aggregate"
     group: str = DEFAULT_GROUP
-    n_clusters: int = 3
+    n_clusters: int | str = 3
     output: str = "user_labeling"
     changelog_mode: str = "retract"
     batch_interval: float = 1.0
@@ -273,11 +274,29 @@ class Settings:
     summary: bool = False
     label_names: str | None = None
     metrics_port: int | None = None
+    explore_k: bool = False
+    dry_run: bool = False
 
     @property
     def transactional_id(self) -> str:
         """The same for every instance of one job, so that a newer one fences the older."""
         return f"user_classifier-{self.group}-{self.output}"
+
+    @property
+    def auto_k(self) -> bool:
+        """Whether the number of clusters is to be chosen by their silhouettes."""
+        return self.n_clusters == "auto"
+
+    @property
+    def looks(self) -> bool:
+        """Whether nothing is to be written."""
+        return self.explore_k or self.dry_run
+
+    @property
+    def max_poll_seconds(self) -> float:
+        """Seconds without a poll after which a Kafka client counts as stuck."""
+        given = self.consumer.get("max.poll.interval.ms", "")
+        return int(given) / 1000 if given.isdecimal() else 300.0  # Kafka's own default
 
     @property
     def consumer_properties(self) -> dict[str, Any]:
@@ -331,9 +350,10 @@ def seconds(text: str) -> float:
     return value
 
 
-def n_init(text: str) -> int | str:
-    """Parse scikit-learn's `n_init` for argparse."""
-    return text if text == "auto" else whole_number("n_init (or 'auto')")(text)
+def number_or_auto(name: str) -> Callable[[str], int | str]:
+    """Return an argparse type for whole numbers from 1 and the word auto."""
+    parse = whole_number(f"{name} (or 'auto')")
+    return lambda text: text if text == "auto" else parse(text)
 
 
 EXAMPLES = """examples:
@@ -380,9 +400,9 @@ def add_topics(add: Callable[..., object]) -> None:
 
 def add_clustering(add: Callable[..., object]) -> None:
     """Describe the fit."""
-    add("-k", dest="n_clusters", metavar="N", type=whole_number("n_clusters"), default=3,
-        help="number of clusters (default: %(default)s)")
-    add("--n-init", metavar="N", type=n_init, default="auto",
+    add("-k", dest="n_clusters", metavar="N", type=number_or_auto("n_clusters"), default=3,
+        help="number of clusters; auto chooses 2 to 10 by silhouette, once, and keeps that (default: %(default)s)")
+    add("--n-init", metavar="N", type=number_or_auto("n_init"), default="auto",
         help="runs of k-means++ per fit, of which the best counts; auto is 1 (default: %(default)s)")
 
 
@@ -402,6 +422,10 @@ def add_looks(add: Callable[..., object]) -> None:
     """Describe what does not label."""
     add("--check", action="store_true",
         help="say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
+    add("--explore-k", action="store_true",
+        help="read TOPIC to its end and compare 2 to 10 clusters; with --plot FILE also as a picture")
+    add("--dry-run", action="store_true",
+        help="read TOPIC to its end and show the labels that a run would write")
     add("--print-config", action="store_true",
         help="print the settings that take effect, secrets as ****")
 
@@ -438,9 +462,9 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; copy configurations/configuration.ini and fill it in") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror})") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a file that you may read") from None
     except UnicodeDecodeError:
-        raise ConfigError(f"{path}: not a text file in UTF-8") from None
+        raise ConfigError(f"{path}: not a text file in UTF-8; save it as one") from None
     except configparser.Error as error:
         raise ConfigError(f"{path}{syntax_complaint(error)}") from None
     return {
@@ -470,14 +494,14 @@ def syntax_complaint(error: configparser.Error) -> str:
         return f": line {error.lineno}: stands before the first section; begin with [schema_registry]"
     if isinstance(error, configparser.ParsingError):
         return f": line {error.errors[0][0]}: not of the form 'property = value'"
-    return ": not an INI file"
+    return ": not an INI file; see configurations/configuration.ini"
 
 
 def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) -> None:
     """Raise ConfigError for the first thing missing, unfilled or contrary to the guarantee."""
     for name in SECTIONS:
         if name not in sections:
-            raise ConfigError(f"{path}: no section [{name}]; see configurations/configuration.ini")
+            raise ConfigError(f"{path}: no section [{name}]; add it as in configurations/configuration.ini")
     check_values(path, [(section, key, value) for section in SECTIONS for key, value in sections[section].items()])
     for section, key, example in REQUIRED:
         if not sections[section].get(key):
@@ -508,7 +532,10 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
     names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
     if not names:
         names = ["sasl.mechanisms"] if "SASL mechanism" in complaint else ["one property"]
-    return f"[{section}] {' and '.join(names)}: missing, or not a property, or not a value, that its client can use"
+    return (
+        f"[{section}] {' and '.join(names)}: missing, or not a property, or not a value, that its client can use;"
+        " check the spelling"
+    )
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -549,6 +576,7 @@ SEAL = os.urandom(16)  # between records that are coded as one array; no record 
 END_OF_ARRAY = b"\0"
 REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
 REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
+UNREGISTERED_ID = 2**32 - 1
 RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
 ROW_FIELDS = ("user_id", "total_amount", "num_transactions")
 LABEL_FIELDS = {"user_id": "string", "total_amount": "double", "num_transactions": "long", "label": "int"}
@@ -700,6 +728,19 @@ class SchemaRegistry:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+class ReadOnlyRegistry(SchemaRegistry):
+    """A registry that is not written to: what would be registered is known here, under an id that none gives."""
+
+    def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
+        """Keep a schema."""
+        self._kept = fastavro.parse_schema(dict(schema))
+        return Subject(UNREGISTERED_ID, self._kept)
+
+    def by_id(self, schema_id: int) -> Any:
+        """Return the parsed schema; RecordError when there is none of that id."""
+        return self._kept if schema_id == UNREGISTERED_ID else super().by_id(schema_id)
 
 
 LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
@@ -1597,7 +1638,15 @@ class Kafka:
 class Source:
     """Every partition of one topic, from given offsets on, committed records only."""
 
-    def __init__(self, kafka: Kafka, consumer: Consumer, topic: str, offsets: Mapping[int, int]) -> None:
+    def __init__(
+        self,
+        kafka: Kafka,
+        consumer: Consumer,
+        topic: str,
+        offsets: Mapping[int, int],
+        polled: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._polled = polled  # told of each poll
         self.topic, self._kafka, self._consumer, self._partitions = topic, kafka, consumer, set(offsets)
         # partition -> offset of the next record; complete from the start, so that every commit covers them all
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
@@ -1625,6 +1674,7 @@ class Source:
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
         records = []
+        self._polled()
         for message in cast(list[Record], self._consumer.consume(limit, timeout)):
             error = message.error()
             partition, offset = message.partition(), message.offset()
@@ -1773,18 +1823,29 @@ def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
 # ----------------------------------------------------------------------------------------------- state
 
 # State lives in `user_labeling`: the row and label of each user, and what else is known of it in a header.
+OTHER_OUTPUT = "choose another output with -o, or make the topic anew and run with --rebuild"
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
-MARK = re.compile(r"user_classifier/1 users=(\d+)(?: waiting=(\d+))?")  # metadata of every committed offset
+MARK = re.compile(
+    r"user_classifier/1 users=(\d+)(?: waiting=(\d+))?(?: k=(\d+))?"
+)  # metadata of every committed offset
 
 
-def mark(table: UserTable) -> str:
+def mark(table: UserTable, chosen: int | None = None) -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
+    `k` is the number of clusters that -k auto has chosen.
     """
     waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
-    return f"user_classifier/1 users={len(table)}{waiting}"
+    k = f" k={chosen}" if chosen else ""
+    return f"user_classifier/1 users={len(table)}{waiting}{k}"
+
+
+def chosen_before(committed: Iterable[TopicPartition]) -> int | None:
+    """Return the number of clusters in the marks beside the offsets, None if none was chosen."""
+    marks = [MARK.match(each.metadata or "") for each in committed]
+    return next((int(match[3]) for match in marks if match and match[3]), None)
 
 
 def label_records(
@@ -1824,12 +1885,14 @@ def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRe
     while not source.at_end and not stop.requested:
         newest = {message.key(): message for message in source.read(CHUNK, POLL_SECONDS)}
         if None in newest:
-            raise StateError(f"{place(newest[None])}: not written by user_classifier (no key)")
+            raise StateError(f"{place(newest[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
         held = [message for message in newest.values() if message.value() is not None]
         try:
             labelled = values.decode([cast(bytes, message.value()) for message in held])
         except RecordError as error:
-            raise StateError(f"{source.topic}: a value was not written by user_classifier ({error})") from None
+            raise StateError(
+                f"{source.topic}: a value was not written by user_classifier ({error}); {OTHER_OUTPUT}"
+            ) from None
         for message, (user_id, row, label) in zip(held, labelled, strict=True):
             last[user_id] = Change(user_id, row, label, pending_of(message))
         for message in newest.values():
@@ -1844,7 +1907,7 @@ def user_of(message: Record, keys: KeyCodec) -> str:
     try:
         return keys.decode(message.key() or b"")
     except RecordError as error:
-        raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
+        raise StateError(f"{place(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
 
 
 def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:
@@ -1881,7 +1944,11 @@ def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None
     marks = [MARK.match(each.metadata or "") for each in committed]
     dropped = max(int(match.group(2) or 0) for match in marks if match) - n_waiting
     if dropped > 0:
-        log.warning("%d retractions without a row were older than delete.retention.ms and are forgotten", dropped)
+        log.warning(
+            "%d retractions without a row were older than delete.retention.ms and are forgotten;"
+            " should a total be wrong: --rebuild",
+            dropped,
+        )
 
 
 # ------------------------------------------------------------------------------------------- run loop
@@ -1889,6 +1956,8 @@ def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None
 FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, if not many rows have come
 STEP_SECONDS_PER_ROW = 1e-5  # what a step takes that labels as many users for the first time, as measured
 REFRESH_SECONDS = 24 * 3600.0  # offsets.retention.minutes is 7 days
+FEWEST_USERS = 3  # for which -k auto can choose; fewer are fewer than any number of clusters
+LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
 CATCH_UP_FACTOR = 10  # reading gets this many times what the last step took, or this one is going to
 SQL_OF = {
     "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
@@ -1949,10 +2018,24 @@ class Step(NamedTuple):
     lag: Mapping[int, int]  # records, by partition
 
 
+def log_step(step: Step) -> None:
+    """Log a step in one line, its numbers also as fields for --log-format json."""
+    numbers = {
+        "records": step.n_records,
+        "users": len(step.user_ids),
+        "changes": step.n_changes,
+        "fit_ms": round(1000 * step.fit_seconds, 1),
+        "commit_ms": round(1000 * step.commit_seconds, 1),
+        "lag": sum(step.lag.values()),
+    }
+    line = "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms, lag %d"
+    log.info(line, *numbers.values(), extra=numbers)
+
+
 class Report(Protocol):
     """Something to look at, see reporting/."""
 
-    def read(self, n_records: int, n_behind: int) -> None: ...
+    def read(self, n_records: int, n_behind: int | None) -> None: ...
     def step(self, step: Step) -> None: ...
 
 
@@ -1967,14 +2050,20 @@ class Classifier:
     clock: Callable[[], float] = time.monotonic
     report: Report | None = None
     count_bad: Callable[[int], None] = lambda n_records: None
+    n_clusters: int | None = field(init=False)  # None until -k auto has chosen
+    writes: ClassVar[bool] = True
     _written: Mapping[int, int] = field(default_factory=dict)  # the committed offsets, as this instance knows them
+
+    def __post_init__(self) -> None:
+        self.n_clusters = None if self.settings.auto_k else int(self.settings.n_clusters)
 
     def run(self) -> None:
         """Run until told to stop, restoring after every aborted transaction."""
         self.consumer = self.kafka.consumer()
         self.reader = AvroReader(self.registry)
         try:
-            self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
+            if self.writes:
+                self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
             self.kafka.connect(self.consumer, "consumer")
             self._check_topics()
             threading.Thread(target=kmeans_class).start()  # imported while brokers and registry are asked
@@ -2020,16 +2109,20 @@ class Classifier:
         """Rebuild the table from the output and find the offsets that belong to it."""
         settings, again = self.settings, "to start over: run again with --rebuild"
         # First the producer: it ends what an older instance left open in the output and in the offsets.
-        self.sink = Sink(self.kafka, self.consumer, settings.transactional_id)
+        if self.writes:
+            self.sink = Sink(self.kafka, self.consumer, settings.transactional_id)
         self.batch = Batch(settings.changelog_mode)
         output = self._partitions(settings.output)
-        labels = Source(self.kafka, self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING))
+        labels = Source(
+            self.kafka, self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING), self._go_on
+        )
         changes = read_labels(labels, self.keys, self.values, self.stop)
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self.stop.requested:
             return
         committed = self._committed()
         self._written = {partition: at.offset for partition, at in committed.items()}
+        self._recall_clusters(committed.values())
         bounds = {partition: self._watermarks(at) for partition, at in committed.items()}
         offsets = {partition: low for partition, (low, _) in bounds.items()}
         self.table = UserTable()
@@ -2072,20 +2165,79 @@ class Classifier:
         next_look = self.clock() + WATCH_SECONDS
         while not self.stop.requested:
             self._gather(progress)
-            if progress.due(self.clock(), self.source.at_end, bool(self.table.absent)):
+            at_end = self.source.at_end
+            # With -k auto nothing is labelled before all has been read.
+            if (at_end or self.n_clusters) and progress.due(self.clock(), at_end, bool(self.table.absent)):
                 self._step(progress)
             if self.settings.until_end and self.source.at_end and progress.last_end and not progress.records:
                 return
             if self.clock() >= next_look:
                 self._look_for_partitions()
                 next_look = self.clock() + WATCH_SECONDS
+        if self.n_clusters is None:
+            log.info("stopped before -k auto could choose; the next start reads again what was read")
+            return
         if progress.records:
             self._step(progress)
         log.info("stopped; %d users, offsets committed", len(self.table))
 
+    def _go_on(self) -> bool:
+        """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
+        if self.report is not None:
+            self.report.read(0, None)
+        return not self.stop.requested
+
+    def _recall_clusters(self, committed: Iterable[TopicPartition]) -> None:
+        """With -k auto, take the number of clusters chosen at an earlier start."""
+        if self.n_clusters is None and not self._rebuild and (chosen := chosen_before(committed)):
+            self._take_clusters(chosen)
+            log.info("-k auto: %d clusters, as chosen before", chosen)
+
+    def _choose_clusters(self) -> bool:
+        """With -k auto, choose when the end is first reached; return False if a signal came meanwhile.
+
+        Too few users to choose are fewer than any number of clusters, too: all get label 0.
+        """
+        if self.n_clusters is None and (fits := self._compare()):
+            from reporting.explore import best, table_lines
+
+            for line in table_lines(fits, len(self.table)):
+                log.info(line)
+            self._take_clusters(best(fits).n_clusters)
+            log.info("-k auto: %d clusters; kept until -k says otherwise", self.n_clusters)
+        return self.n_clusters is not None or not self.stop.requested
+
+    def _compare(self) -> list[Fit]:
+        """Fit and score each number of clusters; none if the users are too few, or a signal came meanwhile."""
+        from reporting.choice import compare
+
+        if len(self.table) < FEWEST_USERS:
+            return []
+        log.info("comparing 2 to 10 clusters of %s users", f"{len(self.table):,}")
+        try:
+            return compare(self.table.totals, functools.partial(cluster, n_init=self.settings.n_init), self._go_on)
+        except ChildProcessError as error:
+            raise ClassifierError(f"numbers of clusters cannot be compared ({error}); give one, e.g. -k 3") from None
+
+    def _take_clusters(self, chosen: int) -> None:
+        self.n_clusters = chosen
+        try:
+            label_names(self.settings, chosen)
+        except ValueError as error:
+            n_names = str(self.settings.label_names).count(",") + 1
+            raise ConfigError(f"-k auto has chosen {chosen}, but {error}; or choose yourself: -k {n_names}") from None
+
+    def _settle(self, at_end: bool) -> Sources:
+        """Take the batch into the table, and settle that."""
+        sources = self._apply()
+        self.table.settle(at_end=at_end)
+        if self.settings.changelog_mode == "retract" and at_end and not self.batch.ops_seen:
+            self._check_retractions()
+        return sources
+
     def _gather(self, progress: Progress) -> None:
         """Take what has arrived."""
-        size = self.settings.batch_size
+        size = self.settings.batch_size if self.writes and self.n_clusters else None
         limit = CHUNK if size is None else min(CHUNK, size - self.batch.n_records)
         messages = self.source.read(limit, POLL_SECONDS)
         if self.report is not None:
@@ -2144,37 +2296,35 @@ class Classifier:
     def _step(self, progress: Progress) -> None:
         """Decode, fit, and write what changed together with the offsets."""
         began, settings, at_end = self.clock(), self.settings, self.source.at_end
-        sources = self._apply()
-        self.table.settle(at_end=at_end)
-        if settings.changelog_mode == "retract" and at_end and not self.batch.ops_seen:
-            self._check_retractions()
-        clusters = cluster(self.table.totals, settings.n_clusters, settings.n_init)
+        sources = self._settle(at_end)
+        if self.n_clusters is None:
+            if not self._choose_clusters():
+                return
+            began = self.clock()  # the comparison is no part of what steps take
+        clusters = cluster(self.table.totals, self.n_clusters or FEWEST_USERS, settings.n_init)
         changes = self.table.relabel(clusters.labels)
         fitted = self.clock()
         records = label_records(changes, self.keys, self.values, settings.output, sources)
         letters = self.batch.bad if settings.error_handling_mode == "log" else []
         self._write([dead_letter(bad, settings.error_handling_log_target) for bad in letters], records)
         self._rebuild = False
-        now, n_records = self.clock(), self.batch.n_records
-        log.info(
-            "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms",
-            n_records,
-            len(self.table),
-            len(changes),
-            1000 * (fitted - began),
-            1000 * (now - fitted),
-        )
+        now = self.clock()
+        step = self._told(clusters, self.batch.n_records, len(changes), fitted - began, now - fitted)
+        log_step(step)
         if self.report is not None:
-            found = self.table.user_ids, self.table.totals, *clusters
-            counts = n_records, len(changes), fitted - began, now - fitted
-            self.report.step(Step(*found, *counts, self.source.lag()))
+            self.report.step(step)
         self.batch.clear()
         progress.stepped(began, now)
+
+    def _told(self, found: Clusters, n_records: int, n_changes: int, fit: float, commit: float) -> Step:
+        """Return what reports are told of a step."""
+        table, lag = self.table, self.source.lag()
+        return Step(table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes, fit, commit, lag)
 
     def _write(self, *records: Iterable[OutputRecord]) -> None:
         """Write records and positions together."""
         positions = dict(self.source.positions)
-        metadata, began = mark(self.table), time.time()
+        metadata, began = mark(self.table, self.n_clusters if self.settings.auto_k else None), time.time()
         try:
             offsets = [TopicPartition(self.settings.topic, *place, metadata) for place in positions.items()]
             self.sink.write(itertools.chain(*records), offsets)
@@ -2193,21 +2343,89 @@ class Classifier:
             raise PartitionsAdded(f"topic {self.settings.topic} has new partitions")
 
 
+class Look(Classifier):
+    """A classifier without a Sink: it restores, reads to the end of the input and shows what it found."""
+
+    writes: ClassVar[bool] = False
+
+    def _session(self) -> bool:
+        self._restore_beside()
+        progress = Progress(self.settings, self.clock())
+        while not self.stop.requested and not self.source.at_end:
+            self._gather(progress)
+        if not self.stop.requested:
+            self._settle(at_end=True)
+            self._show_comparison() if self.settings.explore_k else self._show_labels()
+        if self.stop.requested:
+            log.info("stopped before there was something to show")
+        return True
+
+    def _restore_beside(self) -> None:
+        """Restore beside an instance that goes on: again if it committed meanwhile."""
+        for _ in range(LOOK_ATTEMPTS):
+            before = self._marks()
+            try:
+                self._restore()
+            except StateError:
+                if self._marks() == before:
+                    raise
+            else:
+                if self.stop.requested or self._marks() == before:
+                    return
+        raise StateError(
+            f"{self.settings.output} is written to faster than it can be read; try again, or stop the running"
+            " user_classifier first"
+        )
+
+    def _marks(self) -> dict[int, tuple[int, str | None]]:
+        return {partition: (at.offset, at.metadata) for partition, at in self._committed().items()}
+
+    def _show_comparison(self) -> None:
+        """Print how well each number of clusters does; draw it if asked for."""
+        from reporting import choice
+
+        fits, path = self._compare(), self.settings.plot
+        if self.stop.requested:
+            return
+        try:
+            for line in choice.shown(fits, len(self.table), path):
+                print(line)
+        except (ValueError, OSError) as error:
+            raise ClassifierError(str(error)) from None
+
+    def _show_labels(self) -> None:
+        """Print the labels that a run would write."""
+        from reporting.summary import first_users, summary_lines
+
+        if not self._choose_clusters():
+            return
+        began, n_clusters = self.clock(), self.n_clusters or FEWEST_USERS
+        clusters = cluster(self.table.totals, n_clusters, self.settings.n_init)
+        n_changes, names = len(self.table.relabel(clusters.labels)), label_names(self.settings, n_clusters)
+        step = self._told(clusters, self.batch.n_records, n_changes, self.clock() - began, 0.0)
+        if self.report is not None:
+            self.report.step(step)
+        for line in (*first_users(step, names), "", *summary_lines(step, names), ""):
+            print(line)
+        print(f"a run would write {n_changes} records to {self.settings.output}; nothing was written")
+
+
 # ----------------------------------------------------------------------------------------------- main
 
 
 @contextlib.contextmanager
 def reporting_as(settings: Settings, classifier: Classifier) -> Iterator[None]:
     """Import and feed the reports that were asked for, while the classifier runs; ConfigError if one cannot be."""
-    if not (settings.plot or settings.summary or settings.label_names or settings.metrics_port):
+    on_terminal = sys.stderr.isatty()  # for a progress bar
+    if not (settings.plot or settings.summary or settings.label_names or settings.metrics_port or on_terminal):
         yield
         return
-    from reporting import Reports, names
+    from reporting import Reports
 
     with contextlib.ExitStack() as stack:
         try:
-            labels = names.parse_label_names(settings.label_names, settings.n_clusters) if settings.label_names else ()
-            reports = list(make_reports(settings, labels, classifier))
+            names = label_names(settings, None if settings.auto_k else int(settings.n_clusters))
+            reports = list(make_reports(settings, names, classifier))
         except ValueError as error:
             raise ConfigError(str(error)) from None
         classifier.report = told = Reports(reports)
@@ -2215,12 +2433,28 @@ def reporting_as(settings: Settings, classifier: Classifier) -> Iterator[None]:
         yield
 
 
+def label_names(settings: Settings, n_clusters: int | None) -> Sequence[str]:
+    """Return the names given for labels; ValueError if they are not as many as the clusters, when these are known."""
+    given = settings.label_names
+    if given is None:
+        return ()
+    from reporting.names import parse_label_names
+
+    try:
+        return parse_label_names(given, given.count(",") + 1 if n_clusters is None else n_clusters)
+    except ValueError as error:
+        raise ValueError(f"--label-names: {error}") from None
+
+
 def make_reports(settings: Settings, names: Sequence[str], classifier: Classifier) -> Iterator[reporting.Report]:
     """Make the reports; ValueError says why one cannot be made."""
     if settings.plot:
-        from reporting.plot import ClusterPlot
+        from reporting.plot import ClusterPlot, check_target
 
-        yield ClusterPlot(settings.plot, names)
+        if settings.explore_k:
+            check_target(settings.plot)
+        else:
+            yield ClusterPlot(settings.plot, names)
     if settings.summary:
         from reporting.summary import Summary
 
@@ -2228,9 +2462,13 @@ def make_reports(settings: Settings, names: Sequence[str], classifier: Classifie
     if settings.metrics_port:
         from reporting.metrics import Metrics
 
-        metrics = Metrics(settings.metrics_port, names=names)
+        metrics = Metrics(settings.metrics_port, names=names, max_poll_seconds=settings.max_poll_seconds)
         classifier.count_bad = metrics.bad
         yield metrics
+    if sys.stderr.isatty():
+        from reporting.progress import ProgressBar
+
+        yield ProgressBar()
 
 
 def print_configuration(arguments: argparse.Namespace, settings: Settings) -> None:
@@ -2287,10 +2525,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_configuration(arguments, settings)
             return 0
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
-        registry = SchemaRegistry(settings.schema_registry, stop)
+        registry = (ReadOnlyRegistry if settings.looks else SchemaRegistry)(settings.schema_registry, stop)
         if arguments.check:
             return check_all(settings, Kafka(settings, stop), registry)
-        classifier = Classifier(settings, Kafka(settings, stop), registry, stop)
+        classifier = (Look if settings.looks else Classifier)(settings, Kafka(settings, stop), registry, stop)
         with reporting_as(settings, classifier):
             classifier.run()
     except ClassifierError as error:

@@ -58,8 +58,11 @@ class Step(Protocol):
 class Report(Protocol):
     """Something that is kept up to date while the client runs."""
 
-    def read(self, n_records: int, n_behind: int) -> None:
-        """Take the result of a poll, also of one that brought nothing; `n_behind` counts over all partitions."""
+    def read(self, n_records: int, n_behind: int | None) -> None:
+        """Take the result of a poll, also of one that brought nothing.
+
+        `n_behind` counts over all partitions; None while something other than the input is read or worked on.
+        """
 
     def step(self, step: Step) -> None:
         """Take the result of a step."""
@@ -74,7 +77,7 @@ class Reports:
     def __init__(self, reports: Iterable[Report] = ()) -> None:
         self._reports = tuple(reports)
 
-    def read(self, n_records: int, n_behind: int) -> None:
+    def read(self, n_records: int, n_behind: int | None) -> None:
         """Tell every report of a poll."""
         for report in self._reports:
             report.read(n_records, n_behind)

@@ -95,17 +95,16 @@ def inertia(totals: NDArray[np.float64], found: Clusters) -> float:
 
 
 def best(fits: Sequence[Fit]) -> Fit:
-    """Return the fit of the largest silhouette, of the fewest clusters among equals.
+    """Return the fit of the largest silhouette, of the fewest clusters among equals; one without silhouette last.
 
     Raises
     ------
     ValueError
         If there is none to choose from.
     """
-    scored = [fit for fit in fits if not np.isnan(fit.silhouette)]
-    if not scored:
+    if not fits:
         raise ValueError("too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3")
-    return max(scored, key=lambda fit: (fit.silhouette, -fit.n_clusters))
+    return max(fits, key=lambda fit: (-2.0 if np.isnan(fit.silhouette) else fit.silhouette, -fit.n_clusters))
 
 
 def table_lines(fits: Sequence[Fit], n_users: int, max_sample: int = MAX_SAMPLE) -> list[str]:

@@ -64,9 +64,11 @@ class Metrics:
         """The port that is listened to."""
         return int(self._server.server_address[1])
 
-    def read(self, n_records: int, n_behind: int) -> None:
+    def read(self, n_records: int, n_behind: int | None) -> None:
         """Count records; note the time of the poll."""
-        self._polled_at, self._n_behind = self._clock(), n_behind
+        self._polled_at = self._clock()
+        if n_behind is not None:
+            self._n_behind = n_behind
         self._records.inc(n_records)
 
     def bad(self, n_records: int) -> None:

@@ -27,7 +27,7 @@ class Periodic:
         self._newest: Step | None = None  # not shown yet
         self._due = clock()
 
-    def read(self, n_records: int, n_behind: int) -> None:
+    def read(self, n_records: int, n_behind: int | None) -> None:
         """Show a step that came too early to be shown, once its time has come."""
         if self._clock() >= self._due:
             self.close()

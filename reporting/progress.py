@@ -29,8 +29,10 @@ class ProgressBar:
         self._bar: Any = None
         self._shown = contextlib.ExitStack()
 
-    def read(self, n_records: int, n_behind: int) -> None:
+    def read(self, n_records: int, n_behind: int | None) -> None:
         """Advance; begin when far behind, end when not behind any more."""
+        if n_behind is None:
+            return
         if self._bar is None and n_behind >= SHOW_FROM_RECORDS and self._stream.isatty():
             self._open()
         if self._bar is None:

@@ -66,9 +66,9 @@ def having(section: str, key: str, value: str) -> str:
     return text(content)
 
 
-UNKNOWN = "missing, or not a property, or not a value, that its client can use"
+UNKNOWN = "missing, or not a property, or not a value, that its client can use; check the spelling"
 
-SECTION_NEEDED = "broken.ini: no section [{}]; see configurations/configuration.ini"
+SECTION_NEEDED = "broken.ini: no section [{}]; add it as in configurations/configuration.ini"
 
 NO_SECTION_YET = "broken.ini: line 1: stands before the first section; begin with [schema_registry]"
 
@@ -156,7 +156,7 @@ def test_mistake(content: str, message: str, tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("content", [bytes(range(256)), b"\x89PNG\r\n\x1a\n", text(sections()).encode("utf-16")])
 def test_not_text(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert complaint(tmp_path, content, monkeypatch) == "broken.ini: not a text file in UTF-8"
+    assert complaint(tmp_path, content, monkeypatch) == "broken.ini: not a text file in UTF-8; save it as one"
 
 
 def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -165,7 +165,7 @@ def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     missing, folder = inside.run(["missing.ini"]), inside.run(["folder.ini"])
     advice = "no such file; copy configurations/configuration.ini and fill it in"
     assert missing == (2, "", f"{PREFIX}missing.ini: {advice}\n")
-    assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory)\n")
+    assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory); name a file that you may read\n")
 
 
 @pytest.mark.parametrize("section", ["consumer", "producer"])

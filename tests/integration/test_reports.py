@@ -7,8 +7,8 @@ from pathlib import Path
 import requests
 
 from local.services import free_port
-from tests.support import client
-from tests.support.changelog import aggregation, place_by_hash
+from tests.support import client, terminal
+from tests.support.changelog import Change, Op, Placed, Row, aggregation, place_by_hash
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
@@ -44,5 +44,28 @@ def test_a_report_that_cannot_be_made(pipeline: Pipeline) -> None:
     finished = client.run(pipeline.arguments("--label-names", "low,high"))
     assert (finished.code, finished.stderr) == (
         2,
-        "user_classifier.py: error: 3 clusters need 3 names, separated by commas, got 2: 'low,high'\n",
+        "user_classifier.py: error: --label-names: 3 clusters need 3 names, separated by commas, got 2: 'low,high'\n",
     )
+
+
+def test_a_bar_while_catching_up_on_a_terminal(pipeline: Pipeline) -> None:
+    changes = [Change(Op.INSERT, Row(f"user {number}", 1.0 + number, 1)) for number in range(30_000)]
+    pipeline.write([Placed(0, change) for change in changes])
+    code, written = terminal.run(pipeline.arguments("--batch-size", "3000", "--until-end"))
+    assert code == 0, written
+    bars = re.findall(r"catching up +(\d+)%\|.*?\| (\S+)/30.0k records, \S+/s, \S+ left", written)
+    assert len(bars) > 3, written
+    assert [int(percent) for percent, _ in bars] == sorted(int(percent) for percent, _ in bars)
+    line = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO \S.*|")
+    garbled = [shown for shown in terminal.screen(written.replace("\r\n", "\n")) if not line.fullmatch(shown)]
+    assert garbled == []
+    assert written.count("3000 records, ") == 10
+
+
+def test_no_bar_in_a_file(pipeline: Pipeline) -> None:
+    changes = [Change(Op.INSERT, Row(f"user {number}", 1.0 + number, 1)) for number in range(30_000)]
+    pipeline.write([Placed(0, change) for change in changes])
+    finished = client.run(pipeline.arguments("--batch-size", "3000", "--until-end"))
+    assert finished.code == 0
+    assert "catching up" not in finished.output
+    assert "\r" not in finished.output

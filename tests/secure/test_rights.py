@@ -107,3 +107,11 @@ def test_the_check_names_a_missing_right(missing: int, pipeline: SecuredPipeline
     assert finished.code == 1
     assert f"{lost.resource.lower()} {lost.name}" in line
     assert f"right to {lost.operation}: missing" in line or f"not allowed to {lost.operation.lower()} " in line
+
+
+@pytest.mark.parametrize("option", ["--explore-k", "--dry-run"])
+def test_a_look_needs_no_right_to_write(option: str, pipeline: SecuredPipeline, access: AccessControl) -> None:
+    access.grant(right for right in needed(pipeline, target(pipeline)) if right.operation == "READ")
+    finished = inside.run(pipeline.arguments(option, "--error-handling-mode", "ignore"))
+    assert finished.code == 0, finished.output
+    assert "3 users" in finished.stdout or finished.stdout.startswith("user_id")

@@ -116,7 +116,9 @@ class FakeConsumer:
             known.get((at.topic, at.partition), TopicPartition(at.topic, at.partition, OFFSET_INVALID)) for at in places
         ]
 
-    def get_watermark_offsets(self, at: TopicPartition, timeout: float) -> tuple[int, int]:
+    def get_watermark_offsets(
+        self, at: TopicPartition, timeout: float | None = None, cached: bool = False
+    ) -> tuple[int, int]:
         """First and next offset."""
         return 0, len(self._broker.logs[at.topic][at.partition])
 

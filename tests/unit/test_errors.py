@@ -25,6 +25,8 @@ CHECK_CERTIFICATE = (
 TOO_LARGE = (
     "(MSG_SIZE_TOO_LARGE); such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
 )
+GONE = "cannot read topic t: told so; to see what is missing and what makes it: --check"
+AGAIN = "; start again, and if that ends the same way, with --log-level DEBUG: the lines above the end say more"
 E = KafkaError
 
 
@@ -51,15 +53,15 @@ def error(code: int, fatal: bool = False, retriable: bool = False, abort: bool =
             "told so; check security.protocol, sasl.mechanisms, sasl.username and sasl.password",
         ),
         (error(E._SSL), AccessDenied, f"told so; {CHECK_CERTIFICATE}"),
-        (error(E.UNKNOWN_TOPIC_OR_PART), TopicMissing, "cannot read topic t: told so"),
-        (error(E._UNKNOWN_TOPIC), TopicMissing, "cannot read topic t: told so"),
-        (error(E._UNKNOWN_PARTITION), TopicMissing, "cannot read topic t: told so"),
+        (error(E.UNKNOWN_TOPIC_OR_PART), TopicMissing, GONE),
+        (error(E._UNKNOWN_TOPIC), TopicMissing, GONE),
+        (error(E._UNKNOWN_PARTITION), TopicMissing, GONE),
         (error(E.COORDINATOR_LOAD_IN_PROGRESS, retriable=True), BrokerUnavailable, "cannot read topic t: told so"),
         (error(E._TRANSPORT), BrokerUnavailable, "cannot read topic t: told so"),
         (error(E._ALL_BROKERS_DOWN), BrokerUnavailable, "cannot read topic t: told so"),
         (error(E._TIMED_OUT), BrokerUnavailable, "cannot read topic t: told so"),
-        (error(E._TRANSPORT, fatal=True), KafkaFailed, "cannot read topic t: told so (_TRANSPORT)"),
-        (error(E._STATE), KafkaFailed, "cannot read topic t: told so (_STATE)"),
+        (error(E._TRANSPORT, fatal=True), KafkaFailed, f"cannot read topic t: told so (_TRANSPORT){AGAIN}"),
+        (error(E._STATE), KafkaFailed, f"cannot read topic t: told so (_STATE){AGAIN}"),
         (error(E.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True), KafkaFailed, None),
         (error(E.MSG_SIZE_TOO_LARGE), KafkaFailed, f"cannot read topic t: told so {TOO_LARGE}"),
     ],

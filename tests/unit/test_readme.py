@@ -10,13 +10,17 @@ from functools import cache
 from types import SimpleNamespace
 from typing import Any, cast
 
+import numpy as np
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 import user_classifier
 from local.__main__ import _parser as local_parser
+from reporting.metrics import Metrics
 from tests.secure.rights import needed
 from tests.support.client import ROOT
 from user_classifier import ClassifierError, ConfigError, argument_parser, label_schema
+from user_classifier import Step as MadeStep
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -379,6 +383,29 @@ def test_no_machine_and_no_registry_is_named(name: str, text: str) -> None:
     hosts = r"pypi\.org|pythonhosted|maven\.org|repo1\.|crates\.io|npmjs|proxy\.golang|localhost"
     for line in text.splitlines():
         assert not re.search(f"{places}|{hosts}", line), f"{name}: {line}"
+
+
+def test_metrics_are_those_that_are_served() -> None:
+    told = {row[0].strip("`"): (row[1], CODE.findall(row[2])) for row in rows(section("Metrics and health"))[2:]}
+    assert told == dict(metrics_served())
+    for row in rows(section("Metrics and health"))[2:]:
+        assert row[0].strip("`") in row[4]
+
+
+def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """Name, type and labels of each metric at /metrics, once the client has done everything once."""
+    metrics = Metrics(0)
+    try:
+        metrics.read(1, 1)
+        metrics.step(MadeStep(["ann"], np.ones((1, 2)), np.zeros(1, np.int32), np.ones((1, 2)), 1, 1, 0.1, 0.1, {0: 1}))
+        page = metrics.page("/metrics", "")[2].decode()
+    finally:
+        metrics.close()
+    for family in text_string_to_metric_families(page):
+        samples = [each for each in family.samples if not each.name.endswith("_created")]
+        if samples:
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            yield name, (family.type, sorted({label for sample in samples for label in sample.labels}))
 
 
 def test_the_changelog_has_the_version() -> None:

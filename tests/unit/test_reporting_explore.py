@@ -85,10 +85,15 @@ def test_best_of_equals_has_the_fewest_clusters() -> None:
     assert best(fits).n_clusters == 4
 
 
-@pytest.mark.parametrize("fits", [[], [Fit(2, float("nan"), 1.0)]])
-def test_nothing_to_choose_from(fits: list[Fit]) -> None:
+def test_a_sample_in_one_cluster_is_the_last_choice() -> None:
+    nothing = float("nan")
+    assert best([Fit(2, nothing, 9.0), Fit(3, -0.9, 8.0)]).n_clusters == 3
+    assert best([Fit(2, nothing, 9.0), Fit(3, nothing, 8.0)]).n_clusters == 2
+
+
+def test_nothing_to_choose_from() -> None:
     with pytest.raises(ValueError, match=r".") as raised:
-        best(fits)
+        best([])
     assert str(raised.value) == (
         "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
     )

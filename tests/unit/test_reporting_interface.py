@@ -137,7 +137,7 @@ class Noted:
     def __init__(self, name: str, calls: list[str], fails: bool = False) -> None:
         self._name, self._calls, self._fails = name, calls, fails
 
-    def read(self, n_records: int, n_behind: int) -> None:
+    def read(self, n_records: int, n_behind: int | None) -> None:
         self._calls.append(f"{self._name} read {n_records} {n_behind}")
 
     def step(self, step: Step) -> None:

@@ -155,3 +155,15 @@ def test_the_port_is_free_after_close() -> None:
         assert scrape(again)["up"] == 1
     finally:
         again.close()
+
+
+def test_a_long_restore_is_no_reason_for_alarm() -> None:
+    """The client reads something else than the input: it is alive, and how far behind it is has not changed."""
+    clock = Hand()
+    with served(clock) as metrics:
+        metrics.read(5, 70)
+        for _ in range(3):
+            clock.now += 200
+            metrics.read(0, None)
+        assert get(metrics, "/health")[0] == 200
+        assert scrape(metrics)["behind_records"] == 70

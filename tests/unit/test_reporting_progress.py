@@ -7,6 +7,7 @@ import re
 import pytest
 
 from reporting.progress import SHOW_FROM_RECORDS, ProgressBar
+from tests.support.terminal import screen
 
 FAR = 10 * SHOW_FROM_RECORDS
 
@@ -18,14 +19,8 @@ class Terminal(io.StringIO):
         return True
 
     def screen(self) -> list[str]:
-        """What is left to see, line by line: a carriage return begins the line anew."""
-        lines = []
-        for line in self.getvalue().split("\n"):
-            shown = ""
-            for part in line.split("\r"):
-                shown = part + shown[len(part) :]
-            lines.append(shown.rstrip())
-        return lines
+        """What is left to see."""
+        return screen(self.getvalue())
 
 
 def counts(text: str) -> list[tuple[str, str]]:
@@ -55,6 +50,7 @@ def test_catching_up() -> None:
     bar = ProgressBar(terminal, 0.0)
     bar.read(20_000, 80_000)
     bar.read(0, 80_000)
+    bar.read(0, None)  # something else is worked on
     bar.read(30_000, 70_000)  # more has come meanwhile
     assert counts(terminal.getvalue())[-1] == ("50.0k", "120k")
     assert "catching up  42%" in terminal.screen()[-1]

@@ -2,8 +2,10 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import pytest
 from confluent_kafka import KafkaError
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 import user_classifier
 from tests.support import oracle
-from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.changelog import Change, Op, Placed, Row, cut
 from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.strategies import changelogs, cuts, placements
@@ -20,6 +22,8 @@ from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, Headers, body,
 from user_classifier import (
     Classifier,
     ClassifierError,
+    ConfigError,
+    Look,
     ProducerFenced,
     RecordError,
     Settings,
@@ -65,14 +69,21 @@ class World:
             value = frame(1, body(AGGREGATE_SCHEMA, row._asdict()))
             self.broker.append("in", partition, value, [("op", bytes([op]))], None)
 
-    def run(self, accidents: dict[str, list[Accident | None]] | None = None) -> Abandoned | None:
+    def run(
+        self,
+        accidents: dict[str, list[Accident | None]] | None = None,
+        kind: type[Classifier] = Classifier,
+        report: Any = None,
+    ) -> Abandoned | None:
         """One run of the client, until the end of the input or until something ends it."""
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self._seeds))
-        kafka = KafkaInMemory(self.settings, self.stop, consumer, FakeProducer(self.broker, accidents))
+        # One that only looks gets no producer.
+        producer = FakeProducer(self.broker, accidents) if kind.writes else cast(FakeProducer, None)
+        kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)
         clock = map(float, itertools.count())
         try:
-            Classifier(self.settings, kafka, self.registry, self.stop, clock=clock.__next__).run()
+            kind(self.settings, kafka, self.registry, self.stop, clock=clock.__next__, report=report).run()
         except (ClassifierError, Died) as reason:
             return Abandoned(reason)
         finally:
@@ -397,3 +408,240 @@ def test_a_rebuild_that_dies_is_not_taken_for_done(method: str) -> None:
         assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
     else:
         assert isinstance(ended.reason, StateError)
+
+
+def grouped(n_groups: int, n_users: int = 12, moved: float = 0.0) -> list[Placed]:
+    """New users in groups far apart."""
+    rows = [Row(f"u{i:02}", 1000.0 * (i % n_groups) + i + moved, 1 + i % n_groups) for i in range(n_users)]
+    return [Placed(0, Change(Op.INSERT, row)) for row in rows]
+
+
+def auto(world: World, **given: object) -> World:
+    """The same world, its client with -k auto."""
+    world.settings = Settings(**{**vars(BASE), "n_clusters": "auto", **given})
+    return world
+
+
+def ks(world: World) -> list[str]:
+    """The numbers of clusters in the marks, oldest first, without repetitions."""
+    return [k for k, _ in itertools.groupby(str(each.metadata).partition(" k=")[2] for each in world.broker.history)]
+
+
+@pytest.mark.parametrize("n_groups", [2, 4, 5])
+def test_k_auto_takes_the_best(n_groups: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = auto(World(), batch_size=2)
+    placed = grouped(n_groups)
+    world.write(placed)
+    assert world.run() is None
+    assert ks(world) == [str(n_groups)]
+    assert len(world.broker.history) == 1, "one step, at the end, whatever the size of a batch"
+    assert world.labelling() == oracle.labelled((change for _, change in placed), n_groups)
+    messages = [record.getMessage() for record in caplog.records]
+    assert " k  silhouette     inertia" in messages
+    assert f"-k auto: {n_groups} clusters; kept until -k says otherwise" in messages
+
+
+def test_k_auto_is_kept_until_k_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = auto(World())
+    first, second = grouped(4), grouped(2, n_users=60)[12:]
+    world.write(first)
+    world.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(Classifier, "_compare", lambda classifier: pytest.fail("compared again"))
+        world.write(second)
+        assert world.run() is None
+    assert world.labelling() == oracle.labelled((change for _, change in first + second), 4)
+    world.settings = Settings(**{**vars(BASE), "n_clusters": 3})
+    world.write([Placed(0, Change(Op.INSERT, Row("x", 1.0, 1)))])
+    world.run()
+    assert ks(world) == ["4", ""]
+    auto(world).write([Placed(0, Change(Op.INSERT, Row("y", 1.0, 1)))])
+    world.run()
+    assert len(ks(world)) == 3, "chosen anew, as nothing is kept"
+
+
+def test_k_auto_is_kept_over_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = auto(World())
+    world.write(grouped(4))
+    compared = 0
+    compare = Classifier._compare
+
+    def counted(classifier: Classifier) -> object:
+        nonlocal compared
+        compared += 1
+        return compare(classifier)
+
+    monkeypatch.setattr(Classifier, "_compare", counted)
+    assert world.run({"commit_transaction": [aborts]}) is None
+    assert (compared, ks(world)) == (1, ["4"])
+
+
+def test_a_rebuild_chooses_anew() -> None:
+    world = auto(World())
+    world.write(grouped(4))
+    world.run()
+    world.broker.logs["in"][0].clear()
+    world.write(grouped(2))
+    auto(world, rebuild=True)
+    assert world.run() is None
+    assert ks(world) == ["4", "2"]
+
+
+def test_k_auto_waits_for_three_users() -> None:
+    world = auto(World())
+    placed = grouped(2, n_users=5)
+    for piece in (placed[:2], placed[2:]):
+        world.write(piece)
+        assert world.run() is None
+    assert ks(world)[0] == ""
+    assert ks(world)[-1] in {"2", "3", "4"}
+    assert len(world.labelling()) == 5
+
+
+def test_a_stop_before_the_choice_commits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = auto(World(), until_end=False)
+    world.write(grouped(4))
+
+    def stopped(classifier: Classifier) -> list[object]:
+        world.stop.requested = True
+        return []
+
+    monkeypatch.setattr(Classifier, "_compare", stopped)
+    assert world.run() is None
+    assert world.broker.history == []
+    assert world.labelling() == {}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_names_must_be_as_many_as_the_clusters_chosen(again: bool) -> None:
+    world = auto(World(), label_names=None if again else "low,high")
+    world.write(grouped(4))
+    world.run()
+    auto(world, label_names="low,high")
+    ended = world.run()
+    assert isinstance(ended and ended.reason, ConfigError)
+    assert str(ended and ended.reason) == (
+        "-k auto has chosen 4, but --label-names: 4 clusters need 4 names, separated by commas, got 2: 'low,high';"
+        " or choose yourself: -k 2"
+    )
+
+
+class Alive:
+    """A report that notes what it is told of polls."""
+
+    def __init__(self) -> None:
+        self.polls: list[tuple[int, int | None]] = []
+
+    def read(self, n_records: int, n_behind: int | None) -> None:
+        self.polls.append((n_records, n_behind))
+
+    def step(self, step: object) -> None:
+        """A step is not what matters here."""
+
+
+def test_reports_hear_of_polls_while_restoring() -> None:
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    report = Alive()
+    world.run(report=report)
+    assert report.polls[0] == (0, None), "the output is read before the input"
+    assert any(behind is not None for _, behind in report.polls)
+
+
+def look(world: World, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
+    """What --dry-run or --explore-k prints; without a producer it can but leave Kafka as it is."""
+    world.settings = Settings(**{**vars(BASE), "until_end": False, **given})
+    assert world.run(kind=Look) is None
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_dry_run_shows_what_a_run_writes(batch_size: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(batch_size=batch_size)
+    first, second = cut(grouped(3, n_users=30), [25])
+    world.write(first)
+    world.run()
+    world.write(second)
+    commits, written = len(world.broker.history), len(world.broker.logs["out"][0])
+    told = look(world, capsys, dry_run=True, batch_size=batch_size, label_names="low,middle,high")
+    assert (len(world.broker.history), len(world.broker.logs["out"][0])) == (commits, written)
+    world.settings = BASE
+    world.run()
+    rows = {line.split()[0]: line.split() for line in told if re.match(r"u\d\d ", line)}
+    labelling = world.labelling()
+    assert list(rows) == sorted(labelling)[:20]
+    names = ("low", "middle", "high")
+    assert {user: [row[-2], row[-1]] for user, row in rows.items()} == {
+        user: [str(labelling[user].label), names[labelling[user].label]] for user in rows
+    }
+    assert "... and 10 users more" in told
+    assert (
+        told[-1]
+        == f"a run would write {len(world.broker.logs['out'][0]) - written} records to out; nothing was written"
+    )
+
+
+def test_a_dry_run_with_k_auto(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(grouped(4))
+    told = look(world, capsys, dry_run=True, n_clusters="auto")
+    assert {line.split()[-1] for line in told if re.match(r"u\d\d ", line)} == {"0", "1", "2", "3"}
+
+
+def test_numbers_of_clusters_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(grouped(4))
+    picture = tmp_path / "explore.png"
+    told = look(world, capsys, explore_k=True, plot=picture)
+    assert told[:2] == ["12 users", " k  silhouette     inertia"]
+    assert [line.split()[0] for line in told if line.endswith("best silhouette")] == ["4"]
+    assert told[-1] == f"drawn: {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (world.broker.history, world.broker.logs["out"]) == ([], [[], []])
+
+
+def test_too_few_users_to_compare() -> None:
+    world = World(explore_k=True)
+    world.write(INSERTS[:2])
+    ended = world.run(kind=Look)
+    assert str(ended and ended.reason) == (
+        "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
+    )
+
+
+@pytest.mark.parametrize(("commits", "refused"), [(1, False), (3, False), (1000, True)])
+def test_a_look_beside_a_client_that_commits(
+    commits: int, refused: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The output is read before the offsets; what is committed in between must not tear them apart."""
+    world = World(batch_size=1)
+    world.write(INSERTS)
+    world.run()
+    read, left, rows = user_classifier.read_labels, iter(range(commits)), [INSERTS[0].change.row]
+
+    def meanwhile(*given: Any) -> list[Any]:
+        found = read(*given)
+        if next(left, None) is not None:
+            rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]
+            world.write([Placed(0, Change(Op.UPDATE_BEFORE, rows[1])), Placed(0, Change(Op.UPDATE_AFTER, rows[0]))])
+            with monkeypatch.context() as patch:
+                patch.setattr(user_classifier, "read_labels", read)
+                world.settings = BASE
+                world.run()
+            world.stop = StopRequest()
+        return found
+
+    monkeypatch.setattr(user_classifier, "read_labels", meanwhile)
+    world.settings = Settings(**{**vars(BASE), "dry_run": True})
+    ended = world.run(kind=Look)
+    if refused:
+        assert str(ended and ended.reason) == (
+            "out is written to faster than it can be read; try again, or stop the running user_classifier first"
+        )
+    else:
+        assert ended is None
+        told = capsys.readouterr().out
+        assert told.endswith("a run would write 0 records to out; nothing was written\n")
+        assert re.search(rf"^user 1 +{rows[0].total_amount:.2f} ", told, re.MULTILINE)

@@ -116,11 +116,11 @@ def test_group(tmp_path: Path, in_file: str | None, on_command_line: list[str], 
     ("arguments", "message"),
     [
         ([], "the following arguments are required: CONFIG_FILE"),
-        (["x", "-k", "three"], "argument -k: n_clusters must be a whole number >= 1, got 'three'"),
-        (["x", "-k", "0"], "argument -k: n_clusters must be a whole number >= 1, got '0'"),
-        (["x", "-k", "-1"], "argument -k: n_clusters must be a whole number >= 1, got '-1'"),
-        (["x", "-k", "2.0"], "argument -k: n_clusters must be a whole number >= 1, got '2.0'"),
-        (["x", "-k", "²"], "argument -k: n_clusters must be a whole number >= 1, got '²'"),
+        (["x", "-k", "three"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got 'three'"),
+        (["x", "-k", "0"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got '0'"),
+        (["x", "-k", "-1"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got '-1'"),
+        (["x", "-k", "2.0"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got '2.0'"),
+        (["x", "-k", "²"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got '²'"),
         (["x", "--batch-size", "0"], "argument --batch-size: batch size must be a whole number >= 1, got '0'"),
         (["x", "--batch-interval", "x"], "argument --batch-interval: must be a number of seconds >= 0, got 'x'"),
         (["x", "--batch-interval", "-1"], "argument --batch-interval: must be a number of seconds >= 0, got '-1'"),
@@ -199,3 +199,11 @@ def test_version() -> None:
 def test_a_lost_answer_is_noticed_within_the_transaction(given: dict[str, str], answer_ms: str) -> None:
     settings = Settings(schema_registry={}, consumer={}, producer=given)
     assert settings.producer_properties["socket.timeout.ms"] == answer_ms
+
+
+@pytest.mark.parametrize(("given", "found"), [(None, 300.0), ("600000", 600.0), ("soon", 300.0)])
+def test_how_long_a_client_may_go_without_polling(given: str | None, found: float, tmp_path: Path) -> None:
+    content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
+    if given is not None:
+        content["consumer"]["max.poll.interval.ms"] = given
+    assert settings(configuration.write(tmp_path / "y.ini", content)).max_poll_seconds == found

@@ -23,6 +23,7 @@ from user_classifier import (
     warn_of_dropped,
 )
 
+OTHER = "choose another output with -o, or make the topic anew and run with --rebuild"
 NOT_OURS = "not written by user_classifier"
 REBUILD = "type this"
 SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={})
@@ -67,14 +68,14 @@ def test_pending_keeps_the_order_in_which_rows_came() -> None:
 @pytest.mark.parametrize(
     ("key", "value", "headers", "message"),
     [
-        (None, None, [], f"out [0] at offset 0: {NOT_OURS} (no key)"),
+        (None, None, [], f"out [0] at offset 0: {NOT_OURS} (no key); {OTHER}"),
         (
             b"\xff",
             None,
             [],
-            rf"out [0] at offset 0: {NOT_OURS} (key b'\xff' does not name a user_id)",
+            rf"out [0] at offset 0: {NOT_OURS} (key b'\xff' does not name a user_id); {OTHER}",
         ),
-        (b"ann", b"{}", [], f"out: a value was {NOT_OURS} (not Confluent Avro (first byte 0x7b))"),
+        (b"ann", b"{}", [], f"out: a value was {NOT_OURS} (not Confluent Avro (first byte 0x7b)); {OTHER}"),
     ],
 )
 def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[str, bytes]], message: str) -> None:
@@ -161,5 +162,8 @@ def test_retractions_that_compaction_took(
     n_waiting: int, dropped: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     warn_of_dropped(committed("user_classifier/1 users=3 waiting=2", None), n_waiting)
-    expected = f"{dropped} retractions without a row were older than delete.retention.ms and are forgotten"
+    expected = (
+        f"{dropped} retractions without a row were older than delete.retention.ms and are forgotten;"
+        " should a total be wrong: --rebuild"
+    )
     assert [record.getMessage() for record in caplog.records] == ([expected] if dropped else [])

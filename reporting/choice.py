@@ -1,0 +1,85 @@
+"""The comparison of numbers of clusters, beside a client that stays alive and can be stopped (-k auto, --explore-k)."""
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from reporting.explore import Cluster, Fit, explore, table_lines
+
+FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts
+WATCH_SECONDS = 0.1
+
+
+def compare(totals: NDArray[np.float64], cluster: Cluster, go_on: Callable[[], bool]) -> list[Fit]:
+    """Fit and score as `explore` does; nothing once `go_on`, asked ten times a second, says no.
+
+    With a million users this takes a minute or two. A thread could not be ended in the middle of a fit, neither by
+    itself nor together with the program: hence a process. `cluster` must be known by name in its module.
+
+    Raises
+    ------
+    ChildProcessError
+        If the process ends before its work.
+    """
+    if len(totals) <= FEW_USERS:
+        return list(explore(totals, cluster))
+    fits: list[Fit] = []
+    with in_a_process(totals, cluster) as results:
+        while go_on():
+            if not results.poll(WATCH_SECONDS):
+                continue
+            try:
+                fit = results.recv()
+            except EOFError:
+                raise ChildProcessError("its process was ended, perhaps for lack of memory") from None
+            if fit is None:
+                return fits
+            fits.append(fit)
+    return []
+
+
+@contextmanager
+def in_a_process(totals: NDArray[np.float64], cluster: Cluster) -> Iterator[Connection]:
+    """Compare in a process of its own; yield where its results arrive, None being the last."""
+    context = multiprocessing.get_context("spawn")
+    results, sender = context.Pipe(duplex=False)
+    process = context.Process(target=send_fits, args=(sender, totals, cluster), daemon=True)
+    signals = {signal.SIGINT, signal.SIGTERM}
+    known = signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited: Ctrl-C is for us to pass on
+    try:
+        process.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, known)
+    sender.close()
+    try:
+        yield results
+    finally:
+        process.kill()
+        process.join()
+        results.close()
+
+
+def send_fits(sender: Connection, totals: NDArray[np.float64], cluster: Cluster) -> None:
+    """Send each fit as it comes, and None at the end."""
+    for fit in explore(totals, cluster):
+        sender.send(fit)
+    sender.send(None)
+
+
+def shown(fits: Sequence[Fit], n_users: int, path: Path | None) -> Iterator[str]:
+    """Yield the comparison as a table; draw it, too, if there is a path.
+
+    ValueError if there is nothing to compare, OSError if the picture cannot be written.
+    """
+    yield from table_lines(fits, n_users)
+    if path is not None:
+        from reporting import elbow, plot
+
+        plot.save(elbow.draw(fits, n_users), path)
+        yield f"drawn: {path}"

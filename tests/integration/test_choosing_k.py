@@ -1,0 +1,122 @@
+"""-k auto, --explore-k and --dry-run on a real broker."""
+
+import re
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support import client, inside, oracle
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.client import Client, Finished
+from tests.support.pipeline import MARK, Pipeline
+
+LOOKS = ["--explore-k", "--dry-run"]
+
+
+def grouped(n_groups: int, n_users: int, start: int = 0) -> list[Placed]:
+    """New users in groups far apart."""
+    rows = [
+        Row(f"user {i:05}", 1000.0 * (i % n_groups + 1) + i % 97, 1 + i % n_groups)
+        for i in range(start, start + n_users)
+    ]
+    return [Placed(0, Change(Op.INSERT, row)) for row in rows]
+
+
+def state(pipeline: Pipeline) -> tuple[Any, ...]:
+    """All that a run changes."""
+    subjects = [pipeline.subjects.exists(f"{pipeline.output}-{part}") for part in ("key", "value")]
+    ends = pipeline.topics.ends(pipeline.output)  # markers of transactions count, too
+    return pipeline.topics.read(pipeline.output), ends, pipeline.topics.commit_history(pipeline.group), subjects
+
+
+def metadata(pipeline: Pipeline) -> set[str]:
+    """The marks beside the committed offsets."""
+    return {commit.metadata for commit in pipeline.topics.committed(pipeline.group).values()}
+
+
+def test_auto_over_a_restart(pipeline: Pipeline) -> None:
+    first, second = grouped(4, 40), grouped(2, 200, start=40)
+    pipeline.write(first)
+    chosen = inside.run_to_end(pipeline.arguments("-k", "auto"))
+    assert "-k auto: 4 clusters; kept until -k says otherwise\n" in chosen.stderr
+    assert " 4       0." in chosen.stderr
+    assert metadata(pipeline) == {f"{MARK}40 k=4"}
+    pipeline.write(second)
+    again = inside.run_to_end(pipeline.arguments("-k", "auto"))
+    assert "-k auto: 4 clusters, as chosen before\n" in again.stderr
+    assert "silhouette" not in again.stderr
+    assert pipeline.labelling() == oracle.labelled((change for _, change in first + second), 4)
+    assert metadata(pipeline) == {f"{MARK}240 k=4"}
+    inside.run_to_end(pipeline.arguments("-k", "3"))
+    assert metadata(pipeline) == {f"{MARK}240"}
+    pipeline.assert_offsets_sound()
+
+
+def test_names_that_do_not_fit_the_choice(pipeline: Pipeline) -> None:
+    pipeline.write(grouped(4, 40))
+    finished = inside.run(pipeline.arguments("-k", "auto", "--label-names", "low,high"))
+    assert finished.code == 2
+    assert finished.stderr.splitlines()[-1] == (
+        "user_classifier.py: error: -k auto has chosen 4, but --label-names: 4 clusters need 4 names, separated by"
+        " commas, got 2: 'low,high'; or choose yourself: -k 2"
+    )
+    assert pipeline.offsets() == {}
+
+
+def test_a_stop_while_choosing(pipeline: Pipeline, tmp_path: Path) -> None:
+    """So many users are compared in a process of its own, for some seconds; Ctrl-C is for both of them."""
+    pipeline.write(grouped(3, 30_000))
+    with Client(pipeline.arguments("-k", "auto"), tmp_path / "log") as running:
+        running.wait_for_output("comparing 2 to 10 clusters of 30,000 users")
+        assert running.stop(signal.SIGINT) == 0
+        assert "Traceback" not in running.output
+        assert running.output.splitlines()[-1].endswith(
+            " INFO stopped before -k auto could choose; the next start reads again what was read"
+        )
+    assert pipeline.offsets() == {}
+    assert pipeline.topics.read(pipeline.output) == []
+
+
+@pytest.mark.parametrize("option", LOOKS)
+@pytest.mark.parametrize("after_a_run", [False, True])
+def test_a_look_changes_nothing(option: str, after_a_run: bool, pipeline: Pipeline, tmp_path: Path) -> None:
+    first, second = grouped(3, 30), grouped(3, 10, start=30)
+    pipeline.write(first)
+    if after_a_run:
+        inside.run_to_end(pipeline.arguments())
+    pipeline.write(second)
+    before = state(pipeline)
+    picture = tmp_path / "k.png"
+    finished = inside.run(pipeline.arguments(option, "--plot", str(picture)))
+    assert finished.code == 0, finished.output
+    assert state(pipeline) == before
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    if option == "--explore-k":
+        assert re.search(r"^ 3 .*  best silhouette$", finished.stdout, re.MULTILINE)
+        assert finished.stdout.endswith(f"drawn: {picture}\n")
+    else:
+        assert_shown(finished, oracle.labelled(change for _, change in first + second))
+        n_changes = 10 if after_a_run else 40
+        assert f"a run would write {n_changes} records to {pipeline.output}; nothing was written" in finished.stdout
+
+
+def assert_shown(finished: Finished, labelling: dict[str, oracle.Labelled]) -> None:
+    """The first twenty users are shown with their labels."""
+    shown = dict(re.findall(r"^(user \d+) .* (\d)$", finished.stdout, re.MULTILINE))
+    assert shown == {user_id: str(labelling[user_id].label) for user_id in sorted(labelling)[:20]}
+    assert f"... and {len(labelling) - 20} users more" in finished.stdout
+
+
+def test_a_look_beside_a_client_that_runs(pipeline: Pipeline, tmp_path: Path) -> None:
+    pipeline.write(grouped(3, 30))
+    with Client(pipeline.arguments(), tmp_path / "log") as running:
+        running.wait_for_output(" changes, fit ")
+        finished = client.run(pipeline.arguments("--dry-run"))
+        assert (finished.code, finished.stdout.splitlines()[-1]) == (
+            0,
+            f"a run would write 0 records to {pipeline.output}; nothing was written",
+        )
+        assert running.running, "it is not taken over"
+        assert running.stop() == 0

@@ -1,0 +1,46 @@
+"""A terminal for the client, and what is left to see on it."""
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.support.client import ROOT, SCRIPT
+
+ROWS, COLUMNS = 24, 100
+
+
+def screen(written: str) -> list[str]:
+    """What is left to see, line by line: a carriage return begins the line anew."""
+    lines = []
+    for line in written.split("\n"):
+        shown = ""
+        for part in line.split("\r"):
+            shown = part + shown[len(part) :]
+        lines.append(shown.rstrip())
+    return lines
+
+
+def run(arguments: Sequence[str | Path]) -> tuple[int, str]:
+    """Run the client until it ends, with a terminal as its standard error; return exit code and what it wrote there."""
+    ours, its = pty.openpty()
+    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
+    command = [sys.executable, str(SCRIPT), *map(str, arguments)]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=its) as process:
+        os.close(its)
+        written = b"".join(iter(lambda: _read(ours), b""))
+        os.close(ours)
+    return process.returncode, written.decode()
+
+
+def _read(terminal: int) -> bytes:
+    """What was written next; nothing once the client has ended."""
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # EIO: nobody has the other side open any more
+        return b""
