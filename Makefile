@@ -9,6 +9,7 @@
 # make test-unit   the tests that need no service
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
+# make img         draw the pictures of README.md anew, from runs of the pipeline; about three minutes
 # make check       lint and types
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
@@ -18,7 +19,7 @@ PYTHON ?= python3
 SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := user_classifier.py local tests $(wildcard reporting benchmarks)
+CODE := user_classifier.py local tests $(wildcard reporting benchmarks img)
 # Tests that need a real broker and registry, but no Flink.
 BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/faults)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
@@ -27,12 +28,13 @@ export KAFKA_PORT REGISTRY_PORT SQL_PORT
 INSTALLED := $(VENV)/installed
 TEST_TOOLS := $(VENV)/test-tools-installed
 BENCH_TOOLS := $(VENV)/bench-tools-installed
+IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
 
-.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos bench lock
+.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos bench img lock
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 15
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 16
 
 setup: $(FETCHED)
 
@@ -68,6 +70,9 @@ chaos: $(TEST_TOOLS) $(FETCHED)
 bench: $(BENCH_TOOLS) $(FETCHED)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+img: $(IMG_TOOLS) $(FETCHED)
+	@$(BIN)/python -m img
+
 lock: $(INSTALLED)
 	$(BIN)/python -m local lock
 
@@ -90,6 +95,13 @@ $(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
 
 $(BENCH_TOOLS): benchmarks/requirements.txt $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r benchmarks/requirements.txt
+	@touch $@
+
+$(IMG_TOOLS): img/requirements.txt img/package.json $(INSTALLED)
+	$(BIN)/pip install --disable-pip-version-check --quiet -r img/requirements.txt
+	@mkdir -p $(VENV)/img-node && cp img/package.json $(VENV)/img-node
+	@# npm of the virtual environment, and for it the node that lies there, too.
+	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/img-node --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
 $(FETCHED): local/artifacts.lock.toml local/java/ValueHashPartitioner.java $(INSTALLED)

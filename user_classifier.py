@@ -1825,9 +1825,8 @@ def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
 # State lives in `user_labeling`: the row and label of each user, and what else is known of it in a header.
 OTHER_OUTPUT = "choose another output with -o, or make the topic anew and run with --rebuild"
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
-MARK = re.compile(
-    r"user_classifier/1 users=(\d+)(?: waiting=(\d+))?(?: k=(\d+))?"
-)  # metadata of every committed offset
+# Metadata of every committed offset.
+MARK = re.compile(r"user_classifier/1 users=(\d+)(?: waiting=(\d+))?(?: k=(\d+))?")
 
 
 def mark(table: UserTable, chosen: int | None = None) -> str:
@@ -2066,6 +2065,7 @@ class Classifier:
                 self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
             self.kafka.connect(self.consumer, "consumer")
             self._check_topics()
+            threading.Thread(target=kmeans_class).start()  # imported while brokers and registry are asked
             self.keys = KeyCodec(self.registry, self.settings.output)
             self.values = LabelCodec(self.registry, self.settings.output)
             upsert = self.settings.changelog_mode == "upsert"
@@ -2105,16 +2105,14 @@ class Classifier:
             log.warning(NOT_COMPACTED.format(topic=settings.output, policy=policy))
 
     def _restore(self) -> None:
-        """Rebuild the table from the output and find the offsets that belong to it."""
-        settings, again = self.settings, "to start over: run again with --rebuild"
+        """Rebuild the table from the output, and read the input from the offsets that belong to it."""
+        settings = self.settings
         # First the producer: it ends what an older instance left open in the output and in the offsets.
         if self.writes:
             self.sink = Sink(self.kafka, self.consumer, settings.transactional_id)
-        self.batch = Batch(settings.changelog_mode)
-        output = self._partitions(settings.output)
-        labels = Source(
-            self.kafka, self.consumer, settings.output, dict.fromkeys(output, OFFSET_BEGINNING), self._go_on
-        )
+        self.batch, self.table = Batch(settings.changelog_mode), UserTable()
+        beginnings = dict.fromkeys(self._partitions(settings.output), OFFSET_BEGINNING)
+        labels = Source(self.kafka, self.consumer, settings.output, beginnings, self._go_on)
         changes = read_labels(labels, self.keys, self.values, self.stop)
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self.stop.requested:
@@ -2122,26 +2120,28 @@ class Classifier:
         committed = self._committed()
         self._written = {partition: at.offset for partition, at in committed.items()}
         self._recall_clusters(committed.values())
+        self.source = Source(self.kafka, self.consumer, settings.topic, self._load(changes, committed))
+        self._began = dict(self.source.positions)
+        # What was restored may hold rows whose headers another process saw.
+        self.batch.ops_seen = len(self.table) > 0
+        kmeans_class()  # imports scikit-learn while the first records arrive
+        log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
+
+    def _load(self, changes: list[Change], committed: Mapping[int, TopicPartition]) -> dict[int, int]:
+        """Load the table; return the offset in each partition that belongs to it."""
+        settings, again = self.settings, "to start over: run again with --rebuild"
         bounds = {partition: self._watermarks(at) for partition, at in committed.items()}
-        offsets = {partition: low for partition, (low, _) in bounds.items()}
-        self.table = UserTable()
         n_users = sum(change.row is not None for change in changes)
         if self._rebuild:
             self.table.load(changes, confirmed=False)
-        elif expected_users(committed.values(), settings.output, n_users, again):
-            check_range(committed, bounds, again)
-            self.table.load(changes, confirmed=True)
-            warn_of_dropped(committed.values(), self.table.n_waiting)
-            # A partition without an offset is a new one: from its beginning, whatever the file says.
-            offsets.update({p: at.offset for p, at in committed.items() if at.offset != OFFSET_INVALID})
-        else:
-            offsets = {partition: at[settings.reset_to] for partition, at in bounds.items()}
-        self.source = Source(self.kafka, self.consumer, settings.topic, offsets)
-        # What was restored may hold rows whose headers another process saw.
-        self.batch.ops_seen = len(self.table) > 0
-        self._began = dict(self.source.positions)
-        kmeans_class()  # imports scikit-learn while the first records arrive
-        log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
+            return {partition: low for partition, (low, _) in bounds.items()}
+        if not expected_users(committed.values(), settings.output, n_users, again):
+            return {partition: at[settings.reset_to] for partition, at in bounds.items()}
+        check_range(committed, bounds, again)
+        self.table.load(changes, confirmed=True)
+        warn_of_dropped(committed.values(), self.table.n_waiting)
+        # A partition without an offset is a new one: from its beginning, whatever the file says.
+        return {p: bounds[p][0] if at.offset == OFFSET_INVALID else at.offset for p, at in committed.items()}
 
     def _partitions(self, topic: str, doing: str = "read") -> list[int]:
         return self.kafka.call(f"{doing} topic {topic}", lambda: partitions_of(self.consumer, topic))

@@ -1,0 +1,70 @@
+"""The pipeline for the pictures: the local stack, a stream that can be slow and can be stopped, the statements."""
+
+import os
+import shutil
+from pathlib import Path
+
+from img.places import DIRECTORY
+from local import stack
+from local.catalog import Catalog
+from local.datagen import JOB_NAME
+from local.jobs import Jobs
+from local.stack import Ports, Record, StackError
+from local.workspace import Workspace, pipeline_files
+
+
+class Pipeline:
+    """Runs from ``with`` to its end, in a directory that is emptied first."""
+
+    def __init__(self, directory: Path = DIRECTORY) -> None:
+        self.directory = directory
+        self.ports = _ports()
+
+    def __enter__(self) -> "Pipeline":
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        stack.up(self.directory, self.ports, with_flink=True, echo=_silently)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        stack.down(self.directory, _silently, delete_data=True)
+
+    @property
+    def configuration(self) -> Path:
+        """The client's configuration file."""
+        return stack.client_configuration(self.directory, self.ports)
+
+    def start_stream(self, rows_per_second: int) -> None:
+        """Start the stream of transactions."""
+        self._workspace().start_datagen(rows_per_second)
+
+    def stop_stream(self) -> None:
+        """Stop it, all that it has made written and committed."""
+        job = Catalog(self.directory).jobs[JOB_NAME]
+        Jobs(self._record().flink_url).stop([job.job_id], self.directory / "savepoints")
+
+    def run_statements(self, first: int, last: int) -> None:
+        """Run sql/1_... to sql/7_..., or some of them."""
+        workspace = self._workspace()
+        for path in pipeline_files()[first - 1 : last]:
+            workspace.run_file(path)
+
+    def _workspace(self) -> Workspace:
+        return self._record().workspace(self.directory, _silently)
+
+    def _record(self) -> Record:
+        record = stack.read_record(self.directory)
+        if record is None:
+            raise StackError("the services have ended by themselves")
+        return record
+
+
+def _silently(text: str) -> None:
+    pass
+
+
+def _ports() -> Ports:
+    """The ports that make sets, else the usual ones."""
+    default = Ports()
+    names = {"kafka": "KAFKA_PORT", "registry": "REGISTRY_PORT", "sql": "SQL_PORT"}
+    return Ports(**{name: int(os.environ.get(variable) or getattr(default, name)) for name, variable in names.items()})
