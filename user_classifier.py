@@ -27,6 +27,7 @@ import configparser
 import contextlib
 import functools
 import gc
+import importlib
 import io
 import itertools
 import json
@@ -2065,7 +2066,8 @@ class Classifier:
                 self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
             self.kafka.connect(self.consumer, "consumer")
             self._check_topics()
-            threading.Thread(target=kmeans_class).start()  # imported while brokers and registry are asked
+            # Imported while brokers and registry are asked; its limit on threads is set by the thread that fits.
+            threading.Thread(target=importlib.import_module, args=("sklearn.cluster",)).start()
             self.keys = KeyCodec(self.registry, self.settings.output)
             self.values = LabelCodec(self.registry, self.settings.output)
             upsert = self.settings.changelog_mode == "upsert"
