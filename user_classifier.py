@@ -302,7 +302,10 @@ class Settings:
     @property
     def consumer_properties(self) -> dict[str, Any]:
         """What the consumer is made with: read_committed, positions kept by us."""
-        return {**self.consumer, **FIXED["consumer"], "group.id": self.group, "auto.offset.reset": "error"}
+        # Fetching resumes as soon as there is room for more records again, not a second later.
+        ours = {"fetch.queue.backoff.ms": "10"}
+        fixed = {**FIXED["consumer"], "group.id": self.group, "auto.offset.reset": "error"}
+        return {**ours, **self.consumer, **fixed}
 
     @property
     def producer_properties(self) -> dict[str, Any]:
@@ -1674,20 +1677,22 @@ class Source:
 
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
-        records = []
         self._polled()
-        for message in cast(list[Record], self._consumer.consume(limit, timeout)):
+        messages = cast(list[Record], self._consumer.consume(limit, timeout))
+        records = [message for message in messages if message.error() is None]
+        if len(records) < len(messages):
+            for message in messages:
+                if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
+                    self._complain(error, message.partition())
+        last = {message.partition(): message for message in messages}
+        for partition, message in last.items():
             error = message.error()
-            partition, offset = message.partition(), message.offset()
             if error is None:
-                records.append(message)
-                self.positions[partition] = offset + 1
+                self.positions[partition] = message.offset() + 1
                 self._at_end.discard(partition)
             elif error.code() == KafkaError._PARTITION_EOF:
-                self.positions[partition] = offset
+                self.positions[partition] = message.offset()
                 self._at_end.add(partition)
-            else:
-                self._complain(error, partition)
         return records
 
     def _complain(self, error: KafkaError, partition: int | None) -> None:
@@ -2539,4 +2544,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_code = main()
+    gc.freeze()  # spares the interpreter's last look for cycles: 0.3 s, more with many users
+    sys.exit(exit_code)

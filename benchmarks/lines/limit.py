@@ -21,6 +21,7 @@ def consumer_of(job: Job) -> Consumer:
             "enable.auto.commit": "false",
             "enable.partition.eof": "true",
             "isolation.level": "read_committed",
+            "fetch.queue.backoff.ms": "10",
         }
     )
     consumer.assign([TopicPartition(job.topic, partition, 0) for partition in range(job.n_partitions)])

@@ -91,6 +91,7 @@ auto.offset.reset = earliest
 bootstrap.servers = host:9092
 enable.auto.commit = false
 enable.partition.eof = true
+fetch.queue.backoff.ms = 10
 group.id = user_classifier
 isolation.level = read_committed
 sasl.password = ****
