@@ -52,7 +52,7 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--quick", action="store_true", help="small sizes, under 3 minutes; saved to .local/bench/results")
     add("--users", type=numbers, metavar="N,...", help="numbers of users (default: 10,1000,10000,100000,1000000)")
-    add("--records", type=int, metavar="N", help="least number of records of an input (default: 1000000)")
+    add("--records", type=int, metavar="N", help="least number of records of an input (default: 1000000 and 4000000)")
     add("--runs", type=int, metavar="N", help="rounds of the comparison (default: 5)")
     add("--only", type=names, metavar="NAME,...", help=f"only some of: {', '.join(LINES + MEASURES)}")
     add("--output", type=Path, metavar="DIR", help="where results go (default: benchmarks/results for a whole run)")
@@ -65,6 +65,7 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
     plan = replace(
         plan,
         records=arguments.records or plan.records,
+        long_records=arguments.records or plan.long_records,
         runs=arguments.runs or plan.runs,
         only=arguments.only or plan.only,
     )

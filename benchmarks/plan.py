@@ -11,6 +11,9 @@ MANY_USERS = 1_000_000
 RECORDS_PER_USER = 2.3
 """At least: each user once, and two in three once more."""
 
+LONG_RECORDS_PER_USER = 10
+"""In long inputs: each user once, and four or five changes more."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -18,6 +21,9 @@ class Plan:
 
     users: tuple[int, ...] = (10, 1_000, 10_000, 100_000, MANY_USERS)
     records: int = 1_000_000
+    """Of the input that other programs read, too: some take half a minute for it."""
+    long_records: int = 4_000_000
+    """Of inputs for the limit and the client: fewer would measure how long they take to start."""
     runs: int = 5
     minutes: float = 34.0
     """What may begin; the last measure may take a little longer."""
@@ -38,8 +44,12 @@ class Plan:
         return not self.only or name in self.only
 
     def records_for(self, n_users: int) -> int:
-        """Records of the input with so many users."""
+        """Records of the input with so many users that other programs read, too."""
         return max(self.records, int(RECORDS_PER_USER * n_users))
+
+    def long_records_for(self, n_users: int) -> int:
+        """Records of the input with so many users that the limit and the client read."""
+        return max(self.long_records, LONG_RECORDS_PER_USER * n_users)
 
     @property
     def target_users(self) -> int:
@@ -62,6 +72,7 @@ class Plan:
 QUICK = Plan(
     users=(10, 1_000, 10_000),
     records=100_000,
+    long_records=200_000,
     runs=2,
     minutes=3.0,
     original_users=(10, 100),

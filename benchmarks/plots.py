@@ -79,7 +79,7 @@ def curve(axes: Any, users: list[int], values: list[Summary], label: str, style:
 def throughput(results: Results, axes: Any) -> None:
     """Records per second over users."""
     for name in (LIMIT, OURS, BYTEWAX, AVRO, QUIX):
-        lines = sorted((each for each in results.lines if each.name == name and each.usages), key=lambda e: e.n_users)
+        lines = [line for n_users in results.user_counts() if (line := results.line(name, n_users))]
         curve(axes, [each.n_users for each in lines], [each.rate for each in lines], name, STYLES[name])
     original = [each for each in results.one_record if each.original]
     rates = [each.original.records_per_second for each in original if each.original]

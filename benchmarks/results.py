@@ -39,12 +39,11 @@ class Results:
     """Of other programs' environments."""
     not_measured: list[str] = field(default_factory=list)
 
-    def line(self, name: str, n_users: int) -> Line | None:
-        """A line that was measured."""
-        for line in self.lines:
-            if (line.name, line.n_users) == (name, n_users) and line.usages:
-                return line
-        return None
+    def line(self, name: str, n_users: int, n_records: int | None = None) -> Line | None:
+        """A line that was measured, on the longest input if none is named."""
+        found = [line for line in self.lines if (line.name, line.n_users) == (name, n_users) and line.usages]
+        found = [line for line in found if n_records in (None, line.n_records)]
+        return max(found, key=lambda line: line.n_records, default=None)
 
     def one_record_at(self, n_users: int) -> OneRecord | None:
         """Steps of one record at a number of users."""

@@ -12,7 +12,7 @@ from benchmarks.client import Client
 from benchmarks.environments import NotInstalled, python_of, versions_in
 from benchmarks.inputs import skewed_input
 from benchmarks.last_rows import WrongTable
-from benchmarks.line import BYTEWAX, LINES, OURS, QUIX
+from benchmarks.line import BYTEWAX, OURS, QUIX
 from benchmarks.measures.changed_users import ChangedUsers, changed_users
 from benchmarks.measures.latency import latency
 from benchmarks.measures.one_record import one_record
@@ -26,7 +26,7 @@ from benchmarks.results import Results, as_json, save
 from benchmarks.stack import Stack, running_stack
 from benchmarks.table import report
 from benchmarks.targets import Target, targets
-from benchmarks.throughput import ENVIRONMENTS, Comparison, compare_others_once
+from benchmarks.throughput import ENVIRONMENTS, FAST, OTHERS, Comparison, compare_others_once
 from benchmarks.verification import expected_labels
 
 T = TypeVar("T")
@@ -86,6 +86,7 @@ class Session:
         """In the order of importance, should time run out."""
         needed = {self.plan.target_users, self.plan.restart_users, *self.plan.changed_users}
         first = [n for n in self.plan.users if n in needed]
+        others = self.compare_with_others()
         for n_users in first:
             self.compare(n_users)
         self.one_record()
@@ -96,18 +97,27 @@ class Session:
         for n_users in self.plan.users:
             if n_users not in first:
                 self.compare(n_users)
-        if not self.plan.quick:
-            compare_others_once(self.comparisons.values(), self.plan, self.progress)
+        if others and not self.plan.quick:
+            compare_others_once(others, self.comparisons.values(), self.progress)
+
+    def compare_with_others(self) -> Comparison | None:
+        """The limit, the client and other programs on one input."""
+        n_users = self.plan.target_users
+        if not any(self.plan.wants(name) for name in OTHERS):
+            return None
+        return self._run_rounds((*FAST, *OTHERS), n_users, self.plan.records_for(n_users))
 
     def compare(self, n_users: int) -> None:
-        """All lines on one input."""
-        if not any(self.plan.wants(name) for name in LINES):
-            return
-        self.progress.say(f"{n_users} users: writing the input")
-        source = skewed_input(self.stack, f"aggregate_{n_users}", n_users, self.plan.records_for(n_users))
+        """The limit and the client on one long input."""
+        if any(self.plan.wants(name) for name in FAST):
+            self.comparisons[n_users] = self._run_rounds(FAST, n_users, self.plan.long_records_for(n_users))
+
+    def _run_rounds(self, lines: Sequence[str], n_users: int, n_records: int) -> Comparison:
+        self.progress.say(f"{n_users} users, {n_records} records: writing the input")
+        source = skewed_input(self.stack, f"aggregate_{n_users}_{n_records}", n_users, n_records)
         comparison = Comparison(self.stack, source, expected_labels(source.history.rows()), self.results.lines)
-        self.comparisons[n_users] = comparison
-        comparison.run_rounds(self.plan, self.progress)
+        comparison.run_rounds([name for name in lines if self.plan.wants(name)], self.plan, self.progress)
+        return comparison
 
     def labelled(self, n_users: int) -> Client:
         """A client that has labelled its input."""

@@ -9,7 +9,7 @@ from benchmarks.results import Results
 from benchmarks.summary import Summary
 from benchmarks.targets import Target, overall, rate_ratio
 
-HEAD = ("users", "line", "records/s", "min - max", "client /", "CPU s/M", "peak MiB", "runs", "table")
+HEAD = ("users", "records", "line", "records/s", "min - max", "client /", "CPU s/M", "peak MiB", "runs", "table")
 NOTES = {
     LIMIT: "consume() alone, counts records",
     OURS: "as shipped, until every label is committed, whole process",
@@ -52,10 +52,10 @@ def spread(summary: Summary) -> str:
 
 def line_cells(results: Results, line: Line) -> list[str]:
     """One row of the table."""
-    start = [f"{line.n_users:,}", line.name]
+    start = [f"{line.n_users:,}", f"{line.n_records:,}", line.name]
     if not line.usages:
         return [*start, "-", "-", "-", "-", "-", "0", line.error.splitlines()[0][:60]]
-    ratio = "-" if line.name == OURS else ratio_cell(rate_ratio(results, line.name, line.n_users))
+    ratio = "-" if line.name == OURS else ratio_cell(rate_ratio(results, line.name, line.n_users, line.n_records))
     right = f"{100 * max(line.old_rows):.0f} % old rows" if line.old_rows else "right"
     numbers = [number(line.rate.median), spread(line.rate), ratio, number(line.cpu.median), number(line.peak.median)]
     return [*start, *numbers, str(line.rate.n), line.error.splitlines()[0][:60] if line.error else right]
@@ -70,7 +70,7 @@ def original_cells(results: Results) -> list[list[str]]:
     """The original's rows: its steps are its records."""
     rows = []
     for each in results.one_record:
-        start, run = [f"{each.n_users:,}", "original"], each.original
+        start, run = [f"{each.n_users:,}", "-", "original"], each.original
         if run is None:
             rows.append([*start, "-", "-", "-", "-", "-", "0", each.error.splitlines()[0][:60]])
             continue
@@ -82,10 +82,10 @@ def original_cells(results: Results) -> list[list[str]]:
 
 def main_table(results: Results) -> list[str]:
     """All lines by number of users, and what each is."""
-    lines = [line for n_users in results.user_counts() for line in results.lines if line.n_users == n_users]
+    lines = sorted(results.lines, key=lambda line: (line.n_users, line.n_records))
     rows = [list(HEAD), *(line_cells(results, line) for line in lines), *original_cells(results)]
-    names = [name for name in NOTES if any(row[1] == name for row in rows)]
-    return [*columns(rows, (1, 8)), "", *(f"{name}: {NOTES[name]}" for name in names), OLD_ROWS]
+    names = [name for name in NOTES if any(row[2] == name for row in rows)]
+    return [*columns(rows, (2, 9)), "", *(f"{name}: {NOTES[name]}" for name in names), OLD_ROWS]
 
 
 def further(results: Results) -> list[str]:

@@ -67,9 +67,10 @@ def throughput_targets(results: Results) -> Iterator[Target]:
         yield Target(f"records/s, user_classifier / {other}, {n_users:,} users", wanted, True, ratio)
 
 
-def rate_ratio(results: Results, other: str, n_users: int) -> Summary | None:
-    """The client's records per second over another's."""
-    ours, theirs = results.line(OURS, n_users), results.line(other, n_users)
+def rate_ratio(results: Results, other: str, n_users: int, n_records: int | None = None) -> Summary | None:
+    """The client's records per second over another's on the same input."""
+    theirs = results.line(other, n_users, n_records)
+    ours = results.line(OURS, n_users, theirs.n_records) if theirs else None
     if ours is None or theirs is None:
         return None
     return Summary.of(paired_ratios(ours.rates, theirs.rates))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,16 +39,13 @@ class Comparison:
     client: Client | None = None
     """The last one that ran; its labels are still there."""
 
-    def run_rounds(self, plan: Plan, progress: Progress) -> None:
-        """Run the lines of the plan in alternating rounds."""
-        names = [name for name in FAST if plan.wants(name)]
-        if self.source.n_users == plan.target_users:
-            names += [name for name in OTHERS if plan.wants(name)]
+    def run_rounds(self, names: Sequence[str], plan: Plan, progress: Progress) -> None:
+        """Run lines in alternating rounds."""
         if LIMIT in names:
             Comparison(self.stack, self.source, {}, []).run(LIMIT)  # not counted: the broker warms up to the topic
         seconds = 0.0
         for number in range(plan.runs):
-            what = f"{self.source.n_users} users, round {number + 1} of {plan.runs}"
+            what = f"{self.source.n_users} users, {self.source.n_records} records, round {number + 1} of {plan.runs}"
             if not progress.has_time_for(what, seconds):
                 break
             began = progress.seconds
@@ -100,14 +97,13 @@ class Comparison:
         line.usages.append(Usage(answer["at"] - whole.began, answer["cpu_seconds"], answer["peak_mib"]))
 
 
-def compare_others_once(comparisons: Iterable[Comparison], plan: Plan, progress: Progress) -> None:
+def compare_others_once(known: Comparison, comparisons: Iterable[Comparison], progress: Progress) -> None:
     """Other programs at the remaining numbers of users: one run each, as long as there is time."""
-    target = {comparison.source.n_users: comparison for comparison in comparisons}
-    known = target.pop(plan.target_users, None)
-    for n_users, comparison in target.items():
+    for comparison in comparisons:
+        n_users = comparison.source.n_users
         for name in OTHERS:
-            measured = known.lines.get(name) if known else None
-            if measured is None or not measured.usages:
+            measured = known.lines.get(name)
+            if n_users == known.source.n_users or measured is None or not measured.usages:
                 continue
             seconds = 1.5 * comparison.source.n_records / measured.rate.median
             if progress.has_time_for(f"{name} at {n_users} users", seconds):

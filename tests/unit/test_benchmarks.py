@@ -225,9 +225,9 @@ def test_table_shows_numbers_ratios_and_failures() -> None:
     failed.usages, failed.error = [], "not installed: no such package\nmore"
     results = Results(True, [line(LIMIT, 10, 2.0, 2.0), line(OURS, 10, 4.0, 5.0), failed])
     rows = [re.split(r"  +", row.strip()) for row in report(results, targets(results)).splitlines()]
-    assert ["10", "limit", "500,000", "500,000 - 500,000", "0.45", "2", "100", "2", "right"] in rows
-    assert ["10", "user_classifier", "225,000", "200,000 - 250,000", "-", "2", "100", "2", "right"] in rows
-    assert ["10", "Bytewax", "-", "-", "-", "-", "-", "0", "not installed: no such package"] in rows
+    assert ["10", "1,000,000", "limit", "500,000", "500,000 - 500,000", "0.45", "2", "100", "2", "right"] in rows
+    assert ["10", "1,000,000", "user_classifier", "225,000", "200,000 - 250,000", "-", "2", "100", "2", "right"] in rows
+    assert ["10", "1,000,000", "Bytewax", "-", "-", "-", "-", "-", "0", "not installed: no such package"] in rows
 
 
 def test_json_holds_each_run() -> None:
