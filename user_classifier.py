@@ -1521,7 +1521,8 @@ def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "a
 CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
 CONNECT_SECONDS = 15.0  # how long the first answer of the brokers may take
 POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
-CHUNK = 100_000  # records taken at once at most
+CHUNK = 2_000  # records taken at once at most; as many stay in a processor's cache until all is done with them
+LABELS_AT_ONCE = 100_000  # of a user's labels among these, only the last is decoded
 BLOCK = 1_000  # records decoded or encoded at once; what this takes fits into a processor's cache
 WATCH_SECONDS = 10.0  # between two looks at the topic's partitions
 
@@ -1888,7 +1889,7 @@ def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRe
     """Read `user_labeling` to its end and return the last word on every user."""
     last: dict[str, Change] = {}
     while not source.at_end and not stop.requested:
-        newest = {message.key(): message for message in source.read(CHUNK, POLL_SECONDS)}
+        newest = {message.key(): message for message in source.read(LABELS_AT_ONCE, POLL_SECONDS)}
         if None in newest:
             raise StateError(f"{place(newest[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
         held = [message for message in newest.values() if message.value() is not None]

@@ -8,7 +8,7 @@ from confluent_kafka import Consumer, TopicPartition
 
 from benchmarks.lines.job import Job
 
-CHUNK = 100_000
+CHUNK = 2_000
 POLL_SECONDS = 0.1
 
 
