@@ -1444,6 +1444,17 @@ class Clusters(NamedTuple):
     centers: NDArray[np.float64]  # shape (n_clusters, 2), ascending total_amount
 
 
+@contextlib.contextmanager
+def imported_meanwhile(module: str) -> Iterator[None]:
+    """Import a module beside what is done here. Limits on threads have to be set by the thread that fits."""
+    thread = threading.Thread(target=importlib.import_module, args=(module,))
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join()  # the interpreter's end would break an import under way off, with a traceback
+
+
 @functools.cache
 def kmeans_class() -> Any:
     """Import scikit-learn once (1.5 s) and keep it to one thread: a second one never helped, and sums
@@ -2072,15 +2083,14 @@ class Classifier:
                 self.kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
             self.kafka.connect(self.consumer, "consumer")
             self._check_topics()
-            # Imported while brokers and registry are asked; its limit on threads is set by the thread that fits.
-            threading.Thread(target=importlib.import_module, args=("sklearn.cluster",)).start()
-            self.keys = KeyCodec(self.registry, self.settings.output)
-            self.values = LabelCodec(self.registry, self.settings.output)
-            upsert = self.settings.changelog_mode == "upsert"
-            self.input_keys = KeyCodec(self.registry, self.settings.topic) if upsert else None
-            self._rebuild = self.settings.rebuild
-            while not self._session():
-                pass
+            with imported_meanwhile("sklearn.cluster"):  # while brokers and registry are asked
+                self.keys = KeyCodec(self.registry, self.settings.output)
+                self.values = LabelCodec(self.registry, self.settings.output)
+                upsert = self.settings.changelog_mode == "upsert"
+                self.input_keys = KeyCodec(self.registry, self.settings.topic) if upsert else None
+                self._rebuild = self.settings.rebuild
+                while not self._session():
+                    pass
         finally:
             self.consumer.close()
             self.registry.close()
