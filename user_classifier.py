@@ -1167,9 +1167,8 @@ class Batch:
             self.net[entry] = 1
 
     def clear(self) -> None:
-        """Begin anew after a step."""
-        self.n_records = 0
-        self.bad, self.net = [], {}
+        """Begin anew after a step, which has taken `net` already."""
+        self.n_records, self.bad = 0, []
 
 
 def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
@@ -1859,10 +1858,14 @@ def mark(table: UserTable, chosen: int | None = None) -> str:
     return f"user_classifier/1 users={len(table)}{waiting}{k}"
 
 
+def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:
+    """Return the marks beside offsets."""
+    return [match for each in committed if (match := MARK.match(each.metadata or ""))]
+
+
 def chosen_before(committed: Iterable[TopicPartition]) -> int | None:
     """Return the number of clusters in the marks beside the offsets, None if none was chosen."""
-    marks = [MARK.match(each.metadata or "") for each in committed]
-    return next((int(match[3]) for match in marks if match and match[3]), None)
+    return next((int(match[3]) for match in marks_of(committed) if match[3]), None)
 
 
 def label_records(
@@ -1958,8 +1961,7 @@ def expected_users(committed: Iterable[TopicPartition], output: str, n_users: in
 
 def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None:
     """Say when compaction removed retractions that waited too long for their rows."""
-    marks = [MARK.match(each.metadata or "") for each in committed]
-    dropped = max(int(match.group(2) or 0) for match in marks if match) - n_waiting
+    dropped = max(int(match[2] or 0) for match in marks_of(committed)) - n_waiting
     if dropped > 0:
         log.warning(
             "%d retractions without a row were older than delete.retention.ms and are forgotten;"
@@ -2318,7 +2320,7 @@ class Classifier:
             if not self._choose_clusters():
                 return
             began = self.clock()  # the comparison is no part of what steps take
-        clusters = cluster(self.table.totals, self.n_clusters or FEWEST_USERS, settings.n_init)
+        clusters = self._fit()
         changes = self.table.relabel(clusters.labels)
         fitted = self.clock()
         records = label_records(changes, self.keys, self.values, settings.output, sources)
@@ -2332,6 +2334,10 @@ class Classifier:
             self.report.step(step)
         self.batch.clear()
         progress.stepped(began, now)
+
+    def _fit(self) -> Clusters:
+        """Fit the table; where -k auto could not choose yet, the users are fewer than any number of clusters."""
+        return cluster(self.table.totals, self.n_clusters or FEWEST_USERS, self.settings.n_init)
 
     def _told(self, found: Clusters, n_records: int, n_changes: int, fit: float, commit: float) -> Step:
         """Return what reports are told of a step."""
@@ -2416,9 +2422,9 @@ class Look(Classifier):
 
         if not self._choose_clusters():
             return
-        began, n_clusters = self.clock(), self.n_clusters or FEWEST_USERS
-        clusters = cluster(self.table.totals, n_clusters, self.settings.n_init)
-        n_changes, names = len(self.table.relabel(clusters.labels)), label_names(self.settings, n_clusters)
+        began, clusters = self.clock(), self._fit()
+        n_changes = len(self.table.relabel(clusters.labels))
+        names = label_names(self.settings, self.n_clusters or FEWEST_USERS)
         step = self._told(clusters, self.batch.n_records, n_changes, self.clock() - began, 0.0)
         if self.report is not None:
             self.report.step(step)

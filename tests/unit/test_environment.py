@@ -61,25 +61,7 @@ def test_the_command_line_counts_before_the_environment(tmp_path: Path, monkeypa
     assert settings_from(parse([str(file), "-g", "mine"])).group == "mine"
 
 
-def test_print_config_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in SECRETS.items():
-        monkeypatch.setenv(name, value)
-    content = {
-        "schema_registry": {"url": "https://key:p@ss/w@host:8081/x", "basic.auth.user.info": "key:${REGISTRY_SECRET}"},
-        "consumer": {"bootstrap.servers": "host:9092", "sasl.password": "${KAFKA_SECRET}", "group.id": "args.group"},
-        "producer": {"bootstrap.servers": "host:9092", "ssl.key.pem": "${PEM}", "sasl.username": "someone"},
-    }
-    file = configuration.write(tmp_path / "x.ini", content)
-    finished = inside.run([str(file), "-k", "4", "--summary", "--batch-size", "7", "--print-config"])
-    assert (finished.code, finished.stderr) == (0, "")
-    options, _, sections = finished.stdout.partition("\n\n")
-    lines = options.splitlines()
-    assert lines[:2] == ["[options]", f"CONFIG_FILE = {file}"]
-    assert {"-k = 4", "-g = user_classifier", "--summary = on", "--batch-size = 7", "--plot = off"} <= set(lines)
-    known = {action.dest for action in argument_parser()._actions} - {"help", "version", "print_config"}
-    assert len(lines) == 1 + len(known)
-    assert sections == (
-        """\
+SECTIONS_IN_FULL = """\
 [schema_registry]
 basic.auth.user.info = ****
 max.retries = 0
@@ -106,7 +88,26 @@ socket.timeout.ms = 30000
 ssl.key.pem = ****
 transactional.id = user_classifier-user_classifier-user_labeling
 """
-    )
+
+
+def test_print_config_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    content = {
+        "schema_registry": {"url": "https://key:p@ss/w@host:8081/x", "basic.auth.user.info": "key:${REGISTRY_SECRET}"},
+        "consumer": {"bootstrap.servers": "host:9092", "sasl.password": "${KAFKA_SECRET}", "group.id": "args.group"},
+        "producer": {"bootstrap.servers": "host:9092", "ssl.key.pem": "${PEM}", "sasl.username": "someone"},
+    }
+    file = configuration.write(tmp_path / "x.ini", content)
+    finished = inside.run([str(file), "-k", "4", "--summary", "--batch-size", "7", "--print-config"])
+    assert (finished.code, finished.stderr) == (0, "")
+    options, _, sections = finished.stdout.partition("\n\n")
+    lines = options.splitlines()
+    assert lines[:2] == ["[options]", f"CONFIG_FILE = {file}"]
+    assert {"-k = 4", "-g = user_classifier", "--summary = on", "--batch-size = 7", "--plot = off"} <= set(lines)
+    known = {action.dest for action in argument_parser()._actions} - {"help", "version", "print_config"}
+    assert len(lines) == 1 + len(known)
+    assert sections == SECTIONS_IN_FULL
 
 
 SECRET_KEYS = [
