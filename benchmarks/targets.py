@@ -95,7 +95,7 @@ def quotient(above: Summary, below: Summary) -> Summary:
 def large_step_targets(results: Results) -> Iterator[Target]:
     """Steps with 1 % of the users changed."""
     many, fewer = results.changed_users_at(MANY_USERS), results.changed_users_at(TARGET_USERS)
-    over_fit = quotient(many.step_ms, many.bare_fit_ms) if many else None
+    over_fit = many.step_over_bare_fit if many else None
     growth = quotient(many.step_ms, fewer.step_ms) if many and fewer else None
     linear = MANY_USERS / TARGET_USERS
     yield Target(f"step with 1 % changed / bare KMeans.fit, {MANY_USERS:,} users", 1.7, False, over_fit)

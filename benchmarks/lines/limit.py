@@ -22,6 +22,7 @@ def consumer_of(job: Job) -> Consumer:
             "enable.partition.eof": "true",
             "isolation.level": "read_committed",
             "fetch.queue.backoff.ms": "10",
+            "fetch.wait.max.ms": "100",
         }
     )
     consumer.assign([TopicPartition(job.topic, partition, 0) for partition in range(job.n_partitions)])

@@ -1,6 +1,6 @@
 """The client in a process that also takes the time of KMeans.fit: timed_client.py RESULT ARGUMENTS_OF_THE_CLIENT...
 
-Within its steps, and bare: after the client has ended, on the matrix of its last step.
+Within its steps, and bare: after the client has ended, on the matrices of the same steps.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from sklearn.cluster import KMeans
 
 import user_classifier
 
-N_BARE_FITS = 5
 N_CLUSTERS = 3
 
 
@@ -24,7 +23,7 @@ class Fits:
 
     def __init__(self) -> None:
         self.ms: list[float] = []
-        self.matrix: Any = None
+        self.matrices: list[Any] = []
         self._fit = KMeans.fit
 
     def install(self) -> None:
@@ -36,14 +35,14 @@ class Fits:
         began = time.monotonic()
         fitted = self._fit(model, matrix, *more, **named)
         self.ms.append(1000 * (time.monotonic() - began))
-        self.matrix = matrix
+        self.matrices.append(matrix)
         return fitted
 
-    def bare_ms(self) -> float:
-        """One more fit on the last matrix."""
+    def bare_ms(self, matrix: Any) -> float:
+        """One more fit."""
         model = KMeans(n_clusters=N_CLUSTERS, init="k-means++", n_init="auto", random_state=42)
         began = time.monotonic()
-        self._fit(model, self.matrix)
+        self._fit(model, matrix)
         return 1000 * (time.monotonic() - began)
 
 
@@ -53,9 +52,8 @@ def main() -> int:
     fits = Fits()
     fits.install()
     code = user_classifier.main(arguments)
-    if fits.matrix is not None:
-        bare = [fits.bare_ms() for _ in range(N_BARE_FITS)]
-        Path(result).write_text(json.dumps({"in_steps": fits.ms, "bare": bare}), encoding="utf-8")
+    bare = [fits.bare_ms(matrix) for matrix in fits.matrices]
+    Path(result).write_text(json.dumps({"in_steps": fits.ms, "bare": bare}), encoding="utf-8")
     return code
 
 

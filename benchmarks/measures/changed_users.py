@@ -30,6 +30,8 @@ class ChangedUsers:
     fit_in_step_ms: Summary
     """Of this, KMeans.fit."""
     bare_fit_ms: Summary
+    step_over_bare_fit: Summary
+    """Step by step, on the same matrix: how many rounds a fit takes depends on it."""
     n_changes: Summary
 
 
@@ -54,7 +56,8 @@ def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUse
         n_users,
         Summary.of([step.ms for step in steps.values()]),
         Summary.of([fits["in_steps"][number] for number in steps]),
-        Summary.of(fits["bare"]),
+        Summary.of([fits["bare"][number] for number in steps]),
+        Summary.of([step.ms / fits["bare"][number] for number, step in steps.items()]),
         Summary.of([step.n_changes for step in steps.values()]),
     )
 

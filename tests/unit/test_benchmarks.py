@@ -187,8 +187,9 @@ def line(name: str, n_users: int, *seconds: float) -> Line:
 
 def changed(n_users: int, step_ms: float, bare_ms: float) -> ChangedUsers:
     """Steps that all took the same."""
-    step, bare, changes = (Summary(value, value, value, 5) for value in (step_ms, bare_ms, n_users / 100))
-    return ChangedUsers(n_users, step, bare, bare, changes)
+    values = step_ms, bare_ms, step_ms / bare_ms, n_users / 100
+    step, bare, ratio, changes = (Summary(value, value, value, 5) for value in values)
+    return ChangedUsers(n_users, step, bare, bare, ratio, changes)
 
 
 def verdicts(results: Results) -> dict[str, str]:

@@ -74,6 +74,7 @@ bootstrap.servers = host:9092
 enable.auto.commit = false
 enable.partition.eof = true
 fetch.queue.backoff.ms = 10
+fetch.wait.max.ms = 100
 group.id = user_classifier
 isolation.level = read_committed
 sasl.password = ****
