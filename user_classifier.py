@@ -42,11 +42,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
-from operator import itemgetter
 from pathlib import Path
 from types import FrameType, MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar, cast
@@ -1049,11 +1048,10 @@ class LabelCodec:
         found = []
         for block in blocks(values):
             records = self._reader.all_fields(block)
-            labels = [None if isinstance(record, RecordError) else record.get("label") for record in records]
-            for row, label in zip(user_rows(records), labels, strict=True):
+            for row, record in zip(user_rows(records), records, strict=True):
                 if isinstance(row, RecordError):
                     raise row
-                if type(label) is not int:
+                if type(label := cast(Fields, record).get("label")) is not int:
                     raise RecordError("has no label")
                 found.append((*row, label))
         return found
@@ -1257,21 +1255,20 @@ class Change(NamedTuple):
     pending: Multiset  # what is known beside {row: 1}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Changes:
-    """Many changes by column: as objects, a million of them would take four times the memory."""
+    """Many changes by column: as objects, a million of them would take three times the memory."""
 
-    user_ids: list[str]
-    labels: list[int]
-    rows: Mapping[str, Row]
-    pending: Mapping[str, Multiset]
+    labels: dict[str, int] = field(default_factory=dict)  # whom they are of, with NO_LABEL for users gone
+    rows: dict[str, Row] = field(default_factory=dict)  # of users who are not gone, and maybe of others
+    pending: dict[str, Multiset] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.user_ids)
+        return len(self.labels)
 
     def __iter__(self) -> Iterator[Change]:
-        pending = map(self.pending.get, self.user_ids, itertools.repeat(NOTHING))
-        return map(Change, self.user_ids, map(self.rows.get, self.user_ids), self.labels, pending)
+        pending = map(self.pending.get, self.labels, itertools.repeat(NOTHING))
+        return map(Change, self.labels, map(self.rows.get, self.labels), self.labels.values(), pending)
 
 
 class UserTable:
@@ -1330,24 +1327,21 @@ class UserTable:
         """Make `row` all that is known of a user."""
         self._touched[user_id] = row or ()
 
-    def load(self, changes: Collection[Change], *, confirmed: bool) -> None:
+    def load(self, changes: Changes, *, confirmed: bool) -> None:
         """Fill an empty table with what `user_labeling` says.
 
         Not `confirmed`: the users are shown, but have no current row until the input tells one.
         """
-        pending = {user_id: pending for user_id, _, _, pending in changes if pending}
-        shown = sorted((change for change in changes if change.row is not None), key=itemgetter(0))
-        self.user_ids = [user_id for user_id, _, _, _ in shown]
-        self._rows = {user_id: row for user_id, row, _, _ in shown if row is not None}
-        self.totals = as_array(self._rows.values())
-        self.labels = np.fromiter((label for _, _, label, _ in shown), np.int32, len(shown))
+        self._rows, self.user_ids = changes.rows, sorted(changes.rows)
+        self.totals = as_array(map(self._rows.__getitem__, self.user_ids))
+        self.labels = np.fromiter(map(changes.labels.__getitem__, self.user_ids), np.int32)
         if confirmed:
-            self._pending = pending
-            users = pending.keys() & self._rows.keys()
+            self._pending = {user_id: pending for user_id, pending in changes.pending.items() if pending}
+            users = self._pending.keys() & self._rows.keys()
             self.absent = {user_id for user_id in users if current_row(self._known(user_id)) is None}
         else:
             self._touched = dict.fromkeys(self._rows, ())
-            self._changed = pending.keys() - self._rows.keys()
+            self._changed = changes.labels.keys() - self._rows.keys()
 
     def settle(self, *, at_end: bool) -> None:
         """Choose the current row of every user touched; at the end, drop those that have none."""
@@ -1392,7 +1386,8 @@ class UserTable:
         user_ids = gone + [self.user_ids[place] for place in places.tolist()]
         self.labels = labels.copy()  # those of the caller stay as they are
         self._changed.clear()
-        return Changes(user_ids, [NO_LABEL] * len(gone) + labels[places].tolist(), self._rows, self._pending)
+        told = itertools.chain(itertools.repeat(NO_LABEL, len(gone)), labels[places].tolist())
+        return Changes(dict(zip(user_ids, told, strict=True)), self._rows, self._pending)
 
     def _known(self, user_id: str) -> Known:
         """Return all that is known of a user: the shown row once, and what is pending."""
@@ -1579,7 +1574,7 @@ CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal 
 CONNECT_SECONDS = 15.0  # how long the first answer of the brokers may take
 POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
 CHUNK = 2_000  # records taken at once at most; as many stay in a processor's cache until all is done with them
-LABELS_AT_ONCE = 100_000  # of a user's labels among these, only the last is decoded
+LABELS_AT_ONCE = 20_000  # users of whom the last label is kept before labels are decoded; earlier ones never are
 BLOCK = 1_000  # records decoded or encoded at once; what this takes fits into a processor's cache
 WATCH_SECONDS = 10.0  # between two looks at the topic's partitions
 
@@ -1945,27 +1940,36 @@ def pending_of(message: Record) -> Multiset:
         raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
 
 
-def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> list[Change]:
+def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Changes:
     """Read `user_labeling` to its end and return the last word on every user."""
-    last: dict[str, Change] = {}
+    last, newest = Changes(), dict[bytes | None, Record]()
     while not source.at_end and not stop.requested:
-        newest = {message.key(): message for message in source.read(LABELS_AT_ONCE, POLL_SECONDS)}
-        if None in newest:
-            raise StateError(f"{place(newest[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
-        held = [message for message in newest.values() if message.value() is not None]
-        try:
-            labelled = values.decode([cast(bytes, message.value()) for message in held])
-        except RecordError as error:
-            raise StateError(
-                f"{source.topic}: a value was not written by user_classifier ({error}); {OTHER_OUTPUT}"
-            ) from None
-        for message, (user_id, row, label) in zip(held, labelled, strict=True):
-            last[user_id] = Change(user_id, row, label, pending_of(message) if message.headers() else NOTHING)
-        for message in newest.values():
-            if message.value() is None:
-                user_id = user_of(message, keys)
-                last[user_id] = Change(user_id, None, NO_LABEL, pending_of(message))
-    return list(last.values())
+        newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
+        if len(newest) >= LABELS_AT_ONCE or source.at_end:
+            take_labels(newest, last, keys, values)
+            newest.clear()
+    return last
+
+
+def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: KeyCodec, values: LabelCodec) -> None:
+    """Decode labels, by their keys, into `last`; StateError for what this client does not write."""
+    if None in messages:
+        raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
+    held = [message for message in messages.values() if message.value() is not None]
+    try:
+        labelled = values.decode([cast(bytes, message.value()) for message in held])
+    except RecordError as error:
+        topic = held[0].topic()
+        raise StateError(f"{topic}: a value was not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
+    for message, (user_id, row, label) in zip(held, labelled, strict=True):
+        last.labels[user_id], last.rows[user_id] = label, row
+        if message.headers() or user_id in last.pending:
+            last.pending[user_id] = pending_of(message)
+    for message in messages.values():
+        if message.value() is None:
+            user_id = user_of(message, keys)
+            last.labels[user_id], last.pending[user_id] = NO_LABEL, pending_of(message)
+            last.rows.pop(user_id, None)
 
 
 def user_of(message: Record, keys: KeyCodec) -> str:
@@ -2193,11 +2197,11 @@ class Classifier:
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
-    def _load(self, changes: list[Change], committed: Mapping[int, TopicPartition]) -> dict[int, int]:
+    def _load(self, changes: Changes, committed: Mapping[int, TopicPartition]) -> dict[int, int]:
         """Load the table; return the offset in each partition that belongs to it."""
         settings, again = self.settings, "to start over: run again with --rebuild"
         bounds = {partition: self._watermarks(at) for partition, at in committed.items()}
-        n_users = sum(change.row is not None for change in changes)
+        n_users = len(changes.rows)
         if self._rebuild:
             self.table.load(changes, confirmed=False)
             return {partition: low for partition, (low, _) in bounds.items()}

@@ -621,7 +621,7 @@ def test_a_look_beside_a_client_that_commits(
     world.run()
     read, left, rows = user_classifier.read_labels, iter(range(commits)), [INSERTS[0].change.row]
 
-    def meanwhile(*given: Any) -> list[Any]:
+    def meanwhile(*given: Any) -> user_classifier.Changes:
         found = read(*given)
         if next(left, None) is not None:
             rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]

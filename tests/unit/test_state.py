@@ -10,6 +10,7 @@ from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 from user_classifier import (
     Change,
+    Changes,
     KeyCodec,
     LabelCodec,
     Settings,
@@ -36,7 +37,7 @@ def codecs(avro_key: bool) -> tuple[KeyCodec, LabelCodec]:
     return KeyCodec(registry, "out"), LabelCodec(registry, "out")
 
 
-def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> list[Change]:
+def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> Changes:
     """What a start reads from topic out."""
     kafka = KafkaInMemory(SETTINGS, StopRequest(), FakeConsumer(broker, seed), FakeProducer(broker))
     source = Source(kafka, kafka.consumer(), "out", dict.fromkeys(range(len(broker.logs["out"])), 0))

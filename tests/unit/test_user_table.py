@@ -1,5 +1,7 @@
 """The user table is the multiset's own sum, whatever the order, the batches and the restarts."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +12,7 @@ from tests.support import oracle
 from tests.support.changelog import Change as Record
 from tests.support.changelog import Op, Row
 from tests.support.strategies import changelogs, cuts, interleavings, placements
-from user_classifier import Change, UserTable
+from user_classifier import Change, Changes, UserTable
 
 Totals = tuple[float, int]
 A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
@@ -35,6 +37,16 @@ def made_up_labels(table: UserTable) -> NDArray[np.int32]:
 def shown(table: UserTable) -> oracle.Table:
     """The rows shown."""
     return dict(zip(table.user_ids, table.rows, strict=True))
+
+
+def changes_of(said: Iterable[Change]) -> Changes:
+    """What was said, by column."""
+    found = Changes()
+    for user_id, row, label, pending in said:
+        found.labels[user_id], found.pending[user_id] = label, pending
+        if row is not None:
+            found.rows[user_id] = row
+    return found
 
 
 def pieces(data: st.DataObject, records: list[Record]) -> list[list[Record]]:
@@ -93,7 +105,7 @@ def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
     for piece in pieces(data, data.draw(changelogs())):
         if data.draw(st.booleans()):
             restored = UserTable()
-            restored.load(output.values(), confirmed=True)
+            restored.load(changes_of(output.values()), confirmed=True)
             assert shown(restored) == shown(kept)
             assert restored.labels.tolist() == kept.labels.tolist()
             assert (restored.absent, restored.n_waiting) == (kept.absent, kept.n_waiting)
@@ -168,7 +180,8 @@ def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) 
 
 def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
     table = UserTable()
-    table.load([Change("x", A, 2, {B: -1}), Change("y", B, 1, {}), Change("z", None, -1, {C: -1})], confirmed=False)
+    said = [Change("x", A, 2, {B: -1}), Change("y", B, 1, {}), Change("z", None, -1, {C: -1})]
+    table.load(changes_of(said), confirmed=False)
     add(table, "x", A, 1)
     table.settle(at_end=False)
     assert shown(table) == {"x": A, "y": B}
