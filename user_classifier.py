@@ -1205,16 +1205,24 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
     broken: Broken = {}
     retracted = [value for value, count in net.items() if count < 0]
     added = [value for value, count in net.items() if count > 0]
-    for values in blocks(cast(list[bytes], retracted + added)):
-        rows = user_rows(reader.all_fields(values))
-        wrong: Broken = {value: row for value, row in zip(values, rows, strict=True) if isinstance(row, RecordError)}
-        if wrong:
-            broken.update(wrong)
-            values = [value for value in values if value not in wrong]
-        good = cast(list[tuple[str, Row]], [row for row in rows if not isinstance(row, RecordError)] if wrong else rows)
-        table.add_all(good, map(net.__getitem__, values))
-        sources.update({user_id: (row, value) for value, (user_id, row) in zip(values, good, strict=True)})
+    for entries in (retracted, added):
+        for values in blocks(cast(list[bytes], entries)):
+            values, rows = sound(values, user_rows(reader.all_fields(values)), broken)
+            table.add_all(rows, map(net.__getitem__, values))
+            if entries is added:
+                sources.update({user_id: (row, value) for value, (user_id, row) in zip(values, rows, strict=True)})
     return sources, broken
+
+
+def sound(
+    values: Sequence[bytes], rows: list[tuple[str, Row] | RecordError], broken: Broken
+) -> tuple[Sequence[bytes], list[tuple[str, Row]]]:
+    """Return values that are rows, and these; what is wrong with the others goes into `broken`."""
+    wrong: Broken = {value: row for value, row in zip(values, rows, strict=True) if isinstance(row, RecordError)}
+    if not wrong:
+        return values, cast(list[tuple[str, Row]], rows)
+    broken.update(wrong)
+    return [each for each in values if each not in wrong], [row for row in rows if not isinstance(row, RecordError)]
 
 
 def apply_last(
@@ -1311,11 +1319,11 @@ class UserTable:
 
     def add_all(self, rows: Iterable[tuple[str, Row]], counts: Iterable[int]) -> None:
         """Add rows of users as often as `counts` says; a negative count retracts."""
-        touched = self._touched
+        touched, shown, pending = self._touched, self._rows, self._pending
         for (user_id, row), count in zip(rows, counts, strict=True):
             known = touched.get(user_id)
             if known is None:
-                known = self._known(user_id)
+                known = self._known(user_id) if user_id in pending else shown.get(user_id, ())
             if count == 1 and not known:
                 touched[user_id] = row
             elif count == -1 and known == row:
@@ -1523,12 +1531,16 @@ def one_hot_totals(totals: NDArray[np.float64]) -> Any:
     from scipy.sparse import csr_matrix
 
     n_users = len(totals)
-    rows = np.arange(n_users, dtype=np.int32)
-    indices = np.empty((n_users, 3), np.int32)
-    indices[:, 0], indices[:, 1], indices[:, 2] = rows, n_users, n_users + 1
     data = np.column_stack((np.ones(n_users), totals))
-    starts = np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
-    return csr_matrix((data.ravel(), indices.ravel(), starts), shape=(n_users, n_users + 2))
+    return csr_matrix((data.ravel(), *one_hot_places(n_users)), shape=(n_users, n_users + 2))
+
+
+@functools.lru_cache(maxsize=1)
+def one_hot_places(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return columns and row starts of that matrix, which stay the same while users only spend."""
+    indices = np.empty((n_users, 3), np.int32)
+    indices[:, 0], indices[:, 1], indices[:, 2] = np.arange(n_users), n_users, n_users + 1
+    return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
 
 
 def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "auto") -> Clusters:
@@ -1556,7 +1568,9 @@ def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "a
     if len(totals) < n_clusters:
         mean = totals.mean(axis=0, keepdims=True) if len(totals) else np.empty((0, 2))
         return Clusters(np.zeros(len(totals), np.int32), mean)
-    model = kmeans_class()(n_clusters=n_clusters, init="k-means++", n_init=n_init, random_state=RANDOM_STATE)
+    # KMeans only reads a CSR matrix: it need not be copied.
+    settings = {"n_clusters": n_clusters, "n_init": n_init, "copy_x": False}
+    model = kmeans_class()(init="k-means++", random_state=RANDOM_STATE, **settings)
     with warnings.catch_warnings():
         # "Fewer distinct clusters than n_clusters": beside totals of 1e16 the one-hot part is lost to rounding.
         warnings.simplefilter("ignore")

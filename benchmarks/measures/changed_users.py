@@ -50,14 +50,19 @@ def changed_users(client: Client, n_steps: int) -> ChangedUsers:
 
 
 def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUsers:
-    """Join the steps with the fits inside them, which the process counted in the same order."""
+    """Join the steps with the fits inside them, which the process counted in the same order.
+
+    A step as the client logs it holds the bare fit, too; that is taken off.
+    """
     fits = json.loads(result.read_text(encoding="utf-8"))
+    bare_ms = {number: fits["bare"][number] for number in steps}
+    step_ms = {number: step.ms - bare_ms[number] for number, step in steps.items()}
     return ChangedUsers(
         n_users,
-        Summary.of([step.ms for step in steps.values()]),
+        Summary.of(list(step_ms.values())),
         Summary.of([fits["in_steps"][number] for number in steps]),
-        Summary.of([fits["bare"][number] for number in steps]),
-        Summary.of([step.ms / fits["bare"][number] for number, step in steps.items()]),
+        Summary.of(list(bare_ms.values())),
+        Summary.of([step_ms[number] / bare_ms[number] for number in steps]),
         Summary.of([step.n_changes for step in steps.values()]),
     )
 
