@@ -572,6 +572,7 @@ def check_topics_differ(options: Mapping[str, Any]) -> None:
 
 Row = tuple[float, int]  # total_amount in the currency of the input, num_transactions
 Headers = list[tuple[str, Any]] | None
+OutputRecord = tuple[str, bytes | None, bytes | None, Headers]  # topic, key, value, headers
 Fields = dict[str, Any]  # of an Avro record
 
 MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
@@ -1252,15 +1253,8 @@ def apply_last(
 Multiset = dict[Row, int]  # row -> how often it was added less how often it was retracted
 # Nearly every multiset is empty or one row once: then it is written as () or as the row, a third of a dict's size.
 Known = Multiset | Row | tuple[()]
-
-
-class Change(NamedTuple):
-    """What `user_labeling` has to be told of one user."""
-
-    user_id: str
-    row: Row | None  # None: the user is gone
-    label: int
-    pending: Multiset  # what is known beside {row: 1}
+# What `user_labeling` has to be told: user_id, row (None: the user is gone), label, what is known beside {row: 1}.
+Change = tuple[str, Row | None, int, Multiset]
 
 
 @dataclass
@@ -1276,7 +1270,7 @@ class Changes:
 
     def __iter__(self) -> Iterator[Change]:
         pending = map(self.pending.get, self.labels, itertools.repeat(NOTHING))
-        return map(Change, self.labels, map(self.rows.get, self.labels), self.labels.values(), pending)
+        return zip(self.labels, map(self.rows.get, self.labels), self.labels.values(), pending, strict=False)
 
 
 class UserTable:
@@ -1870,15 +1864,6 @@ class Sink:
             raise self._kafka.meaning(fatal.args[0], self._doing) from None
 
 
-class OutputRecord(NamedTuple):
-    """A record to be produced."""
-
-    topic: str
-    key: bytes | None
-    value: bytes | None
-    headers: Headers
-
-
 def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
     """Return a bad record as it came, with the headers Kafka Streams gives to dead letters."""
     message, error = bad
@@ -1890,7 +1875,7 @@ def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
         "offset": message.offset(),
     }
     headers = [(f"__streams.errors.{name}", str(value).encode()) for name, value in cause.items()]
-    return OutputRecord(topic, message.key(), message.value(), (message.headers() or []) + headers)
+    return topic, message.key(), message.value(), (message.headers() or []) + headers
 
 
 # ----------------------------------------------------------------------------------------------- state
@@ -1934,7 +1919,7 @@ def label_records(
         encoded = iter(values.encode(labelled, sources or {}))
         for key, (_, row, _, pending) in zip(keys.encode([change[0] for change in chunk]), chunk, strict=True):
             headers = pending_headers(pending) if pending else None
-            yield OutputRecord(topic, key, next(encoded) if row else None, headers)
+            yield topic, key, next(encoded) if row else None, headers
 
 
 def pending_headers(pending: Multiset) -> Headers:

@@ -12,7 +12,6 @@ from user_classifier import (
     AccessDenied,
     BrokerUnavailable,
     KafkaFailed,
-    OutputRecord,
     ProducerFenced,
     Settings,
     Sink,
@@ -61,7 +60,7 @@ def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakePr
     kafka = in_memory(producer, FakeConsumer(broker, seed=1))
     sink = Sink(kafka, kafka.consumer(), "x")
     producer.calls.clear()
-    records = [OutputRecord("out", key, b"value", None) for key in (b"a", b"b")]
+    records = [("out", key, b"value", None) for key in (b"a", b"b")]
     return broker, producer, lambda: sink.write(records, [TopicPartition("in", 0, 7, "mark")])
 
 

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
+from tests.support.told import Told, told
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 from user_classifier import (
-    Change,
     Changes,
     KeyCodec,
     LabelCodec,
@@ -46,24 +46,24 @@ def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> Changes:
 
 rows = st.tuples(st.floats(0, 1e150), st.integers(0, 2**63 - 1))
 pending = st.dictionaries(rows, st.integers(-3, 3).filter(bool), max_size=3)
-present = st.builds(Change, st.text(max_size=4), rows, st.integers(0, 5), pending)
-gone = st.builds(Change, st.text(max_size=4), st.none(), st.just(-1), pending)
+present = st.builds(Told, st.text(max_size=4), rows, st.integers(0, 5), pending)
+gone = st.builds(Told, st.text(max_size=4), st.none(), st.just(-1), pending)
 
 
 @given(st.lists(st.one_of(present, gone), max_size=12), st.booleans(), st.integers(1, 3), st.integers(0, 9))
-def test_what_is_written_is_read_back(changes: list[Change], avro_key: bool, partitions: int, seed: int) -> None:
+def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, partitions: int, seed: int) -> None:
     """Rows, labels, tombstones and `pending`; of each user the last word."""
     broker = FakeBroker(out=partitions)
     for topic, key, value, headers in label_records(changes, *codecs(avro_key), "out"):
         broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
-    found = {change.user_id: change for change in read_back(broker, avro_key, seed)}
+    found = {change.user_id: change for change in told(read_back(broker, avro_key, seed))}
     assert found == {change.user_id: change for change in changes}
 
 
 def test_pending_keeps_the_order_in_which_rows_came() -> None:
-    change = Change("ann", (1.0, 1), 0, {(3.0, 3): 1, (2.0, 2): -1})
-    (record,) = label_records([change], *codecs(False), "out")
-    assert record.headers == [("pending", b"[[3.0, 3, 1], [2.0, 2, -1]]")]
+    change = Told("ann", (1.0, 1), 0, {(3.0, 3): 1, (2.0, 2): -1})
+    ((_, _, _, headers),) = label_records([change], *codecs(False), "out")
+    assert headers == [("pending", b"[[3.0, 3, 1], [2.0, 2, -1]]")]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """The user table is the multiset's own sum, whatever the order, the batches and the restarts."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,7 +10,8 @@ from tests.support import oracle
 from tests.support.changelog import Change as Record
 from tests.support.changelog import Op, Row
 from tests.support.strategies import changelogs, cuts, interleavings, placements
-from user_classifier import Change, Changes, UserTable
+from tests.support.told import Told, by_column, told
+from user_classifier import UserTable
 
 Totals = tuple[float, int]
 A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
@@ -37,16 +36,6 @@ def made_up_labels(table: UserTable) -> NDArray[np.int32]:
 def shown(table: UserTable) -> oracle.Table:
     """The rows shown."""
     return dict(zip(table.user_ids, table.rows, strict=True))
-
-
-def changes_of(said: Iterable[Change]) -> Changes:
-    """What was said, by column."""
-    found = Changes()
-    for user_id, row, label, pending in said:
-        found.labels[user_id], found.pending[user_id] = label, pending
-        if row is not None:
-            found.rows[user_id] = row
-    return found
 
 
 def pieces(data: st.DataObject, records: list[Record]) -> list[list[Record]]:
@@ -77,18 +66,18 @@ multisets = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from([A, B, C]
 def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]], data: st.DataObject) -> None:
     """Also what no table would write: several rows at once, more retracts than adds."""
     table, sums = UserTable(), dict[str, dict[Totals, int]]()
-    said: dict[str, Change] = {}
+    said: dict[str, Told] = {}
     for user_id, row, sign in steps:
         add(table, user_id, row, sign)
         rows = sums.setdefault(user_id, {})
         rows[row] = rows.get(row, 0) + sign
         if data.draw(st.booleans()):
             table.settle(at_end=False)
-            said.update({change.user_id: change for change in table.relabel(made_up_labels(table))})
+            said.update({change.user_id: change for change in told(table.relabel(made_up_labels(table)))})
     table.settle(at_end=True)
-    said.update({change.user_id: change for change in table.relabel(made_up_labels(table))})
+    said.update({change.user_id: change for change in told(table.relabel(made_up_labels(table)))})
     for user_id, rows in sums.items():
-        change = said.get(user_id, Change(user_id, None, -1, {}))
+        change = said.get(user_id, Told(user_id, None, -1, {}))
         known = dict(change.pending)
         if change.row is not None:
             assert rows[change.row] > 0
@@ -100,12 +89,12 @@ def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]]
 @given(st.data())
 def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
     """From any step on, a table loaded from the compacted output does what the kept one does."""
-    kept, output = UserTable(), dict[str, Change]()
+    kept, output = UserTable(), dict[str, Told]()
     restored = kept
     for piece in pieces(data, data.draw(changelogs())):
         if data.draw(st.booleans()):
             restored = UserTable()
-            restored.load(changes_of(output.values()), confirmed=True)
+            restored.load(by_column(output.values()), confirmed=True)
             assert shown(restored) == shown(kept)
             assert restored.labels.tolist() == kept.labels.tolist()
             assert (restored.absent, restored.n_waiting) == (kept.absent, kept.n_waiting)
@@ -114,9 +103,9 @@ def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
         for table in {id(kept): kept, id(restored): restored}.values():
             apply(table, piece)
             table.settle(at_end=at_end)
-        changes = list(kept.relabel(made_up_labels(kept)))
+        changes = told(kept.relabel(made_up_labels(kept)))
         if restored is not kept:
-            assert list(restored.relabel(made_up_labels(restored))) == changes
+            assert told(restored.relabel(made_up_labels(restored))) == changes
         output.update({change.user_id: change for change in changes})
 
 
@@ -130,7 +119,7 @@ def test_the_row_added_last_is_the_current_one() -> None:
     table.settle(at_end=True)
     assert table.row("x") == C
     (change,) = table.relabel(np.zeros(1, np.int32))
-    assert change == Change("x", C, 0, {B: 1})
+    assert change == Told("x", C, 0, {B: 1})
 
 
 def test_a_user_without_a_row_is_shown_until_the_end() -> None:
@@ -141,19 +130,19 @@ def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     add(table, "x", A, -1)
     table.settle(at_end=False)
     assert (table.row("x"), table.absent) == (A, {"x"})
-    assert list(table.relabel(np.zeros(1, np.int32))) == [Change("x", A, 0, {A: -1})]
+    assert list(table.relabel(np.zeros(1, np.int32))) == [Told("x", A, 0, {A: -1})]
     table.settle(at_end=True)
     assert (table.row("x"), table.absent, len(table)) == (None, set(), 0)
-    assert list(table.relabel(np.empty(0, np.int32))) == [Change("x", None, -1, {})]
+    assert list(table.relabel(np.empty(0, np.int32))) == [Told("x", None, -1, {})]
 
 
 def test_a_user_is_told_once() -> None:
     table = UserTable()
     apply(table, [Record(Op.INSERT, Row(name, 1.0, 1)) for name in "cab"])
     table.settle(at_end=True)
-    assert [change.user_id for change in table.relabel(np.array([0, 1, 2], np.int32))] == ["a", "b", "c"]
+    assert [change.user_id for change in told(table.relabel(np.array([0, 1, 2], np.int32)))] == ["a", "b", "c"]
     assert list(table.relabel(np.array([0, 1, 2], np.int32))) == []
-    assert list(table.relabel(np.array([0, 2, 2], np.int32))) == [Change("b", (1.0, 1), 2, {})]
+    assert list(table.relabel(np.array([0, 2, 2], np.int32))) == [Told("b", (1.0, 1), 2, {})]
 
 
 def test_an_update_to_the_same_row_is_no_change() -> None:
@@ -175,18 +164,18 @@ def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) 
     table.replace("x", row)
     table.settle(at_end=True)
     assert shown(table) == left
-    assert all(change.pending == {} for change in table.relabel(np.zeros(len(table), np.int32)))
+    assert all(change.pending == {} for change in told(table.relabel(np.zeros(len(table), np.int32))))
 
 
 def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
     table = UserTable()
-    said = [Change("x", A, 2, {B: -1}), Change("y", B, 1, {}), Change("z", None, -1, {C: -1})]
-    table.load(changes_of(said), confirmed=False)
+    said = [Told("x", A, 2, {B: -1}), Told("y", B, 1, {}), Told("z", None, -1, {C: -1})]
+    table.load(by_column(said), confirmed=False)
     add(table, "x", A, 1)
     table.settle(at_end=False)
     assert shown(table) == {"x": A, "y": B}
     table.settle(at_end=True)
     assert shown(table) == {"x": A}
-    changes = table.relabel(np.array([2], np.int32))
+    changes = told(table.relabel(np.array([2], np.int32)))
     assert {change.user_id: change.row for change in changes if change.user_id != "x"} == {"y": None, "z": None}
     assert all(change.pending == {} for change in changes)
