@@ -1562,9 +1562,13 @@ def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "a
     if len(totals) < n_clusters:
         mean = totals.mean(axis=0, keepdims=True) if len(totals) else np.empty((0, 2))
         return Clusters(np.zeros(len(totals), np.int32), mean)
-    # KMeans only reads a CSR matrix: it need not be copied.
-    settings = {"n_clusters": n_clusters, "n_init": n_init, "copy_x": False}
-    model = kmeans_class()(init="k-means++", random_state=RANDOM_STATE, **settings)
+    model = kmeans_class()(
+        n_clusters=n_clusters,
+        init="k-means++",
+        n_init=n_init,
+        random_state=RANDOM_STATE,
+        copy_x=False,  # a CSR matrix is only read
+    )
     with warnings.catch_warnings():
         # "Fewer distinct clusters than n_clusters": beside totals of 1e16 the one-hot part is lost to rounding.
         warnings.simplefilter("ignore")

@@ -82,7 +82,9 @@ def settled(table: UserTable) -> dict[str, float]:
     ],
 )
 def test_sign(headers: Headers | None, sign: int) -> None:
-    assert sign_of(headers) == sign
+    batch = Batch("retract")
+    batch.take([FakeMessage(("t", 0, 0), b"row", headers or [])])
+    assert (sign_of(headers), list(batch.net.values())) == (sign, [sign])
 
 
 @pytest.mark.parametrize(
@@ -100,6 +102,10 @@ def test_op_that_says_nothing(headers: Headers, found: str) -> None:
     with pytest.raises(RecordError) as caught:
         sign_of(headers)
     assert str(caught.value) == f"header op must be one byte from 0 to 3, got {found}"
+    batch = Batch("retract")
+    batch.take([FakeMessage(("t", 0, 0), b"row", headers)])
+    ((_, error),) = batch.bad
+    assert (str(error), batch.net) == (str(caught.value), {})
 
 
 def test_what_comes_and_goes_within_a_batch_is_never_decoded() -> None:

@@ -178,6 +178,38 @@ def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
     assert found == [(f"user {number}", (1.5, 2)) for number in range(5)]
 
 
+def optional(*columns: str, null_last: bool = False) -> dict[str, Any]:
+    """A record schema in which these columns may be null."""
+    kinds = {**UNION, "more": "string"}
+    fields = [{"name": name, "type": [kind, "null"] if null_last else ["null", kind]} for name, kind in kinds.items()]
+    plain = [each if each["name"] in columns else {**each, "type": kinds[str(each["name"])]} for each in fields]
+    return {"type": "record", "name": "optional", "fields": plain}
+
+
+@pytest.mark.parametrize("null_last", [False, True])
+@pytest.mark.parametrize("columns", [tuple(UNION), (*UNION, "more"), ("user_id",), ("num_transactions", "more"), ()])
+def test_any_fields_may_be_optional(columns: tuple[str, ...], null_last: bool) -> None:
+    schema = optional(*columns, null_last=null_last)
+    reader = AvroReader(registry(x=schema))
+    good = [ROW | {"user_id": f"user {number}", "more": "x"} for number in range(3)]
+    nulls = [good[0] | {name: None} for name in columns]
+    values = [frame(1, body(schema, each)) for each in [*good, *nulls]]
+    assert user_rows(reader.all_fields(values[:3])) == [(f"user {number}", (1.5, 2)) for number in range(3)]
+    found = user_rows(reader.all_fields(values))
+    assert found[:3] == [(f"user {number}", (1.5, 2)) for number in range(3)]
+    assert [isinstance(each, RecordError) for each in found[3:]] == [name != "more" for name in columns]
+
+
+@pytest.mark.parametrize("null_last", [False, True])
+def test_labels_in_a_schema_whose_null_comes_last(null_last: bool) -> None:
+    fields = [*optional(*UNION, null_last=null_last)["fields"][:3], {"name": "label", "type": "int"}]
+    schema = {"type": "record", "name": "out", "fields": fields}
+    codec = LabelCodec(registry(x__value=schema), "x")
+    (value,) = codec.encode([("ann", (1.5, 2), 1)])
+    assert value == frame(1, body(schema, ROW | {"label": 1}))
+    assert codec.decode([value]) == [("ann", (1.5, 2), 1)]
+
+
 def test_values_of_several_schemas_keep_their_places() -> None:
     narrow = record_schema("narrow", **UNION | {"total_amount": "float", "num_transactions": "int"})
     reader = AvroReader(registry(x=AGGREGATE_SCHEMA, y=narrow))

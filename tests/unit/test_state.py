@@ -1,15 +1,19 @@
 """State in the output and marks beside the offsets: what is written, read back, and refused."""
 
+from collections.abc import Sequence
+
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
+import user_classifier
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.told import Told, told
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 from user_classifier import (
+    AvroReader,
     Changes,
     KeyCodec,
     LabelCodec,
@@ -56,8 +60,31 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
     broker = FakeBroker(out=partitions)
     for topic, key, value, headers in label_records(changes, *codecs(avro_key), "out"):
         broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
-    found = {change.user_id: change for change in told(read_back(broker, avro_key, seed))}
-    assert found == {change.user_id: change for change in changes}
+    for at_once in (2, 20_000):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(user_classifier, "LABELS_AT_ONCE", at_once)
+            patch.setattr(user_classifier, "CHUNK", 3)
+            found = {change.user_id: change for change in told(read_back(broker, avro_key, seed))}
+        assert found == {change.user_id: change for change in changes}
+
+
+def test_only_the_last_label_of_a_user_is_decoded() -> None:
+    broker, (keys, values) = FakeBroker(out=1), codecs(False)
+    for count in range(50):
+        for _, key, value, _ in label_records([Told("ann", (1.0, count), 0, {})], keys, values, "out"):
+            broker.append("out", 0, value, [], key)
+    decoded: list[bytes] = []
+
+    def noted(some: Sequence[bytes]) -> Sequence[bytes]:
+        decoded.extend(some)
+        return some
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(user_classifier, "CHUNK", 3)
+        all_fields = AvroReader.all_fields
+        patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
+        assert told(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
+    assert len(decoded) == 2  # one of them the sample by which a codec tries its schema
 
 
 def test_pending_keeps_the_order_in_which_rows_came() -> None:

@@ -156,6 +156,15 @@ def test_an_update_to_the_same_row_is_no_change() -> None:
     assert list(table.relabel(np.zeros(1, np.int32))) == []
 
 
+def test_labels_that_were_handed_over_stay_as_they_are() -> None:
+    table, labels = UserTable(), np.zeros(1, np.int32)
+    for row in (A, B):
+        table.replace("x", row)
+        table.settle(at_end=True)
+        assert told(table.relabel(labels)) == [Told("x", row, 0, {})]
+    assert labels.tolist() == [0]
+
+
 @pytest.mark.parametrize(("row", "left"), [(B, {"x": B}), (None, {})])
 def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) -> None:
     table = UserTable()
