@@ -36,6 +36,8 @@ class Settings(Protocol):
     @property
     def consumer(self) -> Mapping[str, str]: ...
     @property
+    def producer(self) -> Mapping[str, str]: ...
+    @property
     def topic(self) -> str: ...
     @property
     def output(self) -> str: ...
@@ -145,7 +147,8 @@ def connection(
     except KafkaException as exception:
         error = exception.args[0]
         return to_do(subject, f"{explain(error, 'reach the brokers')}{connection_advice(error)}")
-    protocol = settings.consumer.get("security.protocol", "plaintext").upper()
+    properties: Mapping[str, str] = getattr(settings, section)
+    protocol = properties.get("security.protocol", "plaintext").upper()
     return ok(subject, f"{n_of(n_brokers, 'broker')} reached by {protocol}")
 
 

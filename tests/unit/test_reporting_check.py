@@ -19,7 +19,9 @@ from user_classifier import SQL_OF, Settings, classify
 
 INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
-SETTINGS = Settings(schema_registry={}, consumer={"security.protocol": "SASL_SSL"}, producer={})
+SETTINGS = Settings(
+    schema_registry={}, consumer={"security.protocol": "SASL_SSL"}, producer={"security.protocol": "SSL"}
+)
 
 
 def schema(**kinds: Any) -> str:
@@ -138,7 +140,7 @@ def test_everything_in_place_in_full() -> None:
     assert "\n".join(told) == (
         """\
 ok      [consumer] bootstrap.servers and credentials: 3 brokers reached by SASL_SSL
-ok      [producer] bootstrap.servers and credentials: 3 brokers reached by SASL_SSL
+ok      [producer] bootstrap.servers and credentials: 3 brokers reached by SSL
 ok      topic transactions_aggregate: 6 partitions
 ok      topic transactions_aggregate, right to READ: granted
 ok      topic user_labeling: 6 partitions
