@@ -1011,7 +1011,7 @@ class LabelCodec:
         """Return the value that labels each user.
 
         `sources` holds rows by user as they were read, with their values. Where the input's schema is the output's
-        but for the label, such a value is taken as it is and the label appended: 20 times as fast as writing it.
+        but for the label, such a value is taken as it is and the label appended: seven times as fast as writing it.
         """
         prefix, alike, tail, size = self._writer.prefix, self._alike, self._tail, PREFIX.size
         values, others = list[bytes](), list[int]()
@@ -1151,29 +1151,33 @@ class Batch:
 
     def _sum_up(self, messages: Sequence[Record]) -> None:
         """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
-        net = cast(dict[bytes | None, int], self.net)
+        net, sign_by_op = cast(dict[bytes | None, int], self.net), SIGN_BY_OP.get
         for message in messages:
             headers, value, sign = message.headers(), message.value(), 1
             if headers:
                 name, op = headers[0]
-                sign = SIGN_BY_OP.get(op, 0) if name == "op" and len(headers) == 1 else 0  # nearly all
-            if not sign or value is None:
-                try:
-                    sign = sign_of(headers)
-                    self.entry(message)
-                except RecordError as error:
-                    self.bad.append(BadRecord(message, error))
-                    continue
-            if sign < 0:
-                count = net.get(value, 0)
-                if count == 1:
+                sign = sign_by_op(op, 0) if name == "op" and len(headers) == 1 else 0  # nearly all
+            if value is None or not sign:
+                sign = self._sign_of(message)
+            if sign > 0:
+                if value not in net:
+                    net[value] = 1
+                elif (count := net.pop(value)) != -1:
+                    net[value] = count + 1
+            elif sign:
+                if (count := net.get(value, 0)) == 1:
                     del net[value]
                 else:
                     net[value] = count - 1
-            elif value not in net:
-                net[value] = 1
-            elif (count := net.pop(value)) != -1:
-                net[value] = count + 1
+
+    def _sign_of(self, message: Record) -> int:
+        """Return what any headers say; 0 for a record that is no change, which is kept as bad."""
+        try:
+            self.entry(message)
+            return sign_of(message.headers())
+        except RecordError as error:
+            self.bad.append(BadRecord(message, error))
+            return 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
         """Of equal records the last is enough."""
@@ -1640,7 +1644,7 @@ class Kafka:
                 self.complaint = None
                 return answer
 
-    def aside(self, doing: str, call: Callable[[], None]) -> None:
+    def aside(self, doing: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
         """Make a call that librdkafka may never return from; RestoreNeeded once it is given up.
 
         send_offsets_to_transaction ignores its timeout when a connection breaks at the wrong moment
@@ -1656,10 +1660,13 @@ class Kafka:
 
         threading.Thread(target=run, daemon=True).start()
         try:
-            outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
-        except FutureTimeout:
-            self.outage.begins(f"cannot {doing}: no answer")
-            raise RestoreNeeded(f"no answer to: {doing}") from None
+            meanwhile()
+        finally:  # a producer takes no other call of a transaction until this one has ended
+            try:
+                outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
+            except FutureTimeout:
+                self.outage.begins(f"cannot {doing}: no answer")
+                raise RestoreNeeded(f"no answer to: {doing}") from None
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
@@ -1820,10 +1827,11 @@ class Sink:
                 if not self._produce(record):
                     break  # the transaction has failed; the calls below say why
             group = self._consumer.consumer_group_metadata()
-            send = producer.send_offsets_to_transaction
+            send = functools.partial(producer.send_offsets_to_transaction, offsets, group, CALL_TIMEOUT_SECONDS)
             doing, aside = "commit offsets of the group", self._kafka.aside
-            call(doing, lambda: aside(doing, lambda: send(offsets, group, CALL_TIMEOUT_SECONDS)))
-            self._drain()  # after the offsets: few records have been delivered meanwhile, and flush() waits 10 ms
+            # Beside each other, records and offsets take two thirds of the time.
+            call(doing, lambda: aside(doing, send, lambda: self._flush(POLL_SECONDS)))
+            self._drain()
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
         except (TransactionAborted, AccessDenied, KafkaFailed):
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
