@@ -991,12 +991,14 @@ class LabelCodec:
         self._alike = functools.cache(self._begins_like)
         self._tail = functools.cache(self._encoded_label)
         name = f"{topic}-value"
-        # A row that a narrower type (float, int) would round: it has to come back as it is.
+        # A row that a narrower type (float, int) would round or refuse: it has to be valid, and to come back as it is.
         sample = ("é", (0.1, 2**53 + 1), 1)
+        fields = dict(zip(LABEL_FIELDS, ("é", 0.1, 2**53 + 1, 1), strict=True))
         try:
             self._subject = registry.newest(name) or registry.register(name, label_schema(topic))
             self._writer = AvroWriter(self._subject)
-            fits = self.decode(self.encode([sample])) == [sample]
+            valid = fastavro.validation.validate(fields, self._subject.schema, raise_errors=False)
+            fits = valid and self.decode(self.encode([sample])) == [sample]
         except (RecordError, AttributeError, *AVRO_ERRORS):
             fits = False
         if not fits:

@@ -150,9 +150,15 @@ def test_without_a_value_subject_one_is_registered() -> None:
     assert empty.newest("user.labeling-1-value") == (1, expected)
 
 
-def test_a_value_subject_that_does_not_fit() -> None:
+@pytest.mark.parametrize("narrow", [{"num_transactions": "int"}, {"total_amount": "float"}, {"label": "string"}, None])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_value_subject_that_does_not_fit(narrow: dict[str, str] | None, plain: bool) -> None:
+    columns = {**UNION, "label": "int", **(narrow or {})}
+    schema = record_schema("r", **columns) if narrow else AGGREGATE_SCHEMA
+    if plain and narrow:
+        schema = {"type": "record", "name": "r", "fields": [{"name": n, "type": kind} for n, kind in columns.items()]}
     with pytest.raises(SchemaError) as caught:
-        LabelCodec(registry(x__value=AGGREGATE_SCHEMA), "x")
+        LabelCodec(registry(x__value=schema), "x")
     assert str(caught.value) == (
         "subject x-value is not a record of user_id string, total_amount double, num_transactions long and label int;"
         " delete the subject or choose another output with -o"
