@@ -992,8 +992,8 @@ class LabelCodec:
         self._tail = functools.cache(self._encoded_label)
         name = f"{topic}-value"
         # A row that a narrower type (float, int) would round or refuse: it has to be valid, and to come back as it is.
-        sample = ("é", (0.1, 2**53 + 1), 1)
-        fields = dict(zip(LABEL_FIELDS, ("é", 0.1, 2**53 + 1, 1), strict=True))
+        user_id, row, label = sample = ("é", (0.1, 2**53 + 1), 1)
+        fields = dict(zip(LABEL_FIELDS, (user_id, *row, label), strict=True))
         try:
             self._subject = registry.newest(name) or registry.register(name, label_schema(topic))
             self._writer = AvroWriter(self._subject)
@@ -1343,13 +1343,14 @@ class UserTable:
         self._rows, self.user_ids = changes.rows, sorted(changes.rows)
         self.totals = as_array(map(self._rows.__getitem__, self.user_ids))
         self.labels = np.fromiter(map(changes.labels.__getitem__, self.user_ids), np.int32)
+        pending = {user_id: pending for user_id, pending in changes.pending.items() if pending}
         if confirmed:
-            self._pending = {user_id: pending for user_id, pending in changes.pending.items() if pending}
-            users = self._pending.keys() & self._rows.keys()
+            self._pending = pending
+            users = pending.keys() & self._rows.keys()
             self.absent = {user_id for user_id in users if current_row(self._known(user_id)) is None}
         else:
             self._touched = dict.fromkeys(self._rows, ())
-            self._changed = changes.labels.keys() - self._rows.keys()
+            self._changed = pending.keys() - self._rows.keys()
 
     def settle(self, *, at_end: bool) -> None:
         """Choose the current row of every user touched; at the end, drop those that have none."""

@@ -178,7 +178,7 @@ def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) 
 
 def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
     table = UserTable()
-    said = [Told("x", A, 2, {B: -1}), Told("y", B, 1, {}), Told("z", None, -1, {C: -1})]
+    said = [Told("x", A, 2, {B: -1}), Told("y", B, 1, {}), Told("z", None, -1, {C: -1}), Told("w", None, -1, {})]
     table.load(by_column(said), confirmed=False)
     add(table, "x", A, 1)
     table.settle(at_end=False)
