@@ -671,6 +671,16 @@ class SchemaRegistry:
             raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
         return self._parse(found, f"schema id {schema_id}")
 
+    def subjects(self) -> list[str] | None:
+        """Return all subjects, None where the account may not list them; SchemaError where no registry answers."""
+        try:
+            found = self._call(self._client.get_subjects)
+        except AccessDenied:
+            return None
+        if found is None:
+            raise SchemaError(f"Schema Registry {self._url}: HTTP 404; check [schema_registry] url")
+        return found
+
     def newest(self, subject: str) -> Subject | None:
         """Return the newest version of a subject, None where there is no such subject."""
         found = self._call(lambda: self._client.get_latest_version(subject))
@@ -725,11 +735,6 @@ class SchemaRegistry:
             raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
         self._outage.begins(cause)
         time.sleep(RETRY_SECONDS)
-
-    @property
-    def client(self) -> Any:
-        """Confluent's client, for --check."""
-        return self._client
 
     def close(self) -> None:
         """Close the connections."""
@@ -956,8 +961,8 @@ class KeyCodec:
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
         self._reader = AvroReader(registry)
-        subject = registry.newest(f"{topic}-key")
         try:
+            subject = registry.newest(f"{topic}-key")
             self._writer = None if subject is None else AvroWriter(subject)
             fits = self.decode(self.encode(["é"])[0]) == "é"
         except (RecordError, AttributeError, *AVRO_ERRORS):
@@ -2048,10 +2053,16 @@ SQL_OF = {
 }
 
 
-NOT_COMPACTED = (
-    "topic {topic} has cleanup.policy {policy}, so labels of quiet users will be deleted;"
-    " to mend it: confluent kafka topic update {topic} --config cleanup.policy=compact"
-)
+def how_to_make(topic: str, compacted: bool) -> str:
+    """Return the statement or command that makes a topic."""
+    compact = " --config cleanup.policy=compact" if compacted else ""
+    return SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
+
+
+def not_compacted(topic: str, policy: str) -> str:
+    """Say what another cleanup.policy does to labels."""
+    mend = f"confluent kafka topic update {topic} --config cleanup.policy=compact"
+    return f"topic {topic} has cleanup.policy {policy}, so labels of quiet users will be deleted; to mend it: {mend}"
 
 
 @dataclass
@@ -2180,13 +2191,12 @@ class Classifier:
             wanted[settings.error_handling_log_target] = "write"
         for topic, doing in wanted.items():
             if not self._partitions(topic, doing):
-                compact = " --config cleanup.policy=compact" if topic == settings.output else ""
-                make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
+                make = how_to_make(topic, topic == settings.output)
                 check = "check the name given with -t, or " if topic == settings.topic else ""
                 raise TopicMissing(f"topic {topic} does not exist; {check}to make it: {make}")
         policy = self.kafka.cleanup_policy(settings.output)
         if policy not in (None, "compact"):
-            log.warning(NOT_COMPACTED.format(topic=settings.output, policy=policy))
+            log.warning(not_compacted(settings.output, policy))
 
     def _restore(self) -> None:
         """Rebuild the table from the output, and read the input from the offsets that belong to it."""
@@ -2512,7 +2522,7 @@ def reporting_as(settings: Settings, classifier: Classifier) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
             names = label_names(settings, None if settings.auto_k else int(settings.n_clusters))
-            reports = list(make_reports(settings, names, classifier))
+            reports = list(make_reports(settings, names, classifier, on_terminal))
         except ValueError as error:
             raise ConfigError(str(error)) from None
         classifier.report = told = Reports(reports)
@@ -2533,7 +2543,9 @@ def label_names(settings: Settings, n_clusters: int | None) -> Sequence[str]:
         raise ValueError(f"--label-names: {error}") from None
 
 
-def make_reports(settings: Settings, names: Sequence[str], classifier: Classifier) -> Iterator[reporting.Report]:
+def make_reports(
+    settings: Settings, names: Sequence[str], classifier: Classifier, on_terminal: bool
+) -> Iterator[reporting.Report]:
     """Make the reports; ValueError says why one cannot be made."""
     if settings.plot:
         from reporting.plot import ClusterPlot, check_target
@@ -2552,7 +2564,7 @@ def make_reports(settings: Settings, names: Sequence[str], classifier: Classifie
         metrics = Metrics(settings.metrics_port, names=names, max_poll_seconds=settings.max_poll_seconds)
         classifier.count_bad = metrics.bad
         yield metrics
-    if sys.stderr.isatty():
+    if on_terminal:
         from reporting.progress import ProgressBar
 
         yield ProgressBar()
@@ -2578,11 +2590,25 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
     """Print a line per thing the client needs; return 0 if all are there, else 1."""
     from reporting import check
 
+    output = settings.output
+    known = check.Known(
+        explain=kafka.meaning,
+        last_error=lambda: kafka.complaint,
+        how_to_make=how_to_make,
+        cleanup_policy=kafka.cleanup_policy,
+        not_compacted=not_compacted,
+        registry=registry,
+        codecs={
+            f"{output}-value": lambda: LabelCodec(registry, output),
+            f"{output}-key": lambda: KeyCodec(registry, output),
+        },
+        misfit=(RecordError, SchemaError),
+        refusal=ClassifierError,
+    )
     try:
         kafka.consumer().close()  # a mistake in a property is told as a start tells it
         kafka.producer()
-        clients = check.Clients(kafka.admin("consumer"), kafka.admin("producer"), registry.client)
-        lines = check.check(clients, settings, kafka.meaning, lambda: kafka.complaint, SQL_OF)
+        lines = check.check(check.Clients(kafka.admin("consumer"), kafka.admin("producer")), settings, known)
         return check.run(lines, functools.partial(print, flush=True))
     finally:
         registry.close()
@@ -2612,7 +2638,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             print_configuration(arguments, settings)
             return 0
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
-        registry = (ReadOnlyRegistry if settings.looks else SchemaRegistry)(settings.schema_registry, stop)
+        looks = settings.looks or arguments.check
+        registry = (ReadOnlyRegistry if looks else SchemaRegistry)(settings.schema_registry, stop)
         if arguments.check:
             return check_all(settings, Kafka(settings, stop), registry)
         classifier = (Look if settings.looks else Classifier)(settings, Kafka(settings, stop), registry, stop)

@@ -1,14 +1,10 @@
 """Looks at everything the client needs, writes nothing, and says per line ok or what to do (--check)."""
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import AclOperation, AdminClient, ConfigResource  # type: ignore[attr-defined]
-from confluent_kafka.schema_registry import SchemaRegistryClient
-from confluent_kafka.schema_registry.common._httpx_compat import httpx
-from confluent_kafka.schema_registry.error import SchemaRegistryError
+from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from reporting.text import n_of
 
@@ -19,13 +15,10 @@ INPUT_FIELDS = {
     "total_amount": {"double", "float", "int", "long"},
     "num_transactions": {"int", "long"},
 }
-OUTPUT_FIELDS = {
-    "user_id": {"string"},
-    "total_amount": {"double"},
-    "num_transactions": {"long"},
-    "label": {"int", "long"},
+IF_MISSING = {  # subject of the output
+    "value": "not there yet; the first start registers it, which takes the right to write this subject",
+    "key": "none: keys are plain user_ids",
 }
-KEY_FIELDS = {"user_id": {"string"}}
 UNREACHED = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
 MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC}
 
@@ -82,46 +75,43 @@ class Clients(NamedTuple):
 
     consumer: AdminClient
     producer: AdminClient
-    registry: SchemaRegistryClient
 
 
-Explain = Callable[[KafkaError, str], Exception]  # (error, what was tried) -> an error whose text says what to do
+class Registry(Protocol):
+    """The client's own: it says what a refusal or an outage means."""
+
+    def subjects(self) -> list[str] | None: ...
+    def newest(self, subject: str) -> Any: ...
 
 
-def check(
-    clients: Clients,
-    settings: Settings,
-    explain: Explain,
-    last_error: Callable[[], KafkaError | None] = lambda: None,
-    sql_of: Mapping[str, str] | None = None,
-) -> Iterator[Line]:
-    """Yield a line per check, as it is made.
+class Known(NamedTuple):
+    """What a start does and says, asked here so that both say the same."""
 
-    Parameters
-    ----------
-    clients : Clients
-    settings : Settings
-    explain : callable
-        Turns an error and what was being done ("read topic x") into an error with advice.
-    last_error : callable
-        The last error that the clients told their `error_cb`: it knows more than a time-out does.
-    sql_of : mapping of str to str
-        What makes a topic: {"user_labeling": "run sql/5_create_user_labeling.sql"}.
-    """
-    reached = [connection(clients.consumer, "consumer", settings, explain, last_error)]
-    reached += (
-        [connection(clients.producer, "producer", settings, explain, last_error)] if reached[0].verdict == "ok" else []
-    )
+    explain: Callable[[KafkaError, str], Exception]  # (error, what was tried) -> an error whose text says what to do
+    last_error: Callable[[], KafkaError | None]  # told to error_cb, which hears more than "timed out"
+    how_to_make: Callable[[str, bool], str]  # (topic, whether it is compacted) -> statement or command
+    cleanup_policy: Callable[[str], str | None]  # of a topic; None without the right to see it
+    not_compacted: Callable[[str, str], str]  # (topic, cleanup.policy) -> what that does, and what mends it
+    registry: Registry
+    codecs: Mapping[str, Callable[[], object]]  # subject of the output -> what makes its codec
+    misfit: tuple[type[Exception], ...]  # what registry and codecs raise for a schema of another kind
+    refusal: type[Exception]  # what they raise otherwise
+
+
+def check(clients: Clients, settings: Settings, known: Known) -> Iterator[Line]:
+    """Yield a line per check, as it is made."""
+    reached = [connection(clients.consumer, "consumer", settings, known)]
+    reached += [connection(clients.producer, "producer", settings, known)] if reached[0].verdict == "ok" else []
     yield from reached
     if all(line.verdict == "ok" for line in reached):
         for topic, operations in roles(settings).items():
-            yield from topic_lines(clients, settings, topic, operations, explain, sql_of or {})
-        yield group_line(clients.consumer, settings.group, explain)
+            yield from topic_lines(clients, settings, topic, operations, known)
+        yield group_line(clients.consumer, settings.group, known)
         yield unseen(
             f"transactional id {settings.transactional_id}",
             "needs WRITE, which shows at the first start only; to allow it see README, Rights",
         )
-    yield from registry_lines(clients.registry, settings)
+    yield from registry_lines(settings, known)
 
 
 def run(lines: Iterable[Line], echo: Callable[[str], object]) -> int:
@@ -137,16 +127,14 @@ def run(lines: Iterable[Line], echo: Callable[[str], object]) -> int:
 # ------------------------------------------------------------------------------------------------ Kafka
 
 
-def connection(
-    client: AdminClient, section: str, settings: Settings, explain: Explain, last_error: Callable[[], KafkaError | None]
-) -> Line:
+def connection(client: AdminClient, section: str, settings: Settings, known: Known) -> Line:
     """Check address, certificate and credentials of one section."""
     subject = f"[{section}] bootstrap.servers and credentials"
     try:
-        n_brokers = count_brokers(client, last_error)
+        n_brokers = count_brokers(client, known.last_error)
     except KafkaException as exception:
         error = exception.args[0]
-        return to_do(subject, f"{explain(error, 'reach the brokers')}{connection_advice(error)}")
+        return to_do(subject, f"{known.explain(error, 'reach the brokers')}{connection_advice(error)}")
     properties: Mapping[str, str] = getattr(settings, section)
     protocol = properties.get("security.protocol", "plaintext").upper()
     return ok(subject, f"{n_of(n_brokers, 'broker')} reached by {protocol}")
@@ -183,12 +171,7 @@ def roles(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def topic_lines(
-    clients: Clients,
-    settings: Settings,
-    topic: str,
-    operations: Collection[str],
-    explain: Explain,
-    sql_of: Mapping[str, str],
+    clients: Clients, settings: Settings, topic: str, operations: Collection[str], known: Known
 ) -> Iterator[Line]:
     """Check that a topic is there, may be used, and keeps labels if they are written to it."""
     subject, is_output = f"topic {topic}", topic == settings.output
@@ -199,15 +182,16 @@ def topic_lines(
             found = described(client, topic)
         except KafkaException as exception:
             if exception.args[0].code() in MISSING:
-                yield to_do(subject, how_to_make(topic, is_output, sql_of))
+                made_by = known.how_to_make(topic, is_output)
+                yield to_do(subject, f"does not exist; check its name, or make it: {made_by}")
             else:
-                yield to_do(subject, str(explain(exception.args[0], f"{operation.lower()} topic {topic}")))
+                yield to_do(subject, str(known.explain(exception.args[0], f"{operation.lower()} topic {topic}")))
             return
         allowed[operation] = found.authorized_operations
     yield ok(subject, n_of(len(found.partitions), "partition"))
     yield from (right_line(subject, operation, allowed[operation]) for operation in operations)
     if is_output:
-        yield compaction_line(clients.consumer, topic)
+        yield compaction_line(topic, known)
 
 
 def described(client: AdminClient, topic: str) -> Any:
@@ -216,12 +200,6 @@ def described(client: AdminClient, topic: str) -> Any:
         TopicCollection([topic]), include_authorized_operations=True, request_timeout=CALL_SECONDS
     )
     return futures[topic].result()
-
-
-def how_to_make(topic: str, compacted: bool, sql_of: Mapping[str, str]) -> str:
-    """Say that a topic is missing, and what makes it."""
-    command = f"confluent kafka topic create {topic}{' --config cleanup.policy=compact' if compacted else ''}"
-    return f"does not exist; check its name, or make it: {sql_of.get(topic, command)}"
 
 
 def right_line(subject: str, operation: str, allowed: Collection[AclOperation] | None) -> Line:
@@ -234,22 +212,17 @@ def right_line(subject: str, operation: str, allowed: Collection[AclOperation] |
     return to_do(subject, f"missing; grant {operation} to the client's principal, see README, Rights")
 
 
-def compaction_line(client: AdminClient, topic: str) -> Line:
+def compaction_line(topic: str, known: Known) -> Line:
     """Check that labels of quiet users are kept."""
-    subject, wanted = f"topic {topic}, cleanup.policy", ConfigResource(ConfigResource.Type.TOPIC, topic)
-    try:
-        policy = (
-            client.describe_configs([wanted], request_timeout=CALL_SECONDS)[wanted].result()["cleanup.policy"].value
-        )
-    except KafkaException:
+    subject, policy = f"topic {topic}, cleanup.policy", known.cleanup_policy(topic)
+    if policy is None:
         return unseen(subject, f"takes the right DescribeConfigs; by hand: confluent kafka topic describe {topic}")
     if policy == "compact":
-        return ok(subject, "compact")
-    mend = f"confluent kafka topic update {topic} --config cleanup.policy=compact"
-    return to_do(subject, f"{policy}, so labels of quiet users will be deleted; to mend it: {mend}")
+        return ok(subject, policy)
+    return to_do(subject, without(f"topic {topic} has cleanup.policy", known.not_compacted(topic, policy)))
 
 
-def group_line(client: AdminClient, group: str, explain: Explain) -> Line:
+def group_line(client: AdminClient, group: str, known: Known) -> Line:
     """Check the right to keep offsets."""
     subject = f"group {group}"
     futures = client.describe_consumer_groups([group], include_authorized_operations=True, request_timeout=CALL_SECONDS)
@@ -258,77 +231,61 @@ def group_line(client: AdminClient, group: str, explain: Explain) -> Line:
     except KafkaException as exception:
         if exception.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return unseen(subject, "not there before the first start, which takes the right to READ it")
-        return to_do(subject, str(explain(exception.args[0], f"read group {group}")))
+        return to_do(subject, str(known.explain(exception.args[0], f"read group {group}")))
     return right_line(subject, "READ", found.authorized_operations)
 
 
 # ------------------------------------------------------------------------------------- Schema Registry
 
 
-def registry_lines(registry: SchemaRegistryClient, settings: Settings) -> Iterator[Line]:
-    """Check the registry and the subjects the client reads."""
-    reached = registry_line(registry)
-    yield reached
-    if reached.verdict == "TO DO":
-        return
-    make = "write to the topic once, or run the SQL statement that makes it"
-    yield subject_line(registry, f"{settings.topic}-value", INPUT_FIELDS, to_do, f"does not exist; {make}")
-    later = "not there yet; the first start registers it, which takes the right to write this subject"
-    yield subject_line(registry, f"{settings.output}-value", OUTPUT_FIELDS, ok, later)
-    yield subject_line(registry, f"{settings.output}-key", KEY_FIELDS, ok, "none: keys are plain user_ids")
-
-
-def registry_line(registry: SchemaRegistryClient) -> Line:
-    """Check address and credentials."""
-    subject = "[schema_registry] url and credentials"
+def registry_lines(settings: Settings, known: Known) -> Iterator[Line]:
+    """Check the registry and the subjects that the client reads."""
+    registry = "[schema_registry] url and credentials"
     try:
-        return ok(subject, n_of(len(registry.get_subjects()), "subject"))
-    except (SchemaRegistryError, httpx.TransportError) as error:
-        # Some accounts may read their subjects, but not the list of all.
-        if isinstance(error, SchemaRegistryError) and error.http_status_code == 403:
-            return unseen(subject, "this account may not list subjects; those it needs follow")
-        return to_do(subject, registry_advice(error))
+        subjects = known.registry.subjects()
+        found = [input_line(settings.topic, known), *(output_line(subject, known) for subject in known.codecs)]
+    except known.refusal as error:
+        yield to_do(registry, str(error))
+    else:
+        may_not = "accepted; the account may not list all subjects, which it need not"
+        yield ok(registry, may_not if subjects is None else n_of(len(subjects), "subject"))
+        yield from found
 
 
-def registry_advice(error: Exception) -> str:
-    """Say what a refusal or an outage means."""
-    if isinstance(error, SchemaRegistryError):
-        if error.http_status_code in (401, 403):
-            return f"refused (HTTP {error.http_status_code}); check [schema_registry] basic.auth.user.info"
-        return f"HTTP {error.http_status_code} ({error.error_message}); check [schema_registry] url"
-    certificate = " and ssl.ca.location" if "CERTIFICATE" in str(error) else ""
-    return f"no answer ({error or type(error).__name__}); check [schema_registry] url{certificate}"
+def input_line(topic: str, known: Known) -> Line:
+    """Check that the newest schema of the input has the fields of a row."""
+    subject = f"subject {topic}-value"
+    try:
+        found = known.registry.newest(f"{topic}-value")
+    except known.misfit as error:
+        return to_do(subject, f"{without(subject, str(error))}; read another topic with -t")
+    if found is None:
+        return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that makes it")
+    complaint = misfit(found.schema, INPUT_FIELDS)
+    if complaint:
+        return to_do(subject, f"{complaint}; read another topic with -t")
+    return ok(subject, ", ".join(INPUT_FIELDS))
 
 
-def subject_line(
-    registry: SchemaRegistryClient,
-    name: str,
-    wanted: Mapping[str, Collection[str]],
-    if_missing: Callable[[str, str], Line],
-    missing: str,
-) -> Line:
-    """Check the newest schema of a subject."""
+def output_line(name: str, known: Known) -> Line:
+    """Check that the client can read and write what a subject of the output asks for."""
     subject = f"subject {name}"
     try:
-        schema = registry.get_latest_version(subject_name=name).schema
-    except SchemaRegistryError as error:
-        return if_missing(subject, missing) if error.http_status_code == 404 else to_do(subject, registry_advice(error))
-    except httpx.TransportError as error:
-        return to_do(subject, registry_advice(error))
-    complaint = misfit(schema.schema_type or "AVRO", schema.schema_str or "", wanted)
-    if complaint:
-        return to_do(subject, f"{complaint}; delete the subject or name another topic")
-    return ok(subject, ", ".join(wanted))
+        known.codecs[name]()
+        if known.registry.newest(name) is None:
+            return ok(subject, IF_MISSING[name.rpartition("-")[2]])
+    except known.misfit as error:
+        return to_do(subject, without(subject, str(error)))
+    return ok(subject, "fits")
 
 
-def misfit(schema_type: str, schema_str: str, wanted: Mapping[str, Collection[str]]) -> str:
-    """Return what is wrong with a schema, nothing if it has the fields wanted."""
-    if schema_type != "AVRO":
-        return f"is {schema_type}, not AVRO"
-    try:
-        schema = json.loads(schema_str)
-    except ValueError:
-        return "is not a usable Avro schema"
+def without(beginning: str, message: str) -> str:
+    """Return the rest of a message whose beginning the line has said already."""
+    return message.removeprefix(f"{beginning} ")
+
+
+def misfit(schema: Any, wanted: Mapping[str, Collection[str]]) -> str:
+    """Return what is wrong with a parsed schema, nothing if it has the fields wanted."""
     if not (isinstance(schema, dict) and schema.get("type") == "record"):
         return "is not a record"
     kinds = {field["name"]: kinds_of(field["type"]) for field in schema["fields"]}

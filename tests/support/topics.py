@@ -98,7 +98,7 @@ class Topics:
         ends = {"enable.partition.eof": True, "enable.auto.commit": False}
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings, **ends})
         try:
-            return _read_to_end(consumer, topic, self.partitions(topic))
+            return _read_to_end(consumer, topic, self.bounds(topic))
         finally:
             consumer.close()
 
@@ -133,10 +133,16 @@ class Topics:
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition -> offset that the next record will get."""
-        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "tests"})
+        return {partition: end for partition, (_, end) in self.bounds(topic).items()}
+
+    def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
+        """Partition -> first offset, and the one that the next record will get, whatever transactions are under way."""
+        # A read_committed consumer would be told the end of what is committed.
+        settings = {"group.id": "tests", "isolation.level": "read_uncommitted"}
+        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings})
         try:
             places = [TopicPartition(topic, partition) for partition in self.partitions(topic)]
-            return {place.partition: consumer.get_watermark_offsets(place, TIMEOUT_S)[1] for place in places}
+            return {place.partition: consumer.get_watermark_offsets(place, TIMEOUT_S) for place in places}
         finally:
             consumer.close()
 
@@ -184,11 +190,10 @@ def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
         raise RuntimeError(f"{topic}: {left} records not sent, {len(failures)} failed: {failures[:1]}")
 
 
-def _read_to_end(consumer: Consumer, topic: str, partitions: list[int]) -> list[Record]:
-    # Asked for like this, the first offset is known at once; OFFSET_BEGINNING costs half a second.
-    bounds = {at: consumer.get_watermark_offsets(TopicPartition(topic, at), TIMEOUT_S) for at in partitions}
+def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Record]:
+    # From the first offset as a number; OFFSET_BEGINNING costs half a second.
     consumer.assign([TopicPartition(topic, at, low) for at, (low, _) in bounds.items()])
-    not_ended, behind = set(partitions), False
+    not_ended, behind = set(bounds), False
     records: list[Record] = []
     while not_ended:
         # A commit is answered before its records can be read: a read_committed reader may see an earlier end first.

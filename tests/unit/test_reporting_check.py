@@ -7,15 +7,27 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, cast
 
+import fastavro
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
-from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from reporting.check import Clients, Line, check, misfit, run
-from user_classifier import SQL_OF, Settings, classify
+from reporting.check import Clients, Known, Line, check, misfit, run
+from user_classifier import (
+    ClassifierError,
+    KeyCodec,
+    LabelCodec,
+    ReadOnlyRegistry,
+    RecordError,
+    SchemaError,
+    Settings,
+    StopRequest,
+    classify,
+    how_to_make,
+    not_compacted,
+)
 
 INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
@@ -51,7 +63,7 @@ class FakeAdmin:
 
     topics: dict[str, Any] = field(default_factory=dict)
     group: Any = (READ,)
-    policy: Any = "compact"
+    policy: str | None = "compact"
     reached: KafkaException | None = None
     refusals: int = 1000
     attempts: int = 0
@@ -71,10 +83,6 @@ class FakeAdmin:
         told = SimpleNamespace(partitions=range(6), authorized_operations=found)
         return {name: done(found if isinstance(found, KafkaException) else told)}
 
-    def describe_configs(self, resources: Any, **options: Any) -> Mapping[Any, Future[Any]]:
-        told = {"cleanup.policy": SimpleNamespace(value=self.policy)}
-        return {resources[0]: done(self.policy if isinstance(self.policy, KafkaException) else told)}
-
     def describe_consumer_groups(self, groups: list[str], **options: Any) -> Mapping[str, Future[Any]]:
         told = SimpleNamespace(authorized_operations=self.group)
         return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else told)}
@@ -85,6 +93,7 @@ class FakeRegistry:
     """Subjects, or the error that every call ends in."""
 
     subjects: dict[str, str] = field(default_factory=dict)
+    schema_type: str = "AVRO"
     error: Exception | None = None
     list_error: Exception | None = None
 
@@ -98,7 +107,19 @@ class FakeRegistry:
             raise self.error
         if subject_name not in self.subjects:
             raise SchemaRegistryError(404, 40401, "not found")
-        return SimpleNamespace(schema=SimpleNamespace(schema_type="AVRO", schema_str=self.subjects[subject_name]))
+        schema_id = list(self.subjects).index(subject_name)
+        return SimpleNamespace(schema_id=schema_id, schema=self.get_schema(schema_id))
+
+    def get_schema(self, schema_id: int) -> SimpleNamespace:
+        text = list(self.subjects.values())[schema_id]
+        return SimpleNamespace(schema_type=self.schema_type, schema_str=text)
+
+
+def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:
+    """The client's own registry, with this one behind it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("confluent_kafka.schema_registry.SchemaRegistryClient", lambda properties: registry)
+        return ReadOnlyRegistry({"url": "http://registry"}, StopRequest())
 
 
 def everything() -> FakeAdmin:
@@ -121,12 +142,20 @@ def lines(
     last_error: KafkaError | None = None,
 ) -> Iterator[Line]:
     """Check a fake cluster."""
-    clients = Clients(
-        cast(AdminClient, consumer),
-        cast(AdminClient, producer or consumer),
-        cast(SchemaRegistryClient, registry or FakeRegistry(SUBJECTS)),
+    seen = as_the_client_sees(registry or FakeRegistry(SUBJECTS))
+    value, key = f"{settings.output}-value", f"{settings.output}-key"
+    known = Known(
+        classify,
+        lambda: last_error,
+        how_to_make,
+        lambda topic: consumer.policy,
+        not_compacted,
+        seen,
+        {value: lambda: LabelCodec(seen, settings.output), key: lambda: KeyCodec(seen, settings.output)},
+        (RecordError, SchemaError),
+        ClassifierError,
     )
-    return check(clients, settings, classify, lambda: last_error, SQL_OF)
+    return check(Clients(cast(AdminClient, consumer), cast(AdminClient, producer or consumer)), settings, known)
 
 
 def to_do(found: Iterator[Line]) -> list[str]:
@@ -152,8 +181,8 @@ unseen  transactional id user_classifier-user_classifier-user_labeling: needs WR
  only; to allow it see README, Rights
 ok      [schema_registry] url and credentials: 3 subjects
 ok      subject transactions_aggregate-value: user_id, total_amount, num_transactions
-ok      subject user_labeling-value: user_id, total_amount, num_transactions, label
-ok      subject user_labeling-key: user_id
+ok      subject user_labeling-value: fits
+ok      subject user_labeling-key: fits
 ready"""
     )
 
@@ -222,7 +251,7 @@ def test_a_topic_that_may_not_even_be_seen() -> None:
 
 
 def test_what_the_broker_does_not_tell_is_no_fault() -> None:
-    admin = FakeAdmin({INPUT: None, OUTPUT: None}, None, failure(KafkaError.TOPIC_AUTHORIZATION_FAILED))
+    admin = FakeAdmin({INPUT: None, OUTPUT: None}, None, None)
     found = list(lines(admin))
     assert [line.subject for line in found if line.verdict == "unseen"] == [
         "topic transactions_aggregate, right to READ",
@@ -284,7 +313,8 @@ def test_the_producers_credentials_are_tried_too() -> None:
     ("error", "advice"),
     [
         (SchemaRegistryError(401, 40101, "no"), "refused (HTTP 401); check [schema_registry] basic.auth.user.info"),
-        (SchemaRegistryError(500, 50001, "broken"), "HTTP 500 (broken); check [schema_registry] url"),
+        (SchemaRegistryError(404, 404, "what?"), "HTTP 404; check [schema_registry] url"),
+        (SchemaRegistryError(500, 50001, "broken"), "HTTP 500; check [schema_registry] url"),
         (httpx.ConnectError("refused"), "no answer (refused); check [schema_registry] url"),
         (
             httpx.ConnectError("CERTIFICATE_VERIFY_FAILED"),
@@ -294,42 +324,63 @@ def test_the_producers_credentials_are_tried_too() -> None:
 )
 def test_a_registry_that_cannot_be_used(error: Exception, advice: str) -> None:
     assert to_do(lines(everything(), FakeRegistry(error=error))) == [
-        f"TO DO   [schema_registry] url and credentials: {advice}"
+        f"TO DO   [schema_registry] url and credentials: Schema Registry http://registry: {advice}"
     ]
 
 
 def test_an_account_that_may_read_its_subjects_but_not_list_all() -> None:
-    found = list(lines(everything(), FakeRegistry(SUBJECTS, list_error=SchemaRegistryError(403, 40301, "no"))))
-    assert [line.verdict for line in found[-4:]] == ["unseen", "ok", "ok", "ok"]
+    registry = FakeRegistry(SUBJECTS, list_error=SchemaRegistryError(403, 40301, "no"))
+    found = list(lines(everything(), registry))[-4:]
+    assert [line.verdict for line in found] == ["ok"] * 4
+    assert found[0].finding == "accepted; the account may not list all subjects, which it need not"
 
 
 RIGHT = {"user_id": {"string"}, "label": {"int", "long"}}
 
 
 @pytest.mark.parametrize(
-    ("kind", "text", "complaint"),
+    ("text", "complaint"),
     [
-        ("AVRO", schema(user_id="string", label="int"), ""),
-        ("AVRO", schema(user_id={"type": "string", "avro.java.string": "String"}, label="int", more="bytes"), ""),
-        ("JSON", "{}", "is JSON, not AVRO"),
-        ("AVRO", "{", "is not a usable Avro schema"),
-        ("AVRO", '"string"', "is not a record"),
-        ("AVRO", schema(user_id="string"), "has no field label"),
-        ("AVRO", schema(user_id="string", label="string"), "has label of type null or string, not int or long"),
-        ("AVRO", schema(user_id="null", label="int"), "has user_id of type null, not string"),
+        (schema(user_id="string", label="int"), ""),
+        (schema(user_id={"type": "string", "avro.java.string": "String"}, label="int", more="bytes"), ""),
+        ('"string"', "is not a record"),
+        (schema(user_id="string"), "has no field label"),
+        (schema(user_id="string", label="string"), "has label of type null or string, not int or long"),
+        (schema(user_id="null", label="int"), "has user_id of type null, not string"),
         (
-            "AVRO",
             schema(user_id={"type": "array", "items": "string"}, label="int"),
             "has user_id of type array or null, not string",
         ),
     ],
 )
-def test_schemas(kind: str, text: str, complaint: str) -> None:
-    assert misfit(kind, text, RIGHT) == complaint
+def test_schemas(text: str, complaint: str) -> None:
+    assert misfit(fastavro.parse_schema(json.loads(text)), RIGHT) == complaint
 
 
-def test_a_subject_of_other_fields() -> None:
-    subjects = {**SUBJECTS, f"{OUTPUT}-key": schema(id="long")}
+INPUT_LINE, VALUE_LINE, KEY_LINE = (f"TO DO   subject {name}" for name in SUBJECTS)
+
+
+def test_subjects_of_other_fields() -> None:
+    subjects = dict.fromkeys(SUBJECTS, schema(id="long"))
     assert to_do(lines(everything(), FakeRegistry(subjects))) == [
-        "TO DO   subject user_labeling-key: has no field user_id; delete the subject or name another topic"
+        f"{INPUT_LINE}: has no field user_id; read another topic with -t",
+        f"{VALUE_LINE}: is not a record of user_id string, total_amount double, num_transactions long and label int;"
+        " delete the subject or choose another output with -o",
+        f"{KEY_LINE}: is not a record of one string user_id; delete the subject or choose another topic",
     ]
+
+
+def test_subjects_that_are_not_avro() -> None:
+    found = to_do(lines(everything(), FakeRegistry(SUBJECTS, "JSON")))
+    assert [line.partition(";")[0] for line in found] == [
+        f"{INPUT_LINE}: is JSON, not AVRO",
+        f"{VALUE_LINE}: is not a record of user_id string, total_amount double, num_transactions long and label int",
+        f"{KEY_LINE}: is not a record of one string user_id",
+    ]
+
+
+def test_an_output_with_a_field_that_the_client_cannot_fill() -> None:
+    more = json.loads(SUBJECTS[f"{OUTPUT}-value"])
+    more["fields"].append({"name": "segment", "type": "string"})
+    (line,) = to_do(lines(everything(), FakeRegistry({**SUBJECTS, f"{OUTPUT}-value": json.dumps(more)})))
+    assert line.startswith(f"{VALUE_LINE}: is not a record of ")
