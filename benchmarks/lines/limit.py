@@ -12,19 +12,18 @@ CHUNK = 2_000
 POLL_SECONDS = 0.1
 
 
+PROPERTIES = {
+    "enable.auto.commit": "false",
+    "enable.partition.eof": "true",
+    "isolation.level": "read_committed",
+    "fetch.queue.backoff.ms": "10",
+    "fetch.wait.max.ms": "100",
+}
+
+
 def consumer_of(job: Job) -> Consumer:
     """A consumer of all partitions from their first record; by its number, as asking for the beginning takes longer."""
-    consumer = Consumer(
-        {
-            "bootstrap.servers": job.bootstrap_servers,
-            "group.id": job.group,
-            "enable.auto.commit": "false",
-            "enable.partition.eof": "true",
-            "isolation.level": "read_committed",
-            "fetch.queue.backoff.ms": "10",
-            "fetch.wait.max.ms": "100",
-        }
-    )
+    consumer = Consumer({"bootstrap.servers": job.bootstrap_servers, "group.id": job.group, **PROPERTIES})
     consumer.assign([TopicPartition(job.topic, partition, 0) for partition in range(job.n_partitions)])
     return consumer
 

@@ -10,6 +10,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
+import user_classifier
 from benchmarks.__main__ import parser, plan_from
 from benchmarks.history import INSERT, Changes, History, n_events_for, skewed_users, whole_amounts
 from benchmarks.inputs import N_PARTITIONS, Input
@@ -17,6 +18,7 @@ from benchmarks.last_rows import WrongTable, check_last_rows
 from benchmarks.line import LIMIT, OURS, Line
 from benchmarks.lines.job import Row, save_table
 from benchmarks.lines.last_row import LastRows
+from benchmarks.lines.limit import CHUNK, POLL_SECONDS, PROPERTIES
 from benchmarks.measures.changed_users import ChangedUsers
 from benchmarks.measures.latency import summary_of
 from benchmarks.plan import QUICK, Plan
@@ -169,12 +171,20 @@ LOG = """\
 def test_steps_are_read_from_the_log() -> None:
     first, second = steps_in(LOG)
     assert (first.n_records, first.n_users, first.n_changes, first.fit_ms, first.ms) == (12, 10, 10, 3.0, 20.0)
-    assert cycles_ms([first, second]) == pytest.approx([25.0])
+    assert cycles_ms([first, second], 1) == pytest.approx([25.0])
+    assert cycles_ms([first, first, second, second], 2) == pytest.approx([12.5, 12.5])
 
 
 def test_the_client_still_logs_its_steps_like_this() -> None:
     line = "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms"
     assert line in CLIENT.read_text(encoding="utf-8")
+
+
+def test_the_limit_reads_with_the_clients_settings() -> None:
+    ours = user_classifier.Settings(schema_registry={}, consumer={}, producer={}).consumer_properties
+    begin = {"group.id", "auto.offset.reset"}  # it begins at the first record, whatever was committed
+    assert {name: value for name, value in ours.items() if name not in begin} == PROPERTIES
+    assert (CHUNK, POLL_SECONDS) == (user_classifier.CHUNK, user_classifier.POLL_SECONDS)
 
 
 # Targets and table
