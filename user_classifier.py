@@ -678,7 +678,7 @@ class SchemaRegistry:
         except AccessDenied:
             return None
         if found is None:
-            raise SchemaError(f"Schema Registry {self._url}: HTTP 404; check [schema_registry] url")
+            raise self._no_registry()
         return found
 
     def newest(self, subject: str) -> Subject | None:
@@ -693,8 +693,12 @@ class SchemaRegistry:
         wanted = self._schema_type(json.dumps(schema), "AVRO")
         schema_id = self._call(lambda: self._client.register_schema(subject, wanted))
         if schema_id is None:
-            raise SchemaError(f"the Schema Registry does not take a schema for subject {subject}")
+            raise self._no_registry()
         return Subject(schema_id, fastavro.parse_schema(dict(schema)))
+
+    def _no_registry(self) -> SchemaError:
+        """Return what a 'not found' means where nothing but a registry can be missing."""
+        return SchemaError(f"Schema Registry {self._url}: HTTP 404; check [schema_registry] url")
 
     def _parse(self, schema: Any, name: str) -> Any:
         if schema.schema_type != "AVRO":
@@ -720,7 +724,8 @@ class SchemaRegistry:
                         " check [schema_registry] basic.auth.user.info"
                     ) from None
                 if refusal.http_status_code < 500 and refusal.http_status_code != 429:
-                    raise SchemaError(f"Schema Registry {self._url}: {refusal.error_message}") from None
+                    cause = f"HTTP {refusal.http_status_code} ({refusal.error_message})"
+                    raise SchemaError(f"Schema Registry {self._url}: {cause}; check [schema_registry] url") from None
                 self._wait(f"HTTP {refusal.http_status_code}")
             except self._network as error:
                 self._wait(f"no answer ({error or type(error).__name__})")

@@ -314,6 +314,7 @@ def test_the_producers_credentials_are_tried_too() -> None:
     [
         (SchemaRegistryError(401, 40101, "no"), "refused (HTTP 401); check [schema_registry] basic.auth.user.info"),
         (SchemaRegistryError(404, 404, "what?"), "HTTP 404; check [schema_registry] url"),
+        (SchemaRegistryError(422, 42201, "what?"), "HTTP 422 (what?); check [schema_registry] url"),
         (SchemaRegistryError(500, 50001, "broken"), "HTTP 500; check [schema_registry] url"),
         (httpx.ConnectError("refused"), "no answer (refused); check [schema_registry] url"),
         (

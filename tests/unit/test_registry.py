@@ -1,0 +1,52 @@
+"""What an answer of the Schema Registry means to the client."""
+
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from user_classifier import AccessDenied, ClassifierError, SchemaError, SchemaRegistry, StopRequest, label_schema
+
+AT = "Schema Registry http://****@registry"
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Confluent's client, which answers as it is told."""
+    client = Mock()
+    monkeypatch.setattr("confluent_kafka.schema_registry.SchemaRegistryClient", Mock(return_value=client))
+    return client
+
+
+def opened() -> SchemaRegistry:
+    """The client's registry, at an address with a password in it."""
+    return SchemaRegistry({"url": "http://key:secret@registry"}, StopRequest())
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "message"),
+    [
+        (401, AccessDenied, f"{AT}: refused (HTTP 401); check [schema_registry] basic.auth.user.info"),
+        (403, AccessDenied, f"{AT}: refused (HTTP 403); check [schema_registry] basic.auth.user.info"),
+        (404, SchemaError, f"{AT}: HTTP 404; check [schema_registry] url"),
+        (422, SchemaError, f"{AT}: HTTP 422 (told so); check [schema_registry] url"),
+    ],
+)
+def test_a_schema_that_cannot_be_registered(
+    client: Any, status: int, kind: type[ClassifierError], message: str
+) -> None:
+    client.register_schema.side_effect = SchemaRegistryError(status, 100 * status + 1, "told so")
+    with pytest.raises(kind) as caught:
+        opened().register("labels-value", label_schema("labels"))
+    assert str(caught.value) == message
+
+
+def test_a_subject_that_is_not_there(client: Any) -> None:
+    client.get_latest_version.side_effect = SchemaRegistryError(404, 40401, "told so")
+    assert opened().newest("labels-value") is None
+
+
+def test_subjects_that_may_not_be_listed(client: Any) -> None:
+    client.get_subjects.side_effect = SchemaRegistryError(403, 40301, "told so")
+    assert opened().subjects() is None
