@@ -233,6 +233,17 @@ REQUIRED = (
 # The words of configuration.ini that stand for a value of the user's own.
 PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # in a value: taken from the environment
+PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a name; what is none may be a secret beside its property
+TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
+QUOTES = tuple("\"'“”‘’")
+NEVER_QUOTED = ("url", "bootstrap.servers", "security.protocol", "sasl.mechanisms", "sasl.username")
+HINTS = {  # for properties that are spelt right, seen that they are these
+    "url": "it must begin with http:// or https://, with a host and a port that are such",
+    "basic.auth.user.info": "it must be key:secret, and not in url as well",
+    "sasl.mechanisms": "it says how sasl.username and sasl.password are sent, e.g. PLAIN",
+    "sasl.username": "sasl.username and sasl.password are both needed",
+    "sasl.password": "sasl.username and sasl.password are both needed",
+}
 GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
 # What the guarantee rests on; the file must not say otherwise.
@@ -316,7 +327,7 @@ class Settings:
             # After a commit the coordinator is busy for a few ms, and told so asks for patience (default: 100 ms).
             "retry.backoff.ms": "10",
             # An answer that does not come is noticed while the transaction has time to ask again.
-            "socket.timeout.ms": str(round(1000 * self.transaction_timeout / 2)),
+            "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
         }
         return {**ours, **self.producer, **FIXED["producer"]}
 
@@ -341,6 +352,20 @@ def whole_number(name: str) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+def topic_name(text: str) -> str:
+    """Parse the name of a topic for argparse."""
+    if not TOPIC_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"a topic is named with letters, digits, '.', '_' and '-', got {text!r}")
+    return text
+
+
+def group_name(text: str) -> str:
+    """Parse the name of a group for argparse."""
+    if not text:
+        raise argparse.ArgumentTypeError("a group needs a name")
+    return text
 
 
 def seconds(text: str) -> float:
@@ -391,11 +416,11 @@ def argument_parser() -> argparse.ArgumentParser:
 # fmt: off
 def add_topics(add: Callable[..., object]) -> None:
     """Describe where records come from and go to."""
-    add("-t", dest="topic", metavar="TOPIC", default="transactions_aggregate",
+    add("-t", dest="topic", metavar="TOPIC", type=topic_name, default="transactions_aggregate",
         help="topic of per-user totals to read (default: %(default)s)")
-    add("-g", dest="group", metavar="GROUP",
+    add("-g", dest="group", metavar="GROUP", type=group_name,
         help=f"consumer group whose offsets mark the progress (default: {DEFAULT_GROUP})")
-    add("-o", dest="output", metavar="OUTPUT", default="user_labeling",
+    add("-o", dest="output", metavar="OUTPUT", type=topic_name, default="user_labeling",
         help="compacted topic to write labels to (default: %(default)s)")
     add("--changelog-mode", choices=("retract", "upsert", "append"), default="retract",
         help="how TOPIC tells changes: retract by its op header; upsert and append by the last record of a user, "
@@ -446,7 +471,7 @@ def add_running(add: Callable[..., object]) -> None:
         help="forget offsets and state, read TOPIC from its beginning and make OUTPUT what it says")
     add("--error-handling-mode", choices=("fail", "ignore", "log"), default="fail",
         help="at a record that cannot be read: stop, skip it, or copy it to the log target (default: %(default)s)")
-    add("--error-handling-log-target", metavar="TOPIC", default="error_log",
+    add("--error-handling-log-target", metavar="TOPIC", type=topic_name, default="error_log",
         help="topic for such records in mode log (default: %(default)s)")
 # fmt: on
 
@@ -471,6 +496,10 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
         raise ConfigError(f"{path}: not a text file in UTF-8; save it as one") from None
     except configparser.Error as error:
         raise ConfigError(f"{path}{syntax_complaint(error)}") from None
+    for section in parser.sections():
+        for before, name in itertools.pairwise((f"[{section}]", *parser[section])):
+            if not PROPERTY.fullmatch(name):
+                raise ConfigError(f"{path}: the line after {before}: not of the form 'property = value'")
     return {
         section: {key: from_environment(f"{path}: [{section}] {key}", value) for key, value in parser[section].items()}
         for section in parser.sections()
@@ -491,7 +520,8 @@ def from_environment(where: str, value: str) -> str:
 def syntax_complaint(error: configparser.Error) -> str:
     """Say where an INI file is malformed. The parser's own message quotes the line: not shown."""
     if isinstance(error, configparser.DuplicateOptionError):
-        return f": line {error.lineno}: [{error.section}] has '{error.option}' twice; remove one"
+        name = f"'{error.option}'" if PROPERTY.fullmatch(error.option) else "the same"
+        return f": line {error.lineno}: [{error.section}] has {name} twice; remove one"
     if isinstance(error, configparser.DuplicateSectionError):
         return f": line {error.lineno}: section [{error.section}] is there twice; join them"
     if isinstance(error, configparser.MissingSectionHeaderError):
@@ -526,6 +556,9 @@ def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
         if "\n" in value and not key.endswith(".pem"):
             raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; begin it at the margin")
     for section, key, value in values:
+        if key in NEVER_QUOTED and value.startswith(QUOTES):
+            raise ConfigError(f"{path}: [{section}] {key} is in quotes; remove them")
+    for section, key, value in values:
         if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
             raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
 
@@ -536,10 +569,11 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
     names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
     if not names:
         names = ["sasl.mechanisms"] if "SASL mechanism" in complaint else ["one property"]
-    return (
-        f"[{section}] {' and '.join(names)}: missing, or not a property, or not a value, that its client can use;"
-        " check the spelling"
-    )
+    hint = HINTS.get(names[0], "check the spelling")
+    if names[0].endswith(".location"):
+        hint = "name a file that can be read and holds what it should"
+    which = " and ".join(names)
+    return f"[{section}] {which}: missing, or not a property, or not a value, that its client can use; {hint}"
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
@@ -631,9 +665,9 @@ class Outage:
 def numbers_among(properties: Mapping[str, str]) -> dict[str, float]:
     """Return the properties of the Schema Registry client that have to be numbers."""
     try:
-        return {(last := name): float(properties[name]) for name in sorted(REGISTRY_NUMBERS & properties.keys())}
-    except ValueError:
-        raise ConfigError(unknown_property("schema_registry", properties, last)) from None
+        return {(last := name): seconds(properties[name]) for name in sorted(REGISTRY_NUMBERS & properties.keys())}
+    except argparse.ArgumentTypeError:
+        raise ConfigError(unknown_property("schema_registry", [last], last)) from None
 
 
 class Subject(NamedTuple):
@@ -654,8 +688,14 @@ class SchemaRegistry:
 
         self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, httpx.TransportError
         self._stop, self._answered = stop, False
-        self._url = re.sub(r"//[^/]*@", "//****@", properties["url"])  # a url can hold a password
+        # A url can hold a password, and that a slash.
+        self._url = re.sub(r"//.*@", "//****@", properties["url"], flags=re.DOTALL)
         self._outage = Outage(f"Schema Registry {self._url}")
+        try:
+            for url in properties["url"].split(","):
+                httpx.URL(url.strip())
+        except httpx.InvalidURL:
+            raise ConfigError(unknown_property("schema_registry", ["url"], "url")) from None
         try:
             self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numbers_among(properties)})
         except (ValueError, TypeError) as error:
@@ -729,6 +769,8 @@ class SchemaRegistry:
                 self._wait(f"HTTP {refusal.http_status_code}")
             except self._network as error:
                 self._wait(f"no answer ({error or type(error).__name__})")
+            except ValueError:  # a web page, say
+                self._wait("an answer that is not JSON")
             else:
                 self._answered = True
                 self._outage.ends()
@@ -2058,10 +2100,11 @@ SQL_OF = {
 }
 
 
-def how_to_make(topic: str, compacted: bool) -> str:
-    """Return the statement or command that makes a topic."""
+def missing(topic: str, compacted: bool) -> str:
+    """Say that a topic does not exist, and what makes it."""
     compact = " --config cleanup.policy=compact" if compacted else ""
-    return SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
+    make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
+    return f"topic {topic} does not exist; check its name, or make it: {make}"
 
 
 def not_compacted(topic: str, policy: str) -> str:
@@ -2196,9 +2239,7 @@ class Classifier:
             wanted[settings.error_handling_log_target] = "write"
         for topic, doing in wanted.items():
             if not self._partitions(topic, doing):
-                make = how_to_make(topic, topic == settings.output)
-                check = "check the name given with -t, or " if topic == settings.topic else ""
-                raise TopicMissing(f"topic {topic} does not exist; {check}to make it: {make}")
+                raise TopicMissing(missing(topic, compacted=topic == settings.output))
         policy = self.kafka.cleanup_policy(settings.output)
         if policy not in (None, "compact"):
             log.warning(not_compacted(settings.output, policy))
@@ -2519,7 +2560,8 @@ class Look(Classifier):
 def reporting_as(settings: Settings, classifier: Classifier) -> Iterator[None]:
     """Import and feed the reports that were asked for, while the classifier runs; ConfigError if one cannot be."""
     on_terminal = sys.stderr.isatty()  # for a progress bar
-    if not (settings.plot or settings.summary or settings.label_names or settings.metrics_port or on_terminal):
+    named = settings.label_names is not None
+    if not (settings.plot or settings.summary or named or settings.metrics_port or on_terminal):
         yield
         return
     from reporting import Reports
@@ -2599,7 +2641,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
     known = check.Known(
         explain=kafka.meaning,
         last_error=lambda: kafka.complaint,
-        how_to_make=how_to_make,
+        missing=missing,
         cleanup_policy=kafka.cleanup_policy,
         not_compacted=not_compacted,
         registry=registry,
@@ -2611,8 +2653,6 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
         refusal=ClassifierError,
     )
     try:
-        kafka.consumer().close()  # a mistake in a property is told as a start tells it
-        kafka.producer()
         lines = check.check(check.Clients(kafka.admin("consumer"), kafka.admin("producer")), settings, known)
         return check.run(lines, functools.partial(print, flush=True))
     finally:
@@ -2639,21 +2679,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         stop = StopRequest()
         stop.install()
         settings = settings_from(arguments)
+        gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
+        looks = settings.looks or arguments.check or arguments.print_config
+        registry = (ReadOnlyRegistry if looks else SchemaRegistry)(settings.schema_registry, stop)
+        kafka = Kafka(settings, stop)
+        if arguments.print_config or arguments.check:
+            # A mistake is told as a start tells it, and no misspelt secret is printed as a property like others.
+            kafka.consumer().close()
+            kafka.producer()
         if arguments.print_config:
             print_configuration(arguments, settings)
-            return 0
-        gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
-        looks = settings.looks or arguments.check
-        registry = (ReadOnlyRegistry if looks else SchemaRegistry)(settings.schema_registry, stop)
-        if arguments.check:
-            return check_all(settings, Kafka(settings, stop), registry)
-        classifier = (Look if settings.looks else Classifier)(settings, Kafka(settings, stop), registry, stop)
-        with reporting_as(settings, classifier):
-            classifier.run()
+        elif arguments.check:
+            return check_all(settings, kafka, registry)
+        else:
+            classifier = (Look if settings.looks else Classifier)(settings, kafka, registry, stop)
+            with reporting_as(settings, classifier):
+                classifier.run()
     except ClassifierError as error:
-        print(f"user_classifier.py: error: {error}", file=sys.stderr)
+        tell(error, arguments)
         return error.exit_code
     return 0
+
+
+def tell(error: ClassifierError, arguments: argparse.Namespace) -> None:
+    """Say what went wrong, as the last line."""
+    where = f"{arguments.config}: " if str(error).startswith("[") else ""  # a section and property of that file
+    if arguments.log_format == "json":
+        log.error("%s%s", where, error)
+    else:
+        print(f"user_classifier.py: error: {where}{error}", file=sys.stderr)
 
 
 if __name__ == "__main__":

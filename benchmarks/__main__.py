@@ -31,6 +31,13 @@ def numbers(text: str) -> tuple[int, ...]:
     return found
 
 
+def whole_number(text: str) -> int:
+    """Parse a whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
+    return int(text)
+
+
 def names(text: str) -> frozenset[str]:
     """Parse names with commas between them; case and spaces do not matter."""
     known = {each.lower().replace(" ", ""): each for each in LINES + MEASURES}
@@ -52,8 +59,9 @@ def parser() -> argparse.ArgumentParser:
     add = made.add_argument
     add("--quick", action="store_true", help="small sizes, under 3 minutes; saved to .local/bench/results")
     add("--users", type=numbers, metavar="N,...", help="numbers of users (default: 10,1000,10000,100000,1000000)")
-    add("--records", type=int, metavar="N", help="least number of records of an input (default: 1000000 and 4000000)")
-    add("--runs", type=int, metavar="N", help="rounds of the comparison (default: 5)")
+    records = "least number of records of an input (default: 1000000 and 4000000)"
+    add("--records", type=whole_number, metavar="N", help=records)
+    add("--runs", type=whole_number, metavar="N", help="rounds of the comparison (default: 5)")
     add("--only", type=names, metavar="NAME,...", help=f"only some of: {', '.join(LINES + MEASURES)}")
     add("--output", type=Path, metavar="DIR", help="where results go (default: benchmarks/results for a whole run)")
     return made

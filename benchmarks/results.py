@@ -39,6 +39,11 @@ class Results:
     """Of other programs' environments."""
     not_measured: list[str] = field(default_factory=list)
 
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was measured."""
+        return self == Results(self.quick, versions=self.versions, not_measured=self.not_measured)
+
     def line(self, name: str, n_users: int, n_records: int | None = None) -> Line | None:
         """A line that was measured, on the longest input if none is named."""
         found = [line for line in self.lines if (line.name, line.n_users) == (name, n_users) and line.usages]

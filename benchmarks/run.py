@@ -52,7 +52,8 @@ def run(plan: Plan, directory: Path, progress: Progress) -> str:
     finally:  # also what was measured before a mistake
         results.not_measured += progress.left_out
         found = targets(results)
-        save_all(results, found, directory, progress)
+        if not results.empty:  # or a run that ends at once would take the place of a good one
+            save_all(results, found, directory, progress)
     return report(results, found)
 
 

@@ -89,7 +89,7 @@ class Known(NamedTuple):
 
     explain: Callable[[KafkaError, str], Exception]  # (error, what was tried) -> an error whose text says what to do
     last_error: Callable[[], KafkaError | None]  # told to error_cb, which hears more than "timed out"
-    how_to_make: Callable[[str, bool], str]  # (topic, whether it is compacted) -> statement or command
+    missing: Callable[[str, bool], str]  # (topic, whether it is to be compacted) -> that it is not there, what makes it
     cleanup_policy: Callable[[str], str | None]  # of a topic; None without the right to see it
     not_compacted: Callable[[str, str], str]  # (topic, cleanup.policy) -> what that does, and what mends it
     registry: Registry
@@ -182,8 +182,7 @@ def topic_lines(
             found = described(client, topic)
         except KafkaException as exception:
             if exception.args[0].code() in MISSING:
-                made_by = known.how_to_make(topic, is_output)
-                yield to_do(subject, f"does not exist; check its name, or make it: {made_by}")
+                yield to_do(subject, without(subject, known.missing(topic, is_output)))
             else:
                 yield to_do(subject, str(known.explain(exception.args[0], f"{operation.lower()} topic {topic}")))
             return

@@ -66,7 +66,10 @@ def having(section: str, key: str, value: str) -> str:
     return text(content)
 
 
-UNKNOWN = "missing, or not a property, or not a value, that its client can use; check the spelling"
+CANNOT = "missing, or not a property, or not a value, that its client can use"
+UNKNOWN = f"{CANNOT}; check the spelling"
+
+URL = "it must begin with http:// or https://, with a host and a port that are such"
 
 SECTION_NEEDED = "broken.ini: no section [{}]; add it as in configurations/configuration.ini"
 
@@ -132,20 +135,52 @@ TEXTS: dict[str, tuple[str, str]] = {
         having("consumer", "auto.offset.reset", "none"),
         "broken.ini: [consumer] auto.offset.reset must be earliest or latest",
     ),
-    "unknown to librdkafka": (having("consumer", "sasl.passwort", SECRET), f"[consumer] sasl.passwort: {UNKNOWN}"),
-    "a callback": (having("consumer", "stats_cb", SECRET), f"[consumer] stats_cb: {UNKNOWN}"),
-    "a value out of range": (having("consumer", "fetch.wait.max.ms", "-1"), f"[consumer] fetch.wait.max.ms: {UNKNOWN}"),
-    "no such protocol": (having("consumer", "security.protocol", SECRET), f"[consumer] security.protocol: {UNKNOWN}"),
-    "no such mechanism": (having("consumer", "sasl.mechanisms", SECRET), f"[consumer] sasl.mechanisms: {UNKNOWN}"),
+    "unknown to librdkafka": (
+        having("consumer", "sasl.passwort", SECRET),
+        f"{FILE}: [consumer] sasl.passwort: {UNKNOWN}",
+    ),
+    "a callback": (having("consumer", "stats_cb", SECRET), f"{FILE}: [consumer] stats_cb: {UNKNOWN}"),
+    "a value out of range": (
+        having("consumer", "fetch.wait.max.ms", "-1"),
+        f"{FILE}: [consumer] fetch.wait.max.ms: {UNKNOWN}",
+    ),
+    "no such protocol": (
+        having("consumer", "security.protocol", SECRET),
+        f"{FILE}: [consumer] security.protocol: {UNKNOWN}",
+    ),
+    "no such mechanism": (
+        having("consumer", "sasl.mechanisms", SECRET),
+        f"{FILE}: [consumer] sasl.mechanisms: {CANNOT};"
+        " it says how sasl.username and sasl.password are sent, e.g. PLAIN",
+    ),
     "unknown to the registry": (
         having("schema_registry", "basic.auth", SECRET),
-        f"[schema_registry] basic.auth: {UNKNOWN}",
+        f"{FILE}: [schema_registry] basic.auth: {UNKNOWN}",
     ),
     "token without a colon": (
         having("schema_registry", "basic.auth.user.info", SECRET),
-        f"[schema_registry] basic.auth.user.info: {UNKNOWN}",
+        f"{FILE}: [schema_registry] basic.auth.user.info: {CANNOT}; it must be key:secret, and not in url as well",
     ),
-    "not a url": (having("schema_registry", "url", "host:8081"), f"[schema_registry] url: {UNKNOWN}"),
+    **{
+        f"url {url}": (having("schema_registry", "url", url), f"{FILE}: [schema_registry] url: {CANNOT}; {URL}")
+        for url in ("host:8081", "http://host:port", f"http://key:{SECRET}/@host")
+    },
+    "a colon in the place of =": (
+        having("consumer", "sasl.password:", SECRET).replace("sasl.password: =", "sasl.password:"),
+        "broken.ini: the line after sasl.password: not of the form 'property = value'",
+    ),
+    "a secret by itself": (
+        text(sections()) + f"{SECRET}\n",
+        "broken.ini: the line after sasl.password: not of the form 'property = value'",
+    ),
+    "a secret by itself, twice": (
+        text(sections()) + f"{SECRET}\n{SECRET}\n",
+        "broken.ini: line 20: [producer] has the same twice; remove one",
+    ),
+    "quotes": (
+        having("consumer", "security.protocol", '"SASL_SSL"'),
+        "broken.ini: [consumer] security.protocol is in quotes; remove them",
+    ),
 }
 
 
@@ -172,7 +207,7 @@ def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 @pytest.mark.parametrize("key", ["sasl.mechanisms", "sasl.username", "sasl.password"])
 def test_half_of_the_credentials(section: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said = complaint(tmp_path, without(section, key).encode(), monkeypatch)
-    assert said.startswith(f"[{section}] ")
+    assert said.startswith(f"{FILE}: [{section}] ")
     assert key in said
 
 
@@ -186,13 +221,14 @@ def test_ca_file(content: str | None, section: str, tmp_path: Path, monkeypatch:
     if section != "schema_registry":
         changed[section]["security.protocol"] = "SASL_SSL"
     said = complaint(tmp_path, text(changed).encode(), monkeypatch)
-    assert said.startswith(f"[{section}] ssl.ca.location: ")
+    assert said.startswith(f"{FILE}: [{section}] ssl.ca.location: ")
 
 
 @pytest.mark.parametrize("key", ["timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"])
-def test_registry_numbers(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = complaint(tmp_path, having("schema_registry", key, "many").encode(), monkeypatch)
-    assert said.startswith(f"[schema_registry] {key}")
+@pytest.mark.parametrize("value", ["many", "nan", "-1"])
+def test_registry_numbers(key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = complaint(tmp_path, having("schema_registry", key, value).encode(), monkeypatch)
+    assert said.startswith(f"{FILE}: [schema_registry] {key}:")
 
 
 Mangle = Callable[[str], bytes]
@@ -201,6 +237,19 @@ WINDOWS: dict[str, Mangle] = {
     "CRLF": lambda content: content.replace("\n", "\r\n").encode(),
     "both": lambda content: content.replace("\n", "\r\n").encode("utf-8-sig"),
 }
+
+
+@pytest.mark.parametrize("key", ["sasl.pasword", "basic.auth.credentials", "sasl.pwd"])
+def test_a_misspelt_secret_is_not_printed(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = "schema_registry" if key.startswith("basic") else "consumer"
+    said = complaint(tmp_path, having(section, key, SECRET).encode(), monkeypatch, "--print-config")
+    assert said == f"{FILE}: [{section}] {key}: {UNKNOWN}"
+
+
+@pytest.mark.parametrize("milliseconds", ["1000", "700000", "900000"])
+def test_any_time_out_of_transactions(milliseconds: str, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text(having("producer", "transaction.timeout.ms", milliseconds))
+    assert inside.run([str(tmp_path / FILE), "--print-config"]).code == 0
 
 
 @pytest.mark.parametrize("mangle", WINDOWS.values(), ids=WINDOWS)

@@ -124,10 +124,8 @@ def test_labels_may_have_more_fields(pipeline: Pipeline) -> None:
 def test_wrong_topic_names(pipeline: Pipeline) -> None:
     source, output = complaint(pipeline.arguments("-t", "misspelt")), complaint(pipeline.arguments("-o", "misspelt"))
     target = complaint(pipeline.arguments("--error-handling-mode", "log", "--error-handling-log-target", "misspelt"))
-    make = "to make it: confluent kafka topic create misspelt"
-    assert source == f"topic misspelt does not exist; check the name given with -t, or {make}"
-    assert output == f"topic misspelt does not exist; {make} --config cleanup.policy=compact"
-    assert target == f"topic misspelt does not exist; {make}"
+    make = "topic misspelt does not exist; check its name, or make it: confluent kafka topic create misspelt"
+    assert (source, output, target) == (make, f"{make} --config cleanup.policy=compact", make)
 
 
 def test_an_impossible_topic_name(pipeline: Pipeline) -> None:

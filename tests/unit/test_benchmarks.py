@@ -265,11 +265,18 @@ def test_plans() -> None:
     assert not few.wants("restart")
 
 
-@pytest.mark.parametrize("arguments", [["--only", "limits"], ["--users", "1"], ["--users", "x"]])
+@pytest.mark.parametrize("arguments", [["--only", "limits"], ["--users", "1"], ["--users", "x"], ["--runs", "0"]])
 def test_a_wrong_command_line_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         planned(*arguments)
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_results_are_empty_until_something_was_measured() -> None:
+    results = Results(quick=True, versions={"Bytewax": {"bytewax": "1.0"}}, not_measured=["latency"])
+    assert results.empty
+    results.lines.append(line("limit", 10, 1.0))
+    assert not results.empty
 
 
 def test_what_there_is_no_time_for_is_noted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -66,7 +66,7 @@ SECTIONS_IN_FULL = """\
 basic.auth.user.info = ****
 max.retries = 0
 timeout = 10.0
-url = https://****@host:8081/x
+url = https://host:8081/x
 
 [consumer]
 auto.offset.reset = earliest
@@ -95,7 +95,10 @@ def test_print_config_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     content = {
-        "schema_registry": {"url": "https://key:p@ss/w@host:8081/x", "basic.auth.user.info": "key:${REGISTRY_SECRET}"},
+        "schema_registry": {
+            "url": "https://host:8081/x",
+            "basic.auth.user.info": "key:${REGISTRY_SECRET}",
+        },
         "consumer": {"bootstrap.servers": "host:9092", "sasl.password": "${KAFKA_SECRET}", "group.id": "args.group"},
         "producer": {"bootstrap.servers": "host:9092", "ssl.key.pem": "${PEM}", "sasl.username": "someone"},
     }

@@ -25,7 +25,7 @@ from user_classifier import (
     Settings,
     StopRequest,
     classify,
-    how_to_make,
+    missing,
     not_compacted,
 )
 
@@ -147,7 +147,7 @@ def lines(
     known = Known(
         classify,
         lambda: last_error,
-        how_to_make,
+        missing,
         lambda topic: consumer.policy,
         not_compacted,
         seen,

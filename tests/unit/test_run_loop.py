@@ -250,18 +250,18 @@ def test_an_abort_is_told_and_made_good(caplog: pytest.LogCaptureFixture) -> Non
         (
             {"topic": "transactions_aggregate"},
             "transactions_aggregate",
-            "topic transactions_aggregate does not exist; check the name given with -t, or to make it:"
+            "topic transactions_aggregate does not exist; check its name, or make it:"
             " run sql/3_create_transactions_aggregate.sql",
         ),
         (
             {"output": "user_labeling"},
             "user_labeling",
-            "topic user_labeling does not exist; to make it: run sql/5_create_user_labeling.sql",
+            "topic user_labeling does not exist; check its name, or make it: run sql/5_create_user_labeling.sql",
         ),
         (
             {"error_handling_mode": "log", "error_handling_log_target": "dead"},
             "dead",
-            "topic dead does not exist; to make it: confluent kafka topic create dead",
+            "topic dead does not exist; check its name, or make it: confluent kafka topic create dead",
         ),
     ],
 )
