@@ -1,11 +1,12 @@
 """Configuration files as people break them: each mistake named in full, exit code 2, and never a value shown."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.support import configuration, inside
+from tests.support import client, configuration, inside
 
 SECRET = "s3cr%t=;#\"'"  # what a generated password may hold
 NOWHERE = "127.0.0.1:1"
@@ -201,6 +202,11 @@ def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     advice = "no such file; copy configurations/configuration.ini and fill it in"
     assert missing == (2, "", f"{PREFIX}missing.ini: {advice}\n")
     assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory); name a file that you may read\n")
+
+
+def test_a_mistake_told_to_programs() -> None:
+    told = json.loads(client.run(["missing.ini", "--log-format", "json"]).stderr)
+    assert (told["level"], told["message"].partition(":")[0]) == ("ERROR", "missing.ini")
 
 
 @pytest.mark.parametrize("section", ["consumer", "producer"])

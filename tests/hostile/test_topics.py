@@ -128,10 +128,6 @@ def test_wrong_topic_names(pipeline: Pipeline) -> None:
     assert (source, output, target) == (make, f"{make} --config cleanup.policy=compact", make)
 
 
-def test_an_impossible_topic_name(pipeline: Pipeline) -> None:
-    assert "no topic" in complaint(pipeline.arguments("-t", "no topic"))
-
-
 @pytest.mark.parametrize("more", [["-o", "x"], ["--error-handling-mode", "log", "--error-handling-log-target", "x"]])
 def test_one_topic_in_two_roles(more: list[str], pipeline: Pipeline) -> None:
     said = complaint([str(pipeline.file), "-t", "x", *more], code=2)

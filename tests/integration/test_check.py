@@ -96,4 +96,4 @@ def test_a_mistake_in_the_file_is_told_as_always(pipeline: Pipeline) -> None:
     pipeline.configure("producer", acks="sometimes")
     finished = check(pipeline)
     assert (finished.code, finished.stdout) == (2, "")
-    assert finished.stderr.startswith("user_classifier.py: error: [producer] acks: ")
+    assert finished.stderr.startswith(f"user_classifier.py: error: {pipeline.file}: [producer] acks: ")

@@ -116,6 +116,12 @@ def test_group(tmp_path: Path, in_file: str | None, on_command_line: list[str], 
     ("arguments", "message"),
     [
         ([], "the following arguments are required: CONFIG_FILE"),
+        (
+            ["x", "-t", "no topic"],
+            "argument -t: a topic is named with letters, digits, '.', '_' and '-', got 'no topic'",
+        ),
+        (["x", "-o", ""], "argument -o: a topic is named with letters, digits, '.', '_' and '-', got ''"),
+        (["x", "-g", ""], "argument -g: a group needs a name"),
         (["x", "-k", "three"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got 'three'"),
         (["x", "-k", "0"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got '0'"),
         (["x", "-k", "-1"], "argument -k: n_clusters (or 'auto') must be a whole number >= 1, got '-1'"),
