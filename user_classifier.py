@@ -363,8 +363,8 @@ def topic_name(text: str) -> str:
 
 def group_name(text: str) -> str:
     """Parse the name of a group for argparse."""
-    if not text:
-        raise argparse.ArgumentTypeError("a group needs a name")
+    if not (text and text.isprintable()):  # bytes that are no UTF-8 would abort the Kafka client
+        raise argparse.ArgumentTypeError(f"a group needs a name of printable characters, got {text!r}")
     return text
 
 
@@ -639,7 +639,8 @@ class StopRequest:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        signal.signal(number, signal.SIG_DFL)
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_DFL)
 
 
 class Outage:
@@ -687,6 +688,8 @@ class SchemaRegistry:
         from confluent_kafka.schema_registry.error import SchemaRegistryError
 
         self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, httpx.TransportError
+        # What Confluent's client raises for an answer of something else: a web page, a proxy that is being repaired.
+        self._nonsense = httpx.RequestError, httpx.InvalidURL, AttributeError, KeyError, TypeError, ValueError
         self._stop, self._answered = stop, False
         # A url can hold a password, and that a slash.
         self._url = re.sub(r"//.*@", "//****@", properties["url"], flags=re.DOTALL)
@@ -746,7 +749,7 @@ class SchemaRegistry:
         try:
             parsed = fastavro.parse_schema(json.loads(schema.schema_str))
             least_size(parsed, {})
-        except (ValueError, SchemaParseException, UnknownType) as error:
+        except (ValueError, KeyError, TypeError, SchemaParseException, UnknownType) as error:
             raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
         return parsed
 
@@ -769,8 +772,8 @@ class SchemaRegistry:
                 self._wait(f"HTTP {refusal.http_status_code}")
             except self._network as error:
                 self._wait(f"no answer ({error or type(error).__name__})")
-            except ValueError:  # a web page, say
-                self._wait("an answer that is not JSON")
+            except self._nonsense:
+                self._wait("what answers is no Schema Registry")
             else:
                 self._answered = True
                 self._outage.ends()
@@ -791,6 +794,8 @@ class SchemaRegistry:
 class ReadOnlyRegistry(SchemaRegistry):
     """A registry that is not written to: what would be registered is known here, under an id that none gives."""
 
+    _kept: Any = None
+
     def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
         """Keep a schema."""
         self._kept = fastavro.parse_schema(dict(schema))
@@ -798,7 +803,7 @@ class ReadOnlyRegistry(SchemaRegistry):
 
     def by_id(self, schema_id: int) -> Any:
         """Return the parsed schema; RecordError when there is none of that id."""
-        return self._kept if schema_id == UNREGISTERED_ID else super().by_id(schema_id)
+        return self._kept if self._kept and schema_id == UNREGISTERED_ID else super().by_id(schema_id)
 
 
 LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
@@ -939,8 +944,9 @@ def user_row(fields: Fields | RecordError) -> tuple[str, Row]:
         raise fields
     try:
         user_id, amount, count = (fields[name] for name in ROW_FIELDS)
-    except KeyError as missing:
-        raise RecordError(f"has no field {missing}") from None
+    except KeyError as absent:
+        hint = "; where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
+        raise RecordError(f"has no field {absent}{'' if 'user_id' in fields else hint}") from None
     if type(user_id) is not str:
         raise RecordError(f"user_id must be a string, got {type(user_id).__name__}")
     if len(user_id) > MAX_USER_ID:
@@ -1018,6 +1024,11 @@ class KeyCodec:
             raise SchemaError(
                 f"subject {topic}-key is not a record of one string user_id; delete the subject or choose another topic"
             )
+
+    @property
+    def are_avro(self) -> bool:
+        """Whether keys are Avro records."""
+        return self._writer is not None
 
     def encode(self, user_ids: Sequence[str]) -> list[bytes]:
         """Return the key of each user."""
@@ -1178,7 +1189,7 @@ class Batch:
 
     changelog_mode: str
     n_records: int = 0
-    ops_seen: bool = False  # whether any record had a header, so far
+    ops_seen: bool = False  # whether any record had an op header, so far
     keys_seen: bool = False
     bad: list[BadRecord] = field(default_factory=list)
     net: dict[Entry, int] = field(default_factory=dict)
@@ -1190,7 +1201,7 @@ class Batch:
             self._keep_last(messages)
             return
         if not self.ops_seen:
-            self.ops_seen = any(message.headers() for message in messages)
+            self.ops_seen = any(name == "op" for message in messages for name, _ in message.headers() or ())
             self.keys_seen = self.keys_seen or any(message.key() is not None for message in messages)
         self._sum_up(messages)
 
@@ -1808,9 +1819,7 @@ class Source:
         messages = cast(list[Record], self._consumer.consume(limit, timeout))
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
-            for message in messages:
-                if (error := message.error()) is not None and error.code() != KafkaError._PARTITION_EOF:
-                    self._complain(error, message.partition())
+            messages = [message for message in messages if self._is_record_or_end(message)]
         last = {message.partition(): message for message in messages}
         for partition, message in last.items():
             error = message.error()
@@ -1822,16 +1831,29 @@ class Source:
                 self._at_end.add(partition)
         return records
 
-    def _complain(self, error: KafkaError, partition: int | None) -> None:
-        """Raise what a consumer error means; the client repairs broken connections by itself."""
+    def _is_record_or_end(self, message: Record) -> bool:
+        """Raise what a consumer error means. One that passes has no place: the client repairs connections by itself."""
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             raise StateError(
-                f"{self.topic} [{partition}]: the record to read next was deleted by retention"
+                f"{self.topic} [{message.partition()}]: the record to read next was deleted by retention"
                 f" ({error.str()}); run again with --rebuild"
             )
         meaning = self._kafka.meaning(error, f"read topic {self.topic}")
         if not isinstance(meaning, BrokerUnavailable):
             raise meaning
+        return False
+
+
+def committed_offsets(consumer: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:
+    """Return the group's offsets. One that cannot be told is not one that is missing: its records would count twice."""
+    found = consumer.committed(wanted, CALL_TIMEOUT_SECONDS)
+    for each in found:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return found
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
@@ -1951,19 +1973,34 @@ def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
 OTHER_OUTPUT = "choose another output with -o, or make the topic anew and run with --rebuild"
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
 # Metadata of every committed offset.
-MARK = re.compile(r"user_classifier/1 users=(\d+)(?: waiting=(\d+))?(?: k=(\d+))?")
+MARK = re.compile(
+    r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
+    r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: k=(?P<k>\d+))?"
+)
 
 
-def mark(table: UserTable, chosen: int | None = None) -> str:
+def mark(table: UserTable, chosen: int | None = None, layout: str = "") -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
-    `k` is the number of clusters that -k auto has chosen.
+    `k` is the number of clusters that -k auto has chosen. `layout` is as `layout_of` gives it.
     """
     waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
     k = f" k={chosen}" if chosen else ""
-    return f"user_classifier/1 users={len(table)}{waiting}{k}"
+    return f"user_classifier/1 users={len(table)}{waiting}{layout}{k}"
+
+
+def layout_of(n_partitions: int, keys: KeyCodec) -> str:
+    """Return what decides where the records of a user lie in the output, nothing for one partition and plain keys."""
+    return (f" partitions={n_partitions}" if n_partitions > 1 else "") + (" keys=avro" if keys.are_avro else "")
+
+
+def check_layout(committed: Iterable[TopicPartition], output: str, layout: str) -> None:
+    """Raise StateError where a user's old and new records lie in two partitions, and the old may be read last."""
+    for before in {match["layout"] for match in marks_of(committed)} - {layout}:
+        then, now = ((each or " partitions=1").strip().replace(" ", ", ") for each in (before, layout))
+        raise StateError(f"{output} has changed under the labels (then {then}; now {now}); {OTHER_OUTPUT}")
 
 
 def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:
@@ -1973,7 +2010,7 @@ def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:
 
 def chosen_before(committed: Iterable[TopicPartition]) -> int | None:
     """Return the number of clusters in the marks beside the offsets, None if none was chosen."""
-    return next((int(match[3]) for match in marks_of(committed) if match[3]), None)
+    return next((int(match["k"]) for match in marks_of(committed) if match["k"]), None)
 
 
 def label_records(
@@ -2002,7 +2039,7 @@ def pending_of(message: Record) -> Multiset:
     try:
         known = [row for name, value in headers if name == PENDING for row in json.loads(value)]
         return {(float(amount), int(number)): int(count) for amount, number, count in known}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
 
 
@@ -2070,14 +2107,14 @@ def expected_users(committed: Iterable[TopicPartition], output: str, n_users: in
         match = MARK.match(each.metadata or "")
         if match is None:
             raise StateError(f"{where} was not written by user_classifier, {output} holds {n_users} users; {rebuild}")
-        if int(match.group(1)) != n_users:
-            raise StateError(f"{where} belongs to {match.group(1)} users, but {output} holds {n_users}; {rebuild}")
+        if int(match["users"]) != n_users:
+            raise StateError(f"{where} belongs to {match['users']} users, but {output} holds {n_users}; {rebuild}")
     return bool(marked)
 
 
 def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None:
     """Say when compaction removed retractions that waited too long for their rows."""
-    dropped = max(int(match[2] or 0) for match in marks_of(committed)) - n_waiting
+    dropped = max(int(match["waiting"] or 0) for match in marks_of(committed)) - n_waiting
     if dropped > 0:
         log.warning(
             "%d retractions without a row were older than delete.retention.ms and are forgotten;"
@@ -2130,13 +2167,14 @@ class Progress:
         The end of the input is an event of its own: the first labels, and users without a row, wait
         for it even though no record follows. Without news, offsets are committed again before Kafka forgets them.
         """
-        first = self.last_end is None
-        if not self.records and not (at_end and (absent or first or now - (self.last_end or 0) >= REFRESH_SECONDS)):
+        first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
+        if not (self.records or (at_end and (absent or first or now - since >= REFRESH_SECONDS))):
             return False
         if self.settings.batch_size and self.records >= self.settings.batch_size:
             return True
-        since = self.started if self.last_end is None else self.last_end
-        wait = 0.0 if self.last_end is None else self.settings.batch_interval
+        if self.settings.until_end and at_end:  # nothing more is waited for
+            return True
+        wait = 0.0 if first else self.settings.batch_interval
         if not at_end:
             wait = max(wait, CATCH_UP_FACTOR * max(self.last_duration, STEP_SECONDS_PER_ROW * self.rows))
         return now - since >= wait
@@ -2214,22 +2252,26 @@ class Classifier:
                 upsert = self.settings.changelog_mode == "upsert"
                 self.input_keys = KeyCodec(self.registry, self.settings.topic) if upsert else None
                 self._rebuild = self.settings.rebuild
-                while not self._session():
+                while not self._try_session():
                     pass
         finally:
             self.consumer.close()
             self.registry.close()
 
-    def _session(self) -> bool:
-        """Restore and follow the input; return whether that came to its end."""
+    def _try_session(self) -> bool:
+        """Return whether a session came to its end, and not to a point from which only a new one goes on."""
         try:
-            self._restore()
-            if not self.stop.requested:
-                self._follow()
+            self._session()
             return True
         except RestoreNeeded as reason:
             log.warning("%s; restoring from %s", reason, self.settings.output)
             return self.stop.requested
+
+    def _session(self) -> None:
+        """Restore, and follow the input."""
+        self._restore()
+        if not self.stop.requested:
+            self._follow()
 
     def _check_topics(self) -> None:
         """Raise TopicMissing with what makes the topic; warn of an output that forgets."""
@@ -2259,6 +2301,9 @@ class Classifier:
             return
         committed = self._committed()
         self._written = {partition: at.offset for partition, at in committed.items()}
+        self._layout = layout_of(len(beginnings), self.keys)
+        if changes.labels:
+            check_layout(committed.values(), settings.output, self._layout)
         self._recall_clusters(committed.values())
         self.source = Source(self.kafka, self.consumer, settings.topic, self._load(changes, committed))
         self._began = dict(self.source.positions)
@@ -2290,7 +2335,7 @@ class Classifier:
         wanted = [TopicPartition(self.settings.topic, p) for p in self._partitions(self.settings.topic)]
         found = self.kafka.call(
             f"read the offsets of group {self.settings.group}",
-            lambda: self.consumer.committed(wanted, CALL_TIMEOUT_SECONDS),
+            lambda: committed_offsets(self.consumer, wanted),
         )
         return {each.partition: each for each in found}
 
@@ -2308,13 +2353,15 @@ class Classifier:
             # With -k auto nothing is labelled before all has been read.
             if (at_end or self.n_clusters) and progress.due(self.clock(), at_end, bool(self.table.absent)):
                 self._step(progress)
-            if self.settings.until_end and self.source.at_end and progress.last_end and not progress.records:
-                return
+            if self.source.at_end and progress.last_end and not progress.records:
+                self._check_retractions()  # steps may all have come before the end
+                if self.settings.until_end:
+                    return
             if self.clock() >= next_look:
                 self._look_for_partitions()
                 next_look = self.clock() + WATCH_SECONDS
         if self.n_clusters is None:
-            log.info("stopped before -k auto could choose; the next start reads again what was read")
+            log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
         if progress.records:
             self._step(progress)
@@ -2370,7 +2417,7 @@ class Classifier:
         """Take the batch into the table, and settle that."""
         sources = self._apply()
         self.table.settle(at_end=at_end)
-        if self.settings.changelog_mode == "retract" and at_end and not self.batch.ops_seen:
+        if at_end:
             self._check_retractions()
         return sources
 
@@ -2406,8 +2453,8 @@ class Classifier:
             if self.stop.requested:
                 raise RestoreNeeded("stopped while looking for the records that cannot be read")
             for message in again.read(CHUNK, POLL_SECONDS):
-                place = message.partition(), message.offset()
-                if place not in known and place[1] < until[place[0]]:
+                partition, offset = message.partition(), message.offset()
+                if (partition, offset) not in known and offset < until[partition]:
                     error = broken.get(self.batch.entry(message))
                     bad += [BadRecord(message, error)] if error else []
         self.source = Source(self.kafka, self.consumer, self.settings.topic, until)
@@ -2415,6 +2462,8 @@ class Classifier:
 
     def _check_retractions(self) -> None:
         """Raise StateError for a changelog that never retracts: its old rows would pile up as pending."""
+        if self.settings.changelog_mode != "retract" or self.batch.ops_seen:
+            return
         n_rows, user_id = self.table.most_rows()
         if n_rows > 1:
             raise StateError(
@@ -2467,7 +2516,8 @@ class Classifier:
     def _write(self, *records: Iterable[OutputRecord]) -> None:
         """Write records and positions together."""
         positions = dict(self.source.positions)
-        metadata, began = mark(self.table, self.n_clusters if self.settings.auto_k else None), time.time()
+        chosen, began = self.n_clusters if self.settings.auto_k else None, time.time()
+        metadata = mark(self.table, chosen, self._layout)
         try:
             offsets = [TopicPartition(self.settings.topic, *place, metadata) for place in positions.items()]
             self.sink.write(itertools.chain(*records), offsets)
@@ -2491,7 +2541,7 @@ class Look(Classifier):
 
     writes: ClassVar[bool] = False
 
-    def _session(self) -> bool:
+    def _session(self) -> None:
         self._restore_beside()
         progress = Progress(self.settings, self.clock())
         while not self.stop.requested and not self.source.at_end:
@@ -2501,7 +2551,6 @@ class Look(Classifier):
             self._show_comparison() if self.settings.explore_k else self._show_labels()
         if self.stop.requested:
             log.info("stopped before there was something to show")
-        return True
 
     def _restore_beside(self) -> None:
         """Restore beside an instance that goes on: again if it committed meanwhile."""

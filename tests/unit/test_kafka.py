@@ -1,9 +1,12 @@
 """The edge to Kafka on hand-written fakes: what is called in which order, and what each failure leads to."""
 
+import signal
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
 import user_classifier
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, end_of, failure
@@ -19,6 +22,7 @@ from user_classifier import (
     StateError,
     StopRequest,
     TransactionAborted,
+    committed_offsets,
 )
 
 SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={}, group="team")
@@ -199,6 +203,23 @@ def test_a_source_knows_its_positions_and_its_end() -> None:
     assert reading.at_end
 
 
+def test_an_error_that_passes_hides_nothing() -> None:
+    passing = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError.NETWORK_EXCEPTION, "made up"))
+    reading = source(ScriptedConsumer([record(0, 5), passing], [end_of("t", 0, 6), passing]), {0: 5})
+    assert [message.offset() for message in reading.read(10, 0)] == [5]
+    assert reading.positions == {0: 6}
+    reading.read(10, 0)
+    assert reading.at_end
+
+
+def test_an_offset_that_cannot_be_told_is_not_one_that_is_missing() -> None:
+    unstable = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, "made up")
+    answer = [SimpleNamespace(error=None, offset=7), SimpleNamespace(error=unstable, offset=OFFSET_INVALID)]
+    consumer = cast(Consumer, SimpleNamespace(committed=lambda wanted, timeout: answer))
+    with pytest.raises(KafkaException, match="UNSTABLE_OFFSET_COMMIT"):
+        committed_offsets(consumer, [])
+
+
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
@@ -217,3 +238,16 @@ def test_the_client_library_mends_connections_itself() -> None:
     lost = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError._TRANSPORT, "made up"))
     reading = source(ScriptedConsumer([lost, record(0, 0)]), {0: 0})
     assert len(reading.read(10, 0)) == 1
+
+
+def test_a_second_signal_ends_at_once_whichever_it_is() -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        stop = StopRequest()
+        stop.install()
+        signal.raise_signal(signal.SIGINT)
+        assert stop.requested
+        assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == [signal.SIG_DFL] * 2
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])

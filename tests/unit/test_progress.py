@@ -50,6 +50,17 @@ def test_later_steps(now: float, records: int, at_end: bool, absent: bool, due: 
     assert progress.due(now, at_end, absent) is due
 
 
+@pytest.mark.parametrize(
+    ("records", "at_end", "absent", "due"),
+    [(1, True, False, True), (0, True, True, True), (0, True, False, False), (1, False, False, False)],
+)
+def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, absent: bool, due: bool) -> None:
+    progress = Progress(replace(SETTINGS, until_end=True, batch_interval=3600.0), started=0.0)
+    progress.stepped(began=99.5, now=100.0)
+    progress.records = records
+    assert progress.due(100.1, at_end, absent) is due
+
+
 @pytest.mark.parametrize(("records", "due"), [(6, False), (7, True), (8, True)])
 def test_batch_size_does_not_wait(records: int, due: bool) -> None:
     progress = Progress(replace(SETTINGS, batch_size=7), started=0.0)

@@ -4,9 +4,20 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from user_classifier import AccessDenied, ClassifierError, SchemaError, SchemaRegistry, StopRequest, label_schema
+from user_classifier import (
+    AccessDenied,
+    ClassifierError,
+    ReadOnlyRegistry,
+    RecordError,
+    RegistryUnavailable,
+    SchemaError,
+    SchemaRegistry,
+    StopRequest,
+    label_schema,
+)
 
 AT = "Schema Registry http://****@registry"
 
@@ -40,6 +51,27 @@ def test_a_schema_that_cannot_be_registered(
     with pytest.raises(kind) as caught:
         opened().register("labels-value", label_schema("labels"))
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("raised", [ValueError("<html>"), AttributeError("get"), httpx.DecodingError("gzip")])
+def test_a_web_page_in_the_place_of_a_registry(client: Any, raised: Exception) -> None:
+    client.get_latest_version.side_effect = raised
+    with pytest.raises(RegistryUnavailable) as caught:
+        opened().newest("labels-value")
+    assert str(caught.value) == f"{AT}: what answers is no Schema Registry; check [schema_registry] url"
+
+
+@pytest.mark.parametrize("text", ["1", "{}", '{"a": 1}', "[", '"nothing"'])
+def test_a_schema_that_is_none(client: Any, text: str) -> None:
+    client.get_schema.return_value = Mock(schema_type="AVRO", schema_str=text)
+    with pytest.raises(RecordError, match="schema id 7 is not a usable Avro schema"):
+        opened().by_id(7)
+
+
+def test_an_id_that_no_registry_gives(client: Any) -> None:
+    client.get_schema.side_effect = SchemaRegistryError(404, 40403, "told so")
+    with pytest.raises(RecordError, match="schema id 4294967295 is not in the Schema Registry"):
+        ReadOnlyRegistry({"url": "http://registry"}, StopRequest()).by_id(2**32 - 1)
 
 
 def test_a_subject_that_is_not_there(client: Any) -> None:

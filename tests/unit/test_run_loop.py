@@ -18,7 +18,7 @@ from tests.support.changelog import Change, Op, Placed, Row, cut
 from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.strategies import changelogs, cuts, placements
-from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, Headers, body, frame, unframe
+from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, LABELING_SCHEMA, Headers, body, frame, unframe
 from user_classifier import (
     Classifier,
     ClassifierError,
@@ -26,6 +26,7 @@ from user_classifier import (
     Look,
     ProducerFenced,
     RecordError,
+    RestoreNeeded,
     Settings,
     StateError,
     StopRequest,
@@ -74,14 +75,15 @@ class World:
         accidents: dict[str, list[Accident | None]] | None = None,
         kind: type[Classifier] = Classifier,
         report: Any = None,
+        tick: float = 1.0,
     ) -> Abandoned | None:
-        """One run of the client, until the end of the input or until something ends it."""
+        """One run of the client, until the end of the input or until something ends it; its clock ticks when asked."""
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self._seeds))
         # One that only looks gets no producer.
         producer = FakeProducer(self.broker, accidents) if kind.writes else cast(FakeProducer, None)
         kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)
-        clock = map(float, itertools.count())
+        clock = itertools.count(0.0, tick)
         try:
             kind(self.settings, kafka, self.registry, self.stop, clock=clock.__next__, report=report).run()
         except (ClassifierError, Died) as reason:
@@ -178,7 +180,7 @@ def test_one_run_is_one_step() -> None:
     world.write(INSERTS)
     assert world.run() is None
     assert len(world.broker.history) == 1
-    assert world.broker.history[0].metadata == "user_classifier/1 users=6"
+    assert world.broker.history[0].metadata == "user_classifier/1 users=6 partitions=2"
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 
@@ -195,6 +197,17 @@ def test_until_end_waits_for_the_last_step() -> None:
     world.write(INSERTS)
     assert world.run() is None
     assert world.offsets() == {0: [4, 6]}
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 6])
+def test_until_end_leaves_no_tombstone_to_be_written(batch_size: int) -> None:
+    """The last step came before the end, and the end at once behind it."""
+    world = World(batch_size=batch_size)
+    rows = [Row(name, 10.0, 1) for name in "abcde"]
+    gone = Placed(0, Change(Op.DELETE, rows[0]))
+    world.write([*(Placed(0, Change(Op.INSERT, row)) for row in rows), gone])
+    assert world.run(tick=0.001) is None
+    assert (set(world.labelling()), world.pending()) == (set("bcde"), {})
 
 
 def test_a_stop_commits_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -218,7 +231,7 @@ def test_an_empty_input_is_marked_once() -> None:
     world = World(partitions=2)
     assert world.run() is None
     assert {(each.partition, each.offset, each.metadata) for each in world.broker.history} == {
-        (partition, 0, "user_classifier/1 users=0") for partition in range(2)
+        (partition, 0, "user_classifier/1 users=0 partitions=2") for partition in range(2)
     }
 
 
@@ -343,11 +356,15 @@ def test_bad_records_of_one_batch_are_each_kept_once() -> None:
     assert [int(each["__streams.errors.offset"] or -1) for each in kept] == list(range(len(BAD)))
 
 
-def test_rows_without_a_word_about_their_past_are_no_retract_changelog() -> None:
-    world = World()
+@pytest.mark.parametrize("headers", [[], [("traceparent", b"00")]])
+@pytest.mark.parametrize("batch_size", [None, 1])
+def test_rows_without_a_word_about_their_past_are_no_retract_changelog(
+    batch_size: int | None, headers: Headers
+) -> None:
+    world = World(batch_size=batch_size)
     for amount in (1.0, 2.0, 3.0):
         fields = {"user_id": "ann", "total_amount": amount, "num_transactions": 1}
-        world.broker.append("in", 0, frame(1, body(AGGREGATE_SCHEMA, fields)), [], None)
+        world.broker.append("in", 0, frame(1, body(AGGREGATE_SCHEMA, fields)), headers, None)
     ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
     assert str(ended and ended.reason).endswith("run with --changelog-mode append")
@@ -365,6 +382,31 @@ def rebuilt(prepare: Callable[[World], None]) -> World:
     world.settings = BASE
     assert world.run() is None
     return world
+
+
+def test_an_output_with_more_partitions_is_refused() -> None:
+    """A user's old record stays where it was, and the new one goes elsewhere: which is read last is chance."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.broker.logs["out"].append([])
+    for world.settings in (BASE, Settings(**{**vars(BASE), "rebuild": True})):
+        assert str(getattr(world.run(), "reason", None)) == (
+            "out has changed under the labels (then partitions=2; now partitions=3);"
+            " choose another output with -o, or make the topic anew and run with --rebuild"
+        )
+    world.broker.logs["out"] = [[]]
+    assert world.run() is None, "made anew"
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_an_output_whose_keys_have_become_avro_is_refused() -> None:
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.registry.register("out-key", KEY_SCHEMA)
+    reason = str(getattr(world.run(), "reason", None))
+    assert reason.startswith("out has changed under the labels (then partitions=2; now partitions=2, keys=avro); ")
 
 
 def test_rebuild_after_the_output_was_lost() -> None:
@@ -609,6 +651,17 @@ def test_too_few_users_to_compare() -> None:
     assert str(ended and ended.reason) == (
         "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
     )
+
+
+def test_a_look_that_is_stopped_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(dry_run=True)
+
+    def stopped(look: Look) -> None:
+        look.stop.requested = True
+        raise RestoreNeeded("stopped while looking for the records that cannot be read")
+
+    monkeypatch.setattr(Look, "_session", stopped)
+    assert world.run(kind=Look) is None
 
 
 @pytest.mark.parametrize(("commits", "refused"), [(1, False), (3, False), (1000, True)])

@@ -115,7 +115,11 @@ def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[
     assert str(caught.value) == message
 
 
-@pytest.mark.parametrize("header", [b"x", b"[1]", b"[[1, 2]]", b'[["a", 1, 1]]', b"null", b"\xff"])
+@pytest.mark.parametrize(
+    "header",
+    [b"x", b"[1]", b"[[1, 2]]", b'[["a", 1, 1]]', b"null", b"\xff", b"[[1, 1e999, 1]]", b"[" * 9999],
+    ids=lambda header: repr(header[:20]),
+)
 def test_pending_of_somebody_else(header: bytes) -> None:
     broker = FakeBroker(out=1)
     broker.append("out", 0, None, [("pending", header)], b"ann")
@@ -137,7 +141,7 @@ def committed(*marks: str | None) -> list[TopicPartition]:
         (["user_classifier/1 users=3"], 3, True),
         (["user_classifier/1 users=3", None], 3, True),
         (["user_classifier/1 users=0"], 0, True),
-        (["user_classifier/1 users=3 waiting=2"], 3, True),
+        (["user_classifier/1 users=3 waiting=2 partitions=6 keys=avro k=4"], 3, True),
     ],
 )
 def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
