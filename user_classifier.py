@@ -945,8 +945,10 @@ def user_row(fields: Fields | RecordError) -> tuple[str, Row]:
     try:
         user_id, amount, count = (fields[name] for name in ROW_FIELDS)
     except KeyError as absent:
-        hint = "; where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
-        raise RecordError(f"has no field {absent}{'' if 'user_id' in fields else hint}") from None
+        if "user_id" in fields:
+            raise RecordError(f"has no field {absent}") from None
+        key = "where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
+        raise RecordError(f"has no field {absent}; {key}") from None
     if type(user_id) is not str:
         raise RecordError(f"user_id must be a string, got {type(user_id).__name__}")
     if len(user_id) > MAX_USER_ID:
