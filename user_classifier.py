@@ -1440,7 +1440,7 @@ class UserTable:
         if at_end:
             for user_id in self.absent:
                 self._keep(user_id, self._known(user_id), None)
-            gone, self.absent = self.absent, gone
+            gone, self.absent = self.absent, set()
         self._show(new, changed, gone)
 
     def most_rows(self) -> tuple[int, str]:
