@@ -18,6 +18,7 @@ from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame, record_sc
 UNKNOWN_ID = 999_999
 HIGHEST_ID = 2**32 - 1
 LONGEST_USER_ID = 100_000
+IN_THE_KEY = "where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
 ROW = {"user_id": "User_bad", "total_amount": 10.0, "num_transactions": 2}
 COLUMNS = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}
 HEADERS: Headers = [("trace", b"\x00\xff"), ("trace", None)]
@@ -113,7 +114,7 @@ def other_schemas(schemas: Schemas) -> list[Bad]:
     text = schemas.value("string", "User_bad")
     text_id, json_id = struct.unpack(">I", text[1:5])[0], schemas.json_id()
     return [
-        Bad(schemas.value(stranger, {"purchase": 1, "store": "x"}), "has no field 'user_id'"),
+        Bad(schemas.value(stranger, {"purchase": 1, "store": "x"}), f"has no field 'user_id'; {IN_THE_KEY}"),
         Bad(schemas.value(missing, {"user_id": "u", "total_amount": 1.0}), "has no field 'num_transactions'"),
         Bad(text, f"schema id {text_id} is not of a record"),
         Bad(frame(json_id, b"{}"), f"schema id {json_id} is JSON, not AVRO"),

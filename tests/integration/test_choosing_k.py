@@ -73,7 +73,7 @@ def test_a_stop_while_choosing(pipeline: Pipeline, tmp_path: Path) -> None:
         assert running.stop(signal.SIGINT) == 0
         assert "Traceback" not in running.output
         assert running.output.splitlines()[-1].endswith(
-            " INFO stopped before -k auto could choose; the next start reads again what was read"
+            " INFO stopped before -k auto could choose; the next start reads again what is not committed"
         )
     assert pipeline.offsets() == {}
     assert pipeline.topics.read(pipeline.output) == []
