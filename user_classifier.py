@@ -237,7 +237,7 @@ PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a name; what is none may be a
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 QUOTES = tuple("\"'“”‘’")
 NEVER_QUOTED = ("url", "bootstrap.servers", "security.protocol", "sasl.mechanisms", "sasl.username")
-HINTS = {  # for properties that are spelt right, seen that they are these
+HINTS = {  # what a value is like, for properties whose spelling was right if they are named at all
     "url": "it must begin with http:// or https://, with a host and a port that are such",
     "basic.auth.user.info": "it must be key:secret, and not in url as well",
     "sasl.mechanisms": "it says how sasl.username and sasl.password are sent, e.g. PLAIN",
@@ -496,10 +496,11 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
         raise ConfigError(f"{path}: not a text file in UTF-8; save it as one") from None
     except configparser.Error as error:
         raise ConfigError(f"{path}{syntax_complaint(error)}") from None
-    for section in parser.sections():
+    for section in filter(parser.has_section, SECTIONS):
         for before, name in itertools.pairwise((f"[{section}]", *parser[section])):
             if not PROPERTY.fullmatch(name):
-                raise ConfigError(f"{path}: the line after {before}: not of the form 'property = value'")
+                form = "not of the form 'property = value', with small letters in the property"
+                raise ConfigError(f"{path}: the line after {before}: {form}")
     return {
         section: {key: from_environment(f"{path}: [{section}] {key}", value) for key, value in parser[section].items()}
         for section in parser.sections()

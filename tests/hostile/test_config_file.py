@@ -72,6 +72,10 @@ UNKNOWN = f"{CANNOT}; check the spelling"
 
 URL = "it must begin with http:// or https://, with a host and a port that are such"
 
+NO_PROPERTY = (
+    "broken.ini: the line after sasl.password: not of the form 'property = value', with small letters in the property"
+)
+
 SECTION_NEEDED = "broken.ini: no section [{}]; add it as in configurations/configuration.ini"
 
 NO_SECTION_YET = "broken.ini: line 1: stands before the first section; begin with [schema_registry]"
@@ -168,11 +172,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     },
     "a colon in the place of =": (
         having("consumer", "sasl.password:", SECRET).replace("sasl.password: =", "sasl.password:"),
-        "broken.ini: the line after sasl.password: not of the form 'property = value'",
+        NO_PROPERTY,
     ),
     "a secret by itself": (
         text(sections()) + f"{SECRET}\n",
-        "broken.ini: the line after sasl.password: not of the form 'property = value'",
+        NO_PROPERTY,
     ),
     "a secret by itself, twice": (
         text(sections()) + f"{SECRET}\n{SECRET}\n",
