@@ -324,8 +324,8 @@ class Settings:
         ours = {
             "transactional.id": self.transactional_id,
             "partitioner": "murmur2_random",
-            # After a commit the coordinator is busy for a few ms, and told so asks for patience (default: 100 ms).
-            "retry.backoff.ms": "10",
+            # After a commit the coordinator is busy for 1 or 2 ms, and told so asks for patience (default: 100 ms).
+            "retry.backoff.ms": "2",
             # An answer that does not come is noticed while the transaction has time to ask again.
             "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
         }
