@@ -43,6 +43,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass, field
@@ -1350,10 +1351,10 @@ class UserTable:
 
     Each user is a signed multiset of rows. A retraction may come before its row; then the count is
     negative for a while. The current row is the one added last whose count is positive. A user without
-    one keeps the last current row until every partition has been read to its end.
+    one keeps the last current row until dropped.
 
-    `add_all` and `replace` collect; `settle` decides; `relabel` tells what to write. The shown rows lie in the
-    order of user_id, so that labels depend on the table alone.
+    `add_all` and `replace` collect; `settle` and `drop` decide; `relabel` tells what to write. The shown rows
+    lie in the order of user_id, so that labels depend on the table alone.
     """
 
     def __init__(self) -> None:
@@ -1418,11 +1419,10 @@ class UserTable:
             self._touched = dict.fromkeys(self._rows, ())
             self._changed = pending.keys() - self._rows.keys()
 
-    def settle(self, *, at_end: bool) -> None:
-        """Choose the current row of every user touched; at the end, drop those that have none."""
+    def settle(self) -> None:
+        """Choose the current row of every user touched."""
         new: dict[str, Row] = {}
         changed: dict[str, Row] = {}
-        gone: set[str] = set()
         for user_id, known in self._touched.items():
             before, current = self._rows.get(user_id), current_row(known)
             if current is None:
@@ -1438,11 +1438,20 @@ class UserTable:
             if known is not current or user_id in self._pending:
                 self._keep(user_id, known, current)
         self._touched = {}
-        if at_end:
-            for user_id in self.absent:
-                self._keep(user_id, self._known(user_id), None)
-            gone, self.absent = self.absent, set()
-        self._show(new, changed, gone)
+        self._show(new, changed)
+
+    def drop(self, user_ids: AbstractSet[str]) -> None:
+        """Show those of the users no more who have no current row."""
+        gone = self.absent & user_ids
+        for user_id in gone:
+            self._keep(user_id, self._known(user_id), None)
+            del self._rows[user_id]
+        self.absent -= gone
+        self._changed |= gone
+        if gone:
+            kept = [user_id not in gone for user_id in self.user_ids]
+            self.user_ids = list(itertools.compress(self.user_ids, kept))
+            self.totals, self.labels = self.totals[kept], self.labels[kept]
 
     def most_rows(self) -> tuple[int, str]:
         """Return the largest number of rows that one user has at once, and that user."""
@@ -1484,17 +1493,10 @@ class UserTable:
         else:
             del self._pending[user_id]
 
-    def _show(self, new: Mapping[str, Row], changed: Mapping[str, Row], gone: set[str]) -> None:
-        """Show rows, making room for new users and closing up over those gone."""
+    def _show(self, new: Mapping[str, Row], changed: Mapping[str, Row]) -> None:
+        """Show rows, making room for new users."""
         self._rows.update(new)
         self._rows.update(changed)
-        self._changed.update(gone)
-        if gone:
-            kept = [user_id not in gone for user_id in self.user_ids]
-            self.user_ids = list(itertools.compress(self.user_ids, kept))
-            self.totals, self.labels = self.totals[kept], self.labels[kept]
-            for user_id in gone:
-                del self._rows[user_id]
         if new:
             user_ids = sorted(new)
             at = self._places(user_ids)
@@ -2310,6 +2312,7 @@ class Classifier:
         self._recall_clusters(committed.values())
         self.source = Source(self.kafka, self.consumer, settings.topic, self._load(changes, committed))
         self._began = dict(self.source.positions)
+        self._leaving = set(self.table.user_ids) if self._rebuild else set[str]()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
@@ -2358,7 +2361,7 @@ class Classifier:
                 self._step(progress)
             if self.source.at_end and progress.last_end and not progress.records:
                 self._check_retractions()  # steps may all have come before the end
-                if self.settings.until_end:
+                if self.settings.until_end and not self.table.absent:
                     return
             if self.clock() >= next_look:
                 self._look_for_partitions()
@@ -2417,10 +2420,16 @@ class Classifier:
             raise ConfigError(f"-k auto has chosen {chosen}, but {error}; or choose yourself: -k {n_names}") from None
 
     def _settle(self, at_end: bool) -> Sources:
-        """Take the batch into the table, and settle that."""
+        """Take the batch into the table, and settle that; drop users who are without a row at a second end.
+
+        Of one transaction, some partitions can be read a moment before others. So at one end a user may be
+        without a row whose old one has been taken back and whose new one is still to come.
+        """
         sources = self._apply()
-        self.table.settle(at_end=at_end)
+        self.table.settle()
         if at_end:
+            self.table.drop(self._leaving)
+            self._leaving = set(self.table.absent)
             self._check_retractions()
         return sources
 
@@ -2551,6 +2560,7 @@ class Look(Classifier):
             self._gather(progress)
         if not self.stop.requested:
             self._settle(at_end=True)
+            self.table.drop(self._leaving)  # no second end is waited for
             self._show_comparison() if self.settings.explore_k else self._show_labels()
         if self.stop.requested:
             log.info("stopped before there was something to show")

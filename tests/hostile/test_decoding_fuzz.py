@@ -203,5 +203,6 @@ def good_row(rng: random.Random) -> dict[str, Any]:
 
 def contents(table: user_classifier.UserTable) -> dict[str, tuple[float, int] | None]:
     """All that a table says."""
-    table.settle(at_end=True)
+    table.settle()
+    table.drop(set(table.absent))
     return {user_id: table.row(user_id) for user_id in table.user_ids}

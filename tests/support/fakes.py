@@ -92,7 +92,7 @@ class FakeConsumer:
     def __init__(self, broker: FakeBroker, seed: int, most: int = 7) -> None:
         self._broker, self._rng, self._most = broker, random.Random(seed), most
         self._positions: dict[tuple[str, int], int] = {}
-        self._told: set[tuple[str, int]] = set()
+        self._told: dict[tuple[str, int], int] = {}  # ends, as last told
         self.closed = False
 
     def list_topics(self, topic: str, timeout: float) -> _Metadata:
@@ -127,15 +127,16 @@ class FakeConsumer:
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
         """Some records of one partition, or the news of its end."""
-        waiting = [place for place in self._positions if place not in self._told]
+        logs = self._broker.logs
+        waiting = [place for place in self._positions if self._told.get(place) != len(logs[place[0]][place[1]])]
         if not waiting:
             return []
         topic, partition = place = self._rng.choice(waiting)
         start = self._positions[place]
-        taken = self._broker.logs[topic][partition][start : start + min(limit, self._rng.randint(1, self._most))]
+        taken = logs[topic][partition][start : start + min(limit, self._rng.randint(1, self._most))]
         self._positions[place] += len(taken)
         if not taken:
-            self._told.add(place)
+            self._told[place] = start
             return [end_of(topic, partition, start)]
         return list(taken)
 

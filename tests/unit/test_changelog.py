@@ -66,7 +66,8 @@ def record(offset: int, held: bytes | None, op: bytes | None = None, key: bytes 
 
 def settled(table: UserTable) -> dict[str, float]:
     """user_id -> total_amount."""
-    table.settle(at_end=True)
+    table.settle()
+    table.drop(set(table.absent))
     return {user_id: row[0] for user_id, row in zip(table.user_ids, table.rows, strict=True)}
 
 

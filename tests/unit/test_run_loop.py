@@ -210,6 +210,18 @@ def test_until_end_leaves_no_tombstone_to_be_written(batch_size: int) -> None:
     assert (set(world.labelling()), world.pending()) == (set("bcde"), {})
 
 
+def test_a_user_whose_new_row_is_still_to_come_keeps_the_old_one() -> None:
+    """Of one transaction, one partition can be read a moment before the other."""
+    world, new = World(partitions=2), Row(ROWS[0].user_id, 70.0, 7)
+    world.write(INSERTS)
+    world.run()
+    changes = [Change(Op.UPDATE_BEFORE, ROWS[0]), Change(Op.UPDATE_AFTER, new)]
+    world.write([Placed(0, changes[0])])
+    assert world.run({"commit_transaction": [lambda: world.write([Placed(1, changes[1])])]}) is None
+    assert world.labelling() == oracle.labelled([*(change for _, change in INSERTS), *changes])
+    assert all(message.value() for log in world.broker.logs["out"] for message in log)
+
+
 def test_a_stop_commits_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(until_end=False)
     world.write(INSERTS)

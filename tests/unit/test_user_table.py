@@ -28,6 +28,13 @@ def add(table: UserTable, user_id: str, row: Totals, count: int) -> None:
     table.add_all([(user_id, row)], [count])
 
 
+def settle(table: UserTable, *, at_end: bool = True) -> None:
+    """Choose current rows; at the end, users without one go."""
+    table.settle()
+    if at_end:
+        table.drop(set(table.absent))
+
+
 def made_up_labels(table: UserTable) -> NDArray[np.int32]:
     """Labels that depend on the rows alone."""
     return np.array([int(count) % 3 for _, count in table.rows], np.int32)
@@ -51,8 +58,8 @@ def test_any_order_and_any_batches_give_what_a_replay_gives(data: st.DataObject)
     table = UserTable()
     for piece in pieces(data, records):
         apply(table, piece)
-        table.settle(at_end=data.draw(st.booleans()))
-    table.settle(at_end=True)
+        settle(table, at_end=data.draw(st.booleans()))
+    settle(table)
     assert shown(table) == oracle.settled_table(records)
     assert table.user_ids == sorted(table.user_ids)
     assert table.totals.tolist() == [list(row) for row in table.rows]
@@ -72,9 +79,9 @@ def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]]
         rows = sums.setdefault(user_id, {})
         rows[row] = rows.get(row, 0) + sign
         if data.draw(st.booleans()):
-            table.settle(at_end=False)
+            settle(table, at_end=False)
             said.update({change.user_id: change for change in told(table.relabel(made_up_labels(table)))})
-    table.settle(at_end=True)
+    settle(table)
     said.update({change.user_id: change for change in told(table.relabel(made_up_labels(table)))})
     for user_id, rows in sums.items():
         change = said.get(user_id, Told(user_id, None, -1, {}))
@@ -102,7 +109,7 @@ def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
         at_end = data.draw(st.booleans())
         for table in {id(kept): kept, id(restored): restored}.values():
             apply(table, piece)
-            table.settle(at_end=at_end)
+            settle(table, at_end=at_end)
         changes = told(kept.relabel(made_up_labels(kept)))
         if restored is not kept:
             assert told(restored.relabel(made_up_labels(restored))) == changes
@@ -113,10 +120,10 @@ def test_the_row_added_last_is_the_current_one() -> None:
     table = UserTable()
     for row in (A, B, C, A):
         add(table, "x", row, 1)
-    table.settle(at_end=True)
+    settle(table)
     assert table.row("x") == A
     add(table, "x", A, -2)
-    table.settle(at_end=True)
+    settle(table)
     assert table.row("x") == C
     (change,) = table.relabel(np.zeros(1, np.int32))
     assert change == Told("x", C, 0, {B: 1})
@@ -125,13 +132,13 @@ def test_the_row_added_last_is_the_current_one() -> None:
 def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     table = UserTable()
     add(table, "x", A, 1)
-    table.settle(at_end=True)
+    settle(table)
     table.relabel(np.zeros(1, np.int32))
     add(table, "x", A, -1)
-    table.settle(at_end=False)
+    settle(table, at_end=False)
     assert (table.row("x"), table.absent) == (A, {"x"})
     assert list(table.relabel(np.zeros(1, np.int32))) == [Told("x", A, 0, {A: -1})]
-    table.settle(at_end=True)
+    settle(table)
     assert (table.row("x"), table.absent, len(table)) == (None, set(), 0)
     assert list(table.relabel(np.empty(0, np.int32))) == [Told("x", None, -1, {})]
 
@@ -139,7 +146,7 @@ def test_a_user_without_a_row_is_shown_until_the_end() -> None:
 def test_a_user_is_told_once() -> None:
     table = UserTable()
     apply(table, [Record(Op.INSERT, Row(name, 1.0, 1)) for name in "cab"])
-    table.settle(at_end=True)
+    settle(table)
     assert [change.user_id for change in told(table.relabel(np.array([0, 1, 2], np.int32)))] == ["a", "b", "c"]
     assert list(table.relabel(np.array([0, 1, 2], np.int32))) == []
     assert list(table.relabel(np.array([0, 2, 2], np.int32))) == [Told("b", (1.0, 1), 2, {})]
@@ -148,11 +155,11 @@ def test_a_user_is_told_once() -> None:
 def test_an_update_to_the_same_row_is_no_change() -> None:
     table = UserTable()
     add(table, "x", A, 1)
-    table.settle(at_end=True)
+    settle(table)
     table.relabel(np.zeros(1, np.int32))
     add(table, "x", A, -1)
     add(table, "x", A, 1)
-    table.settle(at_end=True)
+    settle(table)
     assert list(table.relabel(np.zeros(1, np.int32))) == []
 
 
@@ -160,7 +167,7 @@ def test_labels_that_were_handed_over_stay_as_they_are() -> None:
     table, labels = UserTable(), np.zeros(1, np.int32)
     for row in (A, B):
         table.replace("x", row)
-        table.settle(at_end=True)
+        settle(table)
         assert told(table.relabel(labels)) == [Told("x", row, 0, {})]
     assert labels.tolist() == [0]
 
@@ -169,9 +176,9 @@ def test_labels_that_were_handed_over_stay_as_they_are() -> None:
 def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) -> None:
     table = UserTable()
     add(table, "x", A, 2)
-    table.settle(at_end=True)
+    settle(table)
     table.replace("x", row)
-    table.settle(at_end=True)
+    settle(table)
     assert shown(table) == left
     assert all(change.pending == {} for change in told(table.relabel(np.zeros(len(table), np.int32))))
 
@@ -181,9 +188,9 @@ def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_
     said = [Told("x", A, 2, {B: -1}), Told("y", B, 1, {}), Told("z", None, -1, {C: -1}), Told("w", None, -1, {})]
     table.load(by_column(said), confirmed=False)
     add(table, "x", A, 1)
-    table.settle(at_end=False)
+    settle(table, at_end=False)
     assert shown(table) == {"x": A, "y": B}
-    table.settle(at_end=True)
+    settle(table)
     assert shown(table) == {"x": A}
     changes = told(table.relabel(np.array([2], np.int32)))
     assert {change.user_id: change.row for change in changes if change.user_id != "x"} == {"y": None, "z": None}
