@@ -1741,12 +1741,10 @@ class Kafka:
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
-        group, transactional_id = self._settings.group, self._settings.transactional_id
+        settings, transactional_id = self._settings, self._settings.transactional_id
         asked = {
-            KafkaError.TOPIC_AUTHORIZATION_FAILED: doing
-            if "topic" in doing
-            else f"write topic {self._settings.output}",
-            KafkaError.GROUP_AUTHORIZATION_FAILED: f"read group {group}",
+            KafkaError.TOPIC_AUTHORIZATION_FAILED: doing if "topic" in doing else f"write topic {settings.output}",
+            KafkaError.GROUP_AUTHORIZATION_FAILED: f"read group {settings.group}",
             KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: f"write transactional.id {transactional_id}",
         }
         return classify(error, asked.get(error.code(), doing), transactional_id)
@@ -2735,7 +2733,7 @@ def set_up_logging(level: str, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
-    arguments = argument_parser().parse_args(argv)
+    arguments, exit_code = argument_parser().parse_args(argv), 0
     set_up_logging(arguments.log_level, arguments.log_format)
     try:
         stop = StopRequest()
@@ -2752,15 +2750,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         if arguments.print_config:
             print_configuration(arguments, settings)
         elif arguments.check:
-            return check_all(settings, kafka, registry)
+            exit_code = check_all(settings, kafka, registry)
         else:
             classifier = (Look if settings.looks else Classifier)(settings, kafka, registry, stop)
             with reporting_as(settings, classifier):
                 classifier.run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except ClassifierError as error:
         tell(error, arguments)
-        return error.exit_code
-    return 0
+        exit_code = error.exit_code
+    return exit_code
 
 
 def tell(error: ClassifierError, arguments: argparse.Namespace) -> None:

@@ -1,11 +1,15 @@
 """Values from the environment, and --print-config: everything that takes effect, and no secret."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from reporting.effective import settings_lines
 from tests.support import configuration, inside
+from tests.support.client import SCRIPT, TIMEOUT_S
 from user_classifier import ConfigError, argument_parser, read_configuration, settings_from
 
 SECRETS = {
@@ -112,6 +116,17 @@ def test_print_config_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     known = {action.dest for action in argument_parser()._actions} - {"help", "version", "print_config"}
     assert len(lines) == 1 + len(known)
     assert sections == SECTIONS_IN_FULL
+
+
+def test_a_reader_of_the_output_who_has_gone_is_no_mistake(tmp_path: Path) -> None:
+    """As in `user_classifier.py ... --print-config | true`."""
+    file = configuration.write(tmp_path / "x.ini", configuration.sections("127.0.0.1:1", "http://127.0.0.1:1"))
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "wb") as gone:
+        command: list[str | Path] = [sys.executable, SCRIPT, file, "--print-config"]
+        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 SECRET_KEYS = [
