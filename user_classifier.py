@@ -1978,20 +1978,22 @@ PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, cou
 # Metadata of every committed offset.
 MARK = re.compile(
     r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
-    r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: k=(?P<k>\d+))?"
+    r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?(?: k=(?P<k>\d+))?"
 )
 
 
-def mark(table: UserTable, chosen: int | None = None, layout: str = "") -> str:
+def mark(table: UserTable, mode: str = "retract", chosen: int | None = None, layout: str = "") -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
-    `k` is the number of clusters that -k auto has chosen. `layout` is as `layout_of` gives it.
+    `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen.
+    `layout` is as `layout_of` gives it.
     """
+    read_as = "" if mode == "retract" else f" mode={mode}"
     waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
     k = f" k={chosen}" if chosen else ""
-    return f"user_classifier/1 users={len(table)}{waiting}{layout}{k}"
+    return f"user_classifier/1 users={len(table)}{waiting}{layout}{read_as}{k}"
 
 
 def layout_of(n_partitions: int, keys: KeyCodec) -> str:
@@ -2097,8 +2099,8 @@ def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tupl
             raise StateError(f"{where} ends at {high} (it was deleted and made again); {rebuild}")
 
 
-def expected_users(committed: Iterable[TopicPartition], output: str, n_users: int, rebuild: str) -> bool:
-    """Compare the marks beside the offsets with the users found in the output.
+def expected_users(committed: Iterable[TopicPartition], output: str, n_users: int, mode: str, rebuild: str) -> bool:
+    """Compare the marks beside the offsets with the users found in the output and the changelog mode.
 
     Returns True to go on from the offsets, False to start empty; StateError when they do not fit.
     """
@@ -2112,6 +2114,8 @@ def expected_users(committed: Iterable[TopicPartition], output: str, n_users: in
             raise StateError(f"{where} was not written by user_classifier, {output} holds {n_users} users; {rebuild}")
         if int(match["users"]) != n_users:
             raise StateError(f"{where} belongs to {match['users']} users, but {output} holds {n_users}; {rebuild}")
+        if (before := match["mode"] or "retract") != mode:
+            raise StateError(f"{where} was reached with --changelog-mode {before}, this is {mode}; {rebuild}")
     return bool(marked)
 
 
@@ -2324,7 +2328,7 @@ class Classifier:
         if self._rebuild:
             self.table.load(changes, confirmed=False)
             return {partition: low for partition, (low, _) in bounds.items()}
-        if not expected_users(committed.values(), settings.output, n_users, again):
+        if not expected_users(committed.values(), settings.output, n_users, settings.changelog_mode, again):
             return {partition: at[settings.reset_to] for partition, at in bounds.items()}
         check_range(committed, bounds, again)
         self.table.load(changes, confirmed=True)
@@ -2527,7 +2531,7 @@ class Classifier:
         """Write records and positions together."""
         positions = dict(self.source.positions)
         chosen, began = self.n_clusters if self.settings.auto_k else None, time.time()
-        metadata = mark(self.table, chosen, self._layout)
+        metadata = mark(self.table, self.settings.changelog_mode, chosen, self._layout)
         try:
             offsets = [TopicPartition(self.settings.topic, *place, metadata) for place in positions.items()]
             self.sink.write(itertools.chain(*records), offsets)

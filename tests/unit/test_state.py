@@ -21,9 +21,11 @@ from user_classifier import (
     Source,
     StateError,
     StopRequest,
+    UserTable,
     check_range,
     expected_users,
     label_records,
+    mark,
     read_labels,
     warn_of_dropped,
 )
@@ -145,7 +147,7 @@ def committed(*marks: str | None) -> list[TopicPartition]:
     ],
 )
 def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
-    assert expected_users(committed(*marks), "out", n_users, REBUILD) is go_on
+    assert expected_users(committed(*marks), "out", n_users, "retract", REBUILD) is go_on
 
 
 @pytest.mark.parametrize(
@@ -163,13 +165,27 @@ def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_o
             "in [1]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
         ),
         ([""], 3, "in [0]: the committed offset 7 was not written by user_classifier, out holds 3 users; type this"),
+        (
+            ["user_classifier/1 users=3 keys=avro mode=append"],
+            3,
+            "in [0]: the committed offset 7 was reached with --changelog-mode append, this is retract; type this",
+        ),
         (["x"], 0, "in [0]: the committed offset 7 was not written by user_classifier, out holds 0 users; type this"),
     ],
 )
 def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: int, message: str) -> None:
     with pytest.raises(StateError) as caught:
-        expected_users(committed(*marks), "out", n_users, REBUILD)
+        expected_users(committed(*marks), "out", n_users, "retract", REBUILD)
     assert str(caught.value) == message
+
+
+def test_each_mode_goes_on_from_its_own_marks() -> None:
+    for mode in ("retract", "upsert", "append"):
+        told = mark(UserTable(), mode, 4, " partitions=6")
+        assert expected_users(committed(told), "out", 0, mode, REBUILD)
+        for other in {"retract", "upsert", "append"} - {mode}:
+            with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):
+                expected_users(committed(told), "out", 0, other, REBUILD)
 
 
 @pytest.mark.parametrize(
