@@ -325,7 +325,7 @@ class Settings:
         ours = {
             "transactional.id": self.transactional_id,
             "partitioner": "murmur2_random",
-            # After a commit the coordinator is busy for 1 or 2 ms, and told so asks for patience (default: 100 ms).
+            # For 1 or 2 ms after a commit the coordinator refuses; librdkafka then asks again (default: after 100 ms).
             "retry.backoff.ms": "2",
             # An answer that does not come is noticed while the transaction has time to ask again.
             "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
@@ -467,7 +467,7 @@ def add_running(add: Callable[..., object]) -> None:
     add("--batch-size", metavar="N", type=whole_number("batch size"),
         help="fit after N records at the latest; 1 fits for every record (default: no limit)")
     add("--until-end", action="store_true",
-        help="stop once every partition was read to its end and the labels are committed")
+        help="stop once every partition was read to its end and all is committed")
     add("--rebuild", action="store_true",
         help="forget offsets and state, read TOPIC from its beginning and make OUTPUT what it says")
     add("--error-handling-mode", choices=("fail", "ignore", "log"), default="fail",
@@ -1982,7 +1982,7 @@ MARK = re.compile(
 )
 
 
-def mark(table: UserTable, mode: str = "retract", chosen: int | None = None, layout: str = "") -> str:
+def mark(table: UserTable, mode: str, chosen: int | None = None, layout: str = "") -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
@@ -2314,6 +2314,8 @@ class Classifier:
         self._recall_clusters(committed.values())
         self.source = Source(self.kafka, self.consumer, settings.topic, self._load(changes, committed))
         self._began = dict(self.source.positions)
+        # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
+        # so that -k auto does not count them.
         self._leaving = set(self.table.user_ids) if self._rebuild else set[str]()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
@@ -2422,13 +2424,15 @@ class Classifier:
             raise ConfigError(f"-k auto has chosen {chosen}, but {error}; or choose yourself: -k {n_names}") from None
 
     def _settle(self, at_end: bool) -> Sources:
-        """Take the batch into the table, and settle that; drop users who are without a row at a second end.
+        """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
 
         Of one transaction, some partitions can be read a moment before others. So at one end a user may be
-        without a row whose old one has been taken back and whose new one is still to come.
+        without a row whose old one has been taken back and whose new one is still to come. The next end is that of
+        the next step, --batch-interval later.
         """
         sources = self._apply()
         self.table.settle()
+        self._leaving &= self.table.absent
         if at_end:
             self.table.drop(self._leaving)
             self._leaving = set(self.table.absent)
@@ -2479,11 +2483,12 @@ class Classifier:
         if self.settings.changelog_mode != "retract" or self.batch.ops_seen:
             return
         n_rows, user_id = self.table.most_rows()
+        again = " --rebuild" if any(offset != OFFSET_INVALID for offset in self._written.values()) else ""
         if n_rows > 1:
             raise StateError(
                 f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
                 " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
-                f" {'upsert' if self.batch.keys_seen else 'append'}"
+                f" {'upsert' if self.batch.keys_seen else 'append'}{again}"
             )
 
     def _handle(self, bad: list[BadRecord]) -> None:
@@ -2562,7 +2567,7 @@ class Look(Classifier):
             self._gather(progress)
         if not self.stop.requested:
             self._settle(at_end=True)
-            self.table.drop(self._leaving)  # no second end is waited for
+            self.table.drop(self._leaving)  # this one end is all that is looked at
             self._show_comparison() if self.settings.explore_k else self._show_labels()
         if self.stop.requested:
             log.info("stopped before there was something to show")
@@ -2595,10 +2600,11 @@ class Look(Classifier):
         if self.stop.requested:
             return
         try:
-            for line in choice.shown(fits, len(self.table), path):
-                print(line)
+            lines = list(choice.shown(fits, len(self.table), path))
         except (ValueError, OSError) as error:
             raise ClassifierError(str(error)) from None
+        for line in lines:
+            print(line)
 
     def _show_labels(self) -> None:
         """Print the labels that a run would write."""
@@ -2614,7 +2620,7 @@ class Look(Classifier):
             self.report.step(step)
         for line in (*first_users(step, names), "", *summary_lines(step, names), ""):
             print(line)
-        print(f"a run would write {n_changes} records to {self.settings.output}; nothing was written")
+        print(f"a run would change {n_changes} users of {self.settings.output}; nothing was written")
 
 
 # ----------------------------------------------------------------------------------------------- main
@@ -2759,9 +2765,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             classifier = (Look if settings.looks else Classifier)(settings, kafka, registry, stop)
             with reporting_as(settings, classifier):
                 classifier.run()
-        sys.stdout.flush()
+        print(end="", flush=True)
     except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
         tell(error, arguments)
         exit_code = error.exit_code

@@ -99,7 +99,7 @@ def test_a_look_changes_nothing(option: str, after_a_run: bool, pipeline: Pipeli
     else:
         assert_shown(finished, oracle.labelled(change for _, change in first + second))
         n_changes = 10 if after_a_run else 40
-        assert f"a run would write {n_changes} records to {pipeline.output}; nothing was written" in finished.stdout
+        assert f"a run would change {n_changes} users of {pipeline.output}; nothing was written" in finished.stdout
 
 
 def assert_shown(finished: Finished, labelling: dict[str, oracle.Labelled]) -> None:
@@ -116,7 +116,7 @@ def test_a_look_beside_a_client_that_runs(pipeline: Pipeline, tmp_path: Path) ->
         finished = client.run(pipeline.arguments("--dry-run"))
         assert (finished.code, finished.stdout.splitlines()[-1]) == (
             0,
-            f"a run would write 0 records to {pipeline.output}; nothing was written",
+            f"a run would change 0 users of {pipeline.output}; nothing was written",
         )
         assert running.running, "it is not taken over"
         assert running.stop() == 0

@@ -105,6 +105,10 @@ class World:
         headers = {(key or b"").decode(): dict(message.headers() or []) for key, message in last.items()}
         return {user_id: json.loads(named["pending"] or b"") for user_id, named in headers.items() if named}
 
+    def tombstones(self) -> int:
+        """How many users were ever deleted."""
+        return sum(message.value() is None for log in self.broker.logs["out"] for message in log)
+
     def offsets(self) -> dict[int, list[int]]:
         """Every offset committed, by partition."""
         found: dict[int, list[int]] = {}
@@ -210,16 +214,54 @@ def test_until_end_leaves_no_tombstone_to_be_written(batch_size: int) -> None:
     assert (set(world.labelling()), world.pending()) == (set("bcde"), {})
 
 
+def updates(*rows: Row) -> list[Change]:
+    """From each row to the next."""
+    pairs = itertools.pairwise(rows)
+    return [change for old, new in pairs for change in (Change(Op.UPDATE_BEFORE, old), Change(Op.UPDATE_AFTER, new))]
+
+
 def test_a_user_whose_new_row_is_still_to_come_keeps_the_old_one() -> None:
     """Of one transaction, one partition can be read a moment before the other."""
-    world, new = World(partitions=2), Row(ROWS[0].user_id, 70.0, 7)
+    world = World(partitions=2)
+    changes = updates(ROWS[0], ROWS[0]._replace(total_amount=70.0))
     world.write(INSERTS)
     world.run()
-    changes = [Change(Op.UPDATE_BEFORE, ROWS[0]), Change(Op.UPDATE_AFTER, new)]
     world.write([Placed(0, changes[0])])
     assert world.run({"commit_transaction": [lambda: world.write([Placed(1, changes[1])])]}) is None
     assert world.labelling() == oracle.labelled([*(change for _, change in INSERTS), *changes])
-    assert all(message.value() for log in world.broker.logs["out"] for message in log)
+    assert world.tombstones() == 0
+
+
+def test_a_new_row_may_be_to_come_after_a_restart() -> None:
+    world = World(partitions=2)
+    changes = updates(ROWS[0], ROWS[0]._replace(total_amount=70.0))
+    world.write(INSERTS)
+    world.run()
+    world.write([Placed(0, changes[0])])
+    assert world.run({"begin_transaction": [None, dies]})
+    assert world.run({"commit_transaction": [lambda: world.write([Placed(1, changes[1])])]}) is None
+    assert world.labelling() == oracle.labelled([*(change for _, change in INSERTS), *changes])
+    assert world.tombstones() == 0
+
+
+def test_a_user_who_had_a_row_between_two_ends_stays() -> None:
+    """Without a row at both of them, but not all the time."""
+    world = World(partitions=2, batch_size=1)
+    world.write(INSERTS)
+    world.run()
+    changes = updates(*(ROWS[0]._replace(total_amount=amount) for amount in (10.0, 70.0, 80.0)))
+    world.write([Placed(0, changes[0])])
+    accidents: list[Accident | None] = [
+        None,  # after the record
+        lambda: world.write([Placed(0, change) for change in changes[1:3]]),  # at the first end
+        None,
+        None,
+        lambda: world.write([Placed(1, changes[3])]),  # at the second one
+    ]
+    assert world.run({"commit_transaction": accidents}) is None
+    assert accidents == []
+    assert world.labelling() == oracle.labelled([*(change for _, change in INSERTS), *changes])
+    assert world.tombstones() == 0
 
 
 def test_a_stop_commits_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -379,7 +421,37 @@ def test_rows_without_a_word_about_their_past_are_no_retract_changelog(
         world.broker.append("in", 0, frame(1, body(AGGREGATE_SCHEMA, fields)), headers, None)
     ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
-    assert str(ended and ended.reason).endswith("run with --changelog-mode append")
+    rebuild = " --rebuild" if world.offsets() else ""
+    assert str(ended and ended.reason).endswith(f"run with --changelog-mode append{rebuild}")
+    world.settings = Settings(**{**vars(BASE), "changelog_mode": "append", "rebuild": bool(rebuild)})
+    assert world.run() is None
+    assert {user: row.total_amount for user, row in world.labelling().items()} == {"ann": 3.0}
+
+
+def test_a_rebuild_drops_at_once_whom_the_input_does_not_have() -> None:
+    """No fit counts them, nor does the choice of -k auto."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.broker.logs["in"] = [[]]
+    world.write(INSERTS[:4])
+    world.settings = Settings(**{**vars(BASE), "rebuild": True})
+    before = len(world.broker.history)
+    assert world.run() is None
+    assert len(world.broker.history) == before + 1
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+def test_another_mode_does_not_go_on_from_the_offsets() -> None:
+    world = World(changelog_mode="append")
+    world.write(INSERTS)
+    world.run()
+    world.settings = BASE
+    ended = world.run()
+    assert str(ended and ended.reason) == (
+        "in [0]: the committed offset 6 was reached with --changelog-mode append, this is retract;"
+        " to start over: run again with --rebuild"
+    )
 
 
 def rebuilt(prepare: Callable[[World], None]) -> World:
@@ -632,9 +704,17 @@ def test_a_dry_run_shows_what_a_run_writes(batch_size: int | None, capsys: pytes
     }
     assert "... and 10 users more" in told
     assert (
-        told[-1]
-        == f"a run would write {len(world.broker.logs['out'][0]) - written} records to out; nothing was written"
+        told[-1] == f"a run would change {len(world.broker.logs['out'][0]) - written} users of out; nothing was written"
     )
+
+
+def test_a_dry_run_leaves_out_who_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.write([Placed(0, Change(Op.DELETE, ROWS[0]))])
+    told = look(world, capsys, dry_run=True)
+    assert [line[:6] for line in told if re.match(r"user \d ", line)] == [row.user_id for row in ROWS[1:]]
 
 
 def test_a_dry_run_with_k_auto(capsys: pytest.CaptureFixture[str]) -> None:
@@ -708,5 +788,5 @@ def test_a_look_beside_a_client_that_commits(
     else:
         assert ended is None
         told = capsys.readouterr().out
-        assert told.endswith("a run would write 0 records to out; nothing was written\n")
+        assert told.endswith("a run would change 0 users of out; nothing was written\n")
         assert re.search(rf"^user 1 +{rows[0].total_amount:.2f} ", told, re.MULTILINE)

@@ -143,6 +143,18 @@ def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     assert list(table.relabel(np.empty(0, np.int32))) == [Told("x", None, -1, {})]
 
 
+def test_only_users_without_a_row_are_dropped_and_only_those_named() -> None:
+    table = UserTable()
+    for user_id in "xyz":
+        add(table, user_id, A, 1)
+    table.settle()
+    for user_id in "yz":
+        add(table, user_id, A, -1)
+    table.settle()
+    table.drop({"x", "y"})
+    assert (shown(table), table.absent) == ({"x": A, "z": A}, {"z"})
+
+
 def test_a_user_is_told_once() -> None:
     table = UserTable()
     apply(table, [Record(Op.INSERT, Row(name, 1.0, 1)) for name in "cab"])
