@@ -2373,7 +2373,7 @@ class Classifier:
         if self.n_clusters is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
-        if progress.records:
+        while progress.records or (self.source.at_end and self.table.absent):
             self._step(progress)
         log.info("stopped; %d users, offsets committed", len(self.table))
 

@@ -281,6 +281,21 @@ def test_a_stop_commits_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(world.labelling()) == {row.user_id for row in ROWS[:read]}
 
 
+def test_a_stop_leaves_no_tombstone_to_be_written() -> None:
+    """Told between the first end and the second."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.write([Placed(0, Change(Op.DELETE, ROWS[0]))])
+    world.settings = Settings(**{**vars(BASE), "until_end": False})
+
+    def stops() -> None:
+        world.stop.requested = True
+
+    assert world.run({"commit_transaction": [stops]}) is None
+    assert (set(world.labelling()), world.pending()) == ({row.user_id for row in ROWS[1:]}, {})
+
+
 def test_an_empty_input_is_marked_once() -> None:
     world = World(partitions=2)
     assert world.run() is None
