@@ -2483,8 +2483,8 @@ class Classifier:
         if self.settings.changelog_mode != "retract" or self.batch.ops_seen:
             return
         n_rows, user_id = self.table.most_rows()
-        again = " --rebuild" if any(offset != OFFSET_INVALID for offset in self._written.values()) else ""
         if n_rows > 1:
+            again = " --rebuild" if any(offset != OFFSET_INVALID for offset in self._written.values()) else ""
             raise StateError(
                 f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
                 " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
@@ -2743,8 +2743,9 @@ def set_up_logging(level: str, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
-    arguments, exit_code = argument_parser().parse_args(argv), 0
+    arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
+    exit_code = 0
     try:
         stop = StopRequest()
         stop.install()

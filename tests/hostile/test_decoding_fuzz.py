@@ -11,6 +11,7 @@ from fastavro.utils import generate_one
 
 import user_classifier
 from tests.support import avro_rows
+from tests.support.settling import settle
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema
 
 SCHEMA_ID = 7
@@ -203,6 +204,5 @@ def good_row(rng: random.Random) -> dict[str, Any]:
 
 def contents(table: user_classifier.UserTable) -> dict[str, tuple[float, int] | None]:
     """All that a table says."""
-    table.settle()
-    table.drop(set(table.absent))
+    settle(table)
     return {user_id: table.row(user_id) for user_id in table.user_ids}

@@ -7,6 +7,7 @@ import pytest
 
 from tests.support.fakes import FakeMessage
 from tests.support.memory import registry_of
+from tests.support.settling import settle
 from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
 from user_classifier import (
     AvroReader,
@@ -66,8 +67,7 @@ def record(offset: int, held: bytes | None, op: bytes | None = None, key: bytes 
 
 def settled(table: UserTable) -> dict[str, float]:
     """user_id -> total_amount."""
-    table.settle()
-    table.drop(set(table.absent))
+    settle(table)
     return {user_id: row[0] for user_id, row in zip(table.user_ids, table.rows, strict=True)}
 
 

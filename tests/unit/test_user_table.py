@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from tests.support import oracle
 from tests.support.changelog import Change as Record
 from tests.support.changelog import Op, Row
+from tests.support.settling import settle
 from tests.support.strategies import changelogs, cuts, interleavings, placements
 from tests.support.told import Told, by_column, told
 from user_classifier import UserTable
@@ -26,13 +27,6 @@ def apply(table: UserTable, records: list[Record]) -> None:
 def add(table: UserTable, user_id: str, row: Totals, count: int) -> None:
     """Take one row into the table."""
     table.add_all([(user_id, row)], [count])
-
-
-def settle(table: UserTable, *, at_end: bool = True) -> None:
-    """Choose current rows; at the end, users without one go."""
-    table.settle()
-    if at_end:
-        table.drop(set(table.absent))
 
 
 def made_up_labels(table: UserTable) -> NDArray[np.int32]:

@@ -1,0 +1,10 @@
+"""A user table brought to rest, as the client does it."""
+
+from user_classifier import UserTable
+
+
+def settle(table: UserTable, *, at_end: bool = True) -> None:
+    """Choose current rows; at the end, users without one go."""
+    table.settle()
+    if at_end:
+        table.drop(set(table.absent))
