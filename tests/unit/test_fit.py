@@ -1,15 +1,11 @@
 """The fit gives what the original gives, with labels that mean something."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from tests.support import oracle, original
 from tests.support.changelog import Row
-from tests.support.client import ROOT
 from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]
@@ -109,20 +105,3 @@ def test_more_runs_are_never_worse() -> None:
 def test_the_matrix_is_the_one_hot_encoding_beside_the_totals() -> None:
     totals = np.array([[1.5, 2], [3.5, 4], [5.5, 6]])
     assert one_hot_totals(totals).toarray().tolist() == np.hstack((np.eye(3), totals)).tolist()
-
-
-def test_a_run_fits_in_one_thread() -> None:
-    """OpenMP counts its threads for each thread that asks: the limit must be set by the one that fits."""
-    program = (
-        "import threading\n"
-        "from threadpoolctl import threadpool_info\n"
-        "from tests.unit.test_run_loop import INSERTS, World\n"
-        "start = threading.Thread.start\n"
-        "threading.Thread.start = lambda thread: (start(thread), thread.join())\n"  # the import is over in time
-        "world = World()\n"
-        "world.write(INSERTS)\n"
-        "assert world.run() is None\n"
-        "print({pool['num_threads'] for pool in threadpool_info()})"
-    )
-    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout == "{1}\n"
