@@ -1,6 +1,6 @@
 """The input's changes: netted as bytes, decoded, taken into the user table. Bad records are set aside, not lost."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -14,6 +14,9 @@ from classifier.user_table import UserTable
 
 # Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
 SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+
+# Rows that are added again within a batch are few, but where retractions lie in other partitions than their rows.
+MOST_RETURNED = 10_000
 
 
 def sign_of(headers: Headers) -> int:
@@ -48,6 +51,7 @@ class Batch:
     keys_seen: bool = False
     bad: list[BadRecord] = field(default_factory=list)
     net: dict[Entry, int] = field(default_factory=dict)
+    returned: set[bytes] = field(default_factory=set)  # taken back and added again, which leaves nothing in `net`
 
     def take(self, messages: Sequence[Record]) -> None:
         """Add records."""
@@ -71,7 +75,8 @@ class Batch:
 
     def _sum_up(self, messages: Sequence[Record]) -> None:
         """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
-        net, sign_by_op = cast(dict[bytes | None, int], self.net), SIGN_BY_OP.get
+        net, returned = cast(dict[bytes | None, int], self.net), cast(set[bytes | None], self.returned)
+        sign_by_op = SIGN_BY_OP.get
         for message in messages:
             headers, value, sign = message.headers(), message.value(), 1
             if headers:
@@ -84,6 +89,8 @@ class Batch:
                     net[value] = 1
                 elif (count := net.pop(value)) != -1:
                     net[value] = count + 1
+                elif len(returned) < MOST_RETURNED:
+                    returned.add(value)
             elif sign:
                 if (count := net.get(value, 0)) == 1:
                     del net[value]
@@ -112,7 +119,7 @@ class Batch:
 
     def clear(self) -> None:
         """Begin anew after a step, which has taken `net` already."""
-        self.n_records, self.bad = 0, []
+        self.n_records, self.bad, self.returned = 0, [], set()
 
 
 def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
@@ -132,6 +139,13 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
             if entries is added:
                 sources.update({user_id: (row, value) for value, (user_id, row) in zip(values, rows, strict=True)})
     return sources, broken
+
+
+def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
+    """Yield the users of values that can be read."""
+    for some in blocks(list(values)):
+        rows = user_rows(reader.all_fields(some))
+        yield from (row[0] for row in rows if not isinstance(row, RecordError))
 
 
 def sound(

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, TopicPartition
 
 from tests.support.wire import Headers
 
@@ -14,9 +14,10 @@ class FakeMessage:
 
     def __init__(
         self, place: tuple[str, int, int], value: bytes | None = None, headers: Headers | None = None,
-        key: bytes | None = None, error: KafkaError | None = None,
+        key: bytes | None = None, error: KafkaError | None = None, timestamp: int = 0,
     ) -> None:  # fmt: skip
         self._place, self._value, self._headers, self._key, self._error = place, value, headers, key, error
+        self._timestamp = timestamp
 
     def topic(self) -> str:
         """See confluent_kafka.Message, as for the rest."""
@@ -29,6 +30,10 @@ class FakeMessage:
     def offset(self) -> int:
         """Where it lies."""
         return self._place[2]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Its kind and milliseconds."""
+        return TIMESTAMP_CREATE_TIME, self._timestamp
 
     def key(self) -> bytes | None:
         """Its key."""
@@ -65,10 +70,12 @@ class FakeBroker:
         self.offsets: dict[tuple[str, int], TopicPartition] = {}
         self.history: list[TopicPartition] = []
 
-    def append(self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None) -> None:
+    def append(
+        self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None, timestamp: int = 0
+    ) -> None:
         """Write one record."""
         log = self.logs[topic][partition]
-        log.append(FakeMessage((topic, partition, len(log)), value, headers, key))
+        log.append(FakeMessage((topic, partition, len(log)), value, headers, key, timestamp=timestamp))
 
     def commit(self, offsets: Iterable[TopicPartition]) -> None:
         """Set offsets of the group."""

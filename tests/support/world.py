@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError
@@ -51,11 +52,11 @@ class World:
         self.stop = StopRequest()
         self._seeds = itertools.count()
 
-    def write(self, placed: list[Placed]) -> None:
-        """Write changes into the input."""
-        for partition, (op, row) in placed:
+    def write(self, placed: list[Placed], times: Iterable[int] | None = None) -> None:
+        """Write changes into the input, each with the timestamp of its own if there are `times`."""
+        for (partition, (op, row)), time in zip(placed, times or itertools.repeat(0), strict=False):
             value = frame(1, body(AGGREGATE_SCHEMA, row._asdict()))
-            self.broker.append("in", partition, value, [("op", bytes([op]))], None)
+            self.broker.append("in", partition, value, [("op", bytes([op]))], None, time)
 
     def run(
         self,
