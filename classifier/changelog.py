@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 from classifier.avro import AvroReader, blocks
 from classifier.errors import RecordError
 from classifier.keys import KeyCodec
-from classifier.records import BadRecord, Headers, Record
+from classifier.records import BadRecord, Headers, Record, place
 from classifier.rows import Row, user_rows
 from classifier.text import shown
 from classifier.user_table import UserTable
@@ -30,6 +30,17 @@ def sign_of(headers: Headers) -> int:
     return sign
 
 
+def takes_back(headers: Headers) -> bool:
+    """Return whether a record retracts its row, which only a retract changelog does."""
+    return any(name == "op" and SIGN_BY_OP.get(value) == -1 for name, value in headers or ())
+
+
+def retract_changelog(message: Record) -> str:
+    """Say what a record proves that takes its row back."""
+    op = dict(message.headers() or ())["op"]
+    return f"{place(message)}: header op {shown(op)} takes the row back, so this is a retract changelog"
+
+
 class Tombstone(NamedTuple):
     """Stands for a null value of an upsert table, which deletes the user its key names."""
 
@@ -49,6 +60,7 @@ class Batch:
     n_records: int = 0
     ops_seen: bool = False  # whether any record had an op header, so far
     keys_seen: bool = False
+    taken_back: Record | None = None  # in another mode than retract, the first record that only this one knows
     bad: list[BadRecord] = field(default_factory=list)
     net: dict[Entry, int] = field(default_factory=dict)
     returned: set[bytes] = field(default_factory=set)  # taken back and added again, which leaves nothing in `net`
@@ -107,15 +119,20 @@ class Batch:
             return 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
-        """Of equal records the last is enough."""
+        """Of equal records the last is enough; one that takes its row back proves the mode wrong."""
+        net = self.net
         for message in messages:
-            try:
-                entry = self.entry(message)
-            except RecordError as error:
-                self.bad.append(BadRecord(message, error))
-                continue
-            self.net.pop(entry, None)
-            self.net[entry] = 1
+            entry: Entry | None = message.value()
+            if entry is None:
+                try:
+                    entry = self.entry(message)
+                except RecordError as error:
+                    self.bad.append(BadRecord(message, error))
+                    continue
+            elif (headers := message.headers()) and self.taken_back is None and takes_back(headers):
+                self.taken_back = message
+            net.pop(entry, None)
+            net[entry] = 1
 
     def clear(self) -> None:
         """Begin anew after a step, which has taken `net` already."""

@@ -13,7 +13,7 @@ from typing import cast
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
 
 from classifier.avro import AvroReader
-from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, users_of
+from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
 from classifier.clustering import Clusters, imported_meanwhile, kmeans_class
 from classifier.errors import PartitionsAdded, RecordError, RestoreNeeded, StateError
 from classifier.kafka import POLL_SECONDS, Kafka
@@ -93,7 +93,8 @@ class Intake:
             check_layout(self.committed.values(), settings.output, self.layout)
         self.source = self._input.read_from(self._load(changes))
         self._began = dict(self.source.positions)  # of the batch
-        if self._several.begin(self._began, {} if self.rebuild else self.committed) and not self.rebuild:
+        committed = {} if self.rebuild else self.committed
+        if self._several.begin(self.table, self._began, committed) and not self.rebuild:
             self.table.trust_order()
         # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
         # so that -k auto does not count them.
@@ -134,6 +135,9 @@ class Intake:
         messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
+        if self.batch.taken_back is not None:
+            told = retract_changelog(self.batch.taken_back)
+            raise StateError(f"{told}: run with --changelog-mode retract{self._anew}")
 
     def settle(self, *, last: bool = False) -> Sources:
         """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
@@ -239,12 +243,16 @@ class Intake:
             return
         n_rows, user_id = self.table.most_rows()
         if n_rows > 1:
-            again = " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
             raise StateError(
                 f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
                 " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
-                f" {'upsert' if self.batch.keys_seen else 'append'}{again}"
+                f" {'upsert' if self.batch.keys_seen else 'append'}{self._anew}"
             )
+
+    @property
+    def _anew(self) -> str:
+        """What another mode takes beside its name: offsets of one mode are none of another."""
+        return " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
 
     # what a step leaves behind
 

@@ -18,6 +18,7 @@ from confluent_kafka import TopicPartition
 
 from classifier.changelog import sign_of
 from classifier.errors import RecordError
+from classifier.marks import MARK
 from classifier.records import Record
 from classifier.rows import Row
 from classifier.text import readable, users
@@ -64,16 +65,16 @@ class SeveralRows:
 
     def __init__(self, topic: str) -> None:
         self._topic, self._told = topic, False
-        self.begin({}, {})
+        self.begin(UserTable(), {}, {})
 
-    def begin(self, start: Mapping[int, int], committed: Mapping[int, TopicPartition]) -> bool:
+    def begin(self, table: UserTable, start: Mapping[int, int], committed: Mapping[int, TopicPartition]) -> bool:
         """Begin to read at these offsets; return whether the rows that were restored are in order."""
         noted = {p: int(match[1]) for p, at in committed.items() if (match := SINCE.search(at.metadata or ""))}
         self.since = {**start, **noted}  # where the batch began in which rows lie as they were read, or before
         self._last_end = dict(self.since)
-        self._before: set[str] = set()  # users with several rows at the last end
+        self._before = set(table.several)  # users with several rows at the last end
         self._unsure: set[str] = set()
-        self.n_users = 0  # with several rows at two ends in a row
+        self.n_users = several_before(committed.values()) or 0  # with several rows at two ends in a row
         return not noted
 
     @property
@@ -130,5 +131,5 @@ def cure(topic: str) -> str:
 
 def several_before(committed: Iterable[TopicPartition]) -> int | None:
     """Return how many users had more than one row at the last commit; None before the first."""
-    marks = [each.metadata for each in committed if each.metadata]
+    marks = [each.metadata or "" for each in committed if MARK.match(each.metadata or "")]
     return max((int(match[1]) for each in marks if (match := SEVERAL.search(each))), default=0) if marks else None

@@ -69,6 +69,7 @@ class FakeBroker:
         self.logs: dict[str, list[list[FakeMessage]]] = {name: [[] for _ in range(n)] for name, n in partitions.items()}
         self.offsets: dict[tuple[str, int], TopicPartition] = {}
         self.history: list[TopicPartition] = []
+        self.beginnings: dict[tuple[str, int], int] = {}  # what retention has left
 
     def append(
         self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None, timestamp: int = 0
@@ -127,7 +128,8 @@ class FakeConsumer:
         self, at: TopicPartition, timeout: float | None = None, cached: bool = False
     ) -> tuple[int, int]:
         """First and next offset."""
-        return 0, len(self._broker.logs[at.topic][at.partition])
+        place = at.topic, at.partition
+        return self._broker.beginnings.get(place, 0), len(self._broker.logs[at.topic][at.partition])
 
     def consumer_group_metadata(self) -> None:
         """Nothing that matters here."""
