@@ -258,6 +258,7 @@ class Classifier:
             if not self.number.choose(intake.table.totals):
                 return
             began = self.clock()  # the comparison is no part of what steps take
+        self.number.warn_of_equal_users(intake.table.totals)
         clusters = self.cluster(intake.table.totals, self.number.to_fit)
         changes = intake.table.relabel(clusters.labels)
         fitted = self.clock()
