@@ -59,17 +59,24 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Make a topic; returns when it is there."""
+        """Make a topic; returns when the broker knows all of it, which is some time after it has said yes."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
         self._admin.create_topics([topic])[name].result(TIMEOUT_S)
+        wait_until(lambda: self._has_leaders(name, partitions), f"topic {name} to be there", TIMEOUT_S)
 
     def grow(self, name: str, partitions: int) -> None:
         """Give a topic more partitions."""
         self._admin.create_partitions([NewPartitions(name, partitions)])[name].result(TIMEOUT_S)
+        wait_until(lambda: self._has_leaders(name, partitions), f"topic {name} to have grown", TIMEOUT_S)
+
+    def _has_leaders(self, name: str, partitions: int) -> bool:
+        found = self._admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions.values()
+        return len(found) == partitions and all(each.leader >= 0 for each in found)
 
     def delete(self, name: str) -> None:
-        """Remove a topic."""
+        """Remove a topic; returns when the broker knows nothing of it."""
         self._admin.delete_topics([name])[name].result(TIMEOUT_S)
+        wait_until(lambda: not self.partitions(name), f"topic {name} to be gone", TIMEOUT_S)
 
     def partitions(self, name: str) -> list[int]:
         """The partition numbers of a topic; none if it is not there."""
@@ -126,6 +133,7 @@ class Topics:
         try:
             known = self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
             places = [TopicPartition(name, at) for name, topic in known if name[:2] != "__" for at in topic.partitions]
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
             found = [each for each in consumer.committed(places, TIMEOUT_S) if each.offset >= 0]
         finally:
             consumer.close()
@@ -157,6 +165,7 @@ class Topics:
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
         places = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
         try:
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
             consumer.commit(offsets=places, asynchronous=False)
         finally:
             consumer.close()
