@@ -21,7 +21,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink.
-BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/faults)
+BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/real_world tests/faults)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
 
 # Stamp files: a step is done again when what it was made from has changed.

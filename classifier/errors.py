@@ -19,7 +19,7 @@ class ClassifierError(Exception):
     |-- StateError           offsets and `user_labeling` do not belong together: --rebuild
     |-- RestoreNeeded        throw the state away, restore, go on
     |   |-- TransactionAborted
-    |   `-- PartitionsAdded
+    |   `-- TopicsChanged
     |-- ProducerFenced       a newer instance took over: stop
     |-- BrokerUnavailable    no broker answers: try again
     |-- RegistryUnavailable  the Schema Registry does not answer: try again
@@ -61,7 +61,7 @@ class TransactionAborted(RestoreNeeded):
     pass
 
 
-class PartitionsAdded(RestoreNeeded):
+class TopicsChanged(RestoreNeeded):
     pass
 
 

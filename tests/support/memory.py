@@ -9,7 +9,7 @@ from classifier.kafka import Kafka
 from classifier.registry import SchemaRegistry, Subject
 from classifier.settings import Settings
 from classifier.stop import StopRequest
-from tests.support.fakes import FakeConsumer, FakeProducer, FakeRegistry
+from tests.support.fakes import FakeAdmin, FakeConsumer, FakeProducer, FakeRegistry
 
 
 class KafkaInMemory(Kafka):
@@ -18,6 +18,10 @@ class KafkaInMemory(Kafka):
     def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
         super().__init__(given, stop)
         self._clients = consumer, producer
+
+    def admin(self, section: str) -> FakeAdmin:
+        """See Kafka."""
+        return FakeAdmin(self._clients[0].broker)
 
     def consumer(self) -> Consumer:
         """See Kafka."""
