@@ -1,4 +1,4 @@
-"""Access control: the rights that the README lists are enough, and each of them is named when it is missing."""
+"""Access control: the rights that docs/configuration.md lists are enough, and each is named when it is missing."""
 
 from collections.abc import Callable
 
