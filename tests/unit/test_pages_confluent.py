@@ -223,7 +223,7 @@ cat << END
   "name": "$name",
   "statement": "SELECT '\"status\": \"RUNNING\"'",
   "status": "$phase",
-  "status_detail": "the status is $phase"
+  "status_detail": "OK"
 }
 END
 """
