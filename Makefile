@@ -9,7 +9,7 @@
 # make test-unit   the tests that need no service
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
-# make img         draw the pictures of README.md anew, from runs of the pipeline; about three minutes
+# make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
 # make check       lint and types
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #

@@ -19,7 +19,7 @@ ERRORS = (RuntimeError, TerminalError, *FAILURES)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw what is named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m img", description="Draw the pictures of README.md anew.")
+    parser = argparse.ArgumentParser(prog="python -m img", description="Draw the pictures of README.md and docs/ anew.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RUNS)}; default: all")
     names = parser.parse_args(argv).names or list(RUNS)
     if unknown := set(names) - set(RUNS):
