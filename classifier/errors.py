@@ -136,8 +136,9 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
             f"transactional.id '{transactional_id}' was taken over by a newer user_classifier; this one stops"
         )
     if error.code() in DENIED:
-        where = "see docs/configuration.md, Rights"
-        return AccessDenied(f"not allowed to {doing} ({error.str()}); grant this right, {where}")
+        return AccessDenied(
+            f"not allowed to {doing} ({error.str()}); grant this right, see docs/configuration.md, Rights"
+        )
     if error.txn_requires_abort():
         return TransactionAborted(f"transaction aborted ({error.str()})")
     if error.code() == KafkaError._AUTHENTICATION:
