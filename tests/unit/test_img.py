@@ -48,6 +48,7 @@ def pictures(text: str) -> Iterator[tuple[str, str]]:
 
 
 def test_a_picture_for_dark_pages_stands_beside_the_one_for_light_pages() -> None:
+    pairs = re.findall(r"<picture>\s*<source[^>]*-dark.svg\">\s*<img[^>]*-light.svg\">\s*</picture>", TEXT)
     assert len(pairs) == len(DARK_PICTURE.findall(TEXT)) == sum(name.endswith("-dark.svg") for name in PICTURES)
 
 
