@@ -10,7 +10,7 @@
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
 # make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
-# make check       lint and types
+# make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
 # Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   BENCH=--quick
@@ -31,7 +31,7 @@ BENCH_TOOLS := $(VENV)/bench-tools-installed
 IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
 
-.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos bench img lock
+.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos bench img lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 16
@@ -44,7 +44,7 @@ demo: $(FETCHED)
 up down status datagen run-sql sql: $(FETCHED)
 	@$(BIN)/python -m local $@
 
-check: lint types
+check: lint types layout
 
 lint: $(TEST_TOOLS)
 	$(BIN)/ruff check $(CODE)
@@ -52,6 +52,9 @@ lint: $(TEST_TOOLS)
 
 types: $(TEST_TOOLS)
 	$(BIN)/mypy $(CODE)
+
+layout: $(TEST_TOOLS)
+	$(BIN)/pytest -q tests/unit/test_layout.py
 
 test: check test-unit test-integration test-end-to-end
 

@@ -9,7 +9,9 @@ from classifier.kafka import Kafka
 from classifier.registry import SchemaRegistry, Subject
 from classifier.settings import Settings
 from classifier.stop import StopRequest
-from tests.support.fakes import FakeAdmin, FakeConsumer, FakeProducer, FakeRegistry
+from tests.support.fakes import FakeAdmin, FakeBroker, FakeConsumer, FakeProducer, FakeRegistry
+
+SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={}, group="team")
 
 
 class KafkaInMemory(Kafka):
@@ -42,3 +44,10 @@ class KafkaInMemory(Kafka):
 def registry_of(**subjects: Any) -> SchemaRegistry:
     """A registry whose schemas have the ids 1, 2, ... in this order; x__value names the subject x-value."""
     return cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
+
+
+def in_memory(producer: FakeProducer | None = None, consumer: FakeConsumer | None = None) -> KafkaInMemory:
+    """Kafka over these fakes."""
+    broker = FakeBroker()
+    reading = FakeConsumer(broker, seed=1) if consumer is None else consumer
+    return KafkaInMemory(SETTINGS, StopRequest(), reading, FakeProducer(broker) if producer is None else producer)
