@@ -73,9 +73,12 @@ class AvroReader:
     A value whose schema id lies in a header is decoded with the header's value before it.
     """
 
-    def __init__(self, registry: SchemaRegistry) -> None:
+    def __init__(self, registry: SchemaRegistry, form: Callable[[Any], Any] = lambda schema: schema) -> None:
+        """`form` puts each schema into another form that takes the same bytes."""
+
         def schema(schema_id: SchemaId) -> Any:
-            return registry.by_id(schema_id) if isinstance(schema_id, int) else registry.by_guid(str(schema_id))
+            found = registry.by_id(schema_id) if isinstance(schema_id, int) else registry.by_guid(str(schema_id))
+            return form(found)
 
         self.schema = functools.cache(schema)
         self._layout = functools.cache(self._layout_of)

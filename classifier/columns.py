@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple
 
 from classifier.errors import RecordError
-from classifier.schemas import Types
+from classifier.schemas import RECORDS, Types, qualified
 
 Convert = Callable[[Any], Any]  # of what is read without regard to logical types; null stays null
 
@@ -23,6 +23,7 @@ MAX_LONG = 2**63 - 1
 MAX_PRECISION = 1_000  # digits of a decimal, of which SQL has 38; a schema must not make a number without end
 TIMES = ("time", "timestamp", "local-timestamp")
 TIMED = {"date", *(f"{time}-{unit}" for time in TIMES for unit in ("millis", "micros", "nanos"))}
+NO_RECORD = "is not a record"
 # What SQL calls the type that always fits, and how statement 4 makes the column.
 SQL = {
     "user_id": ("STRING", "user_id"),
@@ -154,3 +155,28 @@ CONVERSIONS: Mapping[str, Callable[[Set[Kind]], Convert | None]] = {
     "total_amount": total_amount_conversion,
     "num_transactions": num_transactions_conversion,
 }
+
+
+def misfit(schema: Any) -> str:
+    """Return why no value of a schema is a row; nothing where values are, be it of one type of a union."""
+    types: Types = {}
+    root = qualified(schema, types)
+    complaints = [
+        record_misfit(types.get(str(each), {}), types) for each in (root if isinstance(root, list) else [root])
+    ]
+    return "" if "" in complaints else next((each for each in complaints if each != NO_RECORD), NO_RECORD)
+
+
+def record_misfit(definition: Mapping[str, Any], types: Types) -> str:
+    """Return why no value of one type is a row."""
+    if definition.get("type") not in RECORDS:
+        return NO_RECORD
+    fields = {each["name"]: each["type"] for each in definition["fields"]}
+    try:
+        for column in CONVERSIONS:
+            if column not in fields:
+                return f"has no field {column}"
+            conversion(column, fields[column], types)
+    except RecordError as error:
+        return str(error)
+    return ""

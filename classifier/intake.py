@@ -14,6 +14,7 @@ from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract
 from classifier.clustering import Clusters, imported_meanwhile, kmeans_class
 from classifier.errors import PartitionsAdded, RecordError, RestoreNeeded, StateError
+from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
@@ -67,7 +68,7 @@ class Intake:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
         self._input, self._output = (Topic(kafka, consumer, name) for name in (settings.topic, settings.output))
         self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        self._input_keys = KeyCodec(registry, settings.topic) if settings.changelog_mode == "upsert" else None
+        self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader = AvroReader(registry)
         self.rebuild = settings.rebuild  # until the first step is committed
 
