@@ -20,7 +20,7 @@ from classifier.errors import RecordError
 from classifier.records import Headers
 from classifier.registry import SchemaRegistry, Subject
 from classifier.rows import LABEL_FIELDS, Fields
-from classifier.schemas import RECORDS, Types, qualified, skimmed
+from classifier.schemas import RECORDS, Types, cause_of, qualified, skimmed
 from classifier.text import shown
 
 T = TypeVar("T")
@@ -164,7 +164,7 @@ class AvroReader:
             schema = qualified(self.schema(schema_id), types)
             return layout_of(schema if branch is None else schema[branch], types, name)
         except AVRO_ERRORS as error:
-            raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
+            raise RecordError(f"{name} is not a usable Avro schema ({cause_of(error)})") from None
 
 
 def grouped(

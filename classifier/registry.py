@@ -12,7 +12,7 @@ from classifier.configuration import unknown_property
 from classifier.errors import AccessDenied, ConfigError, RecordError, RegistryUnavailable, SchemaError
 from classifier.outage import Outage
 from classifier.parsing import seconds
-from classifier.schemas import Types, least_size, qualified, self_contained
+from classifier.schemas import Types, cause_of, least_size, qualified, self_contained
 from classifier.stop import StopRequest
 
 T = TypeVar("T")
@@ -21,6 +21,11 @@ T = TypeVar("T")
 REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
 REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
 UNREGISTERED_ID = 2**32 - 1
+# For a registry that does not know of GUIDs, as those before Confluent's 8.
+GUID_ADVICE = (
+    "; to have the id in the value, set value.schema.id.serializer (and that of the key) of its writer to"
+    " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
+)
 SCHEMA_ERRORS = ValueError, KeyError, TypeError, AttributeError, RecursionError  # of a text that is no schema
 
 
@@ -79,7 +84,7 @@ class SchemaRegistry:
         """Return the schema of a GUID; RecordError when there is none."""
         found = self._call(lambda: self._client.get_schema_by_guid(guid))
         if found is None:
-            raise RecordError(f"schema guid {guid} is not in the Schema Registry")
+            raise RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
         return self._parse(found, f"schema guid {guid}")
 
     def subjects(self) -> list[str] | None:
@@ -119,7 +124,7 @@ class SchemaRegistry:
             found = self_contained(qualified(as_json(schema, name), types), types, set())
             least_size(found, {})
         except SCHEMA_ERRORS as error:
-            raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
+            raise RecordError(f"{name} is not a usable Avro schema ({cause_of(error)})") from None
         return found
 
     def _collect(self, schema: Any, name: str, types: Types, seen: set[str]) -> None:

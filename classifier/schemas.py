@@ -131,3 +131,8 @@ def skimmed(schema: Any, types: Types, names: dict[str, str]) -> Any:
     if not fields:
         names[schema] = "null"
     return {"type": "record", "name": name, "fields": fields} if fields else "null"
+
+
+def cause_of(error: Exception) -> str:
+    """Return what is wrong with a schema, in words."""
+    return "nested too deep" if isinstance(error, RecursionError) else str(error)
