@@ -173,14 +173,13 @@ def grouped(
     decode: Callable[[Sequence[bytes]], Sequence[Fields | RecordError]],
 ) -> list[Fields | RecordError]:
     """Decode values of one prefix together; return what is found in the order of the values."""
-    groups: dict[bytes, list[bytes]] = {}
     order = list(prefixes)
+    if len(set(order)) == 1:  # nearly always
+        return list(decode(values))
+    groups: dict[bytes, list[bytes]] = {}
     for prefix, value in zip(order, values, strict=True):
         groups.setdefault(prefix, []).append(value)
-    decoded = {prefix: decode(group) for prefix, group in groups.items()}
-    if len(decoded) == 1:
-        return list(*decoded.values())
-    rest = {prefix: iter(found) for prefix, found in decoded.items()}
+    rest = {prefix: iter(decode(group)) for prefix, group in groups.items()}
     return [next(rest[prefix]) for prefix in order]
 
 

@@ -108,7 +108,8 @@ class Batch:
         """Of equal records the last is enough."""
         for message in messages:
             try:
-                entry = self.entry(message)
+                value = message.value()
+                entry = self.entry(message) if value is None or message.headers() else value
             except RecordError as error:
                 self.bad.append(BadRecord(message, error))
                 continue

@@ -18,7 +18,7 @@ class Subjects:
     def register(self, subject: str, schema: Any, *references: tuple[str, str, int]) -> int:
         """Register a schema, which may refer to others by name, subject and version; return its id."""
         named = [{"name": name, "subject": of, "version": version} for name, of, version in references]
-        wanted = {"schema": json.dumps(schema), "schemaType": "AVRO", "references": named}
+        wanted: Any = {"schema": json.dumps(schema), "schemaType": "AVRO", "references": named}
         answer = requests.post(f"{self.url}/subjects/{subject}/versions", json=wanted, timeout=TIMEOUT_S)
         answer.raise_for_status()
         return int(answer.json()["id"])

@@ -13,7 +13,7 @@ INNER = {"type": "record", "name": "inner", "fields": [{"name": "x", "type": "in
 
 def record(name: str, *kinds: Any, **more: Any) -> dict[str, Any]:
     """A record with a field of each type."""
-    fields = [{"name": f"f{number}", "type": kind} for number, kind in enumerate(kinds)]
+    fields: Any = [{"name": f"f{number}", "type": kind} for number, kind in enumerate(kinds)]
     return {"type": "record", "name": name, **more, "fields": fields}
 
 
@@ -52,7 +52,8 @@ def test_a_type_is_defined_where_it_is_met_first_and_fastavro_reads_it() -> None
     kinds = [each["type"] for each in found["fields"]]
     assert kinds[0] == ["null", {**INNER, "namespace": ""}]
     assert kinds[1]["fields"][0]["type"] == kinds[2] == "inner"
-    assert fastavro.parse_schema(found)["name"] == "r"
+    parsed: Any = fastavro.parse_schema(found)
+    assert parsed["name"] == "r"
 
 
 def test_a_name_before_its_definition() -> None:

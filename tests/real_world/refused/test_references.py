@@ -11,15 +11,28 @@ from tests.support.topics import Outgoing
 from tests.support.wire import KEY_SCHEMA, frame
 
 ROW = {"user_id": "ann", "total_amount": 1.5, "num_transactions": 2}
-PLACE = {"type": "record", "name": "Place", "namespace": "shop", "fields": [{"name": "city", "type": "string"}]}
-STORE = {"type": "record", "name": "Store", "namespace": "shop", "fields": [{"name": "at", "type": "Place"}]}
+PLACE: dict[str, Any] = {
+    "type": "record",
+    "name": "Place",
+    "namespace": "shop",
+    "fields": [{"name": "city", "type": "string"}],
+}
+STORE: dict[str, Any] = {
+    "type": "record",
+    "name": "Store",
+    "namespace": "shop",
+    "fields": [{"name": "at", "type": "Place"}],
+}
 IN_LINE = {**STORE, "fields": [{"name": "at", "type": PLACE}]}
 FIELDS = [
     {"name": "user_id", "type": "string"},
     {"name": "total_amount", "type": "double"},
     {"name": "num_transactions", "type": "long"},
 ]
-STORES = [{"name": "first", "type": "shop.Store"}, {"name": "all", "type": {"type": "array", "items": "Store"}}]
+STORES: list[dict[str, Any]] = [
+    {"name": "first", "type": "shop.Store"},
+    {"name": "all", "type": {"type": "array", "items": "Store"}},
+]
 
 
 def total(*fields: dict[str, Any]) -> dict[str, Any]:
