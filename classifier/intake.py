@@ -14,6 +14,7 @@ from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract
 from classifier.clustering import Clusters, import_meanwhile, kmeans_class
 from classifier.errors import RecordError, RestoreNeeded, StateError
+from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
@@ -69,7 +70,7 @@ class Intake:
         self._names = {"input": settings.topic, "output": settings.output}
         self._input, self._output = (Topic(kafka, consumer, name) for name in self._names.values())
         self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        self._input_keys = KeyCodec(registry, settings.topic) if settings.changelog_mode == "upsert" else None
+        self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.topics = AvroReader(registry), TopicWatch(kafka, settings)
         self.rebuild = settings.rebuild  # until the first step is committed
 
