@@ -14,9 +14,13 @@ from local.sql_gateway import innermost_cause
 
 ANSWER_SECONDS = 10.0
 SAVEPOINT_SECONDS = 60.0
+CANCEL_SECONDS = 60.0
 POLL_SECONDS = 0.1
 
 RUNNING = "RUNNING"
+ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
+ENDING = ENDED | {"FAILING", "CANCELLING"}
+"""States from which a job never comes back; one that is just submitted, or restarts after a failure, is in none."""
 
 
 class Jobs:
@@ -29,9 +33,10 @@ class Jobs:
         """Job id -> RUNNING, FAILED, CANCELED, ..."""
         return {job["jid"]: job["state"] for job in self._overview()}
 
-    def is_running(self, job_id: str) -> bool:
-        """Whether this job runs."""
-        return self.states().get(job_id) == RUNNING
+    def find(self, name: str) -> str | None:
+        """The id of the job of this name that runs or is about to, None if there is none."""
+        alive = (job["jid"] for job in self._overview() if job["name"] == name and job["state"] not in ENDING)
+        return next(alive, None)
 
     def require_healthy(self) -> None:
         """ServiceError if a job has failed for good; it names the job and the cause."""
@@ -41,10 +46,15 @@ class Jobs:
                 raise ServiceError(f"Flink's job {job['name']} failed: {innermost_cause(trace)}")
 
     def cancel_all(self) -> None:
-        """End every running job."""
+        """End every job that runs or is about to, and wait until all have ended."""
         for job_id, state in self.states().items():
-            if state == RUNNING:
+            if state not in ENDING:
                 requests.patch(f"{self._url}/jobs/{job_id}", timeout=ANSWER_SECONDS).raise_for_status()
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while any(state not in ENDED for state in self.states().values()):
+            if time.monotonic() > deadline:
+                raise ServiceError(f"Flink's jobs did not end within {CANCEL_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
 
     def stop(self, job_ids: list[str], directory: Path) -> dict[str, str]:
         """Stop running jobs, everything they have read written and committed; job id -> its savepoint."""
