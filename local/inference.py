@@ -43,6 +43,14 @@ def upsert_table_of_schemas(name: str, schema: str, key_schema: str | None) -> T
     return Table(name, (*key, *value), _names(key), options=options)
 
 
+def describes(schema: str, table: Table) -> bool:
+    """Whether a value schema has the table's columns, alike in name, type and nullability."""
+    try:
+        return [*table_of_schema(table.name, schema).columns] == table.value_columns
+    except StatementError:
+        return False
+
+
 def _record_key(name: str, schema: str | None) -> tuple[Column, ...] | None:
     """The columns of a key; None for one that is read as bytes: plain, or nothing that Flink's Avro format reads."""
     try:

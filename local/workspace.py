@@ -98,8 +98,11 @@ class Workspace:
 
     def declarations(self, table: Table) -> list[str]:
         """The Flink statements that declare a table, by the schemas that are registered for it."""
-        schemas = [self._topics.schema(f"{table.name}-{part}") for part in ("value", "key")]
-        return flink_tables.declare(table, self._endpoints, *schemas)
+        value, key = (self._topics.schema(f"{table.name}-{part}") for part in ("value", "key"))
+        # Flink refuses a schema that is not alike in each column, but reads what was written by one, field by field.
+        if value is not None and not inference.describes(value, table):
+            value = None
+        return flink_tables.declare(table, self._endpoints, value, key)
 
     def declaration_script(self) -> str:
         """The declarations of the pipeline's five tables, for Flink's own SQL client."""

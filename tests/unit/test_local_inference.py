@@ -90,3 +90,22 @@ def test_record_key_whose_name_the_value_has_otherwise() -> None:
     (topic, *_) = flink_tables.declare(table, ENDPOINTS, VALUE, record(user_id="string"))
     for part in ("'key.format' = 'avro-confluent'", "'key.fields-prefix' = 'key_'", "PRIMARY KEY (`key_user_id`)"):
         assert part in topic
+
+
+@pytest.mark.parametrize(
+    ("schema", "alike"),
+    [
+        (record(user_id="string", label="int"), True),
+        (record(user_id=NULLABLE, label="int"), False),
+        (record(user_id="string", label="long"), False),
+        (record(user_id="string"), False),
+        (record(label="int", user_id="string"), False),
+        ('"string"', False),
+    ],
+)
+def test_schema_describes_the_table(schema: str, alike: bool) -> None:
+    """Another one is not given to Flink, which would refuse it."""
+    columns = (Column("user_id", "STRING", nullable=False), Column("label", "INT", nullable=False))
+    assert (
+        inference.describes(schema, Table("t", columns, ("user_id",), options={"value.fields-include": "all"})) is alike
+    )
