@@ -1,6 +1,7 @@
 """Runs that are ended in between: the same statement, or the next one, finds what there is and completes it."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from local import datagen
 from local.catalog import Catalog
 from local.flink_tables import Endpoints
+from local.recovery import save_jobs
 from local.sql_gateway import SqlSession
 from local.topics import Topics
 from tests.end_to_end.sessions import Session
@@ -106,6 +108,19 @@ def test_job_that_was_not_written_down(session: Session, monkeypatch: pytest.Mon
     assert said.startswith("insert-into-unwritten_counts-")
     assert job_id in session.jobs.states()
     assert [job.job_id for job in session.catalog.jobs.values()] == [job_id]
+
+
+def test_job_that_was_submitted_a_moment_ago_is_stopped(session: Session, tmp_path: Path) -> None:
+    """`down` behind `run-sql`: its tasks do not run yet."""
+    session.workspace.run(f"CREATE TABLE young {RETRACT}")
+    session.workspace.run(f"CREATE TABLE young_counts {RETRACT}")
+    result = session.workspace.run("INSERT INTO young_counts SELECT user_id, COUNT(*) FROM young GROUP BY user_id")
+    assert result is not None
+    assert save_jobs(tmp_path, session.jobs) == [job.name for job in session.catalog.jobs.values()]
+    (job,) = session.catalog.jobs.values()
+    assert job.job_id == result.job_id
+    assert job.savepoint is not None
+    assert session.jobs.states()[job.job_id] == "FINISHED"
 
 
 def test_datagen_registers_what_is_missing(session: Session) -> None:
