@@ -15,6 +15,7 @@ from confluent_kafka import (
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions, NewTopic
 
+from tests.support.metadata import all_know, partitions_in
 from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
@@ -59,21 +60,23 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Make a topic; returns when it is there."""
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+        """Make a topic, with as many replicas as the brokers are set to; returns when every broker knows it."""
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
         self._admin.create_topics([topic])[name].result(TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def grow(self, name: str, partitions: int) -> None:
-        """Give a topic more partitions."""
+        """Give a topic more partitions; returns when every broker knows them."""
         self._admin.create_partitions([NewPartitions(name, partitions)])[name].result(TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def delete(self, name: str) -> None:
         """Remove a topic."""
         self._admin.delete_topics([name])[name].result(TIMEOUT_S)
 
     def partitions(self, name: str) -> list[int]:
-        """The partition numbers of a topic; none if it is not there."""
-        return sorted(self._admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions)
+        """The partition numbers of a topic; KafkaException if it is not there."""
+        return sorted(partitions_in(self._admin.list_topics(name, timeout=TIMEOUT_S), name))
 
     def write(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are stored."""
