@@ -8,6 +8,7 @@ from types import TracebackType
 
 from tests.faults.clients import Clients, TracedClient
 from tests.faults.feeder import Feeder
+from tests.faults.relay import LOOPBACK, Relay
 from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.faults.verdict import expectation, judge, pending_of
@@ -27,7 +28,7 @@ class Arena:
     Parameters
     ----------
     producer : properties to add to [producer] of the configuration.
-    relayed : whether the client reaches the broker through the relay.
+    relay : through which the client reaches the broker; directly by default.
     flowing : whether the input flows by itself.
     """
 
@@ -38,7 +39,7 @@ class Arena:
         name: str,
         seed: int,
         producer: Mapping[str, str] | None = None,
-        relayed: bool = False,
+        relay: Relay | None = None,
         output_partitions: int = 1,
         flowing: bool = True,
     ) -> None:
@@ -50,9 +51,9 @@ class Arena:
             self.pipeline.topics.grow(self.pipeline.output, output_partitions)
         sections = self.pipeline.sections
         sections["producer"].update(producer or {})
-        if relayed:
+        if relay is not None:
             for section in ("consumer", "producer"):
-                sections[section]["bootstrap.servers"] = f"127.0.0.1:{stack.relay.port}"
+                sections[section]["bootstrap.servers"] = f"{LOOPBACK}:{relay.port}"
         configuration.write(self.pipeline.file, sections)
         self.clients = Clients(self.pipeline)
         self.feeder = Feeder(self.pipeline, seed)

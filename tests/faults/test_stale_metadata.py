@@ -8,7 +8,7 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 
 from tests.faults.relay import LOOPBACK, Hidden, Relay
-from tests.faults.stack import Stack
+from tests.faults.stack import RelayedStack
 from tests.faults.watcher import Watcher
 from tests.support.pipeline import Pipeline, Services
 from tests.support.topics import Outgoing, Topics
@@ -21,7 +21,7 @@ POLL_S = 0.1
 
 
 @pytest.fixture
-def relayed(stack: Stack) -> Iterator[Topics]:
+def relayed(stack: RelayedStack) -> Iterator[Topics]:
     """The broker as seen through the relay, which hides nothing in the end."""
     yield Topics(f"{LOOPBACK}:{stack.relay.port}")
     stack.relay.show()
@@ -34,7 +34,7 @@ def hide(relay: Relay, topic: str) -> Hidden:
     return relay.hidden
 
 
-def test_a_topic_is_made_once_the_broker_says_so(stack: Stack, relayed: Topics) -> None:
+def test_a_topic_is_made_once_the_broker_says_so(stack: RelayedStack, relayed: Topics) -> None:
     hidden = hide(stack.relay, "made_late")
     with ThreadPoolExecutor() as pool:
         made = pool.submit(relayed.create, "made_late", 2)
@@ -48,7 +48,7 @@ def test_a_topic_is_made_once_the_broker_says_so(stack: Stack, relayed: Topics) 
     assert relayed.partitions("made_late") == [0, 1]
 
 
-def test_the_watcher_reads_before_anything_happens(stack: Stack, tmp_path: Path, relayed: Topics) -> None:
+def test_the_watcher_reads_before_anything_happens(stack: RelayedStack, tmp_path: Path, relayed: Topics) -> None:
     pipeline = Pipeline(Services(relayed, stack.services.subjects), tmp_path, "watched")
     watcher = Watcher(pipeline)
     watcher.start()
@@ -58,7 +58,9 @@ def test_the_watcher_reads_before_anything_happens(stack: Stack, tmp_path: Path,
 
 
 @pytest.mark.parametrize("n_known", [0, 1], ids=["before it has heard of it", "after it has heard of it"])
-def test_the_client_reads_though_it_is_denied(stack: Stack, tmp_path: Path, relayed: Topics, n_known: int) -> None:
+def test_the_client_reads_though_it_is_denied(
+    stack: RelayedStack, tmp_path: Path, relayed: Topics, n_known: int
+) -> None:
     pipeline = Pipeline(Services(relayed, stack.services.subjects), tmp_path, f"denied_{n_known}", partitions=2)
     connection = {"bootstrap.servers": relayed.bootstrap_servers}
     settings = Settings({}, connection, connection, group=pipeline.group)

@@ -3,6 +3,8 @@
 import threading
 import time
 from bisect import bisect_left
+from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
 from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
@@ -11,6 +13,7 @@ from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
 POLL_S = 0.1
+_arrived = attrgetter("arrived")
 READING_S = 30.0
 """How long it may take until the reader has reached the end of a topic just made; one that is blind never does."""
 
@@ -71,8 +74,13 @@ class Watcher(threading.Thread):
 
     def first_made(self, since: float) -> Seen | None:
         """The first record seen that was made after `since`, seconds since the epoch."""
-        position = bisect_left(self.seen, since, key=lambda each: each.arrived)  # none arrives before it is made
+        position = bisect_left(self.seen, since, key=_arrived)  # none arrives before it is made
         return next((each for each in self.seen[position:] if each.made >= since), None)
+
+    def longest_gap(self, since: float) -> float:
+        """The longest time without a label from `since` on, seconds since the epoch, up to the last one seen."""
+        arrivals = [each.arrived for each in self.seen[bisect_left(self.seen, since, key=_arrived) :]]
+        return max((later - earlier for earlier, later in pairwise([since, *arrivals])), default=0.0)
 
     def label_since(self, since: float) -> float | None:
         """Seconds from `since` to the arrival of the first label made after it; None if none has come."""
