@@ -19,7 +19,7 @@ PYTHON ?= python3
 SEED ?= 1
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := user_classifier.py local tests $(wildcard reporting benchmarks img)
+CODE := user_classifier.py classifier local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink.
 BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/faults)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT

@@ -89,7 +89,7 @@ def about(seconds: float) -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": git("rev-parse", "HEAD"),
-        "changed_since_commit": bool(git("status", "--porcelain", "user_classifier.py")),
+        "changed_since_commit": bool(git("status", "--porcelain", "user_classifier.py", "classifier")),
         "seconds": round(seconds),
         **machine(),
         "versions": {"python": platform.python_version(), **versions(PACKAGES)},

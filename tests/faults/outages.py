@@ -5,6 +5,7 @@ import re
 import time
 from pathlib import Path
 
+from classifier.kafka import CALL_TIMEOUT_SECONDS
 from local.services import Service
 from tests.faults.arena import Arena
 from tests.faults.clients import TracedClient
@@ -13,7 +14,6 @@ from tests.faults.stack import Stack
 from tests.support.changelog import Change
 from tests.support.waiting import wait_until
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame
-from user_classifier import CALL_TIMEOUT_SECONDS
 
 BEGINS = re.compile(r"^.* WARNING (.+?): .*; trying again until it is back$", re.MULTILINE)
 ENDS = re.compile(r"^.* WARNING (.+?): back after [\d.]+ s$", re.MULTILINE)

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 
+from classifier.kafka import Kafka
+from classifier.settings import Settings
+from classifier.source import Source, partitions_of
+from classifier.stop import StopRequest
 from tests.faults.relay import LOOPBACK, Hidden, Relay
 from tests.faults.stack import RelayedStack
 from tests.faults.watcher import Watcher
 from tests.support.pipeline import Pipeline, Services
 from tests.support.topics import Outgoing, Topics
 from tests.support.waiting import wait_until
-from user_classifier import Kafka, Settings, Source, StopRequest, partitions_of
 
 DENIALS = 3
 """How many answers are wrong; a client asks again after 100 ms at first, then after ever longer times."""

@@ -16,6 +16,8 @@ from typing import Any
 import confluent_kafka
 
 import user_classifier
+from classifier import kafka
+from classifier.intake import Intake
 from tests.faults.steps import ENTRY, EXIT, Aim, Board, Step
 
 
@@ -79,14 +81,13 @@ def trace(tracer: Tracer) -> None:
         ("commit_transaction", Step.COMMIT),
     ):
         setattr(Producer, name, tracer.wrap(step, getattr(confluent_kafka.Producer, name)))
-    classifier = user_classifier.Classifier
     for owner, name, step in (
-        (classifier, "_restore", Step.RESTORE),
-        (classifier, "_gather", Step.GATHER),
+        (Intake, "restore", Step.RESTORE),
+        (Intake, "gather", Step.GATHER),
         (user_classifier, "cluster", Step.FIT),
     ):
         setattr(owner, name, tracer.wrap(step, getattr(owner, name)))
-    setattr(user_classifier, "Producer", Producer)  # noqa: B010
+    setattr(kafka, "Producer", Producer)  # noqa: B010
 
 
 def main() -> int:

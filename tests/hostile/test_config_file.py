@@ -264,8 +264,8 @@ def test_any_time_out_of_transactions(milliseconds: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mangle", WINDOWS.values(), ids=WINDOWS)
 def test_files_from_windows_are_read_and_passwords_kept(mangle: Mangle, tmp_path: Path) -> None:
-    import user_classifier
+    from classifier.configuration import read_configuration
 
     file = tmp_path / FILE
     file.write_bytes(mangle(text(sections())))
-    assert user_classifier.read_configuration(str(file)) == sections()
+    assert read_configuration(str(file)) == sections()

@@ -9,7 +9,11 @@ import fastavro
 import pytest
 from fastavro.utils import generate_one
 
-import user_classifier
+from classifier.avro import AvroReader
+from classifier.changelog import Entry, apply_retract
+from classifier.errors import RecordError
+from classifier.rows import user_row
+from classifier.user_table import UserTable
 from tests.support import avro_rows
 from tests.support.settling import settle
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema
@@ -59,13 +63,13 @@ class OneSchema:
     def by_id(self, schema_id: int) -> Any:
         """The schema, or what the client's own registry raises."""
         if schema_id != SCHEMA_ID:
-            raise user_classifier.RecordError(f"schema id {schema_id} is not in the Schema Registry")
+            raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
         return self._schema
 
 
-def reader(schema: Any) -> user_classifier.AvroReader:
+def reader(schema: Any) -> AvroReader:
     """The client's reader of one schema."""
-    return user_classifier.AvroReader(OneSchema(schema))  # type: ignore[arg-type]
+    return AvroReader(OneSchema(schema))  # type: ignore[arg-type]
 
 
 def value(rng: random.Random) -> bytes:
@@ -102,11 +106,11 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
     return bytes(broken)
 
 
-def read(data: bytes, client: user_classifier.AvroReader) -> str:
+def read(data: bytes, client: AvroReader) -> str:
     """What the client makes of a value; repr tells 0.0 from -0.0. Anything but a RecordError is for pytest to show."""
     try:
-        user_id, (amount, count) = user_classifier.user_row(client.fields(data))
-    except user_classifier.RecordError:
+        user_id, (amount, count) = user_row(client.fields(data))
+    except RecordError:
         return REFUSED
     return repr((user_id, amount, count))
 
@@ -166,8 +170,8 @@ def test_a_batch_is_read_as_its_values_are_one_by_one() -> None:
         verdicts = [expected(data) for data in values]
         if EITHER in verdicts:
             continue
-        table = user_classifier.UserTable()
-        _, broken = user_classifier.apply_retract(net_of(values), client, table)
+        table = UserTable()
+        _, broken = apply_retract(net_of(values), client, table)
         refused = [at for at, verdict in enumerate(verdicts) if verdict == REFUSED]
         rows = [avro_rows.row_of(data, SCHEMA_ID) for at, data in enumerate(values) if at not in refused]
         assert broken.keys() == {values[at] for at in refused}
@@ -186,13 +190,13 @@ def test_two_bad_values_cannot_make_up_for_each_other() -> None:
         taken = body("bytes", b"?" * (gap + 1))[: -(gap + 1)]
         long = frame(SCHEMA_ID, row + b"!" * gap + start + taken)
         short = frame(SCHEMA_ID, b"?" + rest)
-        table = user_classifier.UserTable()
-        user_classifier.apply_retract(net_of([long, short]), reader(schema), table)
+        table = UserTable()
+        apply_retract(net_of([long, short]), reader(schema), table)
         refused.append(contents(table) == {})
     assert all(refused)
 
 
-def net_of(values: list[bytes]) -> dict[user_classifier.Entry, int]:
+def net_of(values: list[bytes]) -> dict[Entry, int]:
     """Each of these once."""
     return dict(Counter(values))
 
@@ -202,7 +206,7 @@ def good_row(rng: random.Random) -> dict[str, Any]:
     return {"user_id": f"User_{rng.randrange(1000)}", "total_amount": rng.uniform(0, 99), "num_transactions": 1}
 
 
-def contents(table: user_classifier.UserTable) -> dict[str, tuple[float, int] | None]:
+def contents(table: UserTable) -> dict[str, tuple[float, int] | None]:
     """All that a table says."""
     settle(table)
     return {user_id: table.row(user_id) for user_id in table.user_ids}

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-import user_classifier
+from classifier.registry import SchemaRegistry
 from tests.hostile.records import COLUMNS
 from tests.support import inside
 from tests.support.pipeline import Pipeline
@@ -95,13 +95,13 @@ def test_an_unknown_schema_is_asked_for_once_per_batch(
     mode: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[int] = []
-    by_id = user_classifier.SchemaRegistry.by_id
+    by_id = SchemaRegistry.by_id
 
-    def counted(registry: user_classifier.SchemaRegistry, schema_id: int) -> Any:
+    def counted(registry: SchemaRegistry, schema_id: int) -> Any:
         asked.append(schema_id)
         return by_id(registry, schema_id)
 
-    monkeypatch.setattr(user_classifier.SchemaRegistry, "by_id", counted)
+    monkeypatch.setattr(SchemaRegistry, "by_id", counted)
     unknown, n_records = 987_654, 500
     records = [Outgoing(0, frame(unknown, str(number).encode()), []) for number in range(n_records)]
     pipeline.topics.write(pipeline.source, records)

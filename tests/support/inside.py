@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 import user_classifier
+from classifier.kafka import Kafka
+from classifier.schedule import Schedule
+from classifier.source import Source
 from tests.support.client import Finished
 
 
@@ -56,8 +59,8 @@ def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
     """
 
     with pytest.MonkeyPatch.context() as patch:
-        make = user_classifier.Kafka.producer
-        patch.setattr(user_classifier.Kafka, "producer", lambda *given: _DyingProducer(make(*given), at, after))
+        make = Kafka.producer
+        patch.setattr(Kafka, "producer", lambda *given: _DyingProducer(make(*given), at, after))
         try:
             run_to_end(arguments)
         except Died:
@@ -69,16 +72,16 @@ def run_and_stop(arguments: Sequence[str], after: int) -> None:
     """Run the client to the end, unless SIGTERM stops it first: at the end of a step, counted from 1."""
     steps = 0
     with pytest.MonkeyPatch.context() as patch:
-        stepped = user_classifier.Progress.stepped
+        stepped = Schedule.stepped
 
-        def counted(progress: user_classifier.Progress, began: float, now: float) -> None:
+        def counted(progress: Schedule, began: float, now: float) -> None:
             nonlocal steps
             stepped(progress, began, now)
             steps += 1
             if steps == after:
                 signal.raise_signal(signal.SIGTERM)
 
-        patch.setattr(user_classifier.Progress, "stepped", counted)
+        patch.setattr(Schedule, "stepped", counted)
         run_to_end(arguments)
 
 
@@ -87,16 +90,16 @@ def counting_reads(topic: str) -> Iterator[Callable[[], int]]:
     """Count the records that clients read from a topic in this block."""
     count = 0
     with pytest.MonkeyPatch.context() as patch:
-        read = user_classifier.Source.read
+        read = Source.read
 
-        def counted(source: user_classifier.Source, limit: int, timeout: float) -> list[Any]:
+        def counted(source: Source, limit: int, timeout: float) -> list[Any]:
             nonlocal count
             records = read(source, limit, timeout)
             if source.topic == topic:
                 count += len(records)
             return records
 
-        patch.setattr(user_classifier.Source, "read", counted)
+        patch.setattr(Source, "read", counted)
         yield lambda: count
 
 

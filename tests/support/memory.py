@@ -5,8 +5,11 @@ from typing import Any, cast
 import fastavro
 from confluent_kafka import Consumer, Producer
 
+from classifier.kafka import Kafka
+from classifier.registry import SchemaRegistry, Subject
+from classifier.settings import Settings
+from classifier.stop import StopRequest
 from tests.support.fakes import FakeConsumer, FakeProducer, FakeRegistry
-from user_classifier import Kafka, SchemaRegistry, Settings, StopRequest, Subject
 
 
 class KafkaInMemory(Kafka):

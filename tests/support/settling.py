@@ -1,6 +1,6 @@
 """A user table brought to rest, as the client does it."""
 
-from user_classifier import UserTable
+from classifier.user_table import UserTable
 
 
 def settle(table: UserTable, *, at_end: bool = True) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from user_classifier import Changes
+from classifier.user_table import Changes
 
 Totals = tuple[float, int]
 

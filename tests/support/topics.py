@@ -71,8 +71,9 @@ class Topics:
         wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def delete(self, name: str) -> None:
-        """Remove a topic."""
+        """Remove a topic; returns when no broker knows anything of it."""
         self._admin.delete_topics([name])[name].result(TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, 0), f"topic {name} to be gone", TIMEOUT_S)
 
     def partitions(self, name: str) -> list[int]:
         """The partition numbers of a topic; KafkaException if it is not there."""
@@ -129,6 +130,7 @@ class Topics:
         try:
             known = self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
             places = [TopicPartition(name, at) for name, topic in known if name[:2] != "__" for at in topic.partitions]
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
             found = [each for each in consumer.committed(places, TIMEOUT_S) if each.offset >= 0]
         finally:
             consumer.close()
@@ -160,6 +162,7 @@ class Topics:
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
         places = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
         try:
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
             consumer.commit(offsets=places, asynchronous=False)
         finally:
             consumer.close()

@@ -10,7 +10,6 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-import user_classifier
 from benchmarks.__main__ import parser, plan_from
 from benchmarks.history import INSERT, Changes, History, n_events_for, skewed_users, whole_amounts
 from benchmarks.inputs import N_PARTITIONS, Input
@@ -29,6 +28,8 @@ from benchmarks.steps import cycles_ms, steps_in
 from benchmarks.summary import Summary, paired_ratios, percentile
 from benchmarks.table import report
 from benchmarks.targets import Target, overall, targets
+from classifier import kafka, source
+from classifier.settings import Settings
 from tests.support.changelog import Change, Op
 from tests.support.changelog import Row as Aggregate
 from tests.support.oracle import settled_table
@@ -177,14 +178,14 @@ def test_steps_are_read_from_the_log() -> None:
 
 def test_the_client_still_logs_its_steps_like_this() -> None:
     line = "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms"
-    assert line in CLIENT.read_text(encoding="utf-8")
+    assert line in (CLIENT.parent / "classifier" / "step.py").read_text(encoding="utf-8")
 
 
 def test_the_limit_reads_with_the_clients_settings() -> None:
-    ours = user_classifier.Settings(schema_registry={}, consumer={}, producer={}).consumer_properties
+    ours = Settings(schema_registry={}, consumer={}, producer={}).consumer_properties
     begin = {"group.id", "auto.offset.reset"}  # it begins at the first record, whatever was committed
     assert {name: value for name, value in ours.items() if name not in begin} == PROPERTIES
-    assert (CHUNK, POLL_SECONDS) == (user_classifier.CHUNK, user_classifier.POLL_SECONDS)
+    assert (CHUNK, POLL_SECONDS) == (source.CHUNK, kafka.POLL_SECONDS)
 
 
 # Targets and table

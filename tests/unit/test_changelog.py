@@ -5,25 +5,18 @@ from itertools import pairwise
 
 import pytest
 
+from classifier.avro import AvroReader
+from classifier.changelog import Batch, Broken, Tombstone, apply_last, apply_retract, sign_of
+from classifier.errors import RecordError
+from classifier.keys import KeyCodec
+from classifier.records import BadRecord
+from classifier.rows import Fields
+from classifier.sink import dead_letter
+from classifier.user_table import UserTable
 from tests.support.fakes import FakeMessage
 from tests.support.memory import registry_of
 from tests.support.settling import settle
 from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
-from user_classifier import (
-    AvroReader,
-    BadRecord,
-    Batch,
-    Broken,
-    Fields,
-    KeyCodec,
-    RecordError,
-    Tombstone,
-    UserTable,
-    apply_last,
-    apply_retract,
-    dead_letter,
-    sign_of,
-)
 
 
 class CountingReader(AvroReader):

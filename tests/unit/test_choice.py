@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reporting import choice
-from reporting.choice import FEW_USERS, compare
-from reporting.explore import explore
-from user_classifier import Clusters, cluster
+from classifier import comparison
+from classifier.clustering import Clusters
+from classifier.comparison import FEW_USERS, compare
+from classifier.exploration import explore
+from user_classifier import cluster
 
 CLUSTER = functools.partial(cluster, n_init="auto")
 
@@ -45,7 +46,7 @@ def test_a_process_finds_what_we_find() -> None:
 
 
 def test_few_users_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(choice, "in_a_process")
+    monkeypatch.delattr(comparison, "in_a_process")
     assert [fit.n_clusters for fit in compare(users(20), CLUSTER, lambda: True)] == list(range(2, 11))
 
 
@@ -62,5 +63,5 @@ def test_a_process_that_is_ended() -> None:
 
 
 def test_signals_are_let_through_again() -> None:
-    with choice.in_a_process(users(3), sleeps):
+    with comparison.in_a_process(users(3), sleeps):
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from reporting.effective import settings_lines
+from classifier.configuration import read_configuration
+from classifier.errors import ConfigError
+from classifier.reports.effective import settings_lines
+from classifier.settings import settings_from
 from tests.support import configuration, inside
 from tests.support.client import SCRIPT, TIMEOUT_S
-from user_classifier import ConfigError, argument_parser, read_configuration, settings_from
+from user_classifier import argument_parser
 
 SECRETS = {
     "REGISTRY_SECRET": "cflt7Qm/JX2+0vbYkXw==",

@@ -3,8 +3,8 @@
 import pytest
 from confluent_kafka import KafkaError
 
-import user_classifier
-from user_classifier import (
+from classifier import errors
+from classifier.errors import (
     AccessDenied,
     BrokerUnavailable,
     ClassifierError,
@@ -73,7 +73,7 @@ def test_classify(given: KafkaError, kind: type[ClassifierError], message: str |
 
 
 def test_only_mistakes_of_configuration_exit_with_2() -> None:
-    kinds = [each for each in vars(user_classifier).values() if isinstance(each, type)]
+    kinds = [each for each in vars(errors).values() if isinstance(each, type)]
     codes = {kind: kind.exit_code for kind in kinds if issubclass(kind, ClassifierError)}
     assert len(codes) > 10
     assert {kind for kind, code in codes.items() if code == 2} == {ConfigError}

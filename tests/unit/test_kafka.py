@@ -8,22 +8,21 @@ from typing import cast
 import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, TopicPartition
 
-import user_classifier
-from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, end_of, failure
-from tests.support.memory import KafkaInMemory
-from user_classifier import (
+from classifier import outage
+from classifier.errors import (
     AccessDenied,
     BrokerUnavailable,
     KafkaFailed,
     ProducerFenced,
-    Settings,
-    Sink,
-    Source,
     StateError,
-    StopRequest,
     TransactionAborted,
-    committed_offsets,
 )
+from classifier.settings import Settings
+from classifier.sink import Sink
+from classifier.source import Source, committed_offsets
+from classifier.stop import StopRequest
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, end_of, failure
+from tests.support.memory import KafkaInMemory
 
 SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={}, group="team")
 BEGIN = ["begin_transaction", "produce", "produce", "send_offsets_to_transaction"]
@@ -45,7 +44,7 @@ def in_memory(producer: FakeProducer | None = None, consumer: FakeConsumer | Non
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once."""
-    monkeypatch.setattr(user_classifier, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(outage, "RETRY_SECONDS", 0)
 
 
 def raising(exception: KafkaException) -> Callable[[], None]:

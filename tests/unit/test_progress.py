@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from user_classifier import Progress, Settings
+from classifier.schedule import Schedule
+from classifier.settings import Settings
 
 SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval=2.0)
 
@@ -20,13 +21,13 @@ SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval
     ],
 )
 def test_first_step(now: float, records: int, at_end: bool, absent: bool, due: bool) -> None:
-    assert Progress(SETTINGS, started=100.0, records=records).due(now, at_end, absent) is due
+    assert Schedule(SETTINGS, started=100.0, records=records).due(now, at_end, absent) is due
 
 
 @pytest.mark.parametrize(("now", "due"), [(119.9, False), (120.0, True)])
 def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
-    progress = Progress(SETTINGS, started=100.0, records=900_000, rows=200_000)
-    assert progress.due(now, at_end=False, absent=False) is due
+    schedule = Schedule(SETTINGS, started=100.0, records=900_000, rows=200_000)
+    assert schedule.due(now, at_end=False, absent=False) is due
 
 
 @pytest.mark.parametrize(
@@ -44,10 +45,10 @@ def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
     ],
 )
 def test_later_steps(now: float, records: int, at_end: bool, absent: bool, due: bool) -> None:
-    progress = Progress(SETTINGS, started=0.0)
-    progress.stepped(began=99.5, now=100.0)
-    progress.records = records
-    assert progress.due(now, at_end, absent) is due
+    schedule = Schedule(SETTINGS, started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    schedule.records = records
+    assert schedule.due(now, at_end, absent) is due
 
 
 @pytest.mark.parametrize(
@@ -55,21 +56,21 @@ def test_later_steps(now: float, records: int, at_end: bool, absent: bool, due: 
     [(1, True, False, True), (0, True, True, True), (0, True, False, False), (1, False, False, False)],
 )
 def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, absent: bool, due: bool) -> None:
-    progress = Progress(replace(SETTINGS, until_end=True, batch_interval=3600.0), started=0.0)
-    progress.stepped(began=99.5, now=100.0)
-    progress.records = records
-    assert progress.due(100.1, at_end, absent) is due
+    schedule = Schedule(replace(SETTINGS, until_end=True, batch_interval=3600.0), started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    schedule.records = records
+    assert schedule.due(100.1, at_end, absent) is due
 
 
 @pytest.mark.parametrize(("records", "due"), [(6, False), (7, True), (8, True)])
 def test_batch_size_does_not_wait(records: int, due: bool) -> None:
-    progress = Progress(replace(SETTINGS, batch_size=7), started=0.0)
-    progress.stepped(began=99.5, now=100.0)
-    progress.records = records
-    assert progress.due(100.0, at_end=False, absent=False) is due
+    schedule = Schedule(replace(SETTINGS, batch_size=7), started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    schedule.records = records
+    assert schedule.due(100.0, at_end=False, absent=False) is due
 
 
 def test_a_step_starts_the_count_again() -> None:
-    progress = Progress(SETTINGS, started=0.0, records=9)
-    progress.stepped(began=3.0, now=4.0)
-    assert (progress.records, progress.last_end, progress.last_duration) == (0, 4.0, 1.0)
+    schedule = Schedule(SETTINGS, started=0.0, records=9)
+    schedule.stepped(began=3.0, now=4.0)
+    assert (schedule.records, schedule.last_end, schedule.last_duration) == (0, 4.0, 1.0)

@@ -15,12 +15,16 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 import user_classifier
+from classifier.configuration import FIXED
+from classifier.errors import ClassifierError, ConfigError
+from classifier.labels import label_schema
+from classifier.reports.metrics import Metrics
+from classifier.settings import DEFAULT_GROUP
+from classifier.step import Step
 from local.__main__ import _parser as local_parser
-from reporting.metrics import Metrics
 from tests.secure.rights import needed
 from tests.support.client import ROOT
-from user_classifier import ClassifierError, ConfigError, argument_parser, label_schema
-from user_classifier import Step as MadeStep
+from user_classifier import argument_parser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 CHANGELOG = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
@@ -211,7 +215,7 @@ def test_an_option_is_told_with_its_values_and_default(action: argparse.Action) 
     assert [choice for choice in action.choices or () if f"`{choice}`" not in cells[2]] == []
     if action.metavar and action.option_strings != ["--n-init"]:
         assert f" {action.metavar}`" in cells[0]
-    default = user_classifier.DEFAULT_GROUP if action.dest == "group" else action.default
+    default = DEFAULT_GROUP if action.dest == "group" else action.default
     if default not in (None, False, argparse.SUPPRESS):
         assert cells[3] == f"`{default}`"
 
@@ -317,7 +321,7 @@ def test_the_configuration_file_is_the_template() -> None:
 
 def test_properties_that_are_fixed_are_told() -> None:
     text = section("Configuration file")
-    for properties in user_classifier.FIXED.values():
+    for properties in FIXED.values():
         for name, value in properties.items():
             assert f"`{name}` {value}" in text
 
@@ -369,7 +373,7 @@ def holds(text: str, told: str) -> bool:
 
 def messages() -> Iterator[str]:
     """The texts of the client and the local stack, with `…` for what is filled in."""
-    for path in [ROOT / "user_classifier.py", *sorted(ROOT.glob("local/*.py"))]:
+    for path in [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/*.py")), *sorted(ROOT.glob("local/*.py"))]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.JoinedStr):
                 yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
@@ -397,7 +401,7 @@ def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
     metrics = Metrics(0)
     try:
         metrics.read(1, 1)
-        metrics.step(MadeStep(["ann"], np.ones((1, 2)), np.zeros(1, np.int32), np.ones((1, 2)), 1, 1, 0.1, 0.1, {0: 1}))
+        metrics.step(Step(["ann"], np.ones((1, 2)), np.zeros(1, np.int32), np.ones((1, 2)), 1, 1, 0.1, 0.1, {0: 1}))
         page = metrics.page("/metrics", "")[2].decode()
     finally:
         metrics.close()

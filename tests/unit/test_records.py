@@ -8,19 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from classifier.avro import AvroReader
+from classifier.changelog import Sources
+from classifier.errors import RecordError, SchemaError
+from classifier.keys import KeyCodec
+from classifier.labels import LabelCodec
+from classifier.registry import SchemaRegistry
+from classifier.rows import user_row, user_rows
 from tests.support.memory import registry_of
 from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, LABELING_SCHEMA, body, frame, record_schema, unframe
-from user_classifier import (
-    AvroReader,
-    KeyCodec,
-    LabelCodec,
-    RecordError,
-    SchemaError,
-    SchemaRegistry,
-    Sources,
-    user_row,
-    user_rows,
-)
 
 ROW = {"user_id": "ann", "total_amount": 1.5, "num_transactions": 2}
 GOOD = frame(1, body(AGGREGATE_SCHEMA, ROW))

@@ -7,17 +7,10 @@ import pytest
 from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from user_classifier import (
-    AccessDenied,
-    ClassifierError,
-    ReadOnlyRegistry,
-    RecordError,
-    RegistryUnavailable,
-    SchemaError,
-    SchemaRegistry,
-    StopRequest,
-    label_schema,
-)
+from classifier.errors import AccessDenied, ClassifierError, RecordError, RegistryUnavailable, SchemaError
+from classifier.labels import label_schema
+from classifier.registry import ReadOnlyRegistry, SchemaRegistry
+from classifier.stop import StopRequest
 
 AT = "Schema Registry http://****@registry"
 

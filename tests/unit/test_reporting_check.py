@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -14,20 +14,11 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from reporting.check import Clients, Known, Line, check, misfit, run
-from user_classifier import (
-    ClassifierError,
-    KeyCodec,
-    LabelCodec,
-    ReadOnlyRegistry,
-    RecordError,
-    SchemaError,
-    Settings,
-    StopRequest,
-    classify,
-    missing,
-    not_compacted,
-)
+from classifier.check import Line, check, misfit, run
+from classifier.kafka import Kafka
+from classifier.registry import ReadOnlyRegistry
+from classifier.settings import Settings
+from classifier.stop import StopRequest
 
 INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
@@ -122,6 +113,22 @@ def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:
         return ReadOnlyRegistry({"url": "http://registry"}, StopRequest())
 
 
+class FakeKafka(Kafka):
+    """Gives out these clients."""
+
+    def __init__(self, settings: Settings, consumer: AdminClient, producer: AdminClient) -> None:
+        super().__init__(replace(settings, consumer={"bootstrap.servers": "host:9092"}), StopRequest())
+        self._admins = {"consumer": consumer, "producer": producer}
+
+    def admin(self, section: str) -> AdminClient:
+        """See Kafka."""
+        return self._admins[section]
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """See Kafka."""
+        return cast(FakeAdmin, self._admins["consumer"]).policy
+
+
 def everything() -> FakeAdmin:
     """A cluster on which nothing is missing."""
     return FakeAdmin({INPUT: [READ], OUTPUT: [READ, WRITE], TARGET: [WRITE]})
@@ -142,20 +149,9 @@ def lines(
     last_error: KafkaError | None = None,
 ) -> Iterator[Line]:
     """Check a fake cluster."""
-    seen = as_the_client_sees(registry or FakeRegistry(SUBJECTS))
-    value, key = f"{settings.output}-value", f"{settings.output}-key"
-    known = Known(
-        classify,
-        lambda: last_error,
-        missing,
-        lambda topic: consumer.policy,
-        not_compacted,
-        seen,
-        {value: lambda: LabelCodec(seen, settings.output), key: lambda: KeyCodec(seen, settings.output)},
-        (RecordError, SchemaError),
-        ClassifierError,
-    )
-    return check(Clients(cast(AdminClient, consumer), cast(AdminClient, producer or consumer)), settings, known)
+    kafka = FakeKafka(settings, cast(AdminClient, consumer), cast(AdminClient, producer or consumer))
+    kafka.complaint = last_error
+    return check(settings, kafka, as_the_client_sees(registry or FakeRegistry(SUBJECTS)))
 
 
 def to_do(found: Iterator[Line]) -> list[str]:

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from reporting import elbow
-from reporting.explore import Fit, best, explore, inertia, silhouette, table_lines
-from reporting.plot import save
-from user_classifier import RANDOM_STATE, Clusters, cluster, one_hot_totals
+from classifier.clustering import Clusters
+from classifier.exploration import RANDOM_STATE, Fit, best, explore, inertia, silhouette, table_lines
+from classifier.reports import elbow
+from classifier.reports.plot import save
+from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]
 

@@ -2,40 +2,32 @@
 
 import gc
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from reporting import Report, Reports, Step
-from reporting.names import label_name, parse_label_names
-from reporting.periodic import Periodic
-from reporting.text import money, readable, share, users
+from classifier.label_names import label_name, parse_label_names
+from classifier.reports import Report, Reports
+from classifier.reports.periodic import Periodic
+from classifier.step import Step
+from classifier.text import money, readable, share, users
 
 
-@dataclass(frozen=True)
-class MadeStep:
-    """A step as the client reports it."""
-
-    user_ids: Sequence[str]
-    totals: NDArray[np.float64]
-    labels: NDArray[np.int32]
-    centers: NDArray[np.float64]
-    n_records: int = 0
-    n_changes: int = 0
-    fit_seconds: float = 0.0
-    commit_seconds: float = 0.0
-    lag: Mapping[int, int] = field(default_factory=dict)
-
-
-def made_step(rows: Sequence[tuple[str, float, int, int]], n_labels: int = 3) -> MadeStep:
+def made_step(rows: Sequence[tuple[str, float, int, int]], n_labels: int = 3) -> Step:
     """A step of (user_id, total_amount, num_transactions, label), each centre the mean of its label."""
     totals = np.array([row[1:3] for row in rows], np.float64).reshape(-1, 2)
     labels = np.array([row[3] for row in rows], np.int32)
     centers = [totals[labels == label].mean(axis=0) for label in range(n_labels)] if rows else np.empty((0, 2))
-    return MadeStep([row[0] for row in rows], totals, labels, np.array(centers))
+    return step_of([row[0] for row in rows], totals, labels, np.array(centers))
+
+
+def step_of(
+    user_ids: Sequence[str], totals: NDArray[np.float64], labels: NDArray[np.int32], centers: NDArray[np.float64]
+) -> Step:
+    """A step that took no time."""
+    return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {})
 
 
 class Hand:
@@ -140,6 +132,9 @@ class Noted:
     def read(self, n_records: int, n_behind: int | None) -> None:
         self._calls.append(f"{self._name} read {n_records} {n_behind}")
 
+    def bad(self, n_records: int) -> None:
+        self._calls.append(f"{self._name} bad {n_records}")
+
     def step(self, step: Step) -> None:
         self._calls.append(f"{self._name} step {step.user_ids}")
 
@@ -153,10 +148,20 @@ def test_several_reports_are_told_the_same_and_all_are_closed() -> None:
     calls: list[str] = []
     reports: Report = Reports([Noted("1", calls), Noted("2", calls, fails=True)])
     reports.read(3, 4)
+    reports.bad(5)
     reports.step(A)
     with pytest.raises(OSError, match="full"):
         reports.close()
-    assert calls == ["1 read 3 4", "2 read 3 4", "1 step ['a']", "2 step ['a']", "2 close", "1 close"]
+    assert calls == [
+        "1 read 3 4",
+        "2 read 3 4",
+        "1 bad 5",
+        "2 bad 5",
+        "1 step ['a']",
+        "2 step ['a']",
+        "2 close",
+        "1 close",
+    ]
 
 
 def test_label_names() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reporting.jsonlog import JsonFormatter
+from classifier.reports.jsonlog import JsonFormatter
 
 
 def formatted(message: object = "labels", *args: object, **extra: Any) -> str:

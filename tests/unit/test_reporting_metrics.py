@@ -6,15 +6,13 @@ import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
-from reporting.metrics import Metrics
+from classifier.reports.metrics import Metrics
 from tests.unit.test_reporting_interface import Hand, made_step
 
-STEP = replace(
-    made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2),
+STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2)._replace(
     n_changes=3,
     fit_seconds=0.02,
     commit_seconds=0.3,
@@ -67,7 +65,7 @@ def test_scrape_after_two_steps() -> None:
         metrics.step(STEP)
         metrics.read(5, 0)
         clock.now += 7
-        metrics.step(replace(STEP, n_changes=4, fit_seconds=0.04, lag={3: 1}))
+        metrics.step(STEP._replace(n_changes=4, fit_seconds=0.04, lag={3: 1}))
         clock.now += 3
         found = scrape(metrics)
     expected = {

@@ -11,7 +11,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from reporting.plot import (
+from classifier.reports.plot import (
     COLOURS,
     MARKERS,
     MAX_DOTS,
@@ -25,7 +25,8 @@ from reporting.plot import (
     scale_for,
     short,
 )
-from tests.unit.test_reporting_interface import EMPTY, Hand, MadeStep, made_step
+from classifier.step import Step
+from tests.unit.test_reporting_interface import EMPTY, Hand, made_step, step_of
 from user_classifier import cluster
 
 STEP = made_step([("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)])
@@ -39,10 +40,10 @@ def skewed(n_users: int) -> NDArray[np.float64]:
     return np.column_stack((counts * rng.lognormal(3, 1.3, n_users), counts)).astype(np.float64)
 
 
-def clustered(totals: NDArray[np.float64], n_clusters: int = 3) -> MadeStep:
+def clustered(totals: NDArray[np.float64], n_clusters: int = 3) -> Step:
     """A step as the client makes it."""
     found = cluster(totals, n_clusters)
-    return MadeStep([], totals, found.labels, found.centers)
+    return step_of([], totals, found.labels, found.centers)
 
 
 @pytest.mark.parametrize(

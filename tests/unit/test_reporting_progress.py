@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from reporting.progress import SHOW_FROM_RECORDS, ProgressBar
+from classifier.reports.progress import SHOW_FROM_RECORDS, ProgressBar
 from tests.support.terminal import screen
 
 FAR = 10 * SHOW_FROM_RECORDS

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from reporting.summary import SUMMARY_SECONDS, Summary, first_users, moves, summary_lines
-from tests.unit.test_reporting_interface import EMPTY, Hand, MadeStep, made_step
+from classifier.reports.summary import SUMMARY_SECONDS, Summary, first_users, moves, summary_lines
+from tests.unit.test_reporting_interface import EMPTY, Hand, made_step, step_of
 
 ROWS = [("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)]
 NAMES = ("stingy", "standard", "spendthrift")
@@ -23,7 +23,7 @@ all                      4   100.0%           727.33            2,909.30        
 
 def test_a_label_without_users_and_no_users() -> None:
     step = made_step(ROWS[:3], 2)
-    lonely = MadeStep(step.user_ids, step.totals, step.labels, np.array([[1.0, 1], [2, 2], [3, 3]]))
+    lonely = step_of(step.user_ids, step.totals, step.labels, np.array([[1.0, 1], [2, 2], [3, 3]]))
     assert summary_lines(lonely)[3].split() == ["2", "0", "0.0%", "-", "0.00", "-", "3.00", "/", "3.0"]
     assert [line.split()[:2] for line in summary_lines(EMPTY)] == [["label", "users"], ["all", "0"]]
 

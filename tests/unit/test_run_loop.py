@@ -12,26 +12,29 @@ from confluent_kafka import KafkaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import user_classifier
+from classifier import intake, outage, state
+from classifier.errors import (
+    ClassifierError,
+    ConfigError,
+    ProducerFenced,
+    RecordError,
+    RestoreNeeded,
+    StateError,
+    TopicMissing,
+)
+from classifier.intake import Intake
+from classifier.number_of_clusters import NumberOfClusters
+from classifier.reports import Reports
+from classifier.settings import Settings
+from classifier.stop import StopRequest
+from classifier.user_table import Changes
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row, cut
 from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.strategies import changelogs, cuts, placements
 from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, LABELING_SCHEMA, Headers, body, frame, unframe
-from user_classifier import (
-    Classifier,
-    ClassifierError,
-    ConfigError,
-    Look,
-    ProducerFenced,
-    RecordError,
-    RestoreNeeded,
-    Settings,
-    StateError,
-    StopRequest,
-    TopicMissing,
-)
+from user_classifier import label
 
 BASE = Settings(
     schema_registry={},
@@ -73,7 +76,6 @@ class World:
     def run(
         self,
         accidents: dict[str, list[Accident | None]] | None = None,
-        kind: type[Classifier] = Classifier,
         report: Any = None,
         tick: float = 1.0,
     ) -> Abandoned | None:
@@ -81,11 +83,11 @@ class World:
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self._seeds))
         # One that only looks gets no producer.
-        producer = FakeProducer(self.broker, accidents) if kind.writes else cast(FakeProducer, None)
+        producer = cast(FakeProducer, None) if self.settings.looks else FakeProducer(self.broker, accidents)
         kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)
         clock = itertools.count(0.0, tick)
         try:
-            kind(self.settings, kafka, self.registry, self.stop, clock=clock.__next__, report=report).run()
+            label(self.settings, kafka, self.registry, self.stop, report or Reports(), clock.__next__)
         except (ClassifierError, Died) as reason:
             return Abandoned(reason)
         finally:
@@ -135,7 +137,7 @@ def hesitates() -> None:
 @pytest.fixture(autouse=True)
 def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try again at once."""
-    monkeypatch.setattr(user_classifier, "RETRY_SECONDS", 0)
+    monkeypatch.setattr(outage, "RETRY_SECONDS", 0)
 
 
 def accidents(world: World) -> st.SearchStrategy[dict[str, list[Accident | None]]]:
@@ -580,7 +582,7 @@ def test_k_auto_is_kept_until_k_says_otherwise(monkeypatch: pytest.MonkeyPatch) 
     world.write(first)
     world.run()
     with monkeypatch.context() as patch:
-        patch.setattr(Classifier, "_compare", lambda classifier: pytest.fail("compared again"))
+        patch.setattr(NumberOfClusters, "compare", lambda *_: pytest.fail("compared again"))
         world.write(second)
         assert world.run() is None
     assert world.labelling() == oracle.labelled((change for _, change in first + second), 4)
@@ -597,14 +599,14 @@ def test_k_auto_is_kept_over_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
     world = auto(World())
     world.write(grouped(4))
     compared = 0
-    compare = Classifier._compare
+    compare = NumberOfClusters.compare
 
-    def counted(classifier: Classifier) -> object:
+    def counted(number: NumberOfClusters, totals: Any) -> object:
         nonlocal compared
         compared += 1
-        return compare(classifier)
+        return compare(number, totals)
 
-    monkeypatch.setattr(Classifier, "_compare", counted)
+    monkeypatch.setattr(NumberOfClusters, "compare", counted)
     assert world.run({"commit_transaction": [aborts]}) is None
     assert (compared, ks(world)) == (1, ["4"])
 
@@ -635,11 +637,11 @@ def test_a_stop_before_the_choice_commits_nothing(monkeypatch: pytest.MonkeyPatc
     world = auto(World(), until_end=False)
     world.write(grouped(4))
 
-    def stopped(classifier: Classifier) -> list[object]:
+    def stopped(number: NumberOfClusters, totals: Any) -> list[object]:
         world.stop.requested = True
         return []
 
-    monkeypatch.setattr(Classifier, "_compare", stopped)
+    monkeypatch.setattr(NumberOfClusters, "compare", stopped)
     assert world.run() is None
     assert world.broker.history == []
     assert world.labelling() == {}
@@ -668,6 +670,9 @@ class Alive:
     def read(self, n_records: int, n_behind: int | None) -> None:
         self.polls.append((n_records, n_behind))
 
+    def bad(self, n_records: int) -> None:
+        """Nor are bad records."""
+
     def step(self, step: object) -> None:
         """A step is not what matters here."""
 
@@ -685,7 +690,7 @@ def test_reports_hear_of_polls_while_restoring() -> None:
 def look(world: World, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
     """What --dry-run or --explore-k prints; without a producer it can but leave Kafka as it is."""
     world.settings = Settings(**{**vars(BASE), "until_end": False, **given})
-    assert world.run(kind=Look) is None
+    assert world.run() is None
     return capsys.readouterr().out.splitlines()
 
 
@@ -745,7 +750,7 @@ def test_numbers_of_clusters_are_compared(tmp_path: Path, capsys: pytest.Capture
 def test_too_few_users_to_compare() -> None:
     world = World(explore_k=True)
     world.write(INSERTS[:2])
-    ended = world.run(kind=Look)
+    ended = world.run()
     assert str(ended and ended.reason) == (
         "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
     )
@@ -754,12 +759,12 @@ def test_too_few_users_to_compare() -> None:
 def test_a_look_that_is_stopped_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(dry_run=True)
 
-    def stopped(look: Look) -> None:
-        look.stop.requested = True
+    def stopped(intake: Intake) -> None:
+        world.stop.requested = True
         raise RestoreNeeded("stopped while looking for the records that cannot be read")
 
-    monkeypatch.setattr(Look, "_session", stopped)
-    assert world.run(kind=Look) is None
+    monkeypatch.setattr(Intake, "gather", stopped)
+    assert world.run() is None
 
 
 @pytest.mark.parametrize(("commits", "refused"), [(1, False), (3, False), (1000, True)])
@@ -770,23 +775,23 @@ def test_a_look_beside_a_client_that_commits(
     world = World(batch_size=1)
     world.write(INSERTS)
     world.run()
-    read, left, rows = user_classifier.read_labels, iter(range(commits)), [INSERTS[0].change.row]
+    read, left, rows = state.read_labels, iter(range(commits)), [INSERTS[0].change.row]
 
-    def meanwhile(*given: Any) -> user_classifier.Changes:
+    def meanwhile(*given: Any) -> Changes:
         found = read(*given)
         if next(left, None) is not None:
             rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]
             world.write([Placed(0, Change(Op.UPDATE_BEFORE, rows[1])), Placed(0, Change(Op.UPDATE_AFTER, rows[0]))])
             with monkeypatch.context() as patch:
-                patch.setattr(user_classifier, "read_labels", read)
+                patch.setattr(intake, "read_labels", read)
                 world.settings = BASE
                 world.run()
             world.stop = StopRequest()
         return found
 
-    monkeypatch.setattr(user_classifier, "read_labels", meanwhile)
+    monkeypatch.setattr(intake, "read_labels", meanwhile)
     world.settings = Settings(**{**vars(BASE), "dry_run": True})
-    ended = world.run(kind=Look)
+    ended = world.run()
     if refused:
         assert str(ended and ended.reason) == (
             "out is written to faster than it can be read; try again, or stop the running user_classifier first"

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from classifier.errors import ConfigError
+from classifier.settings import Settings, settings_from
 from tests.support import configuration, inside
 from tests.support.client import ROOT
-from user_classifier import ConfigError, Settings, argument_parser, settings_from
+from user_classifier import argument_parser
 
 SHIPPED = "configurations/configuration.ini"
 PASSWORD = "p%s=%(x)s;#'\" =ä"

@@ -7,28 +7,21 @@ from confluent_kafka import OFFSET_INVALID, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-import user_classifier
+from classifier import state
+from classifier.avro import AvroReader
+from classifier.errors import StateError
+from classifier.keys import KeyCodec
+from classifier.labels import LabelCodec
+from classifier.marks import check_marks, check_range, mark, warn_of_dropped
+from classifier.settings import Settings
+from classifier.source import Source
+from classifier.state import label_records, read_labels
+from classifier.stop import StopRequest
+from classifier.user_table import Changes, UserTable
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.told import Told, told
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
-from user_classifier import (
-    AvroReader,
-    Changes,
-    KeyCodec,
-    LabelCodec,
-    Settings,
-    Source,
-    StateError,
-    StopRequest,
-    UserTable,
-    check_range,
-    expected_users,
-    label_records,
-    mark,
-    read_labels,
-    warn_of_dropped,
-)
 
 OTHER = "choose another output with -o, or make the topic anew and run with --rebuild"
 NOT_OURS = "not written by user_classifier"
@@ -65,8 +58,8 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
         broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
     for at_once in (1, 20_000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(user_classifier, "LABELS_AT_ONCE", at_once)
-            patch.setattr(user_classifier, "CHUNK", 2)
+            patch.setattr(state, "LABELS_AT_ONCE", at_once)
+            patch.setattr(state, "CHUNK", 2)
             found = {change.user_id: change for change in told(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
@@ -83,7 +76,7 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         return some
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(user_classifier, "CHUNK", 3)
+        patch.setattr(state, "CHUNK", 3)
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert told(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
@@ -147,7 +140,7 @@ def committed(*marks: str | None) -> list[TopicPartition]:
     ],
 )
 def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
-    assert expected_users(committed(*marks), "out", n_users, "retract", REBUILD) is go_on
+    assert check_marks(committed(*marks), "out", n_users, "retract", REBUILD) is go_on
 
 
 @pytest.mark.parametrize(
@@ -175,17 +168,17 @@ def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_o
 )
 def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: int, message: str) -> None:
     with pytest.raises(StateError) as caught:
-        expected_users(committed(*marks), "out", n_users, "retract", REBUILD)
+        check_marks(committed(*marks), "out", n_users, "retract", REBUILD)
     assert str(caught.value) == message
 
 
 def test_each_mode_goes_on_from_its_own_marks() -> None:
     for mode in ("retract", "upsert", "append"):
         told = mark(UserTable(), mode, 4, " partitions=6")
-        assert expected_users(committed(told), "out", 0, mode, REBUILD)
+        assert check_marks(committed(told), "out", 0, mode, REBUILD)
         for other in {"retract", "upsert", "append"} - {mode}:
             with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):
-                expected_users(committed(told), "out", 0, other, REBUILD)
+                check_marks(committed(told), "out", 0, other, REBUILD)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from classifier.user_table import UserTable
 from tests.support import oracle
 from tests.support.changelog import Change as Record
 from tests.support.changelog import Op, Row
 from tests.support.settling import settle
 from tests.support.strategies import changelogs, cuts, interleavings, placements
 from tests.support.told import Told, by_column, told
-from user_classifier import UserTable
 
 Totals = tuple[float, int]
 A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)

@@ -19,10 +19,10 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from reporting import Step
-from reporting.names import label_name
-from reporting.periodic import Clock, Periodic
-from reporting.text import share, users
+from classifier.label_names import label_name
+from classifier.reports.periodic import Clock, Periodic
+from classifier.step import Step
+from classifier.text import share, users
 
 log = logging.getLogger("user_classifier")
 

@@ -4,20 +4,11 @@ import contextlib
 import sys
 from typing import Any, TextIO
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
-
-from reporting import Step
+from classifier.step import Step
 
 SHOW_FROM_RECORDS = 10_000  # behind: what is read in less than a second needs no bar
 REDRAW_SECONDS = 0.1
 LAYOUT = "catching up {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} records, {rate_fmt}, {remaining} left"
-
-
-class Bar(tqdm):  # type: ignore[misc]
-    """tqdm without the thread that watches over bars nobody updates."""
-
-    monitor_interval = 0
 
 
 class ProgressBar:
@@ -42,6 +33,9 @@ class ProgressBar:
         if n_behind == 0:
             self.close()
 
+    def bad(self, n_records: int) -> None:
+        """They count as read."""
+
     def step(self, step: Step) -> None:
         """A step moves nothing."""
 
@@ -51,7 +45,11 @@ class ProgressBar:
         self._shown.close()
 
     def _open(self) -> None:
-        self._bar = Bar(
+        from tqdm import tqdm  # most runs never show a bar
+        from tqdm.contrib.logging import logging_redirect_tqdm
+
+        tqdm.monitor_interval = 0  # no thread that watches over bars nobody updates
+        self._bar = tqdm(
             total=0,
             unit="",
             unit_scale=True,
@@ -63,4 +61,4 @@ class ProgressBar:
             bar_format=LAYOUT,
         )
         self._shown.callback(self._bar.close)
-        self._shown.enter_context(logging_redirect_tqdm(tqdm_class=Bar))
+        self._shown.enter_context(logging_redirect_tqdm())

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from reporting.explore import Fit, best
-from reporting.plot import COLOURS, SIZE_INCHES, colour_of, short
-from reporting.text import users
+from classifier.exploration import Fit, best
+from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
+from classifier.text import users
 
 
 def draw(fits: Sequence[Fit], n_users: int) -> Figure:

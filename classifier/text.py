@@ -1,6 +1,7 @@
 """Numbers and names as people read them."""
 
 import math
+import reprlib
 
 LARGEST_IN_FULL = 1e12  # larger amounts are shown as 1.23e+15
 WIDEST_USER_ID = 40  # characters
@@ -36,3 +37,8 @@ def readable(user_id: str) -> str:
     """Return a user_id that fits into a column; control characters would move the cursor."""
     text = user_id if user_id.isprintable() else repr(user_id)[1:-1]
     return text if len(text) <= WIDEST_USER_ID else text[: WIDEST_USER_ID - 1] + "…"
+
+
+def shown(value: object) -> str:
+    """Return the beginning of a value, for a message."""
+    return reprlib.repr(value)

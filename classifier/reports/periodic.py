@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from reporting import Step
+from classifier.step import Step
 
 SHARE_OF_TIME = 10  # a report that takes a second is shown every ten seconds at most
 
@@ -31,6 +31,9 @@ class Periodic:
         """Show a step that came too early to be shown, once its time has come."""
         if self._clock() >= self._due:
             self.close()
+
+    def bad(self, n_records: int) -> None:
+        """What could not be read is not shown."""
 
     def step(self, step: Step) -> None:
         """Keep the newest step; show it if it is time."""

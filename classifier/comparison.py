@@ -2,15 +2,15 @@
 
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reporting.explore import Cluster, Fit, explore, table_lines
+from classifier.clustering import Cluster
+from classifier.exploration import Fit, explore
 
 FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts
 WATCH_SECONDS = 0.1
@@ -70,16 +70,3 @@ def send_fits(sender: Connection, totals: NDArray[np.float64], cluster: Cluster)
     for fit in explore(totals, cluster):
         sender.send(fit)
     sender.send(None)
-
-
-def shown(fits: Sequence[Fit], n_users: int, path: Path | None) -> Iterator[str]:
-    """Yield the comparison as a table; draw it, too, if there is a path.
-
-    ValueError if there is nothing to compare, OSError if the picture cannot be written.
-    """
-    yield from table_lines(fits, n_users)
-    if path is not None:
-        from reporting import elbow, plot
-
-        plot.save(elbow.draw(fits, n_users), path)
-        yield f"drawn: {path}"

@@ -1,28 +1,17 @@
-"""How many clusters? Silhouette and inertia for each number; the picture of them is in elbow.py."""
+"""How many clusters? Silhouette and inertia for each number; the picture of them is in reports/elbow.py."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from reporting.text import users
+from classifier.clustering import Cluster, Clusters
+from classifier.text import users
 
 N_CLUSTERS = range(2, 11)
 MAX_SAMPLE = 10_000  # users; the silhouette takes time with their square, 10,000 a second or two
 RANDOM_STATE = 42
-
-
-class Clusters(Protocol):
-    """The result of one fit."""
-
-    @property
-    def labels(self) -> NDArray[np.int32]: ...
-    @property
-    def centers(self) -> NDArray[np.float64]: ...
-
-
-Cluster = Callable[[NDArray[np.float64], int], Clusters]
 
 
 class Fit(NamedTuple):

@@ -29,3 +29,13 @@ def parse_label_names(text: str, n_clusters: int) -> tuple[str, ...]:
 def label_name(label: int, names: Sequence[str] = ()) -> str:
     """Return '2 spendthrift', or '2' where it has no name."""
     return f"{label} {names[label]}" if label < len(names) else str(label)
+
+
+def names_for(given: str | None, n_clusters: int | None) -> Sequence[str]:
+    """Return the names given with --label-names; ValueError if they are not as many as the clusters, once known."""
+    if given is None:
+        return ()
+    try:
+        return parse_label_names(given, given.count(",") + 1 if n_clusters is None else n_clusters)
+    except ValueError as error:
+        raise ValueError(f"--label-names: {error}") from None

@@ -13,8 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
-from reporting import Step
-from reporting.periodic import Clock
+from classifier.reports.periodic import Clock
+from classifier.step import Step
 
 log = logging.getLogger("user_classifier")
 

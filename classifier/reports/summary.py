@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from reporting import Step
-from reporting.names import label_name
-from reporting.periodic import Clock, Periodic
-from reporting.text import money, readable, share, users
+from classifier.label_names import label_name
+from classifier.reports.periodic import Clock, Periodic
+from classifier.step import Step
+from classifier.text import money, readable, share, users
 
 SUMMARY_SECONDS = 60.0
 MOST_MOVES = 12  # kinds of moves that are listed; ten labels can have ninety

@@ -3,12 +3,28 @@
 import re
 from collections.abc import Iterator, Mapping
 
+from classifier.configuration import SECTIONS
+from classifier.registry import REGISTRY_TIMING
+from classifier.settings import OPTIONS, Settings, flag
+
 SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", ".key", "jaas", "pem", "oauthbearer.config")
 SECRET = "****"
 USERINFO = re.compile(r"//.*@", re.DOTALL)  # of a URL; greedy, as a password can hold a slash
-SHORT_FLAGS = {"config": "CONFIG_FILE", "topic": "-t", "group": "-g", "output": "-o", "n_clusters": "-k"}
 
 Sections = Mapping[str, Mapping[str, object]]
+
+
+def effective_lines(path: str, settings: Settings) -> Iterator[str]:
+    """Yield what takes effect of the options and of the file at `path`, with what the client itself sets."""
+    options = {flag(each): getattr(settings, each.name) for each in OPTIONS if each.name != "print_config"}
+    # The consumer is told to complain where it finds no offset: we look up where to begin.
+    begin = {"auto.offset.reset": settings.consumer.get("auto.offset.reset", "earliest")}
+    sections = (
+        {**REGISTRY_TIMING, **settings.schema_registry},
+        {**settings.consumer_properties, **begin},
+        settings.producer_properties,
+    )
+    yield from settings_lines({"CONFIG_FILE": path, **options}, dict(zip(SECTIONS, sections, strict=True)))
 
 
 def settings_lines(options: Mapping[str, object], sections: Sections) -> Iterator[str]:
@@ -17,23 +33,18 @@ def settings_lines(options: Mapping[str, object], sections: Sections) -> Iterato
     Parameters
     ----------
     options : mapping of str to object
-        Value by the name that argparse has for the option.
+        Value by the option as it is written on the command line.
     sections : mapping of str to mapping of str to object
         Properties as the clients get them, by section.
     """
     yield "[options]"
     for name, value in options.items():
-        yield f"{SHORT_FLAGS.get(name) or flag(name)} = {in_words(value)}"
+        yield f"{name} = {in_words(value)}"
     for section, properties in sections.items():
         yield ""
         yield f"[{section}]"
         for key, value in sorted(properties.items()):
             yield f"{key} = {harmless(key, in_words(value))}"
-
-
-def flag(name: str) -> str:
-    """Return '--batch-size' for 'batch_size'."""
-    return f"--{name.replace('_', '-')}"
 
 
 def in_words(value: object) -> str:

@@ -1,0 +1,167 @@
+"""The input's changes: netted as bytes, decoded, taken into the user table. Bad records are set aside, not lost."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, cast
+
+from classifier.avro import AvroReader, blocks
+from classifier.errors import RecordError
+from classifier.keys import KeyCodec
+from classifier.records import BadRecord, Headers, Record
+from classifier.rows import Row, user_rows
+from classifier.text import shown
+from classifier.user_table import UserTable
+
+# Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
+SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+
+
+def sign_of(headers: Headers) -> int:
+    """Return +1 for a record that adds its row, -1 for one that retracts it."""
+    ops = [value for name, value in headers or () if name == "op"]
+    if not ops:
+        return 1
+    sign = SIGN_BY_OP.get(ops[0])
+    if sign is None or len(ops) > 1:
+        raise RecordError(f"header op must be one byte from 0 to 3, got {shown(ops)}")
+    return sign
+
+
+class Tombstone(NamedTuple):
+    """Stands for a null value of an upsert table, which deletes the user its key names."""
+
+    key: bytes | None
+
+
+Entry = bytes | Tombstone
+Broken = dict[Entry, RecordError]
+Sources = dict[str, tuple[Row, bytes]]  # rows by user, with the values they were read from
+
+
+@dataclass
+class Batch:
+    """What was read since the last step, with all that cancels taken out before anything is decoded."""
+
+    changelog_mode: str
+    n_records: int = 0
+    ops_seen: bool = False  # whether any record had an op header, so far
+    keys_seen: bool = False
+    bad: list[BadRecord] = field(default_factory=list)
+    net: dict[Entry, int] = field(default_factory=dict)
+
+    def take(self, messages: Sequence[Record]) -> None:
+        """Add records."""
+        self.n_records += len(messages)
+        if self.changelog_mode != "retract":
+            self._keep_last(messages)
+            return
+        if not self.ops_seen:
+            self.ops_seen = any(name == "op" for message in messages for name, _ in message.headers() or ())
+            self.keys_seen = self.keys_seen or any(message.key() is not None for message in messages)
+        self._sum_up(messages)
+
+    def entry(self, message: Record) -> Entry:
+        """Return what stands for a record in `net`; RecordError if it is no change at all."""
+        value = message.value()
+        if value is not None:
+            return value
+        if self.changelog_mode != "upsert":
+            raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
+        return Tombstone(message.key())
+
+    def _sum_up(self, messages: Sequence[Record]) -> None:
+        """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
+        net, sign_by_op = cast(dict[bytes | None, int], self.net), SIGN_BY_OP.get
+        for message in messages:
+            headers, value, sign = message.headers(), message.value(), 1
+            if headers:
+                name, op = headers[0]
+                sign = sign_by_op(op, 0) if name == "op" and len(headers) == 1 else 0  # nearly all
+            if value is None or not sign:
+                sign = self._sign_of(message)
+            if sign > 0:
+                if value not in net:
+                    net[value] = 1
+                elif (count := net.pop(value)) != -1:
+                    net[value] = count + 1
+            elif sign:
+                if (count := net.get(value, 0)) == 1:
+                    del net[value]
+                else:
+                    net[value] = count - 1
+
+    def _sign_of(self, message: Record) -> int:
+        """Return what any headers say; 0 for a record that is no change, which is kept as bad."""
+        try:
+            self.entry(message)
+            return sign_of(message.headers())
+        except RecordError as error:
+            self.bad.append(BadRecord(message, error))
+            return 0
+
+    def _keep_last(self, messages: Sequence[Record]) -> None:
+        """Of equal records the last is enough."""
+        for message in messages:
+            try:
+                entry = self.entry(message)
+            except RecordError as error:
+                self.bad.append(BadRecord(message, error))
+                continue
+            self.net.pop(entry, None)
+            self.net[entry] = 1
+
+    def clear(self) -> None:
+        """Begin anew after a step, which has taken `net` already."""
+        self.n_records, self.bad = 0, []
+
+
+def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
+    """Add and retract the rows of a retract changelog.
+
+    Returns the rows, by user, and the entries that cannot be read. Retractions come first: a user's new row then finds
+    the old one gone, which is what a table does fastest.
+    """
+    sources: Sources = {}
+    broken: Broken = {}
+    retracted = [value for value, count in net.items() if count < 0]
+    added = [value for value, count in net.items() if count > 0]
+    for entries in (retracted, added):
+        for values in blocks(cast(list[bytes], entries)):
+            values, rows = sound(values, user_rows(reader.all_fields(values)), broken)
+            table.add_all(rows, map(net.__getitem__, values))
+            if entries is added:
+                sources.update({user_id: (row, value) for value, (user_id, row) in zip(values, rows, strict=True)})
+    return sources, broken
+
+
+def sound(
+    values: Sequence[bytes], rows: list[tuple[str, Row] | RecordError], broken: Broken
+) -> tuple[Sequence[bytes], list[tuple[str, Row]]]:
+    """Return values that are rows, and these; what is wrong with the others goes into `broken`."""
+    wrong: Broken = {value: row for value, row in zip(values, rows, strict=True) if isinstance(row, RecordError)}
+    if not wrong:
+        return values, cast(list[tuple[str, Row]], rows)
+    broken.update(wrong)
+    return [each for each in values if each not in wrong], [row for row in rows if not isinstance(row, RecordError)]
+
+
+def apply_last(
+    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: KeyCodec | None
+) -> tuple[Sources, Broken]:
+    """Let the last record of each user win; `keys` reads the keys of tombstones."""
+    broken: Broken = {}
+    for entries in blocks(list(net)):
+        rows = iter(user_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
+        for entry in entries:
+            try:
+                if isinstance(entry, Tombstone):
+                    if entry.key is None or keys is None:
+                        raise RecordError("no key and no value")
+                    table.replace(keys.decode(entry.key), None)
+                elif isinstance(row := next(rows), RecordError):
+                    raise row
+                else:
+                    table.replace(*row)
+            except RecordError as error:
+                broken[entry] = error
+    return {}, broken

@@ -1,0 +1,144 @@
+"""configuration.ini: read, checked, and complained about without showing a value: values are secrets."""
+
+import configparser
+import itertools
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from classifier.errors import ConfigError
+
+SECTIONS = ("schema_registry", "consumer", "producer")
+REQUIRED = (
+    ("schema_registry", "url", "https://host:8081"),
+    ("consumer", "bootstrap.servers", "host:9092"),
+    ("producer", "bootstrap.servers", "host:9092"),
+)
+# The words of configuration.ini that stand for a value of the user's own.
+PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # in a value: taken from the environment
+PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a name; what is none may be a secret beside its property
+QUOTES = tuple("\"'“”‘’")
+NEVER_QUOTED = ("url", "bootstrap.servers", "security.protocol", "sasl.mechanisms", "sasl.username")
+HINTS = {  # what a value is like, for properties whose spelling was right if they are named at all
+    "url": "it must begin with http:// or https://, with a host and a port that are such",
+    "basic.auth.user.info": "it must be key:secret, and not in url as well",
+    "sasl.mechanisms": "it says how sasl.username and sasl.password are sent, e.g. PLAIN",
+    "sasl.username": "sasl.username and sasl.password are both needed",
+    "sasl.password": "sasl.username and sasl.password are both needed",
+}
+# What the guarantee rests on; the file must not say otherwise.
+FIXED = {
+    "consumer": {
+        "enable.auto.commit": "false",
+        "enable.partition.eof": "true",
+        "isolation.level": "read_committed",
+    },
+    "producer": {"enable.idempotence": "true"},
+}
+OFFSET_RESETS = {
+    **dict.fromkeys(("earliest", "smallest", "beginning"), 0),
+    **dict.fromkeys(("latest", "largest", "end"), 1),
+}
+
+
+def read_configuration(path: str) -> dict[str, dict[str, str]]:
+    """Read the INI file at `path` into {section: {property: value}}.
+
+    Raises
+    ------
+    ConfigError
+        With file, section, property or line, never with a value: values are secrets.
+    """
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="\0", strict=True)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    try:
+        parser.read_string(Path(path).read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; copy configurations/configuration.ini and fill it in") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a file that you may read") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: not a text file in UTF-8; save it as one") from None
+    except configparser.Error as error:
+        raise ConfigError(f"{path}{syntax_complaint(error)}") from None
+    for section in filter(parser.has_section, SECTIONS):
+        for before, name in itertools.pairwise((f"[{section}]", *parser[section])):
+            if not PROPERTY.fullmatch(name):
+                form = "not of the form 'property = value', with small letters in the property"
+                raise ConfigError(f"{path}: the line after {before}: {form}")
+    return {
+        section: {key: from_environment(f"{path}: [{section}] {key}", value) for key, value in parser[section].items()}
+        for section in parser.sections()
+    }
+
+
+def from_environment(where: str, value: str) -> str:
+    """Put the environment's values in place of `${NAME}`. Any other `$` stands for itself: passwords hold some."""
+
+    def found(match: re.Match[str]) -> str:
+        if match[1] not in os.environ:
+            raise ConfigError(f"{where}: {match[0]} is not set in the environment; type first: export {match[1]}=...")
+        return os.environ[match[1]]
+
+    return VARIABLE.sub(found, value)
+
+
+def syntax_complaint(error: configparser.Error) -> str:
+    """Say where an INI file is malformed. The parser's own message quotes the line: not shown."""
+    if isinstance(error, configparser.DuplicateOptionError):
+        name = f"'{error.option}'" if PROPERTY.fullmatch(error.option) else "the same"
+        return f": line {error.lineno}: [{error.section}] has {name} twice; remove one"
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f": line {error.lineno}: section [{error.section}] is there twice; join them"
+    if isinstance(error, configparser.MissingSectionHeaderError):
+        return f": line {error.lineno}: stands before the first section; begin with [schema_registry]"
+    if isinstance(error, configparser.ParsingError):
+        return f": line {error.errors[0][0]}: not of the form 'property = value'"
+    return ": not an INI file; see configurations/configuration.ini"
+
+
+def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) -> None:
+    """Raise ConfigError for the first thing missing, unfilled or contrary to the guarantee."""
+    for name in SECTIONS:
+        if name not in sections:
+            raise ConfigError(f"{path}: no section [{name}]; add it as in configurations/configuration.ini")
+    check_values(path, [(section, key, value) for section in SECTIONS for key, value in sections[section].items()])
+    for section, key, example in REQUIRED:
+        if not sections[section].get(key):
+            raise ConfigError(f"{path}: [{section}] has no '{key}'; add e.g. {key} = {example}")
+    if "transactional.id" in sections["producer"]:
+        raise ConfigError(f"{path}: [producer] transactional.id is made from -g and -o; remove the line")
+    if sections["consumer"].get("auto.offset.reset", "earliest") not in OFFSET_RESETS:
+        raise ConfigError(f"{path}: [consumer] auto.offset.reset must be earliest or latest")
+
+
+def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
+    """Raise ConfigError for a value that cannot be meant."""
+    unfilled = [f"[{section}] {key}" for section, key, value in values if PLACEHOLDER.search(value)]
+    if unfilled:
+        raise ConfigError(f"{path}: placeholders still to be filled in: {', '.join(unfilled)}")
+    for section, key, value in values:
+        # configparser joins an indented line to the one above; certificates (ssl.*.pem) are meant so.
+        if "\n" in value and not key.endswith(".pem"):
+            raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; begin it at the margin")
+    for section, key, value in values:
+        if key in NEVER_QUOTED and value.startswith(QUOTES):
+            raise ConfigError(f"{path}: [{section}] {key} is in quotes; remove them")
+    for section, key, value in values:
+        if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
+            raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
+
+
+def unknown_property(section: str, properties: Iterable[str], complaint: str) -> str:
+    """Name the property that a client library complains about; its own words can quote a value."""
+    names = [name for name in properties if name in complaint]
+    names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
+    if not names:
+        names = ["sasl.mechanisms"] if "SASL mechanism" in complaint else ["one property"]
+    hint = HINTS.get(names[0], "check the spelling")
+    if names[0].endswith(".location"):
+        hint = "name a file that can be read and holds what it should"
+    which = " and ".join(names)
+    return f"[{section}] {which}: missing, or not a property, or not a value, that its client can use; {hint}"

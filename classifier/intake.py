@@ -1,0 +1,229 @@
+"""The input, from the record to the table of users: restored, read, netted, decoded, settled.
+
+Guarantee: once settled at an end of the input, the table is the one that reading all of it from the beginning gives,
+whatever was restored on the way. Records that cannot be read are named, or kept aside, each once. Nothing is written.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterator, Mapping
+
+from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
+
+from classifier.avro import AvroReader
+from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract
+from classifier.clustering import Clusters, imported_meanwhile, kmeans_class
+from classifier.errors import PartitionsAdded, RecordError, RestoreNeeded, StateError
+from classifier.kafka import POLL_SECONDS, Kafka
+from classifier.keys import KeyCodec
+from classifier.labels import LabelCodec
+from classifier.marks import check_layout, check_marks, check_range, layout_of, warn_of_dropped
+from classifier.records import BadRecord
+from classifier.registry import SchemaRegistry
+from classifier.reports import Report
+from classifier.settings import Settings
+from classifier.source import CHUNK, Topic
+from classifier.state import read_labels
+from classifier.step import Step
+from classifier.stop import StopRequest
+from classifier.text import shown
+from classifier.topics import check_topics
+from classifier.user_table import Changes, UserTable
+
+log = logging.getLogger("user_classifier")
+AGAIN = "to start over: run again with --rebuild"
+
+
+@contextlib.contextmanager
+def opened(
+    settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest, report: Report
+) -> Iterator["Intake"]:
+    """Connect to brokers and registry; close both in the end."""
+    consumer = kafka.consumer()
+    try:
+        if not settings.looks:
+            kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
+        kafka.connect(consumer, "consumer")
+        check_topics(settings, kafka, consumer)
+        with imported_meanwhile("sklearn.cluster"):  # while brokers and registry are asked
+            yield Intake(settings, kafka, registry, consumer, stop, report)
+    finally:
+        consumer.close()
+        registry.close()
+
+
+class Intake:
+    """Keeps the table of users as the input tells it: `restore` once, then `gather` and `settle` again and again."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        kafka: Kafka,
+        registry: SchemaRegistry,
+        consumer: Consumer,
+        stop: StopRequest,
+        report: Report,
+    ) -> None:
+        self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
+        self._input, self._output = (Topic(kafka, consumer, name) for name in (settings.topic, settings.output))
+        self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
+        self._input_keys = KeyCodec(registry, settings.topic) if settings.changelog_mode == "upsert" else None
+        self._reader = AvroReader(registry)
+        self.rebuild = settings.rebuild  # until the first step is committed
+
+    # restore: the table from the output, the place in the input from the offsets that belong to it
+
+    def restore(self) -> None:
+        """Rebuild the table from the output, and read the input from the offsets that belong to it."""
+        settings = self.settings
+        self.batch, self.table = Batch(settings.changelog_mode), UserTable()
+        beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
+        changes = read_labels(self._output.read_from(beginnings, self.go_on), self.keys, self.values, self._stop)
+        self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
+        if self._stop.requested:
+            return
+        self.committed = self.committed_now()  # the offsets as this instance knows them, with their marks
+        self.layout = layout_of(len(beginnings), self.keys)
+        if changes.labels:
+            check_layout(self.committed.values(), settings.output, self.layout)
+        self.source = self._input.read_from(self._load(changes))
+        self._began = dict(self.source.positions)  # of the batch
+        # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
+        # so that -k auto does not count them.
+        self._leaving = set(self.table.user_ids) if self.rebuild else set[str]()
+        # What was restored may hold rows whose headers another process saw.
+        self.batch.ops_seen = len(self.table) > 0
+        kmeans_class()  # imports scikit-learn while the first records arrive
+        log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
+
+    def committed_now(self) -> dict[int, TopicPartition]:
+        """Return the group's offsets as the broker knows them."""
+        return self._input.committed(self.settings.group)
+
+    def _load(self, changes: Changes) -> dict[int, int]:
+        """Load the table; return the offset in each partition that belongs to it."""
+        settings, committed, n_users = self.settings, self.committed, len(changes.rows)
+        bounds = {partition: self._input.bounds(partition) for partition in committed}
+        if self.rebuild:
+            self.table.load(changes, confirmed=False)
+            return {partition: low for partition, (low, _) in bounds.items()}
+        if not check_marks(committed.values(), settings.output, n_users, settings.changelog_mode, AGAIN):
+            return {partition: at[settings.reset_to] for partition, at in bounds.items()}
+        check_range(committed, bounds, AGAIN)
+        self.table.load(changes, confirmed=True)
+        warn_of_dropped(committed.values(), self.table.n_waiting)
+        # A partition without an offset is a new one: from its beginning, whatever the file says.
+        return {p: bounds[p][0] if at.offset == OFFSET_INVALID else at.offset for p, at in committed.items()}
+
+    def go_on(self) -> bool:
+        """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
+        self._report.read(0, None)
+        return not self._stop.requested
+
+    # gather and settle: from records to current rows
+
+    def gather(self, limit: int = CHUNK) -> None:
+        """Take what has arrived, up to `limit` records."""
+        messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
+        self._report.read(len(messages), sum(self.source.lag().values()))
+        self.batch.take(messages)
+
+    def settle(self, *, last: bool = False) -> Sources:
+        """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
+
+        Of one transaction, some partitions can be read a moment before others. So at one end a user may be
+        without a row whose old one has been taken back and whose new one is still to come. The next end is that of
+        the next step, --batch-interval later. The `last` settling has no next end: one is enough.
+        """
+        at_end = self.source.at_end
+        sources = self._apply()
+        self.table.settle()
+        self._leaving &= self.table.absent
+        if at_end:
+            self.table.drop(set(self.table.absent) if last else self._leaving)
+            self._leaving = set(self.table.absent)
+            self.check_retractions()
+        return sources
+
+    def _apply(self) -> Sources:
+        """Take the batch into the table, and handle the records that cannot be read."""
+        batch = self.batch
+        if batch.changelog_mode == "retract":
+            sources, broken = apply_retract(batch.net, self._reader, self.table)
+        else:
+            sources, broken = apply_last(batch.net, self._reader, self.table, self._input_keys)
+        batch.net = {}
+        batch.bad += self._records_of(broken) if broken else []
+        if batch.bad:
+            self._handle(batch.bad)
+        return sources
+
+    def _records_of(self, broken: Broken) -> list[BadRecord]:
+        """Read the batch again, and return the records that are broken."""
+        bad, until = list[BadRecord](), dict(self.source.positions)
+        known = {(each.message.partition(), each.message.offset()) for each in self.batch.bad}
+        again = self._input.read_from(self._began)
+        while any(again.positions[partition] < end for partition, end in until.items()):
+            if self._stop.requested:
+                raise RestoreNeeded("stopped while looking for the records that cannot be read")
+            for message in again.read(CHUNK, POLL_SECONDS):
+                partition, offset = message.partition(), message.offset()
+                if (partition, offset) not in known and offset < until[partition]:
+                    error = broken.get(self.batch.entry(message))
+                    bad += [BadRecord(message, error)] if error else []
+        self.source = self._input.read_from(until)
+        return bad
+
+    def _handle(self, bad: list[BadRecord]) -> None:
+        """Stop at, skip or keep records that cannot be read."""
+        mode = self.settings.error_handling_mode
+        bad.sort(key=lambda each: (each.message.partition(), each.message.offset()))
+        if mode == "fail":
+            raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore, to keep them: log")
+        self._report.bad(len(bad))
+        log.warning("%d records cannot be read (mode %s), the first: %s", len(bad), mode, bad[0])
+
+    def check_retractions(self) -> None:
+        """Raise StateError for a changelog that never retracts: its old rows would pile up as pending."""
+        if self.settings.changelog_mode != "retract" or self.batch.ops_seen:
+            return
+        n_rows, user_id = self.table.most_rows()
+        if n_rows > 1:
+            again = " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
+            raise StateError(
+                f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
+                " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
+                f" {'upsert' if self.batch.keys_seen else 'append'}{again}"
+            )
+
+    # what a step leaves behind
+
+    def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
+        """Return what reports are told of a step."""
+        table, n_records, lag = self.table, self.batch.n_records, self.source.lag()
+        told = table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes
+        return Step(*told, fit_seconds, commit_seconds, lag)
+
+    def offsets(self, mark: str) -> list[TopicPartition]:
+        """Return the place of the next record in each partition, with a mark beside it."""
+        return [TopicPartition(self.settings.topic, *place, mark) for place in self.source.positions.items()]
+
+    def is_ours(self, offsets: list[TopicPartition]) -> bool:
+        """Whether the group's offsets are still those known here, or already these: nobody else has committed."""
+        there = offsets_of(self.committed_now())
+        return there in (offsets_of(self.committed), offsets_of({each.partition: each for each in offsets}))
+
+    def committed_at(self, offsets: list[TopicPartition]) -> None:
+        """Note that a step has been committed with these offsets."""
+        self.committed = {each.partition: each for each in offsets}
+        self._began, self.rebuild = offsets_of(self.committed), False
+
+    def look_for_partitions(self) -> None:
+        """Restore when the topic has grown."""
+        if len(self._input.partitions()) > self.source.n_partitions:
+            raise PartitionsAdded(f"topic {self.settings.topic} has new partitions")
+
+
+def offsets_of(committed: Mapping[int, TopicPartition]) -> dict[int, int]:
+    """Return the offset in each partition."""
+    return {partition: at.offset for partition, at in committed.items()}

@@ -1,0 +1,100 @@
+"""To look first: what --dry-run and --explore-k print. The same intake as a run's, and nothing is written to Kafka."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from classifier.clustering import Cluster
+from classifier.errors import ClassifierError, RestoreNeeded, StateError
+from classifier.exploration import table_lines
+from classifier.intake import Intake
+from classifier.label_names import names_for
+from classifier.number_of_clusters import NumberOfClusters
+from classifier.reports import Report
+from classifier.settings import Settings
+from classifier.stop import StopRequest
+
+log = logging.getLogger("user_classifier")
+LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
+
+
+@dataclass(frozen=True)
+class Look:
+    """One reading of the input to its end, beside an instance that may go on labelling meanwhile."""
+
+    settings: Settings
+    intake: Intake
+    cluster: Cluster
+    stop: StopRequest
+    report: Report
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self) -> None:
+        """Read to the end, and print what was asked for."""
+        try:
+            self._restore()
+            while not self.stop.requested and not self.intake.source.at_end:
+                self.intake.gather()
+            if not self.stop.requested:
+                self.intake.settle(last=True)
+                for line in self._comparison() if self.settings.explore_k else self._labels():
+                    print(line)
+        except RestoreNeeded as reason:
+            log.warning("%s", reason)
+        if self.stop.requested:
+            log.info("stopped before there was something to show")
+
+    def _restore(self) -> None:
+        """Restore beside an instance that goes on: again if it committed meanwhile."""
+        for _ in range(LOOK_ATTEMPTS):
+            before = self._marks()
+            try:
+                self.intake.restore()
+            except StateError:
+                if self._marks() == before:
+                    raise
+            else:
+                if self.stop.requested or self._marks() == before:
+                    return
+        raise StateError(
+            f"{self.settings.output} is written to faster than it can be read; try again, or stop the running"
+            " user_classifier first"
+        )
+
+    def _marks(self) -> dict[int, tuple[int, str | None]]:
+        return {partition: (at.offset, at.metadata) for partition, at in self.intake.committed_now().items()}
+
+    def _comparison(self) -> Iterator[str]:
+        """Yield how well each number of clusters does; draw it if asked for."""
+        totals, path = self.intake.table.totals, self.settings.plot
+        fits = NumberOfClusters(self.settings, self.cluster, self.intake.go_on).compare(totals)
+        if self.stop.requested:
+            return
+        try:
+            yield from table_lines(fits, len(totals))
+            if path is not None:
+                from classifier.reports import elbow, plot
+
+                plot.save(elbow.draw(fits, len(totals)), path)
+                yield f"drawn: {path}"
+        except (ValueError, OSError) as error:
+            raise ClassifierError(str(error)) from None
+
+    def _labels(self) -> Iterator[str]:
+        """Yield the labels that a run would write."""
+        from classifier.reports.summary import first_users, summary_lines
+
+        intake, number = self.intake, NumberOfClusters(self.settings, self.cluster, self.intake.go_on)
+        if not intake.rebuild:
+            number.recall(intake.committed.values())
+        if not number.choose(intake.table.totals):
+            return
+        began = self.clock()
+        clusters = self.cluster(intake.table.totals, number.to_fit)
+        n_changes = len(intake.table.relabel(clusters.labels))
+        step = intake.step(clusters, n_changes, self.clock() - began, 0.0)
+        self.report.step(step)
+        names = names_for(self.settings.label_names, number.to_fit)
+        yield from (*first_users(step, names), "", *summary_lines(step, names), "")
+        yield f"a run would change {n_changes} users of {self.settings.output}; nothing was written"

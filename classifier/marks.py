@@ -1,0 +1,98 @@
+"""The mark beside each committed offset: what `user_labeling` held when this offset was reached."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import OFFSET_INVALID, TopicPartition
+
+from classifier.errors import StateError
+from classifier.keys import KeyCodec
+from classifier.user_table import UserTable
+
+log = logging.getLogger("user_classifier")
+
+OTHER_OUTPUT = "choose another output with -o, or make the topic anew and run with --rebuild"
+# Metadata of every committed offset.
+MARK = re.compile(
+    r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
+    r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?(?: k=(?P<k>\d+))?"
+)
+
+
+def mark(table: UserTable, mode: str, chosen: int | None = None, layout: str = "") -> str:
+    """Return the metadata that says how many users of the output belong to these offsets.
+
+    `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
+    after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
+    `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen.
+    `layout` is as `layout_of` gives it.
+    """
+    read_as = "" if mode == "retract" else f" mode={mode}"
+    waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
+    k = f" k={chosen}" if chosen else ""
+    return f"user_classifier/1 users={len(table)}{waiting}{layout}{read_as}{k}"
+
+
+def layout_of(n_partitions: int, keys: KeyCodec) -> str:
+    """Return what decides where the records of a user lie in the output, nothing for one partition and plain keys."""
+    return (f" partitions={n_partitions}" if n_partitions > 1 else "") + (" keys=avro" if keys.are_avro else "")
+
+
+def check_layout(committed: Iterable[TopicPartition], output: str, layout: str) -> None:
+    """Raise StateError where a user's old and new records lie in two partitions, and the old may be read last."""
+    for before in {match["layout"] for match in marks_of(committed)} - {layout}:
+        then, now = ((each or " partitions=1").strip().replace(" ", ", ") for each in (before, layout))
+        raise StateError(f"{output} has changed under the labels (then {then}; now {now}); {OTHER_OUTPUT}")
+
+
+def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:
+    """Return the marks beside offsets."""
+    return [match for each in committed if (match := MARK.match(each.metadata or ""))]
+
+
+def chosen_before(committed: Iterable[TopicPartition]) -> int | None:
+    """Return the number of clusters in the marks beside the offsets, None if none was chosen."""
+    return next((int(match["k"]) for match in marks_of(committed) if match["k"]), None)
+
+
+def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:
+    """Raise StateError where the input no longer holds the records after a committed offset."""
+    for partition, (low, high) in bounds.items():
+        at = offsets[partition].offset
+        where = f"{offsets[partition].topic} [{partition}]: the committed offset is {at}, but the topic"
+        if at != OFFSET_INVALID and at < low:
+            raise StateError(f"{where} now begins at {low} (retention deleted unread records); {rebuild}")
+        if at > high:
+            raise StateError(f"{where} ends at {high} (it was deleted and made again); {rebuild}")
+
+
+def check_marks(committed: Iterable[TopicPartition], output: str, n_users: int, mode: str, rebuild: str) -> bool:
+    """Say whether to go on from these offsets (True) or to start empty (False).
+
+    StateError where the marks beside them do not fit the users found in the output, or the changelog mode.
+    """
+    marked = [each for each in committed if each.offset != OFFSET_INVALID]
+    if not marked and n_users:
+        raise StateError(f"{output} holds {n_users} users, but the group has no committed offsets; {rebuild}")
+    for each in marked:
+        where = f"{each.topic} [{each.partition}]: the committed offset {each.offset}"
+        match = MARK.match(each.metadata or "")
+        if match is None:
+            raise StateError(f"{where} was not written by user_classifier, {output} holds {n_users} users; {rebuild}")
+        if int(match["users"]) != n_users:
+            raise StateError(f"{where} belongs to {match['users']} users, but {output} holds {n_users}; {rebuild}")
+        if (before := match["mode"] or "retract") != mode:
+            raise StateError(f"{where} was reached with --changelog-mode {before}, this is {mode}; {rebuild}")
+    return bool(marked)
+
+
+def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None:
+    """Say when compaction removed retractions that waited too long for their rows."""
+    dropped = max(int(match["waiting"] or 0) for match in marks_of(committed)) - n_waiting
+    if dropped > 0:
+        log.warning(
+            "%d retractions without a row were older than delete.retention.ms and are forgotten;"
+            " should a total be wrong: --rebuild",
+            dropped,
+        )

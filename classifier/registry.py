@@ -1,0 +1,196 @@
+"""Schemas by id and by subject, from the Schema Registry; an outage is waited out once it has answered."""
+
+import argparse
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import fastavro
+from fastavro.schema import SchemaParseException, UnknownType
+
+from classifier.configuration import unknown_property
+from classifier.errors import AccessDenied, ConfigError, RecordError, RegistryUnavailable, SchemaError
+from classifier.outage import Outage
+from classifier.parsing import seconds
+from classifier.stop import StopRequest
+
+T = TypeVar("T")
+
+
+REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
+REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
+UNREGISTERED_ID = 2**32 - 1
+
+
+def numbers_among(properties: Mapping[str, str]) -> dict[str, float]:
+    """Return the properties of the Schema Registry client that have to be numbers."""
+    try:
+        return {(last := name): seconds(properties[name]) for name in sorted(REGISTRY_NUMBERS & properties.keys())}
+    except argparse.ArgumentTypeError:
+        raise ConfigError(unknown_property("schema_registry", [last], last)) from None
+
+
+class Subject(NamedTuple):
+    """The newest schema of a subject."""
+
+    schema_id: int
+    schema: Any  # as fastavro parses it
+
+
+class SchemaRegistry:
+    """Schemas by id and by subject. Once it has answered, an outage is waited out."""
+
+    def __init__(self, properties: Mapping[str, str], stop: StopRequest) -> None:
+        # Imported here: 0.3 s that --help and a mistake in the file need not wait for.
+        from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+        from confluent_kafka.schema_registry.common._httpx_compat import httpx
+        from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+        self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, httpx.TransportError
+        # What Confluent's client raises for an answer of something else: a web page, a proxy that is being repaired.
+        self._nonsense = httpx.RequestError, httpx.InvalidURL, AttributeError, KeyError, TypeError, ValueError
+        self._stop, self._answered = stop, False
+        # A url can hold a password, and that a slash.
+        self._url = re.sub(r"//.*@", "//****@", properties["url"], flags=re.DOTALL)
+        self._outage = Outage(f"Schema Registry {self._url}")
+        try:
+            for url in properties["url"].split(","):
+                httpx.URL(url.strip())
+        except httpx.InvalidURL:
+            raise ConfigError(unknown_property("schema_registry", ["url"], "url")) from None
+        try:
+            self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numbers_among(properties)})
+        except (ValueError, TypeError) as error:
+            raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
+        except OSError:
+            files = " ".join(name for name in properties if name.endswith(".location"))
+            raise ConfigError(unknown_property("schema_registry", properties, files)) from None
+
+    def by_id(self, schema_id: int) -> Any:
+        """Return the parsed schema; RecordError when there is none of that id."""
+        found = self._call(lambda: self._client.get_schema(schema_id))
+        if found is None:
+            raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
+        return self._parse(found, f"schema id {schema_id}")
+
+    def subjects(self) -> list[str] | None:
+        """Return all subjects, None where the account may not list them; SchemaError where no registry answers."""
+        try:
+            found = self._call(self._client.get_subjects)
+        except AccessDenied:
+            return None
+        if found is None:
+            raise self._no_registry()
+        return found
+
+    def newest(self, subject: str) -> Subject | None:
+        """Return the newest version of a subject, None where there is no such subject."""
+        found = self._call(lambda: self._client.get_latest_version(subject))
+        if found is None or found.schema_id is None:
+            return None
+        return Subject(found.schema_id, self._parse(found.schema, f"subject {subject}"))
+
+    def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
+        """Register a schema, or find it there."""
+        wanted = self._schema_type(json.dumps(schema), "AVRO")
+        schema_id = self._call(lambda: self._client.register_schema(subject, wanted))
+        if schema_id is None:
+            raise self._no_registry()
+        return Subject(schema_id, fastavro.parse_schema(dict(schema)))
+
+    def _no_registry(self) -> SchemaError:
+        """Return what a 'not found' means where nothing but a registry can be missing."""
+        return SchemaError(f"Schema Registry {self._url}: HTTP 404; check [schema_registry] url")
+
+    def _parse(self, schema: Any, name: str) -> Any:
+        if schema.schema_type != "AVRO":
+            raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
+        try:
+            parsed = fastavro.parse_schema(json.loads(schema.schema_str))
+            least_size(parsed, {})
+        except (ValueError, KeyError, TypeError, SchemaParseException, UnknownType) as error:
+            raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
+        return parsed
+
+    def _call(self, call: Callable[[], T]) -> T | None:
+        """Return the answer, None for 'not found'; wait while the registry is away."""
+        while True:
+            try:
+                answer = call()
+            except self._refusal as refusal:
+                if refusal.http_status_code == 404:
+                    return None
+                if refusal.http_status_code in (401, 403):
+                    raise AccessDenied(
+                        f"Schema Registry {self._url}: refused (HTTP {refusal.http_status_code});"
+                        " check [schema_registry] basic.auth.user.info"
+                    ) from None
+                if refusal.http_status_code < 500 and refusal.http_status_code != 429:
+                    cause = f"HTTP {refusal.http_status_code} ({refusal.error_message})"
+                    raise SchemaError(f"Schema Registry {self._url}: {cause}; check [schema_registry] url") from None
+                self._wait(f"HTTP {refusal.http_status_code}")
+            except self._network as error:
+                self._wait(f"no answer ({error or type(error).__name__})")
+            except self._nonsense:
+                self._wait("what answers is no Schema Registry")
+            else:
+                self._answered = True
+                self._outage.ends()
+                return answer
+
+    def _wait(self, cause: str) -> None:
+        if not self._answered or self._stop.requested:
+            also = " and ssl.ca.location" if "CERTIFICATE" in cause else ""
+            raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
+        self._outage.wait(cause)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+
+class ReadOnlyRegistry(SchemaRegistry):
+    """A registry that is not written to: what would be registered is known here, under an id that none gives."""
+
+    _kept: Any = None
+
+    def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
+        """Keep a schema."""
+        self._kept = fastavro.parse_schema(dict(schema))
+        return Subject(UNREGISTERED_ID, self._kept)
+
+    def by_id(self, schema_id: int) -> Any:
+        """Return the parsed schema; RecordError when there is none of that id."""
+        return self._kept if self._kept and schema_id == UNREGISTERED_ID else super().by_id(schema_id)
+
+
+LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
+
+
+def least_size(schema: Any, known: dict[str, int | None]) -> int:
+    """Return the fewest bytes that a value takes.
+
+    ValueError for schemas by which a few bytes can make a value without end: recursive ones, and arrays of
+    nothing. `known` holds the named types seen, None while inside their definition.
+    """
+    if isinstance(schema, list):
+        return 1 + min(least_size(each, known) for each in schema)
+    kind = schema["type"] if isinstance(schema, dict) else schema
+    if isinstance(kind, dict | list):
+        return least_size(kind, known)
+    if kind in ("record", "error"):
+        known[schema["name"]] = None
+        known[schema["name"]] = size = sum(least_size(each["type"], known) for each in schema["fields"])
+    elif kind in ("array", "map"):
+        size = 1
+        if least_size(schema.get("items", schema.get("values")), known) == 0 and kind == "array":
+            raise ValueError("an array of nothing")
+    elif kind in ("fixed", "enum"):
+        known[schema["name"]] = size = schema.get("size", 1)
+    else:
+        found = LEAST_SIZES.get(kind, known.get(kind))
+        if found is None:
+            raise ValueError(f"{kind} is recursive")
+        size = found
+    return size

@@ -1,0 +1,116 @@
+"""One Kafka transaction per step: labels, dead letters and input offsets, all or none."""
+
+import contextlib
+import functools
+from collections.abc import Iterable
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from classifier.errors import DENIED, REFUSED, AccessDenied, ClassifierError, KafkaFailed, TransactionAborted
+from classifier.kafka import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
+from classifier.records import BadRecord, Headers
+
+OutputRecord = tuple[str, bytes | None, bytes | None, Headers]  # topic, key, value, headers
+
+
+class Deliveries:
+    """What became of the records of a transaction. It does not know the producer: a cycle of the two would stay
+    in memory, threads and all, after every restore."""
+
+    def __init__(self, kafka: Kafka) -> None:
+        self._kafka = kafka
+        self.refusal: ClassifierError | None = None  # of a record that would be refused again
+        self.failed = False  # whether a record of this transaction was not delivered
+
+    def note_failure(self, error: KafkaError, message: Message) -> None:
+        """Take the producer's report."""
+        self.failed = True
+        if error.code() in DENIED | REFUSED:
+            self.refusal = self._kafka.meaning(error, f"write topic {message.topic()}")
+
+
+class Sink:
+    """One Kafka transaction per step: labels, dead letters and input offsets, all or none.
+
+    Exactly once into `user_labeling` for a read_committed reader; one active instance.
+    """
+
+    def __init__(self, kafka: Kafka, consumer: Consumer, transactional_id: str) -> None:
+        self._kafka, self._consumer, self._deliveries = kafka, consumer, Deliveries(kafka)
+        self._producer = kafka.producer(self._deliveries.note_failure)
+        self._doing = f"write transactional.id {transactional_id}"
+        kafka.connect(self._producer, "producer")
+        # Fences older instances, and ends a transaction that one of them left open.
+        kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
+
+    def write(self, records: Iterable[OutputRecord], offsets: list[TopicPartition]) -> None:
+        """Produce records and commit offsets; TransactionAborted leaves neither."""
+        call, producer = self._kafka.call, self._producer
+        self._deliveries.failed = False
+        try:
+            call(self._doing, producer.begin_transaction)
+            for record in records:
+                if not self._produce(record):
+                    break  # the transaction has failed; the calls below say why
+            group = self._consumer.consumer_group_metadata()
+            send = functools.partial(producer.send_offsets_to_transaction, offsets, group, CALL_TIMEOUT_SECONDS)
+            doing, aside = "commit offsets of the group", self._kafka.aside
+            # Beside each other, records and offsets take two thirds of the time.
+            call(doing, lambda: aside(doing, send, lambda: self._flush(POLL_SECONDS)))
+            self._drain()
+            call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
+        except (TransactionAborted, AccessDenied, KafkaFailed):
+            # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
+            # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
+            with contextlib.suppress(AccessDenied, KafkaFailed):
+                call(self._doing, lambda: producer.abort_transaction(CALL_TIMEOUT_SECONDS))
+            if self._deliveries.refusal is not None:  # trying again would fail again
+                raise self._deliveries.refusal from None
+            raise
+
+    def _produce(self, record: OutputRecord) -> bool:
+        """Queue a record; return False once the transaction takes no more of them."""
+        topic, key, value, headers = record
+        while True:
+            try:
+                self._producer.produce(topic, value, key, headers=headers)
+                return True
+            except BufferError:  # the queue is full: let it drain
+                self._flush(POLL_SECONDS)
+            except KafkaException as exception:
+                if exception.args[0].code() == KafkaError._STATE:
+                    return False
+                raise self._kafka.meaning(exception.args[0], f"write topic {topic}") from None
+
+    def _drain(self) -> None:
+        """Wait until all records are delivered, or the transaction has failed; the commit tells which."""
+        left = len(self._producer)
+        while left and not self._deliveries.failed:
+            before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
+            if left == before:
+                self._kafka.outage.begins("takes no records")
+
+    def _flush(self, timeout: float) -> int:
+        """Let the producer work; return how many records are left."""
+        try:
+            return self._producer.flush(timeout)
+        except (KafkaException, SystemError) as error:
+            # A fatal error comes out of the client's own callback, inside a SystemError if a delivery failed, too.
+            fatal = error if isinstance(error, KafkaException) else error.__cause__
+            if not isinstance(fatal, KafkaException):
+                raise
+            raise self._kafka.meaning(fatal.args[0], self._doing) from None
+
+
+def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
+    """Return a bad record as it came, with the headers Kafka Streams gives to dead letters."""
+    message, error = bad
+    cause = {
+        "exception": type(error).__name__,
+        "message": str(error),
+        "topic": message.topic(),
+        "partition": message.partition(),
+        "offset": message.offset(),
+    }
+    headers = [(f"__streams.errors.{name}", str(value).encode()) for name, value in cause.items()]
+    return topic, message.key(), message.value(), (message.headers() or []) + headers

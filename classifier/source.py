@@ -1,0 +1,126 @@
+"""Topics as the group's consumer reads them: partitions, offsets, committed records."""
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from classifier.errors import MISSING, BrokerUnavailable, StateError
+from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
+from classifier.records import Record
+
+CHUNK = 2_000  # records taken at once at most; as many stay in a processor's cache until all is done with them
+
+
+class Topic:
+    """One topic as the group's consumer sees it; every call is repeated through an outage."""
+
+    def __init__(self, kafka: Kafka, consumer: Consumer, name: str) -> None:
+        self.name, self._kafka, self._consumer = name, kafka, consumer
+
+    def partitions(self, doing: str = "read") -> list[int]:
+        """Return the partitions, none where the topic does not exist."""
+        return self._kafka.call(f"{doing} topic {self.name}", lambda: partitions_of(self._consumer, self.name))
+
+    def committed(self, group: str) -> dict[int, TopicPartition]:
+        """Return the group's offset in each partition, with the metadata beside it."""
+        wanted = [TopicPartition(self.name, partition) for partition in self.partitions()]
+        doing = f"read the offsets of group {group}"
+        found = self._kafka.call(doing, lambda: committed_offsets(self._consumer, wanted))
+        return {each.partition: each for each in found}
+
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the first and the next offset of a partition."""
+        at, watermarks = TopicPartition(self.name, partition), self._consumer.get_watermark_offsets
+        return self._kafka.call(f"read topic {self.name}", lambda: watermarks(at, CALL_TIMEOUT_SECONDS))
+
+    def read_from(self, offsets: Mapping[int, int], polled: Callable[[], object] = lambda: None) -> "Source":
+        """Read these partitions, each from its offset on; `polled` is told of each poll."""
+        return Source(self._kafka, self._consumer, self.name, offsets, polled)
+
+
+class Source:
+    """Every partition of one topic, from given offsets on, committed records only."""
+
+    def __init__(
+        self,
+        kafka: Kafka,
+        consumer: Consumer,
+        topic: str,
+        offsets: Mapping[int, int],
+        polled: Callable[[], object] = lambda: None,
+    ) -> None:
+        self._polled = polled  # told of each poll
+        self.topic, self._kafka, self._consumer, self._partitions = topic, kafka, consumer, set(offsets)
+        # partition -> offset of the next record; complete from the start, so that every commit covers them all
+        self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
+        self._at_end: set[int] = set()
+        consumer.assign([TopicPartition(topic, partition, at) for partition, at in offsets.items()])
+
+    @property
+    def n_partitions(self) -> int:
+        """Number of partitions being read."""
+        return len(self._partitions)
+
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition has been read to its end."""
+        return self._at_end == self._partitions
+
+    def lag(self) -> dict[int, int]:
+        """Return how many records each partition is behind, as far as the client has heard."""
+        ends = {
+            partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+            for partition in self.positions
+        }
+        return {partition: max(0, high - self.positions[partition]) for partition, (_, high) in ends.items()}
+
+    def read(self, limit: int, timeout: float) -> list[Record]:
+        """Return up to `limit` records; wait up to `timeout` seconds for them."""
+        self._polled()
+        messages = cast(list[Record], self._consumer.consume(limit, timeout))
+        records = [message for message in messages if message.error() is None]
+        if len(records) < len(messages):
+            messages = [message for message in messages if self._is_record_or_end(message)]
+        last = {message.partition(): message for message in messages}
+        for partition, message in last.items():
+            error = message.error()
+            if error is None:
+                self.positions[partition] = message.offset() + 1
+                self._at_end.discard(partition)
+            elif error.code() == KafkaError._PARTITION_EOF:
+                self.positions[partition] = message.offset()
+                self._at_end.add(partition)
+        return records
+
+    def _is_record_or_end(self, message: Record) -> bool:
+        """Raise what a consumer error means. One that passes has no place: the client repairs connections by itself."""
+        error = message.error()
+        if error is None or error.code() == KafkaError._PARTITION_EOF:
+            return True
+        if error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise StateError(
+                f"{self.topic} [{message.partition()}]: the record to read next was deleted by retention"
+                f" ({error.str()}); run again with --rebuild"
+            )
+        meaning = self._kafka.meaning(error, f"read topic {self.topic}")
+        if not isinstance(meaning, BrokerUnavailable):
+            raise meaning
+        return False
+
+
+def committed_offsets(consumer: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:
+    """Return the group's offsets. One that cannot be told is not one that is missing: its records would count twice."""
+    found = consumer.committed(wanted, CALL_TIMEOUT_SECONDS)
+    for each in found:
+        if each.error is not None:
+            raise KafkaException(each.error)
+    return found
+
+
+def partitions_of(consumer: Consumer, topic: str) -> list[int]:
+    """Return the partitions of a topic, none where it does not exist."""
+    found = consumer.list_topics(topic, CALL_TIMEOUT_SECONDS).topics[topic]
+    if found.error is not None and found.error.code() not in MISSING:
+        raise KafkaException(found.error)
+    return sorted(found.partitions)

@@ -1,0 +1,48 @@
+"""The topics that a run needs: what each is for, whether it is there, and what makes it."""
+
+import logging
+
+from confluent_kafka import Consumer
+
+from classifier.errors import TopicMissing
+from classifier.kafka import Kafka
+from classifier.settings import Settings
+from classifier.source import Topic
+
+log = logging.getLogger("user_classifier")
+
+SQL_OF = {
+    "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
+    "user_labeling": "run sql/5_create_user_labeling.sql",
+}
+
+
+def missing(topic: str, compacted: bool) -> str:
+    """Say that a topic does not exist, and what makes it."""
+    compact = " --config cleanup.policy=compact" if compacted else ""
+    make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
+    return f"topic {topic} does not exist; check its name, or make it: {make}"
+
+
+def not_compacted(topic: str, policy: str) -> str:
+    """Say what another cleanup.policy does to labels."""
+    mend = f"confluent kafka topic update {topic} --config cleanup.policy=compact"
+    return f"topic {topic} has cleanup.policy {policy}, so labels of quiet users will be deleted; to mend it: {mend}"
+
+
+def roles(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """Return the topics, and the operations on each."""
+    found: dict[str, tuple[str, ...]] = {settings.topic: ("READ",), settings.output: ("READ", "WRITE")}
+    if settings.error_handling_mode == "log":
+        found[settings.error_handling_log_target] = ("WRITE",)
+    return found
+
+
+def check_topics(settings: Settings, kafka: Kafka, consumer: Consumer) -> None:
+    """Raise TopicMissing with what makes the topic; warn of an output that forgets."""
+    for name, operations in roles(settings).items():
+        if not Topic(kafka, consumer, name).partitions(operations[0].lower()):
+            raise TopicMissing(missing(name, compacted=name == settings.output))
+    policy = kafka.cleanup_policy(settings.output)
+    if policy not in (None, "compact"):
+        log.warning(not_compacted(settings.output, policy))

@@ -1,0 +1,238 @@
+"""One row per user, whatever the order in which rows are added and retracted."""
+
+import bisect
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.rows import Row
+
+Multiset = dict[Row, int]  # row -> how often it was added less how often it was retracted
+# Nearly every multiset is empty or one row once: then it is written as () or as the row, a third of a dict's size.
+Known = Multiset | Row | tuple[()]
+# What `user_labeling` has to be told: user_id, row (None: the user is gone), label, what is known beside {row: 1}.
+Change = tuple[str, Row | None, int, Multiset]
+
+
+@dataclass
+class Changes:
+    """Many changes by column: as objects, a million of them would take three times the memory."""
+
+    labels: dict[str, int] = field(default_factory=dict)  # whom they are of, with NO_LABEL for users gone
+    rows: dict[str, Row] = field(default_factory=dict)  # of users who are not gone, and maybe of others
+    pending: dict[str, Multiset] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __iter__(self) -> Iterator[Change]:
+        pending = map(self.pending.get, self.labels, itertools.repeat(NOTHING))
+        return zip(self.labels, map(self.rows.get, self.labels), self.labels.values(), pending, strict=False)
+
+
+class UserTable:
+    """One row per user, whatever the order in which its parts arrive.
+
+    Each user is a signed multiset of rows. A retraction may come before its row; then the count is
+    negative for a while. The current row is the one added last whose count is positive. A user without
+    one keeps the last current row until dropped.
+
+    `add_all` and `replace` collect; `settle` and `drop` decide; `relabel` tells what to write. The shown rows
+    lie in the order of user_id, so that labels depend on the table alone.
+    """
+
+    def __init__(self) -> None:
+        self.user_ids: list[str] = []
+        self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
+        self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # as last told; NO_LABEL where the row is news
+        self.absent: set[str] = set()  # users shown without having a current row
+        self._rows: dict[str, Row] = {}  # shown, by user
+        self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
+        self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
+        self._changed: set[str] = set()  # since `relabel`: users gone, and users whose pending rows changed
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The shown rows, in the order of user_id."""
+        return [self._rows[user_id] for user_id in self.user_ids]
+
+    @property
+    def n_waiting(self) -> int:
+        """Number of users known by retractions alone."""
+        return sum(user_id not in self._rows for user_id in self._pending)
+
+    def row(self, user_id: str) -> Row | None:
+        """Return the row that is shown for a user."""
+        return self._rows.get(user_id)
+
+    def add_all(self, rows: Iterable[tuple[str, Row]], counts: Iterable[int]) -> None:
+        """Add rows of users as often as `counts` says; a negative count retracts."""
+        touched, shown, pending = self._touched, self._rows, self._pending
+        for (user_id, row), count in zip(rows, counts, strict=True):
+            known = touched.get(user_id)
+            if known is None:
+                known = self._known(user_id) if user_id in pending else shown.get(user_id, ())
+            if count == 1 and not known:
+                touched[user_id] = row
+            elif count == -1 and known == row:
+                touched[user_id] = ()
+            else:
+                touched[user_id] = added(known, row, count)
+
+    def replace(self, user_id: str, row: Row | None) -> None:
+        """Make `row` all that is known of a user."""
+        self._touched[user_id] = row or ()
+
+    def load(self, changes: Changes, *, confirmed: bool) -> None:
+        """Fill an empty table with what `user_labeling` says.
+
+        Not `confirmed`: the users are shown, but have no current row until the input tells one.
+        """
+        self._rows, self.user_ids = changes.rows, sorted(changes.rows)
+        self.totals = as_array(map(self._rows.__getitem__, self.user_ids))
+        self.labels = np.fromiter(map(changes.labels.__getitem__, self.user_ids), np.int32)
+        pending = {user_id: pending for user_id, pending in changes.pending.items() if pending}
+        if confirmed:
+            self._pending = pending
+            users = pending.keys() & self._rows.keys()
+            self.absent = {user_id for user_id in users if current_row(self._known(user_id)) is None}
+        else:
+            self._touched = dict.fromkeys(self._rows, ())
+            self._changed = pending.keys() - self._rows.keys()
+
+    def settle(self) -> None:
+        """Choose the current row of every user touched."""
+        new: dict[str, Row] = {}
+        changed: dict[str, Row] = {}
+        for user_id, known in self._touched.items():
+            before, current = self._rows.get(user_id), current_row(known)
+            if current is None:
+                current = before
+                if before is not None:
+                    self.absent.add(user_id)
+            else:
+                self.absent.discard(user_id)
+                if before is None:
+                    new[user_id] = current
+                elif current != before:
+                    changed[user_id] = current
+            if known is not current or user_id in self._pending:
+                self._keep(user_id, known, current)
+        self._touched = {}
+        self._show(new, changed)
+
+    def drop(self, user_ids: AbstractSet[str]) -> None:
+        """Show those of the users no more who have no current row."""
+        gone = self.absent & user_ids
+        for user_id in gone:
+            self._keep(user_id, self._known(user_id), None)
+            del self._rows[user_id]
+        self.absent -= gone
+        self._changed |= gone
+        if gone:
+            kept = [user_id not in gone for user_id in self.user_ids]
+            self.user_ids = list(itertools.compress(self.user_ids, kept))
+            self.totals, self.labels = self.totals[kept], self.labels[kept]
+
+    def most_rows(self) -> tuple[int, str]:
+        """Return the largest number of rows that one user has at once, and that user."""
+        pending = ((1 + sum(count > 0 for count in self._pending[each].values()), each) for each in self._pending)
+        return max(pending, default=(0, ""))
+
+    def relabel(self, labels: NDArray[np.int32]) -> Changes:
+        """Take the labels of a fit, in the order of user_id; return what changed since the last time.
+
+        What is returned holds until the table is touched again.
+        """
+        gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
+        at = labels != self.labels
+        at[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
+        places = np.flatnonzero(at)
+        user_ids = gone + [self.user_ids[place] for place in places.tolist()]
+        self.labels = labels.copy()  # those of the caller stay as they are
+        self._changed.clear()
+        told = itertools.chain(itertools.repeat(NO_LABEL, len(gone)), labels[places].tolist())
+        return Changes(dict(zip(user_ids, told, strict=True)), self._rows, self._pending)
+
+    def _known(self, user_id: str) -> Known:
+        """Return all that is known of a user: the shown row once, and what is pending."""
+        shown, pending = self._rows.get(user_id), self._pending.get(user_id)
+        if pending is None:
+            return shown or ()
+        return dict(pending) if shown is None else added(dict(pending), shown, 1)
+
+    def _keep(self, user_id: str, known: Known, shown: Row | None) -> None:
+        """Keep as pending what is known beside {shown: 1}."""
+        rows = as_multiset(known)
+        if shown is not None and (count := rows.pop(shown, 0) - 1):
+            rows[shown] = count
+        if rows == self._pending.get(user_id, NOTHING):
+            return
+        self._changed.add(user_id)
+        if rows:
+            self._pending[user_id] = rows
+        else:
+            del self._pending[user_id]
+
+    def _show(self, new: Mapping[str, Row], changed: Mapping[str, Row]) -> None:
+        """Show rows, making room for new users."""
+        self._rows.update(new)
+        self._rows.update(changed)
+        if new:
+            user_ids = sorted(new)
+            at = self._places(user_ids)
+            self.totals = np.insert(self.totals, at, as_array(map(new.__getitem__, user_ids)), axis=0)
+            self.labels = np.insert(self.labels, at, NO_LABEL)
+            # Two sorted runs, which Python's sort makes use of.
+            self.user_ids = sorted(self.user_ids + user_ids) if self.user_ids else user_ids
+        if changed:
+            user_ids = sorted(changed)
+            at = self._places(user_ids)
+            self.totals[at] = as_array(map(changed.__getitem__, user_ids))
+            self.labels[at] = NO_LABEL
+
+    def _places(self, user_ids: Iterable[str]) -> list[int]:
+        """Return where users are, or would be, in the order of user_id; they come in this order, too."""
+        place = 0
+        return [place := bisect.bisect_left(self.user_ids, user_id, place) for user_id in user_ids]
+
+
+def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
+    """Return rows as an array of shape (n_rows, 2)."""
+    return np.fromiter(itertools.chain.from_iterable(rows), np.float64).reshape(-1, 2)
+
+
+def current_row(known: Known) -> Row | None:
+    """Return the row added last whose count is positive."""
+    if isinstance(known, tuple):
+        return known or None
+    return next((row for row in reversed(known) if known[row] > 0), None)
+
+
+def as_multiset(known: Known) -> Multiset:
+    """Write a multiset out."""
+    if isinstance(known, tuple):
+        return {known: 1} if known else {}
+    return known
+
+
+def added(known: Known, row: Row, count: int) -> Multiset:
+    """Add a row; the one added last lies last."""
+    rows = as_multiset(known)
+    total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
+    if total:
+        rows[row] = total
+    else:
+        rows.pop(row, None)
+    return rows
+
+
+NOTHING: Multiset = {}
+NO_LABEL = -1  # a row not labelled yet
