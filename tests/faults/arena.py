@@ -30,6 +30,7 @@ class Arena:
     producer : properties to add to [producer] of the configuration.
     relay : through which the client reaches the broker; directly by default.
     flowing : whether the input flows by itself.
+    per_second : transactions a second of the flow.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class Arena:
         relay: Relay | None = None,
         output_partitions: int = 1,
         flowing: bool = True,
+        per_second: int = 300,
     ) -> None:
         self.stack, self.name, self.flowing, self.rng = stack, name, flowing, random.Random(f"{seed} {name}")
         directory = directory / name
@@ -56,7 +58,7 @@ class Arena:
                 sections[section]["bootstrap.servers"] = f"{LOOPBACK}:{relay.port}"
         configuration.write(self.pipeline.file, sections)
         self.clients = Clients(self.pipeline)
-        self.feeder = Feeder(self.pipeline, seed)
+        self.feeder = Feeder(self.pipeline, seed, per_second=per_second)
         self.watcher = Watcher(self.pipeline)
         self.recovery: list[float] = []
         """Seconds until labels flowed again, one for each fault that was measured."""

@@ -10,7 +10,8 @@ TIMEOUT_S = 30.0
 
 def all_know(admin: AdminClient, topic: str, n_partitions: int) -> bool:
     """Whether each broker that is up names a leader for every partition of a topic; of none they know nothing."""
-    return all(n_led == n_partitions for n_led in _partitions_led(admin, topic))
+    led = list(_partitions_led(admin, topic))
+    return bool(led) and all(n_led == n_partitions for n_led in led)
 
 
 def _partitions_led(admin: AdminClient, topic: str) -> Iterator[int | None]:
