@@ -11,12 +11,11 @@ from typing import NamedTuple
 from tests.faults.arena import Arena
 from tests.faults.clients import TracedClient
 from tests.faults.feeder import Feeder
-from tests.faults.outages import BEGINS
+from tests.faults.outages import BEGINS, Encoder, odd_schema
 from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.faults.steps import ENTRY, Aim, Step
 from tests.support.waiting import wait_until
-from tests.support.wire import AGGREGATE_SCHEMA, body, frame
 
 MOST_S = 10.0
 BUSY_S = 4.0
@@ -121,10 +120,9 @@ def _kill_registry(arena: Arena) -> TracedClient:
     """Records of a schema id that the client has not seen arrive while the registry is away."""
     running = _flowing(arena)
     pipeline, written = arena.pipeline, len(running.output)
-    schema = {**AGGREGATE_SCHEMA, "doc": "the same, by another id"}
-    new_id = pipeline.subjects.register(f"{pipeline.source}-value", schema)
+    new_id = pipeline.subjects.register(f"{pipeline.source}-value", odd_schema(0))
     arena.stack.registry.kill()
-    arena.feeder.encode = lambda change: frame(new_id, body(schema, change.row._asdict()))
+    arena.feeder.encode = Encoder(odd_schema(0), new_id)
     return _noticed(running, written)
 
 
