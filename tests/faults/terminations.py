@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
 def terminate(stack: Stack, directory: Path, seed: int, case: Case) -> Result:
     """Send SIGTERM while something is away; then let another client finish."""
-    name = "rebuild_after_sigterm_" + case.name.replace(" ", "_")
+    name = ("rebuild_" if case.options else "") + "sigterm_" + case.name.replace(" ", "_")
     with Arena(stack, directory, name, seed, flowing=False) as arena:
         try:
             running = case.take_away(arena)
