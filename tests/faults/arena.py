@@ -17,8 +17,11 @@ from tests.support import configuration
 from tests.support.pipeline import Pipeline
 
 SETTLE_S = 60.0
+"""How long a client may stand still before it counts as one that gets no further."""
 FLOW_S = 60.0
-"""How long labels may stay away after a fault; far more than they need."""
+"""How long labels may stay away after a fault without a word of the client; far more than they need."""
+FLOW_AT_MOST_S = 300.0
+"""How long whatever it says: on a busy machine it has much to say, and so has one that restores for ever."""
 PARTITIONS = 6
 
 
@@ -83,10 +86,13 @@ class Arena:
     def labels_flow(self, since: float | None = None) -> float:
         """Wait until a label made after `since` (now) is seen; return the seconds that took."""
         start = time.time() if since is None else since
-        deadline = time.monotonic() + FLOW_S
+        began = heard = time.monotonic()
+        written = 0
         while (seconds := self.watcher.label_since(start)) is None:
-            client = self.clients.all[-1]
-            if not client.running or time.monotonic() > deadline:
+            client, now = self.clients.all[-1], time.monotonic()
+            if client.n_written != written:
+                written, heard = client.n_written, now
+            if not client.running or now > min(heard + FLOW_S, began + FLOW_AT_MOST_S):
                 state = "ended" if not client.running else "still runs"
                 where = f"the client {state}, in step {client.step.name}"
                 raise AssertionError(f"no label flowed; {where}:\n{client.output[-4000:]}")
@@ -102,11 +108,13 @@ class Arena:
         self.feeder.stop()
         ends = {partition: len(changes) for partition, changes in self.feeder.lying.items()}
         owed = expectation(self.feeder.readable)[1]
-        deadline = time.monotonic() + SETTLE_S
-        while time.monotonic() < deadline and client.running:
-            offsets = self.pipeline.offsets()
-            if all(offsets.get(at) == end for at, end in ends.items()) and pending_of(self.pipeline) == owed:
+        moved, before = time.monotonic(), None
+        while time.monotonic() < moved + SETTLE_S and client.running:
+            offsets, pending = self.pipeline.offsets(), pending_of(self.pipeline)
+            if all(offsets.get(at) == end for at, end in ends.items()) and pending == owed:
                 return
+            if (offsets, pending) != before:
+                moved, before = time.monotonic(), (offsets, pending)
             time.sleep(0.1)
 
     def finish(self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True) -> Result:

@@ -33,6 +33,11 @@ class TracedClient(Client):
         return self._process.pid
 
     @property
+    def n_written(self) -> int:
+        """Number of bytes it has written."""
+        return self._log.stat().st_size
+
+    @property
     def step(self) -> Step:
         """Its step; after its death, the one it died in."""
         return self.board.step

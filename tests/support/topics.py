@@ -20,8 +20,8 @@ from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
-OPEN_TRANSACTION_S = 2.0
-"""How long a reader waits at an end that an unfinished transaction makes."""
+OPEN_TRANSACTION_S = 4.0
+"""How long a reader waits, with all partitions at ends that unfinished transactions make."""
 
 
 class Record(NamedTuple):
@@ -199,12 +199,12 @@ def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
 def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Record]:
     # From the first offset as a number; OFFSET_BEGINNING costs half a second.
     consumer.assign([TopicPartition(topic, at, low) for at, (low, _) in bounds.items()])
-    not_ended, behind = set(bounds), False
+    not_ended, behind = set(bounds), set[int]()
     records: list[Record] = []
     while not_ended:
         # A commit is answered before its records can be read: a read_committed reader may see an earlier end first.
-        message = consumer.poll(OPEN_TRANSACTION_S if behind else TIMEOUT_S)
-        if message is None and behind:
+        message = consumer.poll(OPEN_TRANSACTION_S if behind >= not_ended else TIMEOUT_S)
+        if message is None and behind >= not_ended:
             return _in_order(records)  # a transaction was left open; what lies behind it cannot be read yet
         if message is None:
             raise TimeoutError(f"{topic}: its end was not reached, nothing came for {TIMEOUT_S} s")
@@ -216,7 +216,7 @@ def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, in
         elif int(message.offset() or 0) >= bounds[int(message.partition() or 0)][1]:
             not_ended.discard(int(message.partition() or 0))
         else:
-            behind = True
+            behind.add(int(message.partition() or 0))
     return _in_order(records)
 
 
