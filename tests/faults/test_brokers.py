@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from tests.faults.brokers import KILL_COORDINATOR_OF_TRANSACTIONS, KILL_LEADER_OF_OUTPUT, RESTART, strike
+from tests.faults.brokers import KILL_COORDINATOR_OF_TRANSACTIONS, KILL_LEADER_OF_OUTPUT, strike
 from tests.faults.cluster import java_hash
 from tests.faults.stack import Stack
 
-FAULTS = [RESTART, KILL_LEADER_OF_OUTPUT, KILL_COORDINATOR_OF_TRANSACTIONS]
+FAULTS = [KILL_LEADER_OF_OUTPUT, KILL_COORDINATOR_OF_TRANSACTIONS]
 
 
-def test_a_broker_restarted_a_leader_and_the_coordinator_killed(cluster: Stack, tmp_path: Path) -> None:
+def test_a_leader_and_the_coordinator_killed(cluster: Stack, tmp_path: Path) -> None:
     result = strike(cluster, tmp_path, 1, "brokers", FAULTS)
     print(result.line())
     assert result.verdict.clean, result
