@@ -112,7 +112,7 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
     yield group_line(clients["consumer"], settings.group, kafka)
     yield unseen(
         f"transactional id {settings.transactional_id}",
-        "needs WRITE, which shows at the first start only; to allow it see README, Rights",
+        "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Rights",
     )
 
 
@@ -154,7 +154,7 @@ def right_line(subject: str, operation: str, allowed: Collection[AclOperation] |
         return unseen(subject, "the broker does not tell")
     if {AclOperation[operation], AclOperation.ALL} & set(allowed):
         return ok(subject, "granted")
-    return to_do(subject, f"missing; grant {operation} to the client's principal, see README, Rights")
+    return to_do(subject, f"missing; grant {operation} to the client's principal, see docs/configuration.md, Rights")
 
 
 def compaction_line(topic: str, kafka: Kafka) -> Line:

@@ -74,6 +74,11 @@ class Pipeline:
 
     # Writing the input
 
+    @property
+    def n_written(self) -> int:
+        """How many changes have been written."""
+        return self._written
+
     def write(self, placed: Iterable[Placed], digits: bool = False) -> None:
         """Write changes as Flink does; `digits` writes the op header as an ASCII digit."""
         self.topics.write(self.source, self.outgoing(placed, digits))

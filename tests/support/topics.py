@@ -10,6 +10,7 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
@@ -78,6 +79,14 @@ class Topics:
     def partitions(self, name: str) -> list[int]:
         """The partition numbers of a topic; KafkaException if it is not there."""
         return sorted(partitions_in(self._admin.list_topics(name, timeout=TIMEOUT_S), name))
+
+    def topic_id(self, name: str) -> str:
+        """The id that the broker gave to a topic."""
+        return str(self._admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S).topic_id)
+
+    def copy(self, topic: str, records: Iterable[Record]) -> None:
+        """Write records that were read elsewhere."""
+        self.write(topic, [Outgoing(each.partition, each.value, each.headers, each.key) for each in records])
 
     def write(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are stored."""

@@ -1,18 +1,11 @@
-"""Values from the environment, and --print-config: everything that takes effect, and no secret."""
+"""--print-config: everything that takes effect, and no secret."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from classifier.configuration import read_configuration
-from classifier.errors import ConfigError
 from classifier.reports.effective import settings_lines
-from classifier.settings import settings_from
 from tests.support import configuration, inside
-from tests.support.client import SCRIPT, TIMEOUT_S
 from user_classifier import argument_parser
 
 SECRETS = {
@@ -20,54 +13,6 @@ SECRETS = {
     "KAFKA_SECRET": "Zp8$u{x}%s=#'\"qL",
     "PEM": "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----",
 }
-
-
-def one_value(directory: Path, value: str) -> str:
-    """What the client makes of one value in a file."""
-    file = configuration.write(directory / "x.ini", {"consumer": {"sasl.password": value}})
-    return read_configuration(str(file))["consumer"]["sasl.password"]
-
-
-@pytest.mark.parametrize(
-    ("written", "taken"),
-    [
-        ("${A}", "one"),
-        ("${A}:${_b2}", "one:two"),
-        ("x${A}y", "xoney"),
-        ("${_b2}", "two"),
-        ("${NESTED}", "${A}"),
-        ("${EMPTY}.", "."),
-        ("$${A}", "$one"),
-        *((text, text) for text in ("$", "$A", "${", "${}", "${A", "${1A}", "${A-B}", "${ A}", "${Ä}", "pa$$w${ord")),
-    ],
-)
-def test_values(written: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in {"A": "one", "_b2": "two", "NESTED": "${A}", "EMPTY": ""}.items():
-        monkeypatch.setenv(name, value)
-    assert one_value(tmp_path, written) == taken
-
-
-def test_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SET", SECRETS["KAFKA_SECRET"])
-    monkeypatch.delenv("UNSET", raising=False)
-    with pytest.raises(ConfigError) as caught:
-        one_value(tmp_path, "s3cr3t${SET}${UNSET}")
-    assert str(caught.value) == (
-        f"{tmp_path}/x.ini: [consumer] sasl.password: ${{UNSET}} is not set in the environment;"
-        " type first: export UNSET=..."
-    )
-
-
-def test_the_command_line_counts_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEAM", "ours")
-    content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
-    content["consumer"]["group.id"] = "${TEAM}"
-    file = configuration.write(tmp_path / "x.ini", content)
-    parse = argument_parser().parse_args
-    assert settings_from(parse([str(file)])).group == "ours"
-    assert settings_from(parse([str(file), "-g", "mine"])).group == "mine"
-
-
 SECTIONS_IN_FULL = """\
 [schema_registry]
 basic.auth.user.info = ****
@@ -119,17 +64,6 @@ def test_print_config_in_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     known = {action.dest for action in argument_parser()._actions} - {"help", "version", "print_config"}
     assert len(lines) == 1 + len(known)
     assert sections == SECTIONS_IN_FULL
-
-
-def test_a_reader_of_the_output_who_has_gone_is_no_mistake(tmp_path: Path) -> None:
-    """As in `user_classifier.py ... --print-config | true`."""
-    file = configuration.write(tmp_path / "x.ini", configuration.sections("127.0.0.1:1", "http://127.0.0.1:1"))
-    reading, writing = os.pipe()
-    os.close(reading)
-    with os.fdopen(writing, "wb") as gone:
-        command: list[str | Path] = [sys.executable, SCRIPT, file, "--print-config"]
-        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
-    assert (done.returncode, done.stderr) == (0, b"")
 
 
 SECRET_KEYS = [

@@ -26,7 +26,7 @@ from classifier.reports.plot import (
     short,
 )
 from classifier.step import Step
-from tests.unit.test_reporting_interface import EMPTY, Hand, made_step, step_of
+from tests.support.steps import EMPTY, Hand, made_step, step_of
 from user_classifier import cluster
 
 STEP = made_step([("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)])

@@ -1,132 +1,24 @@
 """What --check says: a line for each thing the client needs, ok or what to do."""
 
 import json
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
-from dataclasses import dataclass, field, replace
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Iterator
+from typing import cast
 
 import fastavro
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.check import Line, check, misfit, run
-from classifier.kafka import Kafka
-from classifier.registry import ReadOnlyRegistry
 from classifier.settings import Settings
-from classifier.stop import StopRequest
+from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees, failure, schema
 
 INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
-READ, WRITE = AclOperation.READ, AclOperation.WRITE
 SETTINGS = Settings(
     schema_registry={}, consumer={"security.protocol": "SASL_SSL"}, producer={"security.protocol": "SSL"}
 )
-
-
-def schema(**kinds: Any) -> str:
-    """A record, every field of it nullable."""
-    fields = [{"name": name, "type": ["null", kind], "default": None} for name, kind in kinds.items()]
-    return json.dumps({"type": "record", "name": "r", "fields": fields})
-
-
-def done(result: object) -> Future[Any]:
-    """What the admin client returns."""
-    future: Future[Any] = Future()
-    if isinstance(result, BaseException):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
-    return future
-
-
-def failure(code: int) -> KafkaException:
-    """What the admin client raises."""
-    return KafkaException(KafkaError(code, "says the broker"))
-
-
-@dataclass
-class FakeAdmin:
-    """A cluster as one principal sees it. A topic's value: its rights, None for untold, or the error."""
-
-    topics: dict[str, Any] = field(default_factory=dict)
-    group: Any = (READ,)
-    policy: str | None = "compact"
-    reached: KafkaException | None = None
-    refusals: int = 1000
-    attempts: int = 0
-
-    def list_topics(self, timeout: float) -> SimpleNamespace:
-        self.attempts += 1
-        if self.reached is not None and self.attempts <= self.refusals:
-            raise self.reached
-        return SimpleNamespace(brokers={1: None, 2: None, 3: None})
-
-    def poll(self, timeout: float) -> int:
-        return 0
-
-    def describe_topics(self, topics: Any, **options: Any) -> Mapping[str, Future[Any]]:
-        (name,) = topics.topic_names
-        found = self.topics.get(name, failure(KafkaError.UNKNOWN_TOPIC_OR_PART))
-        told = SimpleNamespace(partitions=range(6), authorized_operations=found)
-        return {name: done(found if isinstance(found, KafkaException) else told)}
-
-    def describe_consumer_groups(self, groups: list[str], **options: Any) -> Mapping[str, Future[Any]]:
-        told = SimpleNamespace(authorized_operations=self.group)
-        return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else told)}
-
-
-@dataclass
-class FakeRegistry:
-    """Subjects, or the error that every call ends in."""
-
-    subjects: dict[str, str] = field(default_factory=dict)
-    schema_type: str = "AVRO"
-    error: Exception | None = None
-    list_error: Exception | None = None
-
-    def get_subjects(self) -> list[str]:
-        if self.error or self.list_error:
-            raise self.error or self.list_error or AssertionError
-        return list(self.subjects)
-
-    def get_latest_version(self, subject_name: str) -> SimpleNamespace:
-        if self.error:
-            raise self.error
-        if subject_name not in self.subjects:
-            raise SchemaRegistryError(404, 40401, "not found")
-        schema_id = list(self.subjects).index(subject_name)
-        return SimpleNamespace(schema_id=schema_id, schema=self.get_schema(schema_id))
-
-    def get_schema(self, schema_id: int) -> SimpleNamespace:
-        text = list(self.subjects.values())[schema_id]
-        return SimpleNamespace(schema_type=self.schema_type, schema_str=text)
-
-
-def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:
-    """The client's own registry, with this one behind it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("confluent_kafka.schema_registry.SchemaRegistryClient", lambda properties: registry)
-        return ReadOnlyRegistry({"url": "http://registry"}, StopRequest())
-
-
-class FakeKafka(Kafka):
-    """Gives out these clients."""
-
-    def __init__(self, settings: Settings, consumer: AdminClient, producer: AdminClient) -> None:
-        super().__init__(replace(settings, consumer={"bootstrap.servers": "host:9092"}), StopRequest())
-        self._admins = {"consumer": consumer, "producer": producer}
-
-    def admin(self, section: str) -> AdminClient:
-        """See Kafka."""
-        return self._admins[section]
-
-    def cleanup_policy(self, topic: str) -> str | None:
-        """See Kafka."""
-        return cast(FakeAdmin, self._admins["consumer"]).policy
 
 
 def everything() -> FakeAdmin:
@@ -174,7 +66,7 @@ ok      topic user_labeling, right to WRITE: granted
 ok      topic user_labeling, cleanup.policy: compact
 ok      group user_classifier, right to READ: granted
 unseen  transactional id user_classifier-user_classifier-user_labeling: needs WRITE, which shows at the first start\
- only; to allow it see README, Rights
+ only; to allow it see docs/configuration.md, Rights
 ok      [schema_registry] url and credentials: 3 subjects
 ok      subject transactions_aggregate-value: user_id, total_amount, num_transactions
 ok      subject user_labeling-value: fits
@@ -194,7 +86,8 @@ TO DO   topic transactions_aggregate: does not exist; check its name, or make it
  run sql/3_create_transactions_aggregate.sql
 TO DO   topic user_labeling: does not exist; check its name, or make it: run sql/5_create_user_labeling.sql
 TO DO   topic error_log: does not exist; check its name, or make it: confluent kafka topic create error_log
-TO DO   group user_classifier, right to READ: missing; grant READ to the client's principal, see README, Rights
+TO DO   group user_classifier, right to READ: missing; grant READ to the client's principal,\
+ see docs/configuration.md, Rights
 TO DO   subject transactions_aggregate-value: does not exist; write to the topic once, or run the SQL statement that\
  makes it
 5 to do; run --check again then"""
@@ -223,7 +116,7 @@ def test_a_missing_right_is_named(topic: str) -> None:
     needed, admin.topics[topic] = admin.topics[topic], [AclOperation.DESCRIBE]
     assert to_do(lines(admin, settings=settings)) == [
         f"TO DO   topic {topic}, right to {right.name}: missing; grant {right.name} to the client's principal,"
-        " see README, Rights"
+        " see docs/configuration.md, Rights"
         for right in needed
     ]
 
@@ -240,9 +133,9 @@ def test_a_topic_that_may_not_even_be_seen() -> None:
     admin.group = failure(KafkaError.GROUP_AUTHORIZATION_FAILED)
     assert to_do(lines(admin)) == [
         "TO DO   topic transactions_aggregate: not allowed to read topic transactions_aggregate (says the broker);"
-        " grant this right, see README, Rights",
+        " grant this right, see docs/configuration.md, Rights",
         "TO DO   group user_classifier: not allowed to read group user_classifier (says the broker);"
-        " grant this right, see README, Rights",
+        " grant this right, see docs/configuration.md, Rights",
     ]
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from classifier.reports.metrics import Metrics
-from tests.unit.test_reporting_interface import Hand, made_step
+from tests.support.steps import Hand, made_step
 
 STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2)._replace(
     n_changes=3,

@@ -1,7 +1,6 @@
-"""Choosing the number of clusters: silhouette, inertia, the table and the picture."""
+"""Choosing the number of clusters: silhouette, inertia, the best, the table."""
 
 import itertools
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,8 +9,6 @@ from sklearn.cluster import KMeans
 
 from classifier.clustering import Clusters
 from classifier.exploration import RANDOM_STATE, Fit, best, explore, inertia, silhouette, table_lines
-from classifier.reports import elbow
-from classifier.reports.plot import save
 from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]
@@ -113,15 +110,3 @@ def test_table_in_full() -> None:
  4       0.742    1.62e+03"""
     )
     assert table_lines(FITS, 10_000)[0] == "10,000 users"
-
-
-def test_picture_of_elbow_and_silhouette(tmp_path: Path) -> None:
-    figure = elbow.draw(FITS, 20_000)
-    left, right = figure.axes
-    for axes, values in ((left, [fit.inertia for fit in FITS]), (right, [fit.silhouette for fit in FITS])):
-        curve, marked = axes.lines
-        assert np.asarray(curve.get_xdata()).tolist() == [2, 3, 4]
-        assert np.asarray(curve.get_ydata()).tolist() == values
-        assert np.asarray(marked.get_xdata()).tolist() == [3, 3]
-    save(figure, tmp_path / "explore.svg")
-    assert (tmp_path / "explore.svg").read_bytes().startswith(b"<?xml")
