@@ -11,7 +11,7 @@ import pytest
 from classifier.stop import COMMITTED, GRACE_SECONDS, NOT_COMMITTED, NOTHING, UNKNOWN
 from local.services import Service
 from tests.faults.relay import Api, Harm
-from tests.faults.stack import Stack
+from tests.faults.stack import RelayedStack
 from tests.support import oracle
 from tests.support.changelog import aggregation, of_other_users, place_by_hash
 from tests.support.client import Client
@@ -25,7 +25,7 @@ KILLED_AFTER_S = 30.0
 
 
 @pytest.fixture
-def pipeline(stack: Stack, tmp_path: Path, request: pytest.FixtureRequest) -> Pipeline:
+def pipeline(stack: RelayedStack, tmp_path: Path, request: pytest.FixtureRequest) -> Pipeline:
     """A pipeline of its own, its client behind the relay."""
     name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
     made = Pipeline(stack.services, tmp_path, name)
@@ -71,7 +71,7 @@ def assert_goes_on(pipeline: Pipeline) -> None:
     pipeline.assert_nothing_doubled()
 
 
-def test_the_broker_does_not_answer_and_nothing_is_under_way(stack: Stack, pipeline: Pipeline) -> None:
+def test_the_broker_does_not_answer_and_nothing_is_under_way(stack: RelayedStack, pipeline: Pipeline) -> None:
     with labelling(pipeline) as client, frozen(stack.broker):
         code, last = ended(client)
         assert code == 0, client.output
@@ -83,7 +83,7 @@ def test_the_broker_does_not_answer_and_nothing_is_under_way(stack: Stack, pipel
     ("api", "state"), [(Api.PRODUCE, NOT_COMMITTED), (Api.ADD_PARTITIONS_TO_TXN, NOT_COMMITTED), (Api.END_TXN, UNKNOWN)]
 )
 def test_the_broker_does_not_answer_in_the_middle_of_a_step(
-    api: Api, state: str, stack: Stack, pipeline: Pipeline
+    api: Api, state: str, stack: RelayedStack, pipeline: Pipeline
 ) -> None:
     with labelling(pipeline) as client:
         stack.relay.arm(api, Harm.DROP_REQUEST)
@@ -96,7 +96,7 @@ def test_the_broker_does_not_answer_in_the_middle_of_a_step(
 
 
 @pytest.mark.parametrize("away", ["broker", "registry"])
-def test_a_start_that_waits(away: str, stack: Stack, pipeline: Pipeline) -> None:
+def test_a_start_that_waits(away: str, stack: RelayedStack, pipeline: Pipeline) -> None:
     service: Service = getattr(stack, away)
     with frozen(service), Client(pipeline.arguments(), pipeline.directory / "log") as client:
         wait_until(lambda: client.is_connected_to({stack.relay.port, stack.registry.port}), "the client to connect")
@@ -105,7 +105,7 @@ def test_a_start_that_waits(away: str, stack: Stack, pipeline: Pipeline) -> None
     assert_goes_on(pipeline)
 
 
-def test_what_hangs_for_good_is_ended_from_beside(stack: Stack, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_what_hangs_for_good_is_ended_from_beside(stack: RelayedStack, pipeline: Pipeline, tmp_path: Path) -> None:
     """No call of the client waits for as long; should one ever, the last line is written all the same."""
     hang = tmp_path / "hang.py"
     hang.write_text(
