@@ -26,7 +26,7 @@ from classifier.settings import Settings
 from classifier.source import CHUNK, Topic
 from classifier.state import read_labels
 from classifier.step import Step
-from classifier.stop import COMMITTED, NOTHING, StopRequest
+from classifier.stop import StopRequest
 from classifier.text import shown
 from classifier.topic_watch import TopicWatch
 from classifier.topics import check_topics
@@ -98,8 +98,6 @@ class Intake:
         self._leaving = set(self.table.user_ids) if self.rebuild else set[str]()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
-        if self._stop.last_step == NOTHING:
-            self._stop.last_step = COMMITTED
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 
