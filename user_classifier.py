@@ -49,11 +49,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.clustering import Cluster, Clusters, kmeans_class
-from classifier.errors import ClassifierError, ProducerFenced, RestoreNeeded, TransactionAborted
+from classifier.errors import (
+    BrokerUnavailable,
+    ClassifierError,
+    ProducerFenced,
+    RegistryUnavailable,
+    RestoreNeeded,
+    TransactionAborted,
+)
 from classifier.intake import Intake, opened
 from classifier.kafka import Kafka
 from classifier.look import Look
-from classifier.marks import mark
+from classifier.marks import ids_of, mark
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.reports import Report
@@ -64,11 +71,11 @@ from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
-from classifier.stop import StopRequest
+from classifier.stop import COMMITTED, StopRequest
 
 VERSION = "0.1.0"
 RANDOM_STATE = 42
-WATCH_SECONDS = 10.0  # between two looks at the topic's partitions
+WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
 log = logging.getLogger("user_classifier")
 
 # -------------------------------------------------------------------------------------- command line
@@ -200,7 +207,9 @@ class Classifier:
         """Return whether a session came to its end, and not to a point from which only a new one goes on."""
         try:
             self.restore()
-            if not self.stop.requested:
+            if self.stop.requested:
+                log.info("stopped while restoring; %s", self.stop.last_step)
+            else:
                 self.follow()
             return True
         except RestoreNeeded as reason:
@@ -210,7 +219,8 @@ class Classifier:
     def restore(self) -> None:
         """Begin from what is committed: the table from the output, the place in the input from the offsets."""
         # First the producer: it ends what an older instance left open in the output and in the offsets.
-        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id)
+        name, stuck = self.settings.transactional_id, self.intake.topics.check
+        self.sink = Sink(self.kafka, self.intake.consumer, name, stuck)
         self.intake.restore()
         if not (self.stop.requested or self.intake.rebuild):
             self.number.recall(self.intake.committed.values())
@@ -230,7 +240,7 @@ class Classifier:
                 if self.settings.until_end and not intake.waits:
                     return
             if self.clock() >= next_look:
-                intake.look_for_partitions()
+                intake.topics.check()
                 next_look = self.clock() + WATCH_SECONDS
         self.end(schedule)
 
@@ -253,6 +263,7 @@ class Classifier:
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
+        intake.topics.ask()  # whether they are still the same: answered while the table is fitted
         sources = intake.settle(last=last)
         if self.number.value is None:
             if not self.number.choose(intake.table.totals):
@@ -263,6 +274,7 @@ class Classifier:
         changes = intake.table.relabel(clusters.labels)
         fitted = self.clock()
         records = label_records(changes, intake.keys, intake.values, self.settings.output, sources)
+        intake.topics.check()
         self.commit(itertools.chain(self.dead_letters(), records))
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)
@@ -280,7 +292,8 @@ class Classifier:
     def commit(self, records: Iterable[OutputRecord]) -> None:
         """Write records and the place in the input in one transaction."""
         settings, intake, began = self.settings, self.intake, time.time()
-        offsets = intake.offsets(mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout))
+        told = mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout, ids_of(intake.ids))
+        offsets = intake.offsets(told)
         try:
             self.sink.write(records, offsets)
         except ProducerFenced:
@@ -346,9 +359,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
-    exit_code = 0
+    exit_code, stop = 0, StopRequest(functools.partial(tell, arguments))
     try:
-        stop = StopRequest()
         stop.install()
         settings = settings_from(arguments)
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
@@ -359,8 +371,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
-        tell(error, arguments)
         exit_code = error.exit_code
+        if not stop.requested:
+            tell(arguments, str(error))
+        elif isinstance(error, BrokerUnavailable | RegistryUnavailable) and stop.last_step == COMMITTED:
+            log.warning("%s; told to stop meanwhile, %s", error, stop.last_step)
+            exit_code = 0
+        else:
+            tell(arguments, f"{error}; told to stop meanwhile, {stop.last_step}")
+    finally:
+        stop.close()
     return exit_code
 
 
@@ -380,16 +400,17 @@ def act(path: str, settings: Settings, kafka: Kafka, registry: SchemaRegistry, s
     return 0
 
 
-def tell(error: ClassifierError, arguments: argparse.Namespace) -> None:
+def tell(arguments: argparse.Namespace, words: str) -> None:
     """Say what went wrong, as the last line."""
-    where = f"{arguments.config}: " if str(error).startswith("[") else ""  # a section and property of that file
+    where = f"{arguments.config}: " if words.startswith("[") else ""  # a section and property of that file
     if arguments.log_format == "json":
-        log.error("%s%s", where, error)
+        log.error("%s%s", where, words)
     else:
-        print(f"user_classifier.py: error: {where}{error}", file=sys.stderr)
+        print(f"user_classifier.py: error: {where}{words}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
     exit_code = main()
-    gc.freeze()  # spares the interpreter's last look for cycles: 0.3 s, more with many users
-    sys.exit(exit_code)
+    # Everything is closed and flushed. The interpreter's own end would look for reference cycles in the table (0.3 s,
+    # more with many users), and break off an import under way with a traceback.
+    os._exit(exit_code)

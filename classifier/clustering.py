@@ -1,10 +1,9 @@
 """scikit-learn as it is used here: imported beside other work, kept to one thread."""
 
-import contextlib
 import functools
 import importlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,15 +20,9 @@ class Clusters(NamedTuple):
 Cluster = Callable[[NDArray[np.float64], int], Clusters]  # (totals, n_clusters) -> the fit
 
 
-@contextlib.contextmanager
-def imported_meanwhile(module: str) -> Iterator[None]:
+def import_meanwhile(module: str) -> None:
     """Import a module beside what is done here. Limits on threads have to be set by the thread that fits."""
-    thread = threading.Thread(target=importlib.import_module, args=(module,))
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join()  # the interpreter's end would break an import under way off, with a traceback
+    threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 
 
 @functools.cache

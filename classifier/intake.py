@@ -8,22 +8,21 @@ import contextlib
 import itertools
 import logging
 from collections.abc import Iterator, Mapping
-from typing import cast
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
 
 from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
-from classifier.clustering import Clusters, imported_meanwhile, kmeans_class
-from classifier.errors import PartitionsAdded, RecordError, RestoreNeeded, StateError
+from classifier.clustering import Clusters, import_meanwhile, kmeans_class
+from classifier.errors import RecordError, RestoreNeeded, StateError
+from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
-from classifier.marks import check_layout, check_marks, check_range, layout_of, warn_of_dropped
+from classifier.marks import check_ids, check_layout, check_marks, check_range, layout_of, marks_of, warn_of_dropped
 from classifier.records import BadRecord, Record
 from classifier.registry import SchemaRegistry
 from classifier.reports import Report
-from classifier.rows import user_rows
 from classifier.settings import Settings
 from classifier.several_rows import Newest, SeveralRows
 from classifier.source import CHUNK, Topic
@@ -31,6 +30,7 @@ from classifier.state import read_labels
 from classifier.step import Step
 from classifier.stop import StopRequest
 from classifier.text import shown, users
+from classifier.topic_watch import TopicWatch
 from classifier.topics import check_topics
 from classifier.user_table import Changes, UserTable
 
@@ -49,8 +49,8 @@ def opened(
             kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
         kafka.connect(consumer, "consumer")
         check_topics(settings, kafka, consumer)
-        with imported_meanwhile("sklearn.cluster"):  # while brokers and registry are asked
-            yield Intake(settings, kafka, registry, consumer, stop, report)
+        import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
+        yield Intake(settings, kafka, registry, consumer, stop, report)
     finally:
         consumer.close()
         registry.close()
@@ -69,10 +69,11 @@ class Intake:
         report: Report,
     ) -> None:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
-        self._input, self._output = (Topic(kafka, consumer, name) for name in (settings.topic, settings.output))
+        self._names = {"input": settings.topic, "output": settings.output}
+        self._input, self._output = (Topic(kafka, consumer, name) for name in self._names.values())
         self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        self._input_keys = KeyCodec(registry, settings.topic) if settings.changelog_mode == "upsert" else None
-        self._reader = AvroReader(registry)
+        self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
+        self._reader, self.topics = AvroReader(registry), TopicWatch(kafka, settings)
         self._several = SeveralRows(settings.topic)
         self.rebuild = settings.rebuild  # until the first step is committed
 
@@ -80,7 +81,8 @@ class Intake:
 
     def restore(self) -> None:
         """Rebuild the table from the output, and read the input from the offsets that belong to it."""
-        settings = self.settings
+        settings, before = self.settings, self.ids
+        self.topics.begin()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
         changes = read_labels(self._output.read_from(beginnings, self.go_on), self.keys, self.values, self._stop)
@@ -88,6 +90,7 @@ class Intake:
         if self._stop.requested:
             return
         self.committed = self.committed_now()  # the offsets as this instance knows them, with their marks
+        self._check_identity(before)
         self.layout = layout_of(len(beginnings), self.keys)
         if changes.labels:
             check_layout(self.committed.values(), settings.output, self.layout)
@@ -103,6 +106,16 @@ class Intake:
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of input and output as of the restore, nothing where none is known."""
+        return {role: self.topics.id_of(name) for role, name in self._names.items()}
+
+    def _check_identity(self, before: dict[str, str]) -> None:
+        """Raise StateError where a topic is another than that of the marks, or of the restore before."""
+        if not self.rebuild:
+            check_ids([before, *marks_of(self.committed.values())], self.ids, self._names, AGAIN)
 
     def committed_now(self) -> dict[int, TopicPartition]:
         """Return the group's offsets as the broker knows them."""
@@ -222,10 +235,8 @@ class Intake:
         lows = {partition: self._input.bounds(partition)[0] for partition in self._several.since}
         since = {partition: max(at, lows[partition]) for partition, at in self._several.since.items()}
         for messages in self._read_again(since, "newest rows"):
-            held = [message for message in messages if message.value() is not None]
-            rows = user_rows(self._reader.all_fields([cast(bytes, message.value()) for message in held]))
-            for message, row in zip(held, rows, strict=True):
-                newest.take(message, row)
+            for change in self.batch.changes(messages, self._reader):
+                newest.take(*change)
         self.table.put_in_order(newest.in_order())
 
     def _handle(self, bad: list[BadRecord]) -> None:
@@ -276,11 +287,6 @@ class Intake:
         """Note that a step has been committed with these offsets."""
         self.committed = {each.partition: each for each in offsets}
         self._began, self.rebuild = offsets_of(self.committed), False
-
-    def look_for_partitions(self) -> None:
-        """Restore when the topic has grown."""
-        if len(self._input.partitions()) > self.source.n_partitions:
-            raise PartitionsAdded(f"topic {self.settings.topic} has new partitions")
 
 
 def offsets_of(committed: Mapping[int, TopicPartition]) -> dict[int, int]:

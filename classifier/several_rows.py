@@ -16,8 +16,6 @@ from collections.abc import Collection, Iterable, Mapping
 
 from confluent_kafka import TopicPartition
 
-from classifier.changelog import sign_of
-from classifier.errors import RecordError
 from classifier.marks import MARK
 from classifier.records import Record
 from classifier.rows import Row
@@ -38,13 +36,9 @@ class Newest:
     def __init__(self, wanted: Iterable[tuple[str, Row]]) -> None:
         self._added: dict[tuple[str, Row], list[Place]] = {each: [] for each in wanted}
 
-    def take(self, message: Record, user_row: tuple[str, Row] | RecordError) -> None:
+    def take(self, message: Record, user_row: tuple[str, Row], sign: int) -> None:
         """Add a record; those of one row lie in one partition, in the order in which they were written."""
-        if isinstance(user_row, RecordError) or (added := self._added.get(user_row)) is None:
-            return
-        try:
-            sign = sign_of(message.headers())
-        except RecordError:  # told when it was first read
+        if (added := self._added.get(user_row)) is None:
             return
         if sign > 0:
             added.append((message.timestamp()[1], message.partition(), message.offset()))

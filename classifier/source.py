@@ -67,13 +67,16 @@ class Source:
         """Whether every partition has been read to its end."""
         return self._at_end == self._partitions
 
-    def lag(self) -> dict[int, int]:
-        """Return how many records each partition is behind, as far as the client has heard."""
-        ends = {
-            partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+    def ends(self) -> dict[int, int]:
+        """Return where each partition ends, uncommitted records included, as far as the client has heard."""
+        return {
+            partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)[1]
             for partition in self.positions
         }
-        return {partition: max(0, high - self.positions[partition]) for partition, (_, high) in ends.items()}
+
+    def lag(self) -> dict[int, int]:
+        """Return how many records each partition is behind, as far as the client has heard."""
+        return {partition: max(0, end - self.positions[partition]) for partition, end in self.ends().items()}
 
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""

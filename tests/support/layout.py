@@ -17,7 +17,7 @@ HEAVY = {"matplotlib", "pandas", "prometheus_client", "scipy", "sklearn", "tqdm"
 # What the parts of the script must not know.
 ABOVE_THE_PARTS = {"user_classifier", "local", "dashboard", "benchmarks", "img", "tests"}
 # Names with an underscore that are public all the same, and a module that has no public name for its errors.
-PUBLIC_METHODS = {"_asdict", "_fields", "_make", "_replace"}  # of named tuples
+PUBLIC_METHODS = {"_asdict", "_fields", "_make", "_replace", "_exit"}  # of named tuples, and of os
 PUBLIC_ERRORS = "KafkaError"  # its codes that begin with an underscore are those of the client library
 NO_OTHER_NAME = {"confluent_kafka.schema_registry.common._httpx_compat.httpx"}
 
@@ -165,32 +165,39 @@ def _room_of(imported: Import, rooms: Iterable[str]) -> str | None:
     return max(found, key=len, default=None)
 
 
-def heavy_rooms(files: Iterable[Source]) -> dict[str, str]:
-    """Module -> the heavy library that comes with it at once, directly or by way of another module."""
-    by_module = {source.module: source for source in files}
+def heavy_reports(files: Iterable[Source]) -> dict[str, str]:
+    """Report -> the heavy library that comes with it at once, directly or by way of another report."""
+    reports = [source for source in files if _is_report(source)]
     found: dict[str, str] = {}
     while new := {
-        module: library
-        for module, source in by_module.items()
-        if module not in found and (library := _heavy_import(source, found)[0])
+        source.module: library
+        for source in reports
+        for _, library in _heavy_imports(source, found)
+        if source.module not in found
     }:
         found |= new
     return found
 
 
-def _heavy_import(source: Source, heavy: Mapping[str, str]) -> tuple[str, int]:
-    """The first heavy library that a file imports at once, and the line; '' for none."""
+def _is_report(source: Source) -> bool:
+    """What people look at lies in a folder of its own."""
+    return source.module.startswith("classifier.reports.")
+
+
+def _heavy_imports(source: Source, heavy: Mapping[str, str]) -> Iterator[tuple[Import, str]]:
+    """What a file imports at once that is heavy, and the library that makes it so."""
     for each in source.imports:
-        if each.at_once and (library := each.top if each.top in HEAVY else heavy.get(_room_of(each, heavy) or "", "")):
-            return library, each.line
-    return "", 0
+        library = each.top if each.top in HEAVY else heavy.get(_room_of(each, heavy) or "", "")
+        if each.at_once and library:
+            yield each, library
 
 
 def heavy_at_once(source: Source, heavy: Mapping[str, str]) -> Iterator[str]:
     """Only what people look at brings a heavy library at once; all others import one where they use it."""
-    library, line = _heavy_import(source, heavy)
-    if library and not source.module.startswith("classifier.reports."):
-        yield f"{source.path}:{line}: imports {library} at once: do so in the function that needs it"
+    if not _is_report(source):
+        for each, library in _heavy_imports(source, heavy):
+            where = f"{source.path}:{each.line}: imports {each.name}"
+            yield f"{where} at once, and {library} is slow to import: do so in the function that needs it"
 
 
 def at_the_top(root: Path) -> set[str]:

@@ -9,7 +9,7 @@ from classifier.kafka import Kafka
 from classifier.registry import SchemaRegistry, Subject
 from classifier.settings import Settings
 from classifier.stop import StopRequest
-from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer, FakeRegistry
+from tests.support.fakes import FakeAdmin, FakeBroker, FakeConsumer, FakeProducer, FakeRegistry
 
 SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={}, group="team")
 
@@ -20,6 +20,10 @@ class KafkaInMemory(Kafka):
     def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
         super().__init__(given, stop)
         self._clients = consumer, producer
+
+    def admin(self, section: str) -> FakeAdmin:
+        """See Kafka."""
+        return FakeAdmin(self._clients[0].broker)
 
     def consumer(self) -> Consumer:
         """See Kafka."""

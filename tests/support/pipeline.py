@@ -53,7 +53,7 @@ class Pipeline:
         return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *more]
 
     def make_output_as_statement_5(self) -> None:
-        """Register what CREATE TABLE registers: an Avro key and the four columns."""
+        """Register what statement 5 does without 'key.format' = 'raw': an Avro key and the four columns."""
         self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
         self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
         self.avro_key = True
@@ -73,6 +73,11 @@ class Pipeline:
         configuration.write(self.file, self.sections)
 
     # Writing the input
+
+    @property
+    def n_written(self) -> int:
+        """How many changes have been written."""
+        return self._written
 
     def write(self, placed: Iterable[Placed], digits: bool = False) -> None:
         """Write changes as Flink does; `digits` writes the op header as an ASCII digit."""

@@ -130,7 +130,7 @@ def test_a_clustering_that_separates_nothing_is_not_chosen(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(NumberOfClusters, "compare", lambda *_: NOTHING)
-    world = world_of(equal(4), n_clusters=2)
+    world = world_of(equal(4), n_clusters="auto")
     assert world.run() is None
     assert (labels(world), len(warnings(caplog))) == ({0}, 1)
 

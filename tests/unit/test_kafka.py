@@ -29,7 +29,7 @@ def test_a_signal_ends_an_outage() -> None:
     kafka = in_memory()
 
     def call() -> None:
-        kafka._stop.requested = True
+        kafka.stop.requested = True
         raise AGAIN
 
     with pytest.raises(BrokerUnavailable, match=r"^cannot read topic t: made up$"):
