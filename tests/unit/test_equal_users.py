@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from classifier.exploration import Fit, choice, explore, left_out, n_different, table_lines, too_alike
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.reports import elbow
+from classifier.settings import Settings
 from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.world import World
+from tests.support.world import BASE, World
 from user_classifier import cluster
 
 Totals = NDArray[np.float64]
@@ -133,6 +134,14 @@ def test_a_clustering_that_separates_nothing_is_not_chosen(
     world = world_of(equal(4), n_clusters="auto")
     assert world.run() is None
     assert (labels(world), len(warnings(caplog))) == ({0}, 1)
+
+
+def test_a_choice_that_waits_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    number = NumberOfClusters(Settings(**{**vars(BASE), "n_clusters": "auto"}), cluster, lambda: True)
+    for _ in range(3):
+        assert number.choose(equal(1))
+        assert (number.value, number.to_fit, number.to_keep) == (None, 1, None)
+    assert len(warnings(caplog)) == 1
 
 
 def test_the_choice_is_the_best_that_separates() -> None:

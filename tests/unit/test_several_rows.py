@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from classifier.intake import Intake
 from classifier.settings import Settings
-from classifier.several_rows import several_before
+from classifier.several_rows import SeveralRows, several_before
 from classifier.step import Step
+from classifier.user_table import UserTable
 from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.fakes import FakeMessage
 from tests.support.strategies import cuts
@@ -180,6 +181,16 @@ def test_of_equal_times_the_higher_partition_and_offset_count(time: int, partiti
     assert ann(world) == B.total_amount
 
 
+def test_within_one_millisecond_the_row_that_was_taken_back_is_not_the_newest() -> None:
+    """A statement that is created again comes past the row that the old one left, and goes on at once."""
+    for partition in (0, 1):
+        world = World(partitions=2)
+        other = 1 - partition
+        again = [*inserts(A, partition=other), takes_back(A, other), *inserts(B, partition=partition)]
+        world.write([*inserts(*REST), *inserts(A, partition=other), *again], [1, 1, 1, 2, 5, 5, 5])
+        assert ann(world) == B.total_amount
+
+
 def test_what_comes_after_an_end_is_newer_and_nothing_is_read_again() -> None:
     world = twice()
     assert ann(world) == B.total_amount
@@ -255,7 +266,23 @@ def test_a_look_takes_the_newest_and_says_so(option: str, caplog: pytest.LogCapt
     assert warnings(caplog) == [WARNING]
 
 
-def test_a_stop_does_not_wait_for_what_the_next_start_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_commits_what_was_read_and_leaves_it_to_the_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To read the input again may take long."""
+    world = twice()
+    end_reached = SeveralRows.end_reached
+
+    def stopped(rows: SeveralRows, table: UserTable, *, last: bool) -> bool:
+        world.stop.requested = found = end_reached(rows, table, last=last)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SeveralRows, "end_reached", stopped)
+        assert world.run() is None
+    assert (len(world.offsets()[0]), since(world)) == (2, {" several=1 since=0"})
+    assert ann(world) == B.total_amount
+
+
+def test_a_stop_while_the_input_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world = twice()
     ordered = Intake._put_in_order
 
@@ -268,6 +295,35 @@ def test_a_stop_does_not_wait_for_what_the_next_start_can_do(monkeypatch: pytest
         world.run()
     assert since(world) == {" since=0"}
     assert ann(world) == B.total_amount
+
+
+def test_an_end_counts_though_all_steps_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What comes after it is newer, and nothing is read again."""
+    world = World(partitions=2, batch_size=4, until_end=False)
+    world.write(inserts(*REST, A), range(4))
+    rest = Intake.rest
+
+    def going_on(intake: Intake) -> None:
+        rest(intake)
+        if intake.table.row("ann") == A[1:]:
+            if len(world.broker.logs["in"][1]) == 0:
+                world.write(inserts(B, partition=1), [9])
+        else:
+            world.stop.requested = not intake.waits
+
+    monkeypatch.setattr(Intake, "rest", going_on)
+    monkeypatch.setattr(Intake, "_read_again", lambda *_: pytest.fail("read again"))
+    assert world.run() is None
+    assert (rows(world)["ann"], since(world)) == (B[1:], {" several=1"})
+
+
+def test_the_number_is_known_before_the_first_end() -> None:
+    world, report = twice(), Steps()
+    world.run()
+    world.write([takes_back(B), *inserts(C), *inserts(D)], [10, 11, 12])
+    world.settings = Settings(**{**vars(BASE), "batch_size": 1})
+    world.run(report=report)
+    assert {step.n_several for step in report.steps} == {1}
 
 
 def test_an_input_that_has_lost_its_beginning_meanwhile() -> None:

@@ -238,6 +238,17 @@ def test_rows_lie_as_they_were_read_where_two_came_between_two_ends() -> None:
     assert (change[1], list(change[3])) == (B, [A, C])
 
 
+def test_a_row_that_is_added_once_more_is_news_too() -> None:
+    table = UserTable()
+    add(table, "x", A, 1)
+    settle(table)
+    table.reached_end()
+    for row in (B, A):
+        add(table, "x", row, 1)
+    settle(table)
+    assert (table.row("x"), table.unsure) == (A, {"x"})
+
+
 def test_an_order_that_changes_is_told() -> None:
     """Of what is pending, too."""
     table = UserTable()

@@ -103,6 +103,7 @@ def check_lines(broker: FakeBroker, mode: str) -> list[str]:
 def test_check_looks_at_the_last_records(mode: str) -> None:
     world = World(partitions=2)
     world.write([*INSERTS, *INSERTS])
+    world.broker.append("in", 0, None, [("op", b"\3")], b"ann")  # an upsert table deletes like that
     assert check_lines(world.broker, mode) == []
     world.write([Placed(1, Change(Op.UPDATE_BEFORE, ROWS[0]))])
     assert check_lines(world.broker, mode) == [
