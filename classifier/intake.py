@@ -70,6 +70,8 @@ class Intake:
         self._names = {"input": settings.topic, "output": settings.output}
         self._input, self._output = (Topic(kafka, consumer, name) for name in self._names.values())
         self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
+        if self.keys.are_avro:
+            log.info("%s has Avro keys, as its subject %s-key says, and keeps them", settings.output, settings.output)
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.topics = AvroReader(registry), TopicWatch(kafka, settings)
         self.rebuild = settings.rebuild  # until the first step is committed

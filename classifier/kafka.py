@@ -98,8 +98,7 @@ class Kafka:
         finally:  # a producer takes no other call of a transaction until this one has ended
             try:
                 outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
-            except FutureTimeout:
-                self.outage.begins(f"cannot {doing}: no answer")
+            except FutureTimeout:  # should the brokers be away, the restore will say so
                 raise RestoreNeeded(f"no answer to: {doing}") from None
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
