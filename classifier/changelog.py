@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
-from classifier.avro import AvroReader, blocks
+from classifier.avro import AvroReader, blocks, with_header
 from classifier.errors import RecordError
-from classifier.keys import KeyCodec
+from classifier.input_keys import InputKeys
 from classifier.records import BadRecord, Headers, Record
 from classifier.rows import Row, user_rows
 from classifier.text import shown
@@ -14,6 +14,8 @@ from classifier.user_table import UserTable
 
 # Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
 SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+# Headers in which Confluent's serializers can put the schema id, from 8.1 on; value and key then begin with the body.
+VALUE_SCHEMA_ID, KEY_SCHEMA_ID = "__value_schema_id", "__key_schema_id"
 
 
 def sign_of(headers: Headers) -> int:
@@ -30,7 +32,8 @@ def sign_of(headers: Headers) -> int:
 class Tombstone(NamedTuple):
     """Stands for a null value of an upsert table, which deletes the user its key names."""
 
-    key: bytes | None
+    key: bytes | None  # behind the schema id of its header, if it has one
+    has_header: bool = False
 
 
 Entry = bytes | Tombstone
@@ -62,12 +65,15 @@ class Batch:
 
     def entry(self, message: Record) -> Entry:
         """Return what stands for a record in `net`; RecordError if it is no change at all."""
-        value = message.value()
+        value, headers = message.value(), message.headers()
         if value is not None:
-            return value
+            return with_header(value, headers, VALUE_SCHEMA_ID) if headers else value
         if self.changelog_mode != "upsert":
             raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
-        return Tombstone(message.key())
+        if (key := message.key()) is None:
+            return Tombstone(None)
+        behind = with_header(key, headers, KEY_SCHEMA_ID)
+        return Tombstone(behind, behind is not key)
 
     def _sum_up(self, messages: Sequence[Record]) -> None:
         """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
@@ -78,7 +84,7 @@ class Batch:
                 name, op = headers[0]
                 sign = sign_by_op(op, 0) if name == "op" and len(headers) == 1 else 0  # nearly all
             if value is None or not sign:
-                sign = self._sign_of(message)
+                value, sign = self._odd(message)
             if sign > 0:
                 if value not in net:
                     net[value] = 1
@@ -90,20 +96,20 @@ class Batch:
                 else:
                     net[value] = count - 1
 
-    def _sign_of(self, message: Record) -> int:
-        """Return what any headers say; 0 for a record that is no change, which is kept as bad."""
+    def _odd(self, message: Record) -> tuple[bytes | None, int]:
+        """Return entry and sign, whatever the headers; 0 for a record that is no change, which is kept as bad."""
         try:
-            self.entry(message)
-            return sign_of(message.headers())
+            return cast(bytes, self.entry(message)), sign_of(message.headers())
         except RecordError as error:
             self.bad.append(BadRecord(message, error))
-            return 0
+            return None, 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
         """Of equal records the last is enough."""
         for message in messages:
             try:
-                entry = self.entry(message)
+                value = message.value()
+                entry = self.entry(message) if value is None or message.headers() else value
             except RecordError as error:
                 self.bad.append(BadRecord(message, error))
                 continue
@@ -146,7 +152,7 @@ def sound(
 
 
 def apply_last(
-    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: KeyCodec | None
+    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: InputKeys | None
 ) -> tuple[Sources, Broken]:
     """Let the last record of each user win; `keys` reads the keys of tombstones."""
     broken: Broken = {}
@@ -157,7 +163,7 @@ def apply_last(
                 if isinstance(entry, Tombstone):
                     if entry.key is None or keys is None:
                         raise RecordError("no key and no value")
-                    table.replace(keys.decode(entry.key), None)
+                    table.replace(keys.decode(entry.key, has_header=entry.has_header), None)
                 elif isinstance(row := next(rows), RecordError):
                     raise row
                 else:

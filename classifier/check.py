@@ -9,20 +9,18 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
+from classifier.columns import misfit
 from classifier.errors import MISSING, ClassifierError, RecordError, SchemaError
+from classifier.input_keys import InputKeys
 from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
 from classifier.registry import SchemaRegistry
+from classifier.rows import ROW_FIELDS
 from classifier.settings import Settings
 from classifier.text import n_of
 from classifier.topics import missing, not_compacted, roles
 
-INPUT_FIELDS = {
-    "user_id": {"string"},
-    "total_amount": {"double", "float", "int", "long"},
-    "num_transactions": {"int", "long"},
-}
 IF_MISSING = {  # subject of the output
     "value": "not there yet; the first start registers it, which takes the right to write this subject",
     "key": "none: keys are plain user_ids",
@@ -190,10 +188,10 @@ def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Lin
     subject = "[schema_registry] url and credentials"
     try:
         subjects = registry.subjects()
-        found = [
-            input_line(settings.topic, registry),
-            *(output_line(settings.output, part, registry) for part in CODECS),
-        ]
+        found = [input_line(settings.topic, registry)]
+        if settings.changelog_mode == "upsert":
+            found.append(input_key_line(settings.topic, registry))
+        found += [output_line(settings.output, part, registry) for part in CODECS]
     except ClassifierError as error:
         yield to_do(subject, str(error))
     else:
@@ -211,10 +209,19 @@ def input_line(topic: str, registry: SchemaRegistry) -> Line:
         return to_do(subject, f"{without(subject, str(error))}; read another topic with -t")
     if found is None:
         return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that makes it")
-    complaint = misfit(found.schema, INPUT_FIELDS)
+    complaint = misfit(found.schema)
     if complaint:
-        return to_do(subject, f"{complaint}; read another topic with -t")
-    return ok(subject, ", ".join(INPUT_FIELDS))
+        return to_do(subject, complaint if ";" in complaint else f"{complaint}; read another topic with -t")
+    return ok(subject, ", ".join(ROW_FIELDS))
+
+
+def input_key_line(topic: str, registry: SchemaRegistry) -> Line:
+    """Check that the keys of an upsert input name users."""
+    subject = f"subject {topic}-key"
+    try:
+        return ok(subject, str(InputKeys(registry, topic)))
+    except SchemaError as error:
+        return to_do(subject, without(subject, str(error)))
 
 
 def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
@@ -232,23 +239,3 @@ def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
 def without(beginning: str, message: str) -> str:
     """Return the rest of a message whose beginning the line has said already."""
     return message.removeprefix(f"{beginning} ")
-
-
-def misfit(schema: Any, wanted: Mapping[str, Collection[str]]) -> str:
-    """Return what is wrong with a parsed schema, nothing if it has the fields wanted."""
-    if not (isinstance(schema, dict) and schema.get("type") == "record"):
-        return "is not a record"
-    kinds = {field["name"]: kinds_of(field["type"]) for field in schema["fields"]}
-    for name, allowed in wanted.items():
-        if name not in kinds:
-            return f"has no field {name}"
-        if not (kinds[name] - {"null"} and kinds[name] - {"null"} <= set(allowed)):
-            return f"has {name} of type {' or '.join(sorted(kinds[name]))}, not {' or '.join(sorted(allowed))}"
-    return ""
-
-
-def kinds_of(schema: Any) -> set[str]:
-    """Return the names of the types that a field may have."""
-    if isinstance(schema, list):
-        return set().union(*(kinds_of(each) for each in schema))
-    return kinds_of(schema["type"]) if isinstance(schema, dict) else {str(schema)}

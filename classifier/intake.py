@@ -14,6 +14,7 @@ from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract
 from classifier.clustering import Clusters, import_meanwhile, kmeans_class
 from classifier.errors import RecordError, RestoreNeeded, StateError
+from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
@@ -25,7 +26,7 @@ from classifier.settings import Settings
 from classifier.source import CHUNK, Topic
 from classifier.state import read_labels
 from classifier.step import Step
-from classifier.stop import COMMITTED, NOTHING, StopRequest
+from classifier.stop import StopRequest
 from classifier.text import shown
 from classifier.topic_watch import TopicWatch
 from classifier.topics import check_topics
@@ -69,7 +70,7 @@ class Intake:
         self._names = {"input": settings.topic, "output": settings.output}
         self._input, self._output = (Topic(kafka, consumer, name) for name in self._names.values())
         self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        self._input_keys = KeyCodec(registry, settings.topic) if settings.changelog_mode == "upsert" else None
+        self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.topics = AvroReader(registry), TopicWatch(kafka, settings)
         self.rebuild = settings.rebuild  # until the first step is committed
 
@@ -97,8 +98,6 @@ class Intake:
         self._leaving = set(self.table.user_ids) if self.rebuild else set[str]()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
-        if self._stop.last_step == NOTHING:
-            self._stop.last_step = COMMITTED
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
 

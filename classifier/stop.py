@@ -11,7 +11,6 @@ from collections.abc import Callable
 from types import FrameType
 
 GRACE_SECONDS = 8.0  # Kubernetes kills 30 s after it asked, Docker 10
-NOTHING = "nothing had begun"
 COMMITTED = "all steps are committed"
 NOT_COMMITTED = "the last step is not committed; the next start does it again"
 UNKNOWN = "whether the last step is committed shows at the next start, which loses and doubles nothing"
@@ -22,7 +21,7 @@ class StopRequest:
 
     def __init__(self, last_words: Callable[[str], None] = lambda words: None) -> None:
         self.requested = False
-        self.last_step = NOTHING  # what has become of it
+        self.last_step = COMMITTED  # what has become of it
         self._last_words, self._timer = last_words, threading.Timer(GRACE_SECONDS, self._end)
         self._timer.daemon = True
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from classifier.stop import COMMITTED, GRACE_SECONDS, NOT_COMMITTED, NOTHING, UNKNOWN
+from classifier.stop import COMMITTED, GRACE_SECONDS, NOT_COMMITTED, UNKNOWN
 from local.services import Service
 from tests.faults.relay import Api, Harm
 from tests.faults.stack import RelayedStack
@@ -101,7 +101,7 @@ def test_a_start_that_waits(away: str, stack: RelayedStack, pipeline: Pipeline) 
     with frozen(service), Client(pipeline.arguments(), pipeline.directory / "log") as client:
         wait_until(lambda: client.is_connected_to({stack.relay.port, stack.registry.port}), "the client to connect")
         code, last = ended(client)
-        assert (code, last.endswith(NOTHING)) == (1, True), client.output
+        assert (code, last.endswith(COMMITTED)) == (0, True), client.output
     assert_goes_on(pipeline)
 
 

@@ -96,7 +96,7 @@ class FakeRegistry:
 
     def get_schema(self, schema_id: int) -> SimpleNamespace:
         text = list(self.subjects.values())[schema_id]
-        return SimpleNamespace(schema_type=self.schema_type, schema_str=text)
+        return SimpleNamespace(schema_type=self.schema_type, schema_str=text, references=[])
 
 
 def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:

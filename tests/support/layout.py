@@ -17,7 +17,7 @@ HEAVY = {"matplotlib", "pandas", "prometheus_client", "scipy", "sklearn", "tqdm"
 # What the parts of the script must not know.
 ABOVE_THE_PARTS = {"user_classifier", "local", "dashboard", "benchmarks", "img", "tests"}
 # Names with an underscore that are public all the same, and a module that has no public name for its errors.
-PUBLIC_METHODS = {"_asdict", "_fields", "_make", "_replace"}  # of named tuples
+PUBLIC_METHODS = {"_asdict", "_fields", "_make", "_replace", "_exit"}  # of named tuples, and of os
 PUBLIC_ERRORS = "KafkaError"  # its codes that begin with an underscore are those of the client library
 NO_OTHER_NAME = {"confluent_kafka.schema_registry.common._httpx_compat.httpx"}
 

@@ -53,7 +53,7 @@ class Pipeline:
         return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *more]
 
     def make_output_as_statement_5(self) -> None:
-        """Register what CREATE TABLE registers: an Avro key and the four columns."""
+        """Register what statement 5 does without 'key.format' = 'raw': an Avro key and the four columns."""
         self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
         self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
         self.avro_key = True

@@ -8,7 +8,7 @@ import pytest
 from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Tombstone, apply_last, apply_retract, sign_of
 from classifier.errors import RecordError
-from classifier.keys import KeyCodec
+from classifier.input_keys import InputKeys
 from classifier.rows import Fields
 from classifier.user_table import UserTable
 from tests.support.fakes import FakeMessage
@@ -42,7 +42,7 @@ def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[B
     """Take records of an upsert or append changelog into the table."""
     batch, reader = Batch(mode), CountingReader()
     batch.take(records)
-    return batch, apply_last(batch.net, reader, table, KeyCodec(reader.registry, "t"))[1]
+    return batch, apply_last(batch.net, reader, table, InputKeys(reader.registry, "t"))[1]
 
 
 def value(user_id: str, amount: float) -> bytes:

@@ -30,10 +30,10 @@ LAYERS = (
     "topic_watch",
     "state comparison topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration reports.periodic",
-    "kafka keys labels user_table reports",
-    "avro settings records",
-    "registry rows",
-    "configuration parsing outage stop step label_names clustering",
+    "kafka keys input_keys labels user_table reports",
+    "avro settings",
+    "registry rows records columns",
+    "configuration parsing outage stop step label_names clustering schemas",
     "errors text",
 )
 LAYER_OF = layer_numbers(LAYERS)
