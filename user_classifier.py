@@ -65,6 +65,7 @@ from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
 from classifier.stop import StopRequest
+from classifier.transport import HTTP_LIBRARIES
 
 VERSION = "0.1.0"
 RANDOM_STATE = 42
@@ -338,7 +339,8 @@ def set_up_logging(level: str, form: str) -> None:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter())
     logging.getLogger("librdkafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL + 1)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    for library in HTTP_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -11,7 +11,6 @@ import fastavro
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
-from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.check import Line, check, misfit, run
@@ -19,7 +18,9 @@ from classifier.kafka import Kafka
 from classifier.registry import ReadOnlyRegistry
 from classifier.settings import Settings
 from classifier.stop import StopRequest
+from classifier.transport import http_libraries
 
+(httpx,) = http_libraries()
 INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
 SETTINGS = Settings(
