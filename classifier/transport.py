@@ -44,7 +44,7 @@ def check_transport(properties: Mapping[str, str]) -> None:
     for scheme, proxy in proxies().items():
         if complaint := proxy_complaint(proxy):
             where = proxy_variable(scheme)
-            raise ConfigError(f"environment: {where}: {complaint}; or type: unset {where}")
+            raise ConfigError(f"environment: {where}: {complaint}, or type: unset {where}")
     if not can_be_made(trust_env=True):  # all but the exceptions have been tried
         where = variable("no_proxy")
         raise ConfigError(f"environment: {where}: hosts are written host or host:port, with commas in between")
@@ -60,9 +60,9 @@ def check_variable(name: str, complaint: str, use: Callable[[str], object]) -> N
         raise ConfigError(f"environment: {name}: what it names {complaint}; name one, or type: unset {name}") from None
 
 
-def certificates_of(path: str) -> ssl.SSLContext:
-    """Return a context that trusts the certificates of a file."""
-    return ssl.create_default_context(cafile=path)
+def certificates_of(path: str) -> None:
+    """Read a file as the ssl module reads certificates."""
+    ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
 
 
 def appendable(path: str) -> None:
@@ -100,7 +100,8 @@ def host_of(url: str) -> str:
     """Return the host in a URL, nothing where there is none that can be one."""
     try:
         parts = urlsplit(url)
-        return (parts.hostname or "") if parts.port != 0 else ""
+        host = parts.hostname or ""
+        return host if parts.port != 0 and not re.search(r"\s", host) else ""
     except ValueError:
         return ""
 
@@ -112,7 +113,7 @@ def is_url(url: str) -> bool:
             library.URL(url)
     except http_errors("InvalidURL"):
         return False
-    return urlsplit(url).scheme in ("http", "https") and bool(re.fullmatch(r"[^\s]+", host_of(url)))
+    return urlsplit(url).scheme in ("http", "https") and bool(host_of(url))
 
 
 def can_be_made(**how: object) -> bool:

@@ -1,7 +1,7 @@
 """The oldest versions that the requirements files allow: `make test-oldest` installs them and runs the tests.
 
-    python -m tests.lower_bounds           the constraints for pip
-    python -m tests.lower_bounds --check   whether this environment has them: exit code 1 and a line for each that differs
+python -m tests.lower_bounds           the constraints for pip
+python -m tests.lower_bounds --check   whether this environment has them: exit code 1 and a line for each that differs
 """
 
 import importlib.metadata
