@@ -4,16 +4,17 @@ import argparse
 import contextlib
 import json
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import fastavro
 from fastavro.schema import SchemaParseException, UnknownType
 
-from classifier.configuration import unknown_property
 from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
 from classifier.outage import Outage
 from classifier.parsing import seconds
+from classifier.properties import unknown_property
 from classifier.stop import StopRequest
 from classifier.transport import also_to_check, check_transport, http_errors, is_url
 
@@ -21,7 +22,14 @@ T = TypeVar("T")
 
 
 REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
-REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
+REGISTRY_NUMBERS = {
+    "timeout",
+    "max.retries",
+    "retries.wait.ms",
+    "retries.max.wait.ms",
+    "cache.capacity",
+    "cache.latest.ttl.sec",
+}
 UNREGISTERED_ID = 2**32 - 1
 NOT_FOUND = range(40400, 40500)  # the registry's own codes; what else answers 404 is none, or not at this path
 
@@ -46,8 +54,9 @@ class SchemaRegistry:
 
     def __init__(self, properties: Mapping[str, str], stop: StopRequest) -> None:
         # Imported here: 0.3 s that --help and a mistake in the file need not wait for.
-        from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-        from confluent_kafka.schema_registry.error import SchemaRegistryError
+        with warnings.catch_warnings(record=True):  # before 2.16, words of one of its libraries to its developers
+            from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+            from confluent_kafka.schema_registry.error import SchemaRegistryError
 
         self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, http_errors("TransportError")
         # What Confluent's client raises for an answer of something else: a web page, a proxy that is being repaired.
