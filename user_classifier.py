@@ -27,7 +27,7 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     state, labels, marks      what is written to the output and beside the offsets, and read back
     sink                      one Kafka transaction per step
     look, check, reports/     what people look at
-    schedule, step, stop, outage, errors
+    schedule, step, stop, outage, streams, errors
 """
 
 from __future__ import annotations
@@ -37,7 +37,6 @@ import functools
 import gc
 import itertools
 import logging
-import os
 import sys
 import time
 import warnings
@@ -65,6 +64,7 @@ from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
 from classifier.stop import StopRequest
+from classifier.streams import complain, exit_code_of, make_fit, say, silence
 from classifier.transport import HTTP_LIBRARIES
 
 VERSION = "0.1.0"
@@ -317,7 +317,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
     from classifier import check
 
     try:
-        return check.run(check.check(settings, kafka, registry), functools.partial(print, flush=True))
+        return check.run(check.check(settings, kafka, registry), say)
     finally:
         registry.close()
 
@@ -327,7 +327,7 @@ def print_configuration(path: str, settings: Settings) -> None:
     from classifier.reports.effective import effective_lines
 
     for line in effective_lines(path, settings):
-        print(line)
+        say(line)
 
 
 def set_up_logging(level: str, form: str) -> None:
@@ -345,6 +345,7 @@ def set_up_logging(level: str, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
+    make_fit()
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
     exit_code = 0
@@ -355,9 +356,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = (ReadOnlyRegistry if settings.looks else SchemaRegistry)(settings.schema_registry, stop)
         exit_code = act(arguments.config, settings, Kafka(settings, stop), registry, stop)
-        print(end="", flush=True)
     except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
         tell(error, arguments)
@@ -387,10 +387,10 @@ def tell(error: ClassifierError, arguments: argparse.Namespace) -> None:
     if arguments.log_format == "json":
         log.error("%s%s", where, error)
     else:
-        print(f"user_classifier.py: error: {where}{error}", file=sys.stderr)
+        complain(f"user_classifier.py: error: {where}{error}")
 
 
 if __name__ == "__main__":
-    exit_code = main()
+    exit_code = exit_code_of(main)
     gc.freeze()  # spares the interpreter's last look for cycles: 0.3 s, more with many users
     sys.exit(exit_code)
