@@ -27,7 +27,7 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     state, labels, marks      what is written to the output and beside the offsets, and read back
     sink                      one Kafka transaction per step
     look, check, reports/     what people look at
-    schedule, step, stop, outage, errors
+    schedule, step, stop, outage, streams, errors
 """
 
 from __future__ import annotations
@@ -72,6 +72,8 @@ from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
 from classifier.stop import COMMITTED, StopRequest
+from classifier.streams import complain, exit_code_of, make_fit, say, silence
+from classifier.transport import HTTP_LIBRARIES
 
 VERSION = "0.1.0"
 RANDOM_STATE = 42
@@ -329,7 +331,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
     from classifier import check
 
     try:
-        return check.run(check.check(settings, kafka, registry), functools.partial(print, flush=True))
+        return check.run(check.check(settings, kafka, registry), say)
     finally:
         registry.close()
 
@@ -339,7 +341,7 @@ def print_configuration(path: str, settings: Settings) -> None:
     from classifier.reports.effective import effective_lines
 
     for line in effective_lines(path, settings):
-        print(line)
+        say(line)
 
 
 def set_up_logging(level: str, form: str) -> None:
@@ -351,11 +353,13 @@ def set_up_logging(level: str, form: str) -> None:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter())
     logging.getLogger("librdkafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL + 1)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    for library in HTTP_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
+    make_fit()
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
     exit_code, stop = 0, StopRequest(functools.partial(tell, arguments))
@@ -365,9 +369,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = (ReadOnlyRegistry if settings.looks else SchemaRegistry)(settings.schema_registry, stop)
         exit_code = act(arguments.config, settings, Kafka(settings, stop), registry, stop)
-        print(end="", flush=True)
     except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
         exit_code = error.exit_code
@@ -405,11 +408,11 @@ def tell(arguments: argparse.Namespace, words: str) -> None:
     if arguments.log_format == "json":
         log.error("%s%s", where, words)
     else:
-        print(f"user_classifier.py: error: {where}{words}", file=sys.stderr, flush=True)
+        complain(f"user_classifier.py: error: {where}{words}")
 
 
 if __name__ == "__main__":
-    exit_code = main()
+    exit_code = exit_code_of(main)
     # Everything is closed and flushed. The interpreter's own end would look for reference cycles in the table (0.3 s,
     # more with many users), and break off an import under way with a traceback.
     os._exit(exit_code)

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from classifier.configuration import unknown_property
 from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded, classify
 from classifier.outage import Outage
+from classifier.properties import refused_property
 from classifier.settings import Settings
 from classifier.stop import StopRequest
 
@@ -19,6 +19,10 @@ T = TypeVar("T")
 
 CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
 CONNECT_ATTEMPTS = 15  # of a second each, until the first answer of the brokers
+BEYOND_THE_LIMIT = (
+    "[producer] transaction.timeout.ms is more than the brokers allow by their transaction.max.timeout.ms"
+    " (900000 unless set there); lower it, or remove the line"
+)
 POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
 
 
@@ -103,6 +107,8 @@ class Kafka:
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
+        if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+            return ConfigError(BEYOND_THE_LIMIT)
         settings, transactional_id = self._settings, self._settings.transactional_id
         asked = {
             KafkaError.TOPIC_AUTHORIZATION_FAILED: doing if "topic" in doing else f"write topic {settings.output}",
@@ -135,7 +141,8 @@ class Kafka:
         try:
             return client({**properties, "error_cb": self._note_error}, logger=logging.getLogger("librdkafka"))
         except (KafkaException, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(unknown_property(section, properties, str(error))) from None
+            in_file = getattr(self._settings, section)
+            raise ConfigError(refused_property(section, in_file, properties, str(error))) from None
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:

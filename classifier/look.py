@@ -14,6 +14,7 @@ from classifier.number_of_clusters import NumberOfClusters
 from classifier.reports import Report
 from classifier.settings import Settings
 from classifier.stop import StopRequest
+from classifier.streams import say
 
 log = logging.getLogger("user_classifier")
 LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
@@ -39,7 +40,7 @@ class Look:
             if not self.stop.requested:
                 self.intake.settle(last=True)
                 for line in self._comparison() if self.settings.explore_k else self._labels():
-                    print(line)
+                    say(line)
         except RestoreNeeded as reason:
             log.warning("%s", reason)
         if self.stop.requested:
@@ -78,7 +79,9 @@ class Look:
 
                 plot.save(elbow.draw(fits, len(totals)), path)
                 yield f"drawn: {path}"
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
+        except ValueError as error:
             raise ClassifierError(str(error)) from None
 
     def _labels(self) -> Iterator[str]:

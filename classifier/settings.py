@@ -197,6 +197,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         options["group"] = DEFAULT_GROUP if in_file == GROUP_PLACEHOLDER else in_file
     if not options["group"]:
         raise ConfigError(f"{path}: [consumer] group.id is empty; remove the line, or name a group with -g")
+    if not options["group"].isprintable():
+        raise ConfigError(f"{path}: [consumer] group.id holds characters that cannot be printed; remove them")
     check_topics_differ(options)
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)

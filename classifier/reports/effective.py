@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator, Mapping
 
 from classifier.configuration import SECTIONS
+from classifier.properties import SECRET_WORDS
 from classifier.registry import REGISTRY_TIMING
 from classifier.settings import OPTIONS, Settings, flag
 
-SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", ".key", "jaas", "pem", "oauthbearer.config")
 SECRET = "****"
 USERINFO = re.compile(r"//.*@", re.DOTALL)  # of a URL; greedy, as a password can hold a slash
 

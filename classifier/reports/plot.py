@@ -1,5 +1,6 @@
 """The clusters as a picture: total_amount against num_transactions, a colour per label."""
 
+import io
 import logging
 import os
 import time
@@ -81,9 +82,10 @@ def check_target(path: Path) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     """Write beside `path` first and then move, so that a reader never sees half a picture."""
-    part = path.with_name(f".part-{path.name}")
+    part, drawn = path.with_name(f".part-{path.name}"), io.BytesIO()  # matplotlib makes more of a full disk than that
+    figure.savefig(drawn, dpi=DOTS_PER_INCH, format=path.suffix[1:].lower())
     try:
-        figure.savefig(part, dpi=DOTS_PER_INCH)
+        part.write_bytes(drawn.getbuffer())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -4,9 +4,13 @@ import random
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from tests.hostile.records import ODD_SCHEMA_ROWS, Bad, Schemas, columns, encoded, odd_records, odd_rows
 from tests.support import configuration, inside, oracle

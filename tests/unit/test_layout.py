@@ -34,7 +34,8 @@ LAYERS = (
     "avro settings",
     "registry rows records columns",
     "configuration parsing outage stop step label_names clustering schemas",
-    "errors text",
+    "values streams transport",
+    "errors text properties",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.
