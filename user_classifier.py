@@ -18,16 +18,16 @@ aborted transaction and a plain restart all take one path: forget everything, re
 The whole job is this file: the command line, the encoding of user_id and the K-means fit, the run loop, `main`.
 What it is made of lies in `classifier/`, one noun per file, in the order of a record's way:
 
-    settings, configuration   what one run is told: options, file
-    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs
-    changelog                 nets a batch as bytes, decodes what is left (registry, avro, rows, keys)
+    settings, configuration   what one run is told: options, file (parsing, values, properties)
+    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs (topic_watch)
+    changelog                 nets a batch as bytes, decodes what is left (registry, schemas, avro, rows, input_keys)
     user_table                one current row per user, and which labels changed
     intake                    these together: restore, gather, settle
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison, clustering)
-    state, labels, marks      what is written to the output and beside the offsets, and read back
+    state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
     sink                      one Kafka transaction per step
     look, check, reports/     what people look at
-    schedule, step, stop, outage, streams, errors
+    schedule, step, stop, outage, errors
 """
 
 from __future__ import annotations
