@@ -235,11 +235,11 @@ class Classifier:
             self.gather(schedule)
             at_end = intake.source.at_end
             # With -k auto nothing is labelled before all has been read.
-            if (at_end or self.number.value) and schedule.due(self.clock(), at_end, bool(intake.table.absent)):
+            if (at_end or self.number.value) and schedule.due(self.clock(), at_end, intake.waits):
                 self.step(schedule)
             if intake.source.at_end and schedule.last_end and not schedule.records:
-                intake.check_retractions()  # steps may all have come before the end
-                if self.settings.until_end and not intake.table.absent:
+                intake.rest()
+                if self.settings.until_end and not intake.waits:
                     return
             if self.clock() >= next_look:
                 intake.topics.check()
@@ -271,6 +271,7 @@ class Classifier:
             if not self.number.choose(intake.table.totals):
                 return
             began = self.clock()  # the comparison is no part of what steps take
+        self.number.warn_of_equal_users(intake.table.totals)
         clusters = self.cluster(intake.table.totals, self.number.to_fit)
         changes = intake.table.relabel(clusters.labels)
         fitted = self.clock()

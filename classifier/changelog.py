@@ -1,13 +1,14 @@
 """The input's changes: netted as bytes, decoded, taken into the user table. Bad records are set aside, not lost."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from classifier.avro import AvroReader, blocks, with_header
 from classifier.errors import RecordError
 from classifier.input_keys import InputKeys
-from classifier.records import BadRecord, Headers, Record
+from classifier.records import BadRecord, Headers, Record, place
 from classifier.rows import Row, user_rows
 from classifier.text import shown
 from classifier.user_table import UserTable
@@ -16,6 +17,9 @@ from classifier.user_table import UserTable
 SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
 # Headers in which Confluent's serializers can put the schema id, from 8.1 on; value and key then begin with the body.
 VALUE_SCHEMA_ID, KEY_SCHEMA_ID = "__value_schema_id", "__key_schema_id"
+
+# Rows that are added again within a batch are few, but where retractions lie in other partitions than their rows.
+MOST_RETURNED = 10_000
 
 
 def sign_of(headers: Headers) -> int:
@@ -27,6 +31,17 @@ def sign_of(headers: Headers) -> int:
     if sign is None or len(ops) > 1:
         raise RecordError(f"header op must be one byte from 0 to 3, got {shown(ops)}")
     return sign
+
+
+def takes_back(headers: Headers) -> bool:
+    """Return whether a record retracts its row, which only a retract changelog does."""
+    return any(name == "op" and SIGN_BY_OP.get(value) == -1 for name, value in headers or ())
+
+
+def retract_changelog(message: Record) -> str:
+    """Say what a record proves that takes its row back."""
+    op = dict(message.headers() or ())["op"]
+    return f"{place(message)}: header op {shown(op)} takes the row back, so this is a retract changelog"
 
 
 class Tombstone(NamedTuple):
@@ -49,8 +64,10 @@ class Batch:
     n_records: int = 0
     ops_seen: bool = False  # whether any record had an op header, so far
     keys_seen: bool = False
+    taken_back: Record | None = None  # in another mode than retract, the first record that only this one knows
     bad: list[BadRecord] = field(default_factory=list)
     net: dict[Entry, int] = field(default_factory=dict)
+    returned: set[bytes] = field(default_factory=set)  # taken back and added again, which leaves nothing in `net`
 
     def take(self, messages: Sequence[Record]) -> None:
         """Add records."""
@@ -77,7 +94,8 @@ class Batch:
 
     def _sum_up(self, messages: Sequence[Record]) -> None:
         """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
-        net, sign_by_op = cast(dict[bytes | None, int], self.net), SIGN_BY_OP.get
+        net, returned = cast(dict[bytes | None, int], self.net), cast(set[bytes | None], self.returned)
+        sign_by_op = SIGN_BY_OP.get
         for message in messages:
             headers, value, sign = message.headers(), message.value(), 1
             if headers:
@@ -90,6 +108,8 @@ class Batch:
                     net[value] = 1
                 elif (count := net.pop(value)) != -1:
                     net[value] = count + 1
+                elif len(returned) < MOST_RETURNED:
+                    returned.add(value)
             elif sign:
                 if (count := net.get(value, 0)) == 1:
                     del net[value]
@@ -105,20 +125,33 @@ class Batch:
             return None, 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
-        """Of equal records the last is enough."""
+        """Of equal records the last is enough; one that takes its row back proves the mode wrong."""
+        net = self.net
         for message in messages:
+            value, headers = message.value(), message.headers()
             try:
-                value = message.value()
-                entry = self.entry(message) if value is None or message.headers() else value
+                entry = self.entry(message) if value is None or headers else value
             except RecordError as error:
                 self.bad.append(BadRecord(message, error))
                 continue
-            self.net.pop(entry, None)
-            self.net[entry] = 1
+            if headers and value is not None and self.taken_back is None and takes_back(headers):
+                self.taken_back = message
+            net.pop(entry, None)
+            net[entry] = 1
+
+    def changes(self, messages: Sequence[Record], reader: AvroReader) -> Iterator[tuple[Record, tuple[str, Row], int]]:
+        """Yield what records of a retract changelog say, with row and sign, and without those that cannot be read."""
+        held = list[tuple[Record, bytes, int]]()
+        for message in messages:
+            with contextlib.suppress(RecordError):
+                held.append((message, cast(bytes, self.entry(message)), sign_of(message.headers())))
+        for (message, _, sign), row in zip(held, user_rows(reader.all_fields([each[1] for each in held])), strict=True):
+            if not isinstance(row, RecordError):
+                yield message, row, sign
 
     def clear(self) -> None:
         """Begin anew after a step, which has taken `net` already."""
-        self.n_records, self.bad = 0, []
+        self.n_records, self.bad, self.returned = 0, [], set()
 
 
 def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
@@ -138,6 +171,13 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
             if entries is added:
                 sources.update({user_id: (row, value) for value, (user_id, row) in zip(values, rows, strict=True)})
     return sources, broken
+
+
+def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
+    """Yield the users of values that can be read."""
+    for some in blocks(list(values)):
+        rows = user_rows(reader.all_fields(some))
+        yield from (row[0] for row in rows if not isinstance(row, RecordError))
 
 
 def sound(

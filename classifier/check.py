@@ -3,21 +3,27 @@
 What a start would do and say comes from the rooms that do and say it there: topics, kafka, registry, keys, labels.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
+from classifier.changelog import retract_changelog, takes_back
 from classifier.columns import misfit
 from classifier.errors import MISSING, ClassifierError, RecordError, SchemaError
+from classifier.glance import last_records
 from classifier.input_keys import InputKeys
 from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
+from classifier.records import Record
 from classifier.registry import SchemaRegistry
 from classifier.rows import ROW_FIELDS
 from classifier.settings import Settings
+from classifier.several_rows import cure, several, several_before
+from classifier.source import committed_offsets, partitions_of
 from classifier.text import n_of
 from classifier.topics import missing, not_compacted, roles
 
@@ -108,6 +114,7 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
     for topic, operations in roles(settings).items():
         yield from topic_lines(clients, settings, topic, operations, kafka)
     yield group_line(clients["consumer"], settings.group, kafka)
+    yield from record_lines(settings, kafka)
     yield unseen(
         f"transactional id {settings.transactional_id}",
         "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Rights",
@@ -178,6 +185,33 @@ def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
             return unseen(subject, "not there before the first start, which takes the right to READ it")
         return to_do(subject, str(kafka.meaning(exception.args[0], f"read group {group}")))
     return right_line(subject, "READ", found.authorized_operations)
+
+
+def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
+    """Check what the last records of the input say, and the marks that a run has left; nothing where there are none."""
+    consumer = kafka.consumer()
+    # What cannot be read is told by the lines of topic and group.
+    with contextlib.closing(consumer), contextlib.suppress(KafkaException):
+        partitions = partitions_of(consumer, settings.topic)
+        if partitions and settings.changelog_mode != "retract":
+            yield from mode_line(last_records(consumer, settings.topic, partitions), settings)
+        places = [TopicPartition(settings.topic, partition) for partition in partitions]
+        if (n_several := several_before(committed_offsets(consumer, places) if places else [])) is not None:
+            yield several_line(settings.topic, n_several)
+
+
+def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:
+    """Check that no record takes a row back, which is what retract changelogs do."""
+    subject = f"topic {settings.topic}, --changelog-mode {settings.changelog_mode}"
+    message = next((each for each in records if each.value() is not None and takes_back(each.headers())), None)
+    if message is not None:
+        yield to_do(subject, f"{retract_changelog(message)}; run with --changelog-mode retract")
+
+
+def several_line(topic: str, n_users: int) -> Line:
+    """Check that each user had one row at the last commit."""
+    subject = f"topic {topic}, rows of a user"
+    return to_do(subject, f"{several(n_users)}; {cure(topic)}") if n_users else ok(subject, "one, at the last commit")
 
 
 # ------------------------------------------------------------------------------------- Schema Registry

@@ -5,13 +5,14 @@ whatever was restored on the way. Records that cannot be read are named, or kept
 """
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
 
 from classifier.avro import AvroReader
-from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract
+from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
 from classifier.clustering import Clusters, import_meanwhile, kmeans_class
 from classifier.errors import RecordError, RestoreNeeded, StateError
 from classifier.input_keys import InputKeys
@@ -19,15 +20,16 @@ from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
 from classifier.marks import check_ids, check_layout, check_marks, check_range, layout_of, marks_of, warn_of_dropped
-from classifier.records import BadRecord
+from classifier.records import BadRecord, Record
 from classifier.registry import SchemaRegistry
 from classifier.reports import Report
 from classifier.settings import Settings
+from classifier.several_rows import Newest, SeveralRows
 from classifier.source import CHUNK, Topic
 from classifier.state import read_labels
 from classifier.step import Step
 from classifier.stop import StopRequest
-from classifier.text import shown
+from classifier.text import shown, users
 from classifier.topic_watch import TopicWatch
 from classifier.topics import check_topics
 from classifier.user_table import Changes, UserTable
@@ -74,6 +76,7 @@ class Intake:
             log.info("%s has Avro keys, as its subject %s-key says, and keeps them", settings.output, settings.output)
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.topics = AvroReader(registry), TopicWatch(kafka, settings)
+        self._several = SeveralRows(settings.topic)
         self.rebuild = settings.rebuild  # until the first step is committed
 
     # restore: the table from the output, the place in the input from the offsets that belong to it
@@ -95,6 +98,9 @@ class Intake:
             check_layout(self.committed.values(), settings.output, self.layout)
         self.source = self._input.read_from(self._load(changes))
         self._began = dict(self.source.positions)  # of the batch
+        committed = {} if self.rebuild else self.committed
+        if self._several.begin(self.table, self._began, committed) and not self.rebuild:
+            self.table.trust_order()
         # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
         # so that -k auto does not count them.
         self._leaving = set(self.table.user_ids) if self.rebuild else set[str]()
@@ -144,6 +150,9 @@ class Intake:
         messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
+        if self.batch.taken_back is not None:
+            told = retract_changelog(self.batch.taken_back)
+            raise StateError(f"{told}: run with --changelog-mode retract{self._anew}")
 
     def settle(self, *, last: bool = False) -> Sources:
         """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
@@ -155,12 +164,27 @@ class Intake:
         at_end = self.source.at_end
         sources = self._apply()
         self.table.settle()
+        if self.table.several and self.batch.returned:
+            self.table.doubt_order(self.table.several & set(users_of(self.batch.returned, self._reader)))
         self._leaving &= self.table.absent
         if at_end:
             self.table.drop(set(self.table.absent) if last else self._leaving)
             self._leaving = set(self.table.absent)
             self.check_retractions()
+            self._look_at_several_rows(last=last)
         return sources
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next end of the input will tell more than the last one, even if no record comes."""
+        several = self._several.waits or (self.table.several and self.table.between_ends)
+        return bool(self.table.absent or several)
+
+    def rest(self) -> None:
+        """Take note of an end that no record follows: steps may all have come before it."""
+        self.check_retractions()
+        if not self.table.several:  # who is to be looked at waits for a step
+            self._look_at_several_rows(last=False)
 
     def _apply(self) -> Sources:
         """Take the batch into the table, and handle the records that cannot be read."""
@@ -177,19 +201,45 @@ class Intake:
 
     def _records_of(self, broken: Broken) -> list[BadRecord]:
         """Read the batch again, and return the records that are broken."""
-        bad, until = list[BadRecord](), dict(self.source.positions)
+        bad = list[BadRecord]()
         known = {(each.message.partition(), each.message.offset()) for each in self.batch.bad}
-        again = self._input.read_from(self._began)
-        while any(again.positions[partition] < end for partition, end in until.items()):
-            if self._stop.requested:
-                raise RestoreNeeded("stopped while looking for the records that cannot be read")
-            for message in again.read(CHUNK, POLL_SECONDS):
-                partition, offset = message.partition(), message.offset()
-                if (partition, offset) not in known and offset < until[partition]:
-                    error = broken.get(self.batch.entry(message))
-                    bad += [BadRecord(message, error)] if error else []
-        self.source = self._input.read_from(until)
+        for message in itertools.chain.from_iterable(self._read_again(self._began, "records that cannot be read")):
+            if (message.partition(), message.offset()) not in known:
+                error = broken.get(self.batch.entry(message))
+                bad += [BadRecord(message, error)] if error else []
         return bad
+
+    def _read_again(self, start: Mapping[int, int], wanted: str) -> Iterator[list[Record]]:
+        """Read again what was read since `start`; then go on where the input was."""
+        until = dict(self.source.positions)
+        again = self._input.read_from(start)
+        while any(again.positions[partition] < end for partition, end in until.items()):
+            if not self.go_on():
+                raise RestoreNeeded(f"stopped while looking for the {wanted}")
+            messages = again.read(CHUNK, POLL_SECONDS)
+            yield [message for message in messages if message.offset() < until[message.partition()]]
+        self.source = self._input.read_from(until)
+
+    def _look_at_several_rows(self, *, last: bool) -> None:
+        """At an end, put in order the rows of users who have several, where reading has not told it."""
+        if self._several.end_reached(self.table, last=last):
+            if self._stop.requested:
+                return  # it may take long; what is kept beside the offsets has the next start do it
+            self._put_in_order()
+        self.table.reached_end()
+        self._several.ordered(self.table, self.source.positions)
+
+    def _put_in_order(self) -> None:
+        """Look at the records of rows that lie as they were read."""
+        unsure = self.table.unsure
+        log.info("%s: reading again which rows of %s are the newest", self.settings.topic, users(len(unsure)))
+        newest = Newest((user_id, row) for user_id in unsure for row in self.table.rows_of(user_id))
+        lows = {partition: self._input.bounds(partition)[0] for partition in self._several.since}
+        since = {partition: max(at, lows[partition]) for partition, at in self._several.since.items()}
+        for messages in self._read_again(since, "newest rows"):
+            for change in self.batch.changes(messages, self._reader):
+                newest.take(*change)
+        self.table.put_in_order(newest.in_order())
 
     def _handle(self, bad: list[BadRecord]) -> None:
         """Stop at, skip or keep records that cannot be read."""
@@ -206,12 +256,16 @@ class Intake:
             return
         n_rows, user_id = self.table.most_rows()
         if n_rows > 1:
-            again = " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
             raise StateError(
                 f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
                 " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
-                f" {'upsert' if self.batch.keys_seen else 'append'}{again}"
+                f" {'upsert' if self.batch.keys_seen else 'append'}{self._anew}"
             )
+
+    @property
+    def _anew(self) -> str:
+        """What another mode takes beside its name: offsets of one mode are none of another."""
+        return " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
 
     # what a step leaves behind
 
@@ -219,11 +273,12 @@ class Intake:
         """Return what reports are told of a step."""
         table, n_records, lag = self.table, self.batch.n_records, self.source.lag()
         told = table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes
-        return Step(*told, fit_seconds, commit_seconds, lag)
+        return Step(*told, fit_seconds, commit_seconds, lag, self._several.n_users)
 
     def offsets(self, mark: str) -> list[TopicPartition]:
         """Return the place of the next record in each partition, with a mark beside it."""
-        return [TopicPartition(self.settings.topic, *place, mark) for place in self.source.positions.items()]
+        places, note = self.source.positions.items(), self._several.note
+        return [TopicPartition(self.settings.topic, *place, mark + note(*place)) for place in places]
 
     def is_ours(self, offsets: list[TopicPartition]) -> bool:
         """Whether the group's offsets are still those known here, or already these: nobody else has committed."""

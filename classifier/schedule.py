@@ -24,8 +24,9 @@ class Schedule:
     def due(self, now: float, at_end: bool, absent: bool) -> bool:
         """Whether the time for a step has come.
 
-        The end of the input is an event of its own: the first labels, and users without a row, wait
-        for it even though no record follows. Without news, offsets are committed again before Kafka forgets them.
+        The end of the input is an event of its own: the first labels, and users who are `absent` at the last one or
+        had several rows there, wait for it even though no record follows. Without news, offsets are committed again
+        before Kafka forgets them.
         """
         first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
         if not (self.records or (at_end and (absent or first or now - since >= REFRESH_SECONDS))):

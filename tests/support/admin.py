@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -16,6 +16,7 @@ from classifier.kafka import Kafka
 from classifier.registry import ReadOnlyRegistry
 from classifier.settings import Settings
 from classifier.stop import StopRequest
+from tests.support.fakes import FakeBroker, FakeConsumer
 
 READ, WRITE = AclOperation.READ, AclOperation.WRITE
 
@@ -109,9 +110,15 @@ def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:
 class FakeKafka(Kafka):
     """Gives out these clients."""
 
-    def __init__(self, settings: Settings, consumer: AdminClient, producer: AdminClient) -> None:
+    def __init__(
+        self, settings: Settings, consumer: AdminClient, producer: AdminClient, broker: FakeBroker | None = None
+    ) -> None:
         super().__init__(replace(settings, consumer={"bootstrap.servers": "host:9092"}), StopRequest())
-        self._admins = {"consumer": consumer, "producer": producer}
+        self._admins, self._broker = {"consumer": consumer, "producer": producer}, broker or FakeBroker()
+
+    def consumer(self) -> Consumer:
+        """See Kafka."""
+        return cast(Consumer, FakeConsumer(self._broker, seed=0))
 
     def admin(self, section: str) -> AdminClient:
         """See Kafka."""

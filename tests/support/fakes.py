@@ -6,7 +6,7 @@ from concurrent.futures import Future
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, TopicPartition
 
 from tests.support.wire import Headers
 
@@ -18,9 +18,10 @@ class FakeMessage:
 
     def __init__(
         self, place: tuple[str, int, int], value: bytes | None = None, headers: Headers | None = None,
-        key: bytes | None = None, error: KafkaError | None = None,
+        key: bytes | None = None, error: KafkaError | None = None, timestamp: int = 0,
     ) -> None:  # fmt: skip
         self._place, self._value, self._headers, self._key, self._error = place, value, headers, key, error
+        self._timestamp = timestamp
 
     def topic(self) -> str:
         """See confluent_kafka.Message, as for the rest."""
@@ -33,6 +34,10 @@ class FakeMessage:
     def offset(self) -> int:
         """Where it lies."""
         return self._place[2]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Its kind and milliseconds."""
+        return TIMESTAMP_CREATE_TIME, self._timestamp
 
     def key(self) -> bytes | None:
         """Its key."""
@@ -68,12 +73,15 @@ class FakeBroker:
         self.logs: dict[str, list[list[FakeMessage]]] = {name: [[] for _ in range(n)] for name, n in partitions.items()}
         self.offsets: dict[tuple[str, int], TopicPartition] = {}
         self.history: list[TopicPartition] = []
+        self.beginnings: dict[tuple[str, int], int] = {}  # what retention has left
         self.ids = dict.fromkeys(partitions, NO_ID)  # of a broker that tells none
 
-    def append(self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None) -> None:
+    def append(
+        self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None, timestamp: int = 0
+    ) -> None:
         """Write one record."""
         log = self.logs[topic][partition]
-        log.append(FakeMessage((topic, partition, len(log)), value, headers, key))
+        log.append(FakeMessage((topic, partition, len(log)), value, headers, key, timestamp=timestamp))
 
     def commit(self, offsets: Iterable[TopicPartition]) -> None:
         """Set offsets of the group."""
@@ -144,7 +152,8 @@ class FakeConsumer:
         self, at: TopicPartition, timeout: float | None = None, cached: bool = False
     ) -> tuple[int, int]:
         """First and next offset."""
-        return 0, len(self.broker.logs[at.topic][at.partition])
+        place = at.topic, at.partition
+        return self.broker.beginnings.get(place, 0), len(self.broker.logs[at.topic][at.partition])
 
     def consumer_group_metadata(self) -> None:
         """Nothing that matters here."""

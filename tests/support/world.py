@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Iterable
 from typing import Any, NamedTuple, cast
 
 from confluent_kafka import KafkaError
@@ -49,13 +50,13 @@ class World:
         self.registry = registry_of(in__value=AGGREGATE_SCHEMA, out__value=LABELING_SCHEMA)
         self.settings = Settings(**{**vars(BASE), **given})
         self.stop = StopRequest()
-        self._seeds = itertools.count()
+        self.seeds = itertools.count()
 
-    def write(self, placed: list[Placed]) -> None:
-        """Write changes into the input."""
-        for partition, (op, row) in placed:
+    def write(self, placed: list[Placed], times: Iterable[int] | None = None) -> None:
+        """Write changes into the input, each with the timestamp of its own if there are `times`."""
+        for (partition, (op, row)), time in zip(placed, times or itertools.repeat(0), strict=False):
             value = frame(1, body(AGGREGATE_SCHEMA, row._asdict()))
-            self.broker.append("in", partition, value, [("op", bytes([op]))], None)
+            self.broker.append("in", partition, value, [("op", bytes([op]))], None, time)
 
     def run(
         self,
@@ -65,7 +66,7 @@ class World:
     ) -> Abandoned | None:
         """One run of the client, until the end of the input or until something ends it; its clock ticks when asked."""
         self.stop = StopRequest()
-        consumer = FakeConsumer(self.broker, seed=next(self._seeds))
+        consumer = FakeConsumer(self.broker, seed=next(self.seeds))
         # One that only looks gets no producer.
         producer = cast(FakeProducer, None) if self.settings.looks else FakeProducer(self.broker, accidents)
         kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)

@@ -28,7 +28,7 @@ LAYERS = (
     "look check reports.asked reports.effective reports.jsonlog",
     "intake number_of_clusters schedule reports.elbow",
     "topic_watch",
-    "state comparison topics reports.metrics reports.plot reports.progress reports.summary",
+    "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration reports.periodic",
     "kafka keys input_keys labels user_table reports",
     "avro settings",

@@ -1,6 +1,7 @@
 """-k auto: chosen once from the whole table, and kept until -k says otherwise."""
 
 import itertools
+import re
 from typing import Any
 
 import pytest
@@ -21,7 +22,8 @@ def auto(world: World, **given: object) -> World:
 
 def ks(world: World) -> list[str]:
     """The numbers of clusters in the marks, oldest first, without repetitions."""
-    return [k for k, _ in itertools.groupby(str(each.metadata).partition(" k=")[2] for each in world.broker.history)]
+    found = (re.search(r" k=(\d+)", str(each.metadata)) for each in world.broker.history)
+    return [k for k, _ in itertools.groupby(match[1] if match else "" for match in found)]
 
 
 @pytest.mark.parametrize("n_groups", [2, 4, 5])

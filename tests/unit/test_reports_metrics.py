@@ -65,7 +65,7 @@ def test_scrape_after_two_steps() -> None:
         metrics.step(STEP)
         metrics.read(5, 0)
         clock.now += 7
-        metrics.step(STEP._replace(n_changes=4, fit_seconds=0.04, lag={3: 1}))
+        metrics.step(STEP._replace(n_changes=4, fit_seconds=0.04, lag={3: 1}, n_several=2))
         clock.now += 3
         found = scrape(metrics)
     expected = {
@@ -80,6 +80,7 @@ def test_scrape_after_two_steps() -> None:
         "commit_seconds_sum": 0.6,
         "up": 1,
         "users": 3,
+        "several_rows_users": 2,
         'label_users{label="0",name="stingy"}': 2,
         'label_users{label="1",name="spendthrift"}': 1,
         'lag_records{partition="3"}': 1,
