@@ -27,7 +27,7 @@ Rule = Callable[[Source], Iterator[str]]
 LAYERS = (
     "look check reports.asked reports.effective reports.jsonlog",
     "intake number_of_clusters schedule reports.elbow",
-    "topic_watch",
+    "topic_watch several_rows glance",
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration reports.periodic",
     "kafka keys input_keys labels user_table reports",
