@@ -61,6 +61,7 @@ class UserTable:
         self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
         self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
         self._changed: set[str] = set()  # since `relabel`: users gone, and users whose pending rows changed
+        self._said: dict[str, Multiset] = {}  # what `user_labeling` says is pending, where that was not taken over
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -113,8 +114,7 @@ class UserTable:
             for user_id in users - self.absent:
                 self._count_rows(user_id, NOTHING, as_multiset(self._known(user_id)))
         else:
-            self._touched = dict.fromkeys(self._rows, ())
-            self._changed = pending.keys() - self._rows.keys()
+            self._touched, self._said = dict.fromkeys(self._rows, ()), pending
 
     def settle(self) -> None:
         """Choose the current row of every user touched."""
@@ -188,6 +188,9 @@ class UserTable:
 
         What is returned holds until the table is touched again.
         """
+        for user_id, said in self._said.items():
+            note(self._changed, user_id, user_id not in self._rows or not self._is_pending(user_id, said))
+        self._said = {}
         gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
         at = labels != self.labels
         at[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
@@ -218,13 +221,17 @@ class UserTable:
         rows = as_multiset(known)
         if shown is not None and (count := rows.pop(shown, 0) - 1):
             rows[shown] = count
-        if list(rows.items()) == list(self._pending.get(user_id, NOTHING).items()):  # their order counts
+        if self._is_pending(user_id, rows):
             return
         self._changed.add(user_id)
         if rows:
             self._pending[user_id] = rows
         else:
             del self._pending[user_id]
+
+    def _is_pending(self, user_id: str, rows: Multiset) -> bool:
+        """Return whether just this is pending of a user; the order counts."""
+        return list(rows.items()) == list(self._pending.get(user_id, NOTHING).items())
 
     def _show(self, new: Mapping[str, Row], changed: Mapping[str, Row]) -> None:
         """Show rows, making room for new users."""

@@ -248,3 +248,23 @@ def test_an_order_that_changes_is_told() -> None:
     table.put_in_order({"x": [B, A, C]})
     (change,) = table.relabel(np.zeros(1, np.int32))
     assert (change[1], list(change[3])) == (C, [B, A])
+
+
+@pytest.mark.parametrize(
+    ("rows", "news"),
+    [
+        ([B, A], []),
+        ([A], [Told("x", A, 0, {})]),
+        ([C, A], [Told("x", A, 0, {C: 1})]),
+        ([A, B], [Told("x", B, 0, {A: 1})]),
+    ],
+)
+def test_a_rebuild_tells_of_pending_rows_what_has_changed(rows: list[Totals], news: list[Told]) -> None:
+    """Also where the row that is shown stays: what was pending would come back with the next start."""
+    table = UserTable()
+    table.load(by_column([Told("x", A, 0, {B: 1})]), confirmed=False)
+    for row in rows:
+        add(table, "x", row, 1)
+    settle(table)
+    assert told(table.relabel(np.zeros(1, np.int32))) == news
+    assert told(table.relabel(np.zeros(1, np.int32))) == []
