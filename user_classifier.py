@@ -356,6 +356,7 @@ def set_up_logging(level: str, form: str) -> None:
     logging.getLogger("librdkafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL + 1)
     for library in HTTP_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("matplotlib").setLevel(logging.DEBUG if level == "DEBUG" else logging.ERROR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -22,13 +21,13 @@ from numpy.typing import NDArray
 
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
+from classifier.reports.target import check_target
 from classifier.step import Step
 from classifier.text import share, users
 
 log = logging.getLogger("user_classifier")
 
 REDRAW_SECONDS = 10.0
-ENDINGS = (".png", ".svg", ".pdf")
 SIZE_INCHES = (10.0, 6.0)
 DOTS_PER_INCH = 120
 MAX_DOTS = 3_000  # users drawn one by one; more of them cover each other
@@ -65,19 +64,6 @@ class ClusterPlot(Periodic):
             save(draw(step, self._names, self._now()), self._path)
         except OSError as error:  # a full disk: no reason to stop labelling
             log.warning("%s: not drawn (%s)", self._path, error.strerror or error)
-
-
-def check_target(path: Path) -> None:
-    """Raise ValueError if no picture can be written to `path`, with what to do."""
-    if path.suffix.lower() not in ENDINGS:
-        found = f"cannot draw {path.suffix} files" if path.suffix else "the name has no ending"
-        raise ValueError(f"{path}: {found}; end it in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; to make it: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"{path}: no right to write in the folder {path.parent}; choose another one")
 
 
 def save(figure: Figure, path: Path) -> None:

@@ -18,13 +18,13 @@ from classifier.reports.plot import (
     PALEST,
     REDRAW_SECONDS,
     ClusterPlot,
-    check_target,
     count_cells,
     draw,
     paint,
     scale_for,
     short,
 )
+from classifier.reports.target import check_target
 from classifier.step import Step
 from tests.support.steps import EMPTY, Hand, made_step, step_of
 from user_classifier import cluster
