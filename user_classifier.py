@@ -15,7 +15,8 @@ aborted transaction and a plain restart all take one path: forget everything, re
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
 
-The whole job is this file: the command line, the encoding of user_id and the K-means fit, the run loop, `main`.
+This file tells the job from top to bottom: the command line, the encoding of user_id and the K-means fit, the run
+loop, `main`.
 What it is made of lies in `classifier/`, one noun per file, in the order of a record's way:
 
     settings, configuration   what one run is told: options, file (parsing, values, properties)
@@ -48,7 +49,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster, Clusters, kmeans_class
+from classifier.clusters import Cluster, Clusters, kmeans_class
 from classifier.errors import (
     BrokerUnavailable,
     ClassifierError,
@@ -72,7 +73,7 @@ from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
 from classifier.stop import COMMITTED, StopRequest
-from classifier.streams import complain, exit_code_of, make_fit, say, silence
+from classifier.streams import complain, exit_code_of, repair_streams, say, silence
 from classifier.transport import HTTP_LIBRARIES
 
 VERSION = "0.1.0"
@@ -129,7 +130,7 @@ def one_hot_totals(totals: NDArray[np.float64]) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def one_hot_places(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return columns and row starts of that matrix, which stay the same while users only spend."""
+    """Return columns and row starts of that matrix, which stay the same while no user comes or goes."""
     indices = np.empty((n_users, 3), np.int32)
     indices[:, 0], indices[:, 1], indices[:, 2] = np.arange(n_users), n_users, n_users + 1
     return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
@@ -221,10 +222,10 @@ class Classifier:
     def restore(self) -> None:
         """Begin from what is committed: the table from the output, the place in the input from the offsets."""
         # First the producer: it ends what an older instance left open in the output and in the offsets.
-        name, stuck = self.settings.transactional_id, self.intake.topics.check
-        self.sink = Sink(self.kafka, self.intake.consumer, name, stuck)
+        watch = self.intake.watch
+        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id, stuck=watch.check)
         self.intake.restore()
-        if not (self.stop.requested or self.intake.rebuild):
+        if not (self.stop.requested or self.intake.rebuild):  # a rebuild chooses anew
             self.number.recall(self.intake.committed.values())
 
     def follow(self) -> None:
@@ -234,20 +235,21 @@ class Classifier:
         while not self.stop.requested:
             self.gather(schedule)
             at_end = intake.source.at_end
+            # Users without a row wait for the next end: at the second one in a row they are deleted.
             # With -k auto nothing is labelled before all has been read.
             if (at_end or self.number.value) and schedule.due(self.clock(), at_end, intake.waits):
                 self.step(schedule)
             if intake.source.at_end and schedule.last_end and not schedule.records:
-                intake.rest()
+                intake.note_end()  # no step follows this end of the input
                 if self.settings.until_end and not intake.waits:
                     return
             if self.clock() >= next_look:
-                intake.topics.check()
+                intake.watch.check()
                 next_look = self.clock() + WATCH_SECONDS
         self.end(schedule)
 
     def end(self, schedule: Schedule) -> None:
-        """Commit what was read before a signal came; one end of the input is enough then."""
+        """Commit what was read before a signal came; users without a row are deleted now, as there is no next end."""
         if self.number.value is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
@@ -265,8 +267,8 @@ class Classifier:
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
-        intake.topics.ask()  # whether they are still the same: answered while the table is fitted
-        sources = intake.settle(last=last)
+        intake.watch.ask()  # whether they are still the same: answered while the table is fitted
+        originals = intake.settle(last=last)  # rows with the bytes they were read from
         if self.number.value is None:
             if not self.number.choose(intake.table.totals):
                 return
@@ -275,8 +277,9 @@ class Classifier:
         clusters = self.cluster(intake.table.totals, self.number.to_fit)
         changes = intake.table.relabel(clusters.labels)
         fitted = self.clock()
-        records = label_records(changes, intake.keys, intake.values, self.settings.output, sources)
-        intake.topics.check()
+        # Encoded as they are written, inside the transaction.
+        records = label_records(changes, intake.key_codec, intake.label_codec, self.settings.output, originals)
+        intake.watch.check()  # what was asked: no record of another topic is committed
         self.commit(itertools.chain(self.dead_letters(), records))
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)
@@ -361,7 +364,7 @@ def set_up_logging(level: str, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
-    make_fit()
+    repair_streams()
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
     exit_code, stop = 0, StopRequest(functools.partial(tell, arguments))

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
 from classifier.exploration import left_out, table_lines, too_alike
 from classifier.intake import Intake

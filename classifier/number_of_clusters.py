@@ -10,7 +10,7 @@ import numpy as np
 from confluent_kafka import TopicPartition
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, ConfigError
 from classifier.exploration import SEPARATES_NOTHING, Fit, choice, n_different, table_lines, too_alike
 from classifier.label_names import names_for
