@@ -24,9 +24,9 @@ class Schedule:
     def due(self, now: float, at_end: bool, waiting: bool) -> bool:
         """Whether the time for a step has come.
 
-        The end of the input is an event of its own: the first labels wait for it, and users who were without a row or had
-        several at the last one (`waiting`), even though no record follows. Without news, offsets are committed again
-        before Kafka forgets them.
+        The end of the input is an event of its own: the first labels wait for it, and users who were without a row
+        or had several at the last one (`waiting`), even though no record follows. Without news, offsets are
+        committed again before Kafka forgets them.
         """
         first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
         if not (self.records or (at_end and (waiting or first or now - since >= REFRESH_SECONDS))):

@@ -35,7 +35,7 @@ LAYERS = (
     "registry rows records columns",
     "configuration parsing outage stop step label_names clusters schemas",
     "values streams transport",
-    "errors text properties",
+    "errors text properties reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.
