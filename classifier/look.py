@@ -42,6 +42,8 @@ class Look:
                 for line in self._comparison() if self.settings.explore_k else self._labels():
                     say(line)
         except RestoreNeeded as reason:
+            if not self.stop.requested:
+                raise
             log.warning("%s", reason)
         if self.stop.requested:
             log.info("stopped before there was something to show")

@@ -7,6 +7,6 @@ from tests.faults.topic_identity import CASES, replace_topic
 
 
 def test_told_and_right(stack: Stack, tmp_path: Path) -> None:
-    (case,) = (case for case in CASES if case.name == "output made anew")
+    (case,) = (case for case in CASES if case.name == "input made anew longer")
     result = replace_topic(stack, tmp_path, seed=1, case=case)
     assert result.verdict.lost == 0, result

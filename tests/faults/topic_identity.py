@@ -33,6 +33,7 @@ class Case(NamedTuple):
 
 
 CASES = (
+    Case("input made anew longer", output=False, size=2.0),
     Case("input made anew longer while stopped", output=False, size=2.0, running=False),
     Case("input deleted", output=False, size=None),
     Case("output made anew", output=True),
