@@ -43,7 +43,7 @@ OLDEST_INSTALLED := $(OLDEST)/installed
 .PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: $(FETCHED)
 

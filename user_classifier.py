@@ -216,14 +216,16 @@ class Classifier:
                 self.follow()
             return True
         except RestoreNeeded as reason:
+            if self.stop.requested:
+                raise
             log.warning("%s; restoring from %s", reason, self.settings.output)
-            return self.stop.requested
+            return False
 
     def restore(self) -> None:
         """Begin from what is committed: the table from the output, the place in the input from the offsets."""
         # First the producer: it ends what an older instance left open in the output and in the offsets.
         watch = self.intake.watch
-        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id, stuck=watch.check)
+        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id, while_stuck=watch.check)
         self.intake.restore()
         if not (self.stop.requested or self.intake.rebuild):  # a rebuild chooses anew
             self.number.recall(self.intake.committed.values())
@@ -381,7 +383,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         exit_code = error.exit_code
         if not stop.requested:
             tell(arguments, str(error))
-        elif isinstance(error, BrokerUnavailable | RegistryUnavailable) and stop.last_step == COMMITTED:
+        elif isinstance(error, BrokerUnavailable | RegistryUnavailable | RestoreNeeded) and stop.last_step == COMMITTED:
             log.warning("%s; told to stop meanwhile, %s", error, stop.last_step)
             exit_code = 0
         else:

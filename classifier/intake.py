@@ -77,6 +77,7 @@ class Intake:
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.watch = AvroReader(registry), TopicWatch(kafka, settings)
         self._several = SeveralRows(settings.topic)
+        kafka.while_waiting = self.go_on  # a client that waits is alive
         self.rebuild = settings.rebuild  # until the first step is committed
 
     # restore: the table from the output, the place in the input from the offsets that belong to it
@@ -167,7 +168,10 @@ class Intake:
         sources = self._apply()
         self.table.settle()
         if self.table.several and self.batch.returned:
-            self.table.doubt_order(self.table.several & set(users_of(self.batch.returned, self._reader)))
+            returned = self.table.several
+            if not self.batch.many_returned:
+                returned = returned & set(users_of(self.batch.returned, self._reader))
+            self.table.doubt_order(returned)
         self._leaving &= self.table.absent
         if at_end:
             self.table.drop(set(self.table.absent) if last else self._leaving)

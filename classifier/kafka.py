@@ -33,6 +33,7 @@ class Kafka:
         self._settings, self.stop = settings, stop
         self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
+        self.while_waiting: Callable[[], object] = lambda: None  # called again and again in an outage
         self.complaint: KafkaError | None = None  # the last thing a client said outside of a call
 
     def consumer(self) -> Consumer:
@@ -77,6 +78,7 @@ class Kafka:
                 if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
                 self.outage.wait(f"{error} ({self.complaint.str()})" if self.complaint else error)
+                self.while_waiting()
             else:
                 self.outage.ends()
                 self.complaint = None

@@ -39,12 +39,12 @@ class Look:
                 self.intake.gather()
             if not self.stop.requested:
                 self.intake.settle(last=True)
+                self.intake.watch.check()
                 for line in self._comparison() if self.settings.explore_k else self._labels():
                     say(line)
-        except RestoreNeeded as reason:
+        except RestoreNeeded:
             if not self.stop.requested:
                 raise
-            log.warning("%s", reason)
         if self.stop.requested:
             log.info("stopped before there was something to show")
 

@@ -64,10 +64,11 @@ class NumberOfClusters:
         return self.value is not None or self._go_on()
 
     def warn_of_equal_users(self, totals: NDArray[np.float64]) -> None:
-        """Say, once, that there are more clusters than different totals."""
-        if self.value and not self._warned and (told := too_alike(totals, self.value)):
-            self._warned = True
+        """Say that there are more clusters than different totals; once, and again only if that was not so meanwhile."""
+        told = too_alike(totals, self.value) if self.value else None
+        if told and not self._warned:
             log.warning(told)
+        self._warned = told is not None
 
     def compare(self, totals: NDArray[np.float64]) -> list[Fit]:
         """Fit and score each number of clusters; none if users are too few or all alike, or a signal came meanwhile."""

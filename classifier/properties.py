@@ -115,6 +115,16 @@ EXACTLY_ONCE = "when `enable.idempotence` is true"
 IN_WORDS = "for labels written exactly once (enable.idempotence = true)"
 
 
+def is_secret(key: str) -> bool:
+    """Whether the value of a property may be a secret; where a secret lies is none."""
+    return any(word in key.lower() for word in SECRET_WORDS) and not key.endswith(".location")
+
+
+def without_userinfo(url: str) -> str:
+    """Return an address without name and password; greedy, as a password can hold a slash."""
+    return re.sub(r"//.*@", "//****@", url, flags=re.DOTALL)
+
+
 def other_word(section: str, key: str) -> str:
     """Say what to write instead of a name that is not this client's, nothing for others."""
     here = JAVA_IN_REGISTRY if section == "schema_registry" else JAVA_IN_KAFKA

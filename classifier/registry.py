@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import re
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -13,7 +12,7 @@ import fastavro
 from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
 from classifier.outage import Outage
 from classifier.parsing import seconds
-from classifier.properties import unknown_property
+from classifier.properties import unknown_property, without_userinfo
 from classifier.schemas import Types, cause_of, least_size, qualified, self_contained
 from classifier.stop import StopRequest
 from classifier.transport import also_to_check, check_transport, http_errors, is_url
@@ -70,7 +69,7 @@ class SchemaRegistry:
         self._nonsense += http_errors("RequestError", "InvalidURL")
         self._properties, self._stop, self._answered = properties, stop, False
         # A url can hold a password, and that a slash.
-        self._url = re.sub(r"//.*@", "//****@", properties["url"], flags=re.DOTALL)
+        self._url = without_userinfo(properties["url"])
         self._outage = Outage(f"Schema Registry {self._url}")
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))

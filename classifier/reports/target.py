@@ -12,9 +12,10 @@ def check_target(path: Path) -> None:
     if path.suffix.lower() not in ENDINGS:
         found = f"cannot draw {path.suffix} files" if path.suffix else "the name has no ending"
         raise ValueError(f"{path}: {found}; end it in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
-    if path.is_dir():
+    # Path.is_dir raises where the account may not look; os.path says no.
+    if os.path.isdir(path):  # noqa: PTH112
         raise ValueError(f"{path}: is a folder; name a file")
-    if not path.parent.is_dir():
+    if not os.path.isdir(path.parent):  # noqa: PTH112
         raise ValueError(f"{path}: there is no folder {path.parent}; to make it: mkdir -p {path.parent}")
     if not os.access(path.parent, os.W_OK):
         raise ValueError(f"{path}: no right to write in the folder {path.parent}; choose another one")

@@ -34,3 +34,17 @@ def test_a_signal_ends_an_outage() -> None:
 
     with pytest.raises(BrokerUnavailable, match=r"^cannot read topic t: made up$"):
         kafka.call("read topic t", call)
+
+
+def test_who_waits_is_alive() -> None:
+    kafka = in_memory()
+    polls: list[None] = []
+    kafka.while_waiting = lambda: polls.append(None)
+    answers = iter([AGAIN, AGAIN, None])
+
+    def call() -> None:
+        if (failed := next(answers)) is not None:
+            raise failed
+
+    kafka.call("read topic t", call)
+    assert len(polls) == 2
