@@ -9,20 +9,22 @@
 # make test-unit   the tests that need no service
 # make test-oldest unit tests and a run with the oldest versions that the requirements files allow
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
+# make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
-# make img         draw the pictures of README.md anew, from runs of the pipeline; about three minutes
-# make check       lint and types
+# make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
+# make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   BENCH=--quick
+# Settings: PYTHON=python3.12   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
 
 PYTHON ?= python3
 SEED ?= 1
+MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink.
-BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/faults)
+BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/real_world tests/faults)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
 
 # Stamp files: a step is done again when what it was made from has changed.
@@ -38,7 +40,7 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos bench img lock
+.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
@@ -51,7 +53,7 @@ demo: $(FETCHED)
 up down status datagen run-sql sql: $(FETCHED)
 	@$(BIN)/python -m local $@
 
-check: lint types
+check: lint types layout
 
 lint: $(TEST_TOOLS)
 	$(BIN)/ruff check $(CODE)
@@ -59,6 +61,9 @@ lint: $(TEST_TOOLS)
 
 types: $(TEST_TOOLS)
 	$(BIN)/mypy $(CODE)
+
+layout: $(TEST_TOOLS)
+	$(BIN)/pytest -q tests/unit/test_layout.py
 
 test: check test-unit test-integration test-end-to-end test-oldest
 
@@ -79,6 +84,9 @@ test-oldest: $(OLDEST_INSTALLED) $(FETCHED)
 
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)
+
+soak: $(TEST_TOOLS) $(FETCHED)
+	$(BIN)/python -m tests.faults.soak --seed $(SEED) --minutes $(MINUTES)
 
 bench: $(BENCH_TOOLS) $(FETCHED)
 	@$(BIN)/python -m benchmarks $(BENCH)

@@ -15,19 +15,20 @@ aborted transaction and a plain restart all take one path: forget everything, re
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
 
-The whole job is this file: the command line, the encoding of user_id and the K-means fit, the run loop, `main`.
+This file tells the job from top to bottom: the command line, the encoding of user_id and the K-means fit, the run
+loop, `main`.
 What it is made of lies in `classifier/`, one noun per file, in the order of a record's way:
 
-    settings, configuration   what one run is told: options, file
-    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs
-    changelog                 nets a batch as bytes, decodes what is left (registry, avro, rows, keys)
+    settings, configuration   what one run is told: options, file (parsing, values, properties)
+    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs (topic_watch)
+    changelog                 nets a batch as bytes, decodes what is left (registry, schemas, avro, rows, input_keys)
     user_table                one current row per user, and which labels changed
     intake                    these together: restore, gather, settle
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison, clustering)
-    state, labels, marks      what is written to the output and beside the offsets, and read back
+    state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
     sink                      one Kafka transaction per step
     look, check, reports/     what people look at
-    schedule, step, stop, outage, streams, errors
+    schedule, step, stop, outage, errors
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ import functools
 import gc
 import itertools
 import logging
+import os
 import sys
 import time
 import warnings
@@ -47,12 +49,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster, Clusters, kmeans_class
-from classifier.errors import ClassifierError, ProducerFenced, RestoreNeeded, TransactionAborted
+from classifier.clusters import Cluster, Clusters, kmeans_class
+from classifier.errors import (
+    BrokerUnavailable,
+    ClassifierError,
+    ProducerFenced,
+    RegistryUnavailable,
+    RestoreNeeded,
+    TransactionAborted,
+)
 from classifier.intake import Intake, opened
 from classifier.kafka import Kafka
 from classifier.look import Look
-from classifier.marks import mark
+from classifier.marks import ids_of, mark
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.reports import Report
@@ -63,13 +72,13 @@ from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
-from classifier.stop import StopRequest
-from classifier.streams import complain, exit_code_of, make_fit, say, silence
+from classifier.stop import COMMITTED, StopRequest
+from classifier.streams import complain, exit_code_of, repair_streams, say, silence
 from classifier.transport import HTTP_LIBRARIES
 
 VERSION = "0.1.0"
 RANDOM_STATE = 42
-WATCH_SECONDS = 10.0  # between two looks at the topic's partitions
+WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
 log = logging.getLogger("user_classifier")
 
 # -------------------------------------------------------------------------------------- command line
@@ -121,7 +130,7 @@ def one_hot_totals(totals: NDArray[np.float64]) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def one_hot_places(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return columns and row starts of that matrix, which stay the same while users only spend."""
+    """Return columns and row starts of that matrix, which stay the same while no user comes or goes."""
     indices = np.empty((n_users, 3), np.int32)
     indices[:, 0], indices[:, 1], indices[:, 2] = np.arange(n_users), n_users, n_users + 1
     return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
@@ -201,7 +210,9 @@ class Classifier:
         """Return whether a session came to its end, and not to a point from which only a new one goes on."""
         try:
             self.restore()
-            if not self.stop.requested:
+            if self.stop.requested:
+                log.info("stopped while restoring; %s", self.stop.last_step)
+            else:
                 self.follow()
             return True
         except RestoreNeeded as reason:
@@ -211,9 +222,10 @@ class Classifier:
     def restore(self) -> None:
         """Begin from what is committed: the table from the output, the place in the input from the offsets."""
         # First the producer: it ends what an older instance left open in the output and in the offsets.
-        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id)
+        watch = self.intake.watch
+        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id, stuck=watch.check)
         self.intake.restore()
-        if not (self.stop.requested or self.intake.rebuild):
+        if not (self.stop.requested or self.intake.rebuild):  # a rebuild chooses anew
             self.number.recall(self.intake.committed.values())
 
     def follow(self) -> None:
@@ -223,20 +235,21 @@ class Classifier:
         while not self.stop.requested:
             self.gather(schedule)
             at_end = intake.source.at_end
+            # Users without a row wait for the next end: at the second one in a row they are deleted.
             # With -k auto nothing is labelled before all has been read.
-            if (at_end or self.number.value) and schedule.due(self.clock(), at_end, bool(intake.table.absent)):
+            if (at_end or self.number.value) and schedule.due(self.clock(), at_end, intake.waits):
                 self.step(schedule)
             if intake.source.at_end and schedule.last_end and not schedule.records:
-                intake.check_retractions()  # steps may all have come before the end
-                if self.settings.until_end and not intake.table.absent:
+                intake.note_end()  # no step follows this end of the input
+                if self.settings.until_end and not intake.waits:
                     return
             if self.clock() >= next_look:
-                intake.look_for_partitions()
+                intake.watch.check()
                 next_look = self.clock() + WATCH_SECONDS
         self.end(schedule)
 
     def end(self, schedule: Schedule) -> None:
-        """Commit what was read before a signal came; one end of the input is enough then."""
+        """Commit what was read before a signal came; users without a row are deleted now, as there is no next end."""
         if self.number.value is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
@@ -254,15 +267,19 @@ class Classifier:
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
-        sources = intake.settle(last=last)
+        intake.watch.ask()  # whether they are still the same: answered while the table is fitted
+        originals = intake.settle(last=last)  # rows with the bytes they were read from
         if self.number.value is None:
             if not self.number.choose(intake.table.totals):
                 return
             began = self.clock()  # the comparison is no part of what steps take
+        self.number.warn_of_equal_users(intake.table.totals)
         clusters = self.cluster(intake.table.totals, self.number.to_fit)
         changes = intake.table.relabel(clusters.labels)
         fitted = self.clock()
-        records = label_records(changes, intake.keys, intake.values, self.settings.output, sources)
+        # Encoded as they are written, inside the transaction.
+        records = label_records(changes, intake.key_codec, intake.label_codec, self.settings.output, originals)
+        intake.watch.check()  # what was asked: no record of another topic is committed
         self.commit(itertools.chain(self.dead_letters(), records))
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)
@@ -280,7 +297,8 @@ class Classifier:
     def commit(self, records: Iterable[OutputRecord]) -> None:
         """Write records and the place in the input in one transaction."""
         settings, intake, began = self.settings, self.intake, time.time()
-        offsets = intake.offsets(mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout))
+        told = mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout, ids_of(intake.ids))
+        offsets = intake.offsets(told)
         try:
             self.sink.write(records, offsets)
         except ProducerFenced:
@@ -346,12 +364,11 @@ def set_up_logging(level: str, form: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
-    make_fit()
+    repair_streams()
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
-    exit_code = 0
+    exit_code, stop = 0, StopRequest(functools.partial(tell, arguments))
     try:
-        stop = StopRequest()
         stop.install()
         settings = settings_from(arguments)
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
@@ -361,8 +378,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         silence(sys.stdout)
         exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
-        tell(error, arguments)
         exit_code = error.exit_code
+        if not stop.requested:
+            tell(arguments, str(error))
+        elif isinstance(error, BrokerUnavailable | RegistryUnavailable) and stop.last_step == COMMITTED:
+            log.warning("%s; told to stop meanwhile, %s", error, stop.last_step)
+            exit_code = 0
+        else:
+            tell(arguments, f"{error}; told to stop meanwhile, {stop.last_step}")
+    finally:
+        stop.close()
     return exit_code
 
 
@@ -382,16 +407,17 @@ def act(path: str, settings: Settings, kafka: Kafka, registry: SchemaRegistry, s
     return 0
 
 
-def tell(error: ClassifierError, arguments: argparse.Namespace) -> None:
+def tell(arguments: argparse.Namespace, words: str) -> None:
     """Say what went wrong, as the last line."""
-    where = f"{arguments.config}: " if str(error).startswith("[") else ""  # a section and property of that file
+    where = f"{arguments.config}: " if words.startswith("[") else ""  # a section and property of that file
     if arguments.log_format == "json":
-        log.error("%s%s", where, error)
+        log.error("%s%s", where, words)
     else:
-        complain(f"user_classifier.py: error: {where}{error}")
+        complain(f"user_classifier.py: error: {where}{words}")
 
 
 if __name__ == "__main__":
     exit_code = exit_code_of(main)
-    gc.freeze()  # spares the interpreter's last look for cycles: 0.3 s, more with many users
-    sys.exit(exit_code)
+    # Everything is closed and flushed. The interpreter's own end would look for reference cycles in the table (0.3 s,
+    # more with many users), and break off an import under way with a traceback.
+    os._exit(exit_code)

@@ -1,4 +1,4 @@
-"""What issue 6 asks for, what was measured, and whether that is enough. Ratios are those of one and the same run."""
+"""How fast the client is meant to be, what was measured, and whether that is enough. Ratios are those of one run."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """All of them, in the order of the issue."""
+    """All of them: throughput, steps, many users, latency, start."""
     return [
         *throughput_targets(results),
         *step_targets(results),

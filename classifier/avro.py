@@ -7,68 +7,122 @@ import functools
 import io
 import os
 import struct
-from collections.abc import Iterator, Sequence
-from typing import Any, TypeVar, cast
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, NamedTuple, TypeVar, cast
 
 import fastavro
 from fastavro.schema import SchemaParseException
 
+from classifier.columns import CONVERSIONS, Convert, as_it_is, conversion
 from classifier.errors import RecordError
+from classifier.records import Headers
 from classifier.registry import SchemaRegistry, Subject
 from classifier.rows import LABEL_FIELDS, Fields
+from classifier.schemas import RECORDS, Types, cause_of, qualified, skimmed
+from classifier.text import shown
 
 T = TypeVar("T")
 
 MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
 PREFIX = struct.Struct(">bI")  # magic byte, schema id
+# What stands before a value whose schema id is a GUID in a header, then those 16 bytes: no value begins like that.
+GUID_MARK = b"schema guid of the header "
+GUID_SIZE = len(GUID_MARK) + 16
 SEAL = os.urandom(16)  # between records that are coded as one array; no record can be made to contain it
+SEAL_FIELD = {"name": "seal", "type": {"type": "fixed", "name": "user_classifier_seal", "size": len(SEAL)}}
 END_OF_ARRAY = b"\0"
-# What fastavro raises for bytes that do not fit the schema, found by fuzzing it.
-AVRO_ERRORS = (EOFError, ValueError, IndexError, OverflowError, MemoryError, TypeError, KeyError)
+# What fastavro raises for bytes that do not fit the schema, found by fuzzing it, and for a schema it does not take.
+AVRO_ERRORS = (
+    EOFError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    TypeError,
+    KeyError,
+    AttributeError,
+    RecursionError,
+    SchemaParseException,
+)
 BLOCK = 1_000  # records decoded or encoded at once; what this takes fits into a processor's cache
+
+SchemaId = int | uuid.UUID
+
+
+class Layout(NamedTuple):
+    """How values of one schema are read. What nobody asked for is skimmed: its bytes are counted, not understood."""
+
+    record: Any  # schema of one value
+    array: Any  # schema of many, each sealed
+    held: Mapping[str, Any]  # what every record of the array holds beside
+    conversions: Sequence[tuple[str, Convert]]
+
+    def converted(self, records: Sequence[Fields]) -> Sequence[Fields]:
+        """Return records with our fields as the rest of the client knows them."""
+        for name, convert in self.conversions:
+            for record in records:
+                record[name] = convert(record[name])
+        return records
 
 
 class AvroReader:
-    """Decodes values in Confluent's wire format; every byte of each has to be accounted for."""
+    """Decodes values in Confluent's wire format; every byte of each has to be accounted for.
 
-    def __init__(self, registry: SchemaRegistry) -> None:
-        self.schema = functools.cache(registry.by_id)
-        self._flat = functools.cache(lambda schema_id: flat_array(self.schema(schema_id)))
+    A value whose schema id lies in a header is decoded with the header's value before it.
+    """
+
+    def __init__(self, registry: SchemaRegistry, form: Callable[[Any], Any] = lambda schema: schema) -> None:
+        """`form` puts each schema into another form that takes the same bytes."""
+
+        def schema(schema_id: SchemaId) -> Any:
+            found = registry.by_id(schema_id) if isinstance(schema_id, int) else registry.by_guid(str(schema_id))
+            return form(found)
+
+        self.schema = functools.cache(schema)
+        self._layout = functools.cache(self._layout_of)
 
     def fields(self, data: bytes | None) -> Fields:
         """Return the fields of one record; RecordError says what is wrong with the bytes."""
-        schema_id = schema_id_of(data)
-        schema, body = self.schema(schema_id), io.BytesIO(data or b"")
-        body.seek(PREFIX.size)
+        layout, name, start = self._place(data)
+        body = io.BytesIO(data or b"")
+        body.seek(start)
         try:
-            record = fastavro.schemaless_reader(body, schema, None)
+            record = cast(Fields, fastavro.schemaless_reader(body, layout.record, None))
         except AVRO_ERRORS:
-            raise RecordError(f"does not fit its schema id {schema_id}") from None
+            raise RecordError(f"does not fit its {name}") from None
         if left := len(body.read()):
-            raise RecordError(f"{left} bytes too many for its schema id {schema_id}")
-        if not isinstance(record, dict):
-            raise RecordError(f"schema id {schema_id} is not of a record")
-        return record
+            raise RecordError(f"{left} bytes too many for its {name}")
+        return layout.converted([record])[0]
 
     def all_fields(self, values: Sequence[bytes]) -> list[Fields | RecordError]:
         """Return the fields of each value, or what is wrong with it."""
-        groups: dict[bytes, list[bytes]] = {}
-        for value in values:
-            groups.setdefault(value[: PREFIX.size], []).append(value)
-        decoded = {prefix: self._group(group) for prefix, group in groups.items()}
-        if len(decoded) == 1:
-            return list(*decoded.values())
-        rest = {prefix: iter(found) for prefix, found in decoded.items()}
-        return [next(rest[value[: PREFIX.size]]) for value in values]
+        return grouped(values, map(itemgetter(slice(PREFIX.size)), values), self._group)
 
     def _group(self, values: Sequence[bytes]) -> Sequence[Fields | RecordError]:
-        """Decode values of one schema id."""
+        """Decode values that begin alike."""
+        if values[0].startswith(GUID_MARK[: PREFIX.size]):
+            return grouped(values, map(itemgetter(slice(GUID_SIZE)), values), self._of_schema)
+        return self._of_schema(values)
+
+    def _of_schema(self, values: Sequence[bytes]) -> Sequence[Fields | RecordError]:
+        """Decode values of one schema."""
         try:  # an unknown schema is asked for once, not once for each value
-            schema_id = schema_id_of(values[0])
-            self.schema(schema_id)
+            schema_id, start = schema_id_of(values[0])
+            if isinstance(self.schema(schema_id), list):
+                return grouped(values, [branch_prefix(value, start) for value in values], self._alike)
         except RecordError as error:
             return [error] * len(values)
-        return self._array(values, schema_id) or [self._one(value) for value in values]
+        return self._alike(values)
+
+    def _alike(self, values: Sequence[bytes]) -> Sequence[Fields | RecordError]:
+        """Decode values of one schema or, where that is a union, of one type of it."""
+        try:
+            layout, _, start = self._place(values[0])
+        except RecordError as error:
+            return [error] * len(values)
+        return self._array(values, layout, start) or [self._one(value) for value in values]
 
     def _one(self, value: bytes) -> Fields | RecordError:
         try:
@@ -76,7 +130,7 @@ class AvroReader:
         except RecordError as error:
             return error
 
-    def _array(self, values: Sequence[bytes], schema_id: int) -> list[Fields] | None:
+    def _array(self, values: Sequence[bytes], layout: Layout, start: int) -> Sequence[Fields] | None:
         """Decode values as one Avro array; None if any is bad.
 
         Each is followed by the seal: a value that is too short or too long shifts what comes after it,
@@ -84,27 +138,119 @@ class AvroReader:
         """
         body = io.BytesIO()
         fastavro.schemaless_writer(body, "long", len(values))
+        body.write(b"".join([value[start:] + SEAL for value in values]) + END_OF_ARRAY)
+        body.seek(0)
         try:
-            schema, held = self._flat(schema_id)
-            body.write(b"".join([value[PREFIX.size :] + SEAL for value in values]) + END_OF_ARRAY)
-            body.seek(0)
-            records = cast(list[Fields], fastavro.schemaless_reader(body, schema, None))
-        except (RecordError, SchemaParseException, *AVRO_ERRORS):
+            records = cast(list[Fields], fastavro.schemaless_reader(body, layout.array, None))
+        except AVRO_ERRORS:
             return None
-        sound = all({record[name] for record in records} == {value} for name, value in held.items())
-        return records if sound and len(records) == len(values) else None
+        sound = all({record[name] for record in records} == {value} for name, value in layout.held.items())
+        return layout.converted(records) if sound and len(records) == len(values) else None
+
+    def _place(self, data: bytes | None) -> tuple[Layout, str, int]:
+        """Return how a value is read, what its schema is called, and where the record begins."""
+        schema_id, start = schema_id_of(data)
+        name = f"schema {'id' if isinstance(schema_id, int) else 'guid'} {schema_id}"
+        schema, branch = self.schema(schema_id), None
+        if isinstance(schema, list):
+            branch, start = branch_of(data or b"", start)
+            if not 0 <= branch < len(schema):
+                raise RecordError(f"does not fit its {name}")
+        return self._layout(schema_id, branch, name), name, start
+
+    def _layout_of(self, schema_id: SchemaId, branch: int | None, name: str) -> Layout:
+        types: Types = {}
+        try:
+            schema = qualified(self.schema(schema_id), types)
+            return layout_of(schema if branch is None else schema[branch], types, name)
+        except AVRO_ERRORS as error:
+            raise RecordError(f"{name} is not a usable Avro schema ({cause_of(error)})") from None
 
 
-def schema_id_of(data: bytes | None) -> int:
-    """Return the schema id in Confluent's wire format."""
+def grouped(
+    values: Sequence[bytes],
+    prefixes: Iterable[bytes],
+    decode: Callable[[Sequence[bytes]], Sequence[Fields | RecordError]],
+) -> list[Fields | RecordError]:
+    """Decode values of one prefix together; return what is found in the order of the values."""
+    order = list(prefixes)
+    if len(set(order)) == 1:  # nearly always
+        return list(decode(values))
+    groups: dict[bytes, list[bytes]] = {}
+    for prefix, value in zip(order, values, strict=True):
+        groups.setdefault(prefix, []).append(value)
+    rest = {prefix: iter(decode(group)) for prefix, group in groups.items()}
+    return [next(rest[prefix]) for prefix in order]
+
+
+def schema_id_of(data: bytes | None) -> tuple[SchemaId, int]:
+    """Return the schema id in Confluent's wire format, and where the body begins."""
     if data is None:
         raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
     if data[:1] != b"\0":
+        if data.startswith(GUID_MARK) and len(data) >= GUID_SIZE:
+            return uuid.UUID(bytes=data[len(GUID_MARK) : GUID_SIZE]), GUID_SIZE
         found = f"first byte 0x{data[0]:02x}" if data else "no bytes"
         raise RecordError(f"not Confluent Avro ({found})")
     if len(data) < PREFIX.size:
         raise RecordError(f"not Confluent Avro (only {len(data)} bytes)")
-    return int(PREFIX.unpack_from(data)[1])
+    return int(PREFIX.unpack_from(data)[1]), PREFIX.size
+
+
+def with_header(data: bytes, headers: Headers, name: str) -> bytes:
+    """Return a value behind the schema id that the header of this name holds; without such a header, the value."""
+    found = [value for each, value in headers or () if each == name]
+    if not found:
+        return data
+    schema_id = found[0] if len(found) == 1 and isinstance(found[0], bytes) else b""
+    if schema_id[:1] == b"\0" and len(schema_id) == PREFIX.size:
+        return schema_id + data
+    if schema_id[:1] == b"\1" and len(schema_id) == 17:
+        return GUID_MARK + schema_id[1:] + data
+    raise RecordError(f"header {name} must be byte 1 and a schema's GUID, or byte 0 and its id, got {shown(found)}")
+
+
+def branch_of(data: bytes, start: int) -> tuple[int, int]:
+    """Return the number of a union's type, and where its value begins."""
+    body = io.BytesIO(data)
+    body.seek(start)
+    try:
+        return cast(int, fastavro.schemaless_reader(body, "long", None)), body.tell()
+    except AVRO_ERRORS:
+        return -1, start
+
+
+def branch_prefix(value: bytes, start: int) -> bytes:
+    """Return a value up to the type of a union, where that is one byte; else all of it."""
+    return value[: start + 1] if value[start : start + 1] < b"\x80" else value
+
+
+def layout_of(schema: Any, types: Types, name: str) -> Layout:
+    """Return how values of a qualified schema are read; RecordError where they are no records, or not of our types."""
+    definition = types.get(schema, {}) if isinstance(schema, str) else {}
+    if definition.get("type") not in RECORDS:
+        raise RecordError(f"{name} is not of a record")
+    fields, conversions, names = [], [], dict[str, str]()
+    for each in definition["fields"]:
+        column, kind = each["name"], each["type"]
+        if column in CONVERSIONS and (convert := conversion(column, kind, types)) is not as_it_is:
+            conversions.append((column, convert))
+        as_read = asked(column, kind, types, names) if column in LABEL_FIELDS else skimmed(kind, types, names)
+        fields.append({"name": column, "type": as_read})
+    record = {"type": "record", "name": "record", "fields": fields}
+    return Layout(fastavro.parse_schema(record), *flat_array(record), conversions)
+
+
+def asked(column: str, schema: Any, types: Types, names: dict[str, str]) -> Any:
+    """Return a type of ours as it is read: without its logical type, but text as text."""
+    if isinstance(schema, list):
+        return [asked(f"{column}_{branch}", each, types, names) for branch, each in enumerate(schema)]
+    definition = types.get(schema, {}) if isinstance(schema, str) else schema
+    if "string" in (schema, definition.get("type")):
+        return "string"
+    if definition.get("type") == "enum":
+        return {"type": "enum", "name": f"enum_{column}", "symbols": definition["symbols"]}
+    return skimmed(schema, types, names)
 
 
 def flat_array(schema: Any) -> tuple[Any, dict[str, Any]]:
@@ -125,8 +271,7 @@ def flat_array(schema: Any) -> tuple[Any, dict[str, Any]]:
             fields += [{"name": branch, "type": "long"}, {"name": name, "type": union[held[branch]]}]
         else:
             fields.append(each)
-    seal = {"name": "seal", "type": {"type": "fixed", "name": "user_classifier_seal", "size": len(SEAL)}}
-    return fastavro.parse_schema({"type": "array", "items": {**schema, "fields": [*fields, seal]}}), held
+    return fastavro.parse_schema({"type": "array", "items": {**schema, "fields": [*fields, SEAL_FIELD]}}), held
 
 
 class AvroWriter:

@@ -1,19 +1,25 @@
 """The input's changes: netted as bytes, decoded, taken into the user table. Bad records are set aside, not lost."""
 
-from collections.abc import Iterable, Mapping, Sequence
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
-from classifier.avro import AvroReader, blocks
+from classifier.avro import AvroReader, blocks, with_header
 from classifier.errors import RecordError
-from classifier.keys import KeyCodec
-from classifier.records import BadRecord, Headers, Record
+from classifier.input_keys import InputKeys
+from classifier.records import BadRecord, Headers, Record, place
 from classifier.rows import Row, user_rows
 from classifier.text import shown
 from classifier.user_table import UserTable
 
 # Confluent Cloud Flink writes one byte, its RowKind: +I, -U, +U, -D. Some tools write it as a digit.
 SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2": 1, b"3": -1}
+# Headers in which Confluent's serializers can put the schema id, from 8.1 on; value and key then begin with the body.
+VALUE_SCHEMA_ID, KEY_SCHEMA_ID = "__value_schema_id", "__key_schema_id"
+
+# Rows that are added again within a batch are few, but where retractions lie in other partitions than their rows.
+MOST_RETURNED = 10_000
 
 
 def sign_of(headers: Headers) -> int:
@@ -27,10 +33,22 @@ def sign_of(headers: Headers) -> int:
     return sign
 
 
+def takes_back(headers: Headers) -> bool:
+    """Return whether a record retracts its row, which only a retract changelog does."""
+    return any(name == "op" and SIGN_BY_OP.get(value) == -1 for name, value in headers or ())
+
+
+def retract_changelog(message: Record) -> str:
+    """Say what a record proves that takes its row back."""
+    op = dict(message.headers() or ())["op"]
+    return f"{place(message)}: header op {shown(op)} takes the row back, so this is a retract changelog"
+
+
 class Tombstone(NamedTuple):
     """Stands for a null value of an upsert table, which deletes the user its key names."""
 
-    key: bytes | None
+    key: bytes | None  # behind the schema id of its header, if it has one
+    has_header: bool = False
 
 
 Entry = bytes | Tombstone
@@ -46,8 +64,10 @@ class Batch:
     n_records: int = 0
     ops_seen: bool = False  # whether any record had an op header, so far
     keys_seen: bool = False
+    taken_back: Record | None = None  # in another mode than retract, the first record that only this one knows
     bad: list[BadRecord] = field(default_factory=list)
     net: dict[Entry, int] = field(default_factory=dict)
+    returned: set[bytes] = field(default_factory=set)  # taken back and added again, which leaves nothing in `net`
 
     def take(self, messages: Sequence[Record]) -> None:
         """Add records."""
@@ -62,57 +82,76 @@ class Batch:
 
     def entry(self, message: Record) -> Entry:
         """Return what stands for a record in `net`; RecordError if it is no change at all."""
-        value = message.value()
+        value, headers = message.value(), message.headers()
         if value is not None:
-            return value
+            return with_header(value, headers, VALUE_SCHEMA_ID) if headers else value
         if self.changelog_mode != "upsert":
             raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
-        return Tombstone(message.key())
+        if (key := message.key()) is None:
+            return Tombstone(None)
+        behind = with_header(key, headers, KEY_SCHEMA_ID)
+        return Tombstone(behind, behind is not key)
 
     def _sum_up(self, messages: Sequence[Record]) -> None:
         """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
-        net, sign_by_op = cast(dict[bytes | None, int], self.net), SIGN_BY_OP.get
+        net, returned = cast(dict[bytes | None, int], self.net), cast(set[bytes | None], self.returned)
+        sign_by_op = SIGN_BY_OP.get
         for message in messages:
             headers, value, sign = message.headers(), message.value(), 1
             if headers:
                 name, op = headers[0]
                 sign = sign_by_op(op, 0) if name == "op" and len(headers) == 1 else 0  # nearly all
             if value is None or not sign:
-                sign = self._sign_of(message)
+                value, sign = self._odd(message)
             if sign > 0:
                 if value not in net:
                     net[value] = 1
                 elif (count := net.pop(value)) != -1:
                     net[value] = count + 1
+                elif len(returned) < MOST_RETURNED:
+                    returned.add(value)
             elif sign:
                 if (count := net.get(value, 0)) == 1:
                     del net[value]
                 else:
                     net[value] = count - 1
 
-    def _sign_of(self, message: Record) -> int:
-        """Return what any headers say; 0 for a record that is no change, which is kept as bad."""
+    def _odd(self, message: Record) -> tuple[bytes | None, int]:
+        """Return entry and sign, whatever the headers; 0 for a record that is no change, which is kept as bad."""
         try:
-            self.entry(message)
-            return sign_of(message.headers())
+            return cast(bytes, self.entry(message)), sign_of(message.headers())
         except RecordError as error:
             self.bad.append(BadRecord(message, error))
-            return 0
+            return None, 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
-        """Of equal records the last is enough."""
+        """Of equal records the last is enough; one that takes its row back proves the mode wrong."""
+        net = self.net
         for message in messages:
+            value, headers = message.value(), message.headers()
             try:
-                entry = self.entry(message)
+                entry = self.entry(message) if value is None or headers else value
             except RecordError as error:
                 self.bad.append(BadRecord(message, error))
                 continue
-            self.net.pop(entry, None)
-            self.net[entry] = 1
+            if headers and value is not None and self.taken_back is None and takes_back(headers):
+                self.taken_back = message
+            net.pop(entry, None)
+            net[entry] = 1
+
+    def changes(self, messages: Sequence[Record], reader: AvroReader) -> Iterator[tuple[Record, tuple[str, Row], int]]:
+        """Yield what records of a retract changelog say, with row and sign, and without those that cannot be read."""
+        held = list[tuple[Record, bytes, int]]()
+        for message in messages:
+            with contextlib.suppress(RecordError):
+                held.append((message, cast(bytes, self.entry(message)), sign_of(message.headers())))
+        for (message, _, sign), row in zip(held, user_rows(reader.all_fields([each[1] for each in held])), strict=True):
+            if not isinstance(row, RecordError):
+                yield message, row, sign
 
     def clear(self) -> None:
         """Begin anew after a step, which has taken `net` already."""
-        self.n_records, self.bad = 0, []
+        self.n_records, self.bad, self.returned = 0, [], set()
 
 
 def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
@@ -134,6 +173,13 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
     return sources, broken
 
 
+def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
+    """Yield the users of values that can be read."""
+    for some in blocks(list(values)):
+        rows = user_rows(reader.all_fields(some))
+        yield from (row[0] for row in rows if not isinstance(row, RecordError))
+
+
 def sound(
     values: Sequence[bytes], rows: list[tuple[str, Row] | RecordError], broken: Broken
 ) -> tuple[Sequence[bytes], list[tuple[str, Row]]]:
@@ -146,7 +192,7 @@ def sound(
 
 
 def apply_last(
-    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: KeyCodec | None
+    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: InputKeys | None
 ) -> tuple[Sources, Broken]:
     """Let the last record of each user win; `keys` reads the keys of tombstones."""
     broken: Broken = {}
@@ -157,7 +203,7 @@ def apply_last(
                 if isinstance(entry, Tombstone):
                     if entry.key is None or keys is None:
                         raise RecordError("no key and no value")
-                    table.replace(keys.decode(entry.key), None)
+                    table.replace(keys.decode(entry.key, has_header=entry.has_header), None)
                 elif isinstance(row := next(rows), RecordError):
                     raise row
                 else:

@@ -3,26 +3,30 @@
 What a start would do and say comes from the rooms that do and say it there: topics, kafka, registry, keys, labels.
 """
 
+import contextlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
+from classifier.changelog import retract_changelog, takes_back
+from classifier.columns import misfit
 from classifier.errors import MISSING, ClassifierError, RecordError, SchemaError
+from classifier.glance import last_records
+from classifier.input_keys import InputKeys
 from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
+from classifier.records import Record
 from classifier.registry import SchemaRegistry
+from classifier.rows import ROW_FIELDS
 from classifier.settings import Settings
+from classifier.several_rows import cure, several, several_before
+from classifier.source import committed_offsets, partitions_of
 from classifier.text import n_of
 from classifier.topics import missing, not_compacted, roles
 
-INPUT_FIELDS = {
-    "user_id": {"string"},
-    "total_amount": {"double", "float", "int", "long"},
-    "num_transactions": {"int", "long"},
-}
 IF_MISSING = {  # subject of the output
     "value": "not there yet; the first start registers it, which takes the right to write this subject",
     "key": "none: keys are plain user_ids",
@@ -110,9 +114,10 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
     for topic, operations in roles(settings).items():
         yield from topic_lines(clients, settings, topic, operations, kafka)
     yield group_line(clients["consumer"], settings.group, kafka)
+    yield from record_lines(settings, kafka)
     yield unseen(
         f"transactional id {settings.transactional_id}",
-        "needs WRITE, which shows at the first start only; to allow it see README, Rights",
+        "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Rights",
     )
 
 
@@ -154,7 +159,7 @@ def right_line(subject: str, operation: str, allowed: Collection[AclOperation] |
         return unseen(subject, "the broker does not tell")
     if {AclOperation[operation], AclOperation.ALL} & set(allowed):
         return ok(subject, "granted")
-    return to_do(subject, f"missing; grant {operation} to the client's principal, see README, Rights")
+    return to_do(subject, f"missing; grant {operation} to the client's principal, see docs/configuration.md, Rights")
 
 
 def compaction_line(topic: str, kafka: Kafka) -> Line:
@@ -182,6 +187,33 @@ def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
     return right_line(subject, "READ", found.authorized_operations)
 
 
+def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
+    """Check what the last records of the input say, and the marks that a run has left; nothing where there are none."""
+    consumer = kafka.consumer()
+    # What cannot be read is told by the lines of topic and group.
+    with contextlib.closing(consumer), contextlib.suppress(KafkaException):
+        partitions = partitions_of(consumer, settings.topic)
+        if partitions and settings.changelog_mode != "retract":
+            yield from mode_line(last_records(consumer, settings.topic, partitions), settings)
+        places = [TopicPartition(settings.topic, partition) for partition in partitions]
+        if (n_several := several_before(committed_offsets(consumer, places) if places else [])) is not None:
+            yield several_line(settings.topic, n_several)
+
+
+def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:
+    """Check that no record takes a row back, which is what retract changelogs do."""
+    subject = f"topic {settings.topic}, --changelog-mode {settings.changelog_mode}"
+    message = next((each for each in records if each.value() is not None and takes_back(each.headers())), None)
+    if message is not None:
+        yield to_do(subject, f"{retract_changelog(message)}; run with --changelog-mode retract")
+
+
+def several_line(topic: str, n_users: int) -> Line:
+    """Check that each user had one row at the last commit."""
+    subject = f"topic {topic}, rows of a user"
+    return to_do(subject, f"{several(n_users)}; {cure(topic)}") if n_users else ok(subject, "one, at the last commit")
+
+
 # ------------------------------------------------------------------------------------- Schema Registry
 
 
@@ -190,10 +222,10 @@ def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Lin
     subject = "[schema_registry] url and credentials"
     try:
         subjects = registry.subjects()
-        found = [
-            input_line(settings.topic, registry),
-            *(output_line(settings.output, part, registry) for part in CODECS),
-        ]
+        found = [input_line(settings.topic, registry)]
+        if settings.changelog_mode == "upsert":
+            found.append(input_key_line(settings.topic, registry))
+        found += [output_line(settings.output, part, registry) for part in CODECS]
     except ClassifierError as error:
         yield to_do(subject, str(error))
     else:
@@ -211,10 +243,19 @@ def input_line(topic: str, registry: SchemaRegistry) -> Line:
         return to_do(subject, f"{without(subject, str(error))}; read another topic with -t")
     if found is None:
         return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that makes it")
-    complaint = misfit(found.schema, INPUT_FIELDS)
+    complaint = misfit(found.schema)
     if complaint:
-        return to_do(subject, f"{complaint}; read another topic with -t")
-    return ok(subject, ", ".join(INPUT_FIELDS))
+        return to_do(subject, complaint if ";" in complaint else f"{complaint}; read another topic with -t")
+    return ok(subject, ", ".join(ROW_FIELDS))
+
+
+def input_key_line(topic: str, registry: SchemaRegistry) -> Line:
+    """Check that the keys of an upsert input name users."""
+    subject = f"subject {topic}-key"
+    try:
+        return ok(subject, str(InputKeys(registry, topic)))
+    except SchemaError as error:
+        return to_do(subject, without(subject, str(error)))
 
 
 def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
@@ -232,23 +273,3 @@ def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
 def without(beginning: str, message: str) -> str:
     """Return the rest of a message whose beginning the line has said already."""
     return message.removeprefix(f"{beginning} ")
-
-
-def misfit(schema: Any, wanted: Mapping[str, Collection[str]]) -> str:
-    """Return what is wrong with a parsed schema, nothing if it has the fields wanted."""
-    if not (isinstance(schema, dict) and schema.get("type") == "record"):
-        return "is not a record"
-    kinds = {field["name"]: kinds_of(field["type"]) for field in schema["fields"]}
-    for name, allowed in wanted.items():
-        if name not in kinds:
-            return f"has no field {name}"
-        if not (kinds[name] - {"null"} and kinds[name] - {"null"} <= set(allowed)):
-            return f"has {name} of type {' or '.join(sorted(kinds[name]))}, not {' or '.join(sorted(allowed))}"
-    return ""
-
-
-def kinds_of(schema: Any) -> set[str]:
-    """Return the names of the types that a field may have."""
-    if isinstance(schema, list):
-        return set().union(*(kinds_of(each) for each in schema))
-    return kinds_of(schema["type"]) if isinstance(schema, dict) else {str(schema)}

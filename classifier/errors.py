@@ -19,7 +19,7 @@ class ClassifierError(Exception):
     |-- StateError           offsets and `user_labeling` do not belong together: --rebuild
     |-- RestoreNeeded        throw the state away, restore, go on
     |   |-- TransactionAborted
-    |   `-- PartitionsAdded
+    |   `-- TopicsChanged
     |-- ProducerFenced       a newer instance took over: stop
     |-- BrokerUnavailable    no broker answers: try again
     |-- RegistryUnavailable  the Schema Registry does not answer: try again
@@ -61,7 +61,7 @@ class TransactionAborted(RestoreNeeded):
     pass
 
 
-class PartitionsAdded(RestoreNeeded):
+class TopicsChanged(RestoreNeeded):
     pass
 
 
@@ -136,7 +136,9 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
             f"transactional.id '{transactional_id}' was taken over by a newer user_classifier; this one stops"
         )
     if error.code() in DENIED:
-        return AccessDenied(f"not allowed to {doing} ({error.str()}); grant this right, see README, Rights")
+        return AccessDenied(
+            f"not allowed to {doing} ({error.str()}); grant this right, see docs/configuration.md, Rights"
+        )
     if error.txn_requires_abort():
         return TransactionAborted(f"transaction aborted ({error.str()})")
     if error.code() == KafkaError._AUTHENTICATION:

@@ -1,4 +1,9 @@
-"""How many clusters? Silhouette and inertia for each number; the picture of them is in reports/elbow.py."""
+"""How many clusters? Silhouette and inertia for each number; the picture of them is in reports/elbow.py.
+
+Rule of choice: the largest silhouette, of equal ones the fewest clusters. A number larger than that of different totals
+is not compared, since users with equal totals would have to be torn apart; nor is a clustering chosen whose silhouette
+shows as 0.000 or less: it separates nothing.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
@@ -6,12 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster, Clusters
-from classifier.text import users
+from classifier.clusters import Cluster, Clusters
+from classifier.text import n_of, users
 
 N_CLUSTERS = range(2, 11)
 MAX_SAMPLE = 10_000  # users; the silhouette takes time with their square, 10,000 a second or two
 RANDOM_STATE = 42
+SEPARATES = 0.0005  # silhouettes below are shown as 0.000
+SEPARATES_NOTHING = "no number of clusters separates them"
+FIRST_USERS = 1_000  # looked at first for different totals; nearly always there are enough among them
 
 
 class Fit(NamedTuple):
@@ -37,7 +45,8 @@ def explore(
     cluster : callable
         Fits one-hot user_id and totals: (totals, n_clusters) -> labels and centers.
     n_clusters : iterable of int
-        Numbers as large as n_users or larger are left out: the silhouette needs a cluster of two users.
+        Numbers as large as n_users or larger are left out: the silhouette needs a cluster of two users. So are those
+        larger than the number of different totals.
     max_sample : int
         Users of whom the silhouette is taken, drawn once with a fixed seed: the same for every fit and every run.
 
@@ -57,11 +66,41 @@ def explore(
     rng = np.random.default_rng(RANDOM_STATE)
     n_users = len(totals)
     sample = np.sort(rng.choice(n_users, min(n_users, max_sample), replace=False))
+    most = min(n_users - 1, n_different(totals, N_CLUSTERS[-1]))
     for k in n_clusters:
-        if k >= n_users:
+        if k > most:
             return
         found = cluster(totals, k)
         yield Fit(k, silhouette(totals[sample], found.labels[sample]), inertia(totals, found))
+
+
+def n_different(totals: NDArray[np.float64], at_most: int) -> int:
+    """Return how many different totals there are, counting no further than `at_most`."""
+    if len(totals) > FIRST_USERS and n_different(totals[:FIRST_USERS], at_most) == at_most:
+        return at_most
+    count, left = 0, totals
+    while len(left) and count < at_most:
+        count, left = count + 1, left[(left != left[0]).any(axis=1)]
+    return count
+
+
+def too_alike(totals: NDArray[np.float64], n_clusters: int) -> str | None:
+    """Say so where users have fewer different totals than there are clusters to put them in."""
+    n_users, n_totals = len(totals), n_different(totals, n_clusters)
+    if n_users < n_clusters or n_totals >= n_clusters:  # fewer users are all labelled 0
+        return None
+    return (
+        f"{users(n_users)} with {n_of(n_totals, 'different total')}, fewer than the {n_clusters} clusters: equal users"
+        f" get different labels; choose fewer clusters: -k {n_totals}"
+    )
+
+
+def left_out(totals: NDArray[np.float64]) -> str | None:
+    """Say so where numbers of clusters are not compared because too many users are equal."""
+    n_totals = n_different(totals, N_CLUSTERS[-1])
+    if n_totals >= min(len(totals) - 1, N_CLUSTERS[-1]):
+        return None
+    return f"{n_of(n_totals, 'different total')}: more clusters would tear equal users apart"
 
 
 def silhouette(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
@@ -96,12 +135,20 @@ def best(fits: Sequence[Fit]) -> Fit:
     return max(fits, key=lambda fit: (-2.0 if np.isnan(fit.silhouette) else fit.silhouette, -fit.n_clusters))
 
 
+def choice(fits: Sequence[Fit]) -> Fit | None:
+    """Return the best fit; None where even that one separates nothing."""
+    found = best(fits) if fits else None
+    return found if found and found.silhouette >= SEPARATES else None  # NaN is not
+
+
 def table_lines(fits: Sequence[Fit], n_users: int, max_sample: int = MAX_SAMPLE) -> list[str]:
-    """Return the comparison as the lines of a table."""
-    chosen = best(fits)
+    """Return the comparison as the lines of a table; ValueError where there is none."""
+    if n_users > 2 and not fits:
+        raise ValueError(f"{users(n_users)} with equal totals: {SEPARATES_NOTHING}")
+    chosen = choice(fits) if fits else best(fits)
     sampled = f", silhouette of {max_sample:,} of them" if n_users > max_sample else ""
     lines = [f"{users(n_users)}{sampled}", " k  silhouette     inertia"]
     for fit in fits:
         mark = "  best silhouette" if fit is chosen else ""
         lines.append(f"{fit.n_clusters:>2}  {fit.silhouette:>10.3f}  {fit.inertia:>10.3g}{mark}")
-    return lines
+    return lines if chosen else [*lines, SEPARATES_NOTHING]

@@ -5,28 +5,32 @@ whatever was restored on the way. Records that cannot be read are named, or kept
 """
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterator, Mapping
 
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
 
 from classifier.avro import AvroReader
-from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract
-from classifier.clustering import Clusters, imported_meanwhile, kmeans_class
-from classifier.errors import PartitionsAdded, RecordError, RestoreNeeded, StateError
+from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
+from classifier.clusters import Clusters, import_meanwhile, kmeans_class
+from classifier.errors import RecordError, RestoreNeeded, StateError
+from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
-from classifier.marks import check_layout, check_marks, check_range, layout_of, warn_of_dropped
-from classifier.records import BadRecord
+from classifier.marks import check_ids, check_layout, check_marks, check_range, layout_of, marks_of, warn_of_dropped
+from classifier.records import BadRecord, Record
 from classifier.registry import SchemaRegistry
 from classifier.reports import Report
 from classifier.settings import Settings
+from classifier.several_rows import Newest, SeveralRows
 from classifier.source import CHUNK, Topic
 from classifier.state import read_labels
 from classifier.step import Step
 from classifier.stop import StopRequest
-from classifier.text import shown
+from classifier.text import shown, users
+from classifier.topic_watch import TopicWatch
 from classifier.topics import check_topics
 from classifier.user_table import Changes, UserTable
 
@@ -45,8 +49,8 @@ def opened(
             kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
         kafka.connect(consumer, "consumer")
         check_topics(settings, kafka, consumer)
-        with imported_meanwhile("sklearn.cluster"):  # while brokers and registry are asked
-            yield Intake(settings, kafka, registry, consumer, stop, report)
+        import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
+        yield Intake(settings, kafka, registry, consumer, stop, report)
     finally:
         consumer.close()
         registry.close()
@@ -65,29 +69,40 @@ class Intake:
         report: Report,
     ) -> None:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
-        self._input, self._output = (Topic(kafka, consumer, name) for name in (settings.topic, settings.output))
-        self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        self._input_keys = KeyCodec(registry, settings.topic) if settings.changelog_mode == "upsert" else None
-        self._reader = AvroReader(registry)
+        self._names = {"input": settings.topic, "output": settings.output}
+        self._input, self._output = (Topic(kafka, consumer, name) for name in self._names.values())
+        self.key_codec, self.label_codec = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
+        if self.key_codec.are_avro:
+            log.info("%s has Avro keys, as its subject %s-key says, and keeps them", settings.output, settings.output)
+        self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
+        self._reader, self.watch = AvroReader(registry), TopicWatch(kafka, settings)
+        self._several = SeveralRows(settings.topic)
         self.rebuild = settings.rebuild  # until the first step is committed
 
     # restore: the table from the output, the place in the input from the offsets that belong to it
 
     def restore(self) -> None:
         """Rebuild the table from the output, and read the input from the offsets that belong to it."""
-        settings = self.settings
+        settings, before = self.settings, self.ids
+        self.watch.begin()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
-        changes = read_labels(self._output.read_from(beginnings, self.go_on), self.keys, self.values, self._stop)
+        changes = read_labels(
+            self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop
+        )
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self._stop.requested:
             return
         self.committed = self.committed_now()  # the offsets as this instance knows them, with their marks
-        self.layout = layout_of(len(beginnings), self.keys)
+        self._check_identity(before)
+        self.layout = layout_of(len(beginnings), self.key_codec)
         if changes.labels:
             check_layout(self.committed.values(), settings.output, self.layout)
         self.source = self._input.read_from(self._load(changes))
         self._began = dict(self.source.positions)  # of the batch
+        committed = {} if self.rebuild else self.committed
+        if self._several.begin(self.table, self._began, committed) and not self.rebuild:
+            self.table.trust_order()
         # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
         # so that -k auto does not count them.
         self._leaving = set(self.table.user_ids) if self.rebuild else set[str]()
@@ -95,6 +110,16 @@ class Intake:
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", settings.topic, len(self.table), settings.output)
+
+    @property
+    def ids(self) -> dict[str, str]:
+        """The ids of input and output as of the restore, nothing where none is known."""
+        return {role: self.watch.id_of(name) for role, name in self._names.items()}
+
+    def _check_identity(self, before: dict[str, str]) -> None:
+        """Raise StateError where a topic is another than that of the marks, or of the restore before."""
+        if not self.rebuild:
+            check_ids([before, *marks_of(self.committed.values())], self.ids, self._names, AGAIN)
 
     def committed_now(self) -> dict[int, TopicPartition]:
         """Return the group's offsets as the broker knows them."""
@@ -127,6 +152,9 @@ class Intake:
         messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
+        if self.batch.taken_back is not None:
+            told = retract_changelog(self.batch.taken_back)
+            raise StateError(f"{told}: run with --changelog-mode retract{self._anew}")
 
     def settle(self, *, last: bool = False) -> Sources:
         """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
@@ -138,12 +166,27 @@ class Intake:
         at_end = self.source.at_end
         sources = self._apply()
         self.table.settle()
+        if self.table.several and self.batch.returned:
+            self.table.doubt_order(self.table.several & set(users_of(self.batch.returned, self._reader)))
         self._leaving &= self.table.absent
         if at_end:
             self.table.drop(set(self.table.absent) if last else self._leaving)
             self._leaving = set(self.table.absent)
             self.check_retractions()
+            self._look_at_several_rows(last=last)
         return sources
+
+    @property
+    def waits(self) -> bool:
+        """Whether the next end of the input will tell more than the last one, even if no record comes."""
+        several = self._several.waits or (self.table.several and self.table.between_ends)
+        return bool(self.table.absent or several)
+
+    def note_end(self) -> None:
+        """Take note of an end that no record follows: steps may all have come before it."""
+        self.check_retractions()
+        if not self.table.several:  # who is to be looked at waits for a step
+            self._look_at_several_rows(last=False)
 
     def _apply(self) -> Sources:
         """Take the batch into the table, and handle the records that cannot be read."""
@@ -160,19 +203,45 @@ class Intake:
 
     def _records_of(self, broken: Broken) -> list[BadRecord]:
         """Read the batch again, and return the records that are broken."""
-        bad, until = list[BadRecord](), dict(self.source.positions)
+        bad = list[BadRecord]()
         known = {(each.message.partition(), each.message.offset()) for each in self.batch.bad}
-        again = self._input.read_from(self._began)
-        while any(again.positions[partition] < end for partition, end in until.items()):
-            if self._stop.requested:
-                raise RestoreNeeded("stopped while looking for the records that cannot be read")
-            for message in again.read(CHUNK, POLL_SECONDS):
-                partition, offset = message.partition(), message.offset()
-                if (partition, offset) not in known and offset < until[partition]:
-                    error = broken.get(self.batch.entry(message))
-                    bad += [BadRecord(message, error)] if error else []
-        self.source = self._input.read_from(until)
+        for message in itertools.chain.from_iterable(self._read_again(self._began, "records that cannot be read")):
+            if (message.partition(), message.offset()) not in known:
+                error = broken.get(self.batch.entry(message))
+                bad += [BadRecord(message, error)] if error else []
         return bad
+
+    def _read_again(self, start: Mapping[int, int], wanted: str) -> Iterator[list[Record]]:
+        """Read again what was read since `start`; then go on where the input was."""
+        until = dict(self.source.positions)
+        again = self._input.read_from(start)
+        while any(again.positions[partition] < end for partition, end in until.items()):
+            if not self.go_on():
+                raise RestoreNeeded(f"stopped while looking for the {wanted}")
+            messages = again.read(CHUNK, POLL_SECONDS)
+            yield [message for message in messages if message.offset() < until[message.partition()]]
+        self.source = self._input.read_from(until)
+
+    def _look_at_several_rows(self, *, last: bool) -> None:
+        """At an end, put in order the rows of users who have several, where reading has not told it."""
+        if self._several.end_reached(self.table, last=last):
+            if self._stop.requested:
+                return  # it may take long; what is kept beside the offsets has the next start do it
+            self._put_in_order()
+        self.table.reached_end()
+        self._several.ordered(self.table, self.source.positions)
+
+    def _put_in_order(self) -> None:
+        """Look at the records of rows that lie as they were read."""
+        unsure = self.table.unsure
+        log.info("%s: reading again which rows of %s are the newest", self.settings.topic, users(len(unsure)))
+        newest = Newest((user_id, row) for user_id in unsure for row in self.table.rows_of(user_id))
+        lows = {partition: self._input.bounds(partition)[0] for partition in self._several.since}
+        since = {partition: max(at, lows[partition]) for partition, at in self._several.since.items()}
+        for messages in self._read_again(since, "newest rows"):
+            for change in self.batch.changes(messages, self._reader):
+                newest.take(*change)
+        self.table.put_in_order(newest.in_order())
 
     def _handle(self, bad: list[BadRecord]) -> None:
         """Stop at, skip or keep records that cannot be read."""
@@ -189,12 +258,16 @@ class Intake:
             return
         n_rows, user_id = self.table.most_rows()
         if n_rows > 1:
-            again = " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
             raise StateError(
                 f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
                 " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
-                f" {'upsert' if self.batch.keys_seen else 'append'}{again}"
+                f" {'upsert' if self.batch.keys_seen else 'append'}{self._anew}"
             )
+
+    @property
+    def _anew(self) -> str:
+        """What another mode takes beside its name: offsets of one mode are none of another."""
+        return " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
 
     # what a step leaves behind
 
@@ -202,11 +275,12 @@ class Intake:
         """Return what reports are told of a step."""
         table, n_records, lag = self.table, self.batch.n_records, self.source.lag()
         told = table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes
-        return Step(*told, fit_seconds, commit_seconds, lag)
+        return Step(*told, fit_seconds, commit_seconds, lag, self._several.n_users)
 
     def offsets(self, mark: str) -> list[TopicPartition]:
         """Return the place of the next record in each partition, with a mark beside it."""
-        return [TopicPartition(self.settings.topic, *place, mark) for place in self.source.positions.items()]
+        places, note = self.source.positions.items(), self._several.note
+        return [TopicPartition(self.settings.topic, *place, mark + note(*place)) for place in places]
 
     def is_ours(self, offsets: list[TopicPartition]) -> bool:
         """Whether the group's offsets are still those known here, or already these: nobody else has committed."""
@@ -217,11 +291,6 @@ class Intake:
         """Note that a step has been committed with these offsets."""
         self.committed = {each.partition: each for each in offsets}
         self._began, self.rebuild = offsets_of(self.committed), False
-
-    def look_for_partitions(self) -> None:
-        """Restore when the topic has grown."""
-        if len(self._input.partitions()) > self.source.n_partitions:
-            raise PartitionsAdded(f"topic {self.settings.topic} has new partitions")
 
 
 def offsets_of(committed: Mapping[int, TopicPartition]) -> dict[int, int]:

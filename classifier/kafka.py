@@ -30,7 +30,7 @@ class Kafka:
     """The brokers: makes the clients, and repeats calls through an outage once connected."""
 
     def __init__(self, settings: Settings, stop: StopRequest) -> None:
-        self._settings, self._stop = settings, stop
+        self._settings, self.stop = settings, stop
         self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
         self.complaint: KafkaError | None = None  # the last thing a client said outside of a call
@@ -63,7 +63,7 @@ class Kafka:
             except KafkaException as exception:
                 client.poll(0)  # calls _note_error, which knows more than "timed out"
                 error = self.complaint or exception.args[0]
-            if self._stop.requested or not isinstance(classify(error, ""), BrokerUnavailable):
+            if self.stop.requested or not isinstance(classify(error, ""), BrokerUnavailable):
                 break  # a refused password stays refused
         raise KafkaException(error)
 
@@ -74,7 +74,7 @@ class Kafka:
                 answer = call()
             except KafkaException as exception:
                 error = self.meaning(exception.args[0], doing)
-                if not isinstance(error, BrokerUnavailable) or self._stop.requested:
+                if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
                 self.outage.wait(f"{error} ({self.complaint.str()})" if self.complaint else error)
             else:
@@ -102,8 +102,7 @@ class Kafka:
         finally:  # a producer takes no other call of a transaction until this one has ended
             try:
                 outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
-            except FutureTimeout:
-                self.outage.begins(f"cannot {doing}: no answer")
+            except FutureTimeout:  # should the brokers be away, the restore will say so
                 raise RestoreNeeded(f"no answer to: {doing}") from None
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:

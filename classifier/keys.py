@@ -17,7 +17,7 @@ class KeyCodec:
             subject = registry.newest(f"{topic}-key")
             self._writer = None if subject is None else AvroWriter(subject)
             fits = self.decode(self.encode(["é"])[0]) == "é"
-        except (RecordError, AttributeError, *AVRO_ERRORS):
+        except (RecordError, *AVRO_ERRORS):
             fits = False
         if not fits:
             raise SchemaError(

@@ -44,7 +44,7 @@ class LabelCodec:
             self._writer = AvroWriter(self._subject)
             valid = fastavro.validation.validate(fields, self._subject.schema, raise_errors=False)
             fits = valid and self.decode(self.encode([sample])) == [sample]
-        except (RecordError, AttributeError, *AVRO_ERRORS):
+        except (RecordError, *AVRO_ERRORS):
             fits = False
         if not fits:
             raise SchemaError(
@@ -79,7 +79,10 @@ class LabelCodec:
 
     def _begins_like(self, prefix: bytes) -> bool:
         """Return whether the schema with this prefix is the output's but for the label."""
-        fields = [(each["name"], each["type"]) for each in self._reader.schema(schema_id_of(prefix))["fields"]]
+        schema = self._reader.schema(schema_id_of(prefix)[0]) if prefix[:1] == b"\0" else None  # else a header's
+        if not (isinstance(schema, dict) and schema["type"] == "record"):
+            return False
+        fields = [(each["name"], each["type"]) for each in schema["fields"]]
         ours = [(each["name"], each["type"]) for each in self._subject.schema["fields"]]
         return fields == ours[:-1] and ours[-1][0] == "label"
 

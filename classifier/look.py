@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
-from classifier.exploration import table_lines
+from classifier.exploration import left_out, table_lines, too_alike
 from classifier.intake import Intake
 from classifier.label_names import names_for
 from classifier.number_of_clusters import NumberOfClusters
@@ -42,6 +42,8 @@ class Look:
                 for line in self._comparison() if self.settings.explore_k else self._labels():
                     say(line)
         except RestoreNeeded as reason:
+            if not self.stop.requested:
+                raise
             log.warning("%s", reason)
         if self.stop.requested:
             log.info("stopped before there was something to show")
@@ -74,6 +76,8 @@ class Look:
             return
         try:
             yield from table_lines(fits, len(totals))
+            if told := left_out(totals):
+                yield told
             if path is not None:
                 from classifier.reports import elbow, plot
 
@@ -98,6 +102,8 @@ class Look:
         n_changes = len(intake.table.relabel(clusters.labels))
         step = intake.step(clusters, n_changes, self.clock() - began, 0.0)
         self.report.step(step)
-        names = names_for(self.settings.label_names, number.to_fit)
+        names = names_for(self.settings.label_names, number.value)
         yield from (*first_users(step, names), "", *summary_lines(step, names), "")
+        if number.value and (told := too_alike(intake.table.totals, number.value)):
+            yield from (told, "")
         yield f"a run would change {n_changes} users of {self.settings.output}; nothing was written"

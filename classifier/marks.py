@@ -12,26 +12,32 @@ from classifier.user_table import UserTable
 
 log = logging.getLogger("user_classifier")
 
+Ids = Mapping[str, str] | re.Match[str]  # of the input and the output
 OTHER_OUTPUT = "choose another output with -o, or make the topic anew and run with --rebuild"
+WHAT_WENT = {
+    "input": "the committed offsets count records of the old topic",
+    "output": "the labels that belong to the committed offsets went with the old topic",
+}
 # Metadata of every committed offset.
 MARK = re.compile(
     r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
     r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?(?: k=(?P<k>\d+))?"
+    r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?"
 )
 
 
-def mark(table: UserTable, mode: str, chosen: int | None = None, layout: str = "") -> str:
+def mark(table: UserTable, mode: str, chosen: int | None = None, layout: str = "", ids: str = "") -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
     `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen.
-    `layout` is as `layout_of` gives it.
+    `layout` is as `layout_of` gives it, `ids` as `ids_of`.
     """
     read_as = "" if mode == "retract" else f" mode={mode}"
     waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
     k = f" k={chosen}" if chosen else ""
-    return f"user_classifier/1 users={len(table)}{waiting}{layout}{read_as}{k}"
+    return f"user_classifier/1 users={len(table)}{waiting}{layout}{read_as}{k}{ids}"
 
 
 def layout_of(n_partitions: int, keys: KeyCodec) -> str:
@@ -44,6 +50,24 @@ def check_layout(committed: Iterable[TopicPartition], output: str, layout: str) 
     for before in {match["layout"] for match in marks_of(committed)} - {layout}:
         then, now = ((each or " partitions=1").strip().replace(" ", ", ") for each in (before, layout))
         raise StateError(f"{output} has changed under the labels (then {then}; now {now}); {OTHER_OUTPUT}")
+
+
+def ids_of(ids: Ids) -> str:
+    """Return the ids of both topics, as far as the brokers tell them."""
+    return "".join(f" {role}={ids[role]}" for role in ("input", "output") if ids[role])
+
+
+def check_ids(known: Iterable[Ids], now: Ids, names: Mapping[str, str], rebuild: str) -> None:
+    """Raise StateError where a topic is not the one that offsets belong to.
+
+    All by role, which is `input` or `output`. A mark of before ids were kept fits any topic.
+    """
+    for ids in known:
+        for role, name in names.items():
+            if ids[role] and now[role] and ids[role] != now[role]:
+                raise StateError(
+                    f"{name} was deleted and made anew ({WHAT_WENT[role]}; id {ids[role]}, now {now[role]}); {rebuild}"
+                )
 
 
 def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:

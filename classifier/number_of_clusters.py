@@ -1,4 +1,7 @@
-"""The number of clusters: as -k says, or with `-k auto` the one of the best silhouette, chosen once and kept."""
+"""The number of clusters: as -k says, or with `-k auto` the one of the best silhouette, chosen once and kept.
+
+Where no number separates the users (too few, all alike, see `exploration`), the choice waits and all get label 0.
+"""
 
 import logging
 from collections.abc import Callable, Iterable
@@ -7,15 +10,16 @@ import numpy as np
 from confluent_kafka import TopicPartition
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, ConfigError
-from classifier.exploration import Fit, best, table_lines
+from classifier.exploration import SEPARATES_NOTHING, Fit, choice, n_different, table_lines, too_alike
 from classifier.label_names import names_for
 from classifier.marks import chosen_before
 from classifier.settings import Settings
+from classifier.text import users
 
 log = logging.getLogger("user_classifier")
-FEWEST_USERS = 3  # for which -k auto can choose; fewer are fewer than any number of clusters
+FEWEST_USERS = 3  # for which -k auto can choose
 
 
 class NumberOfClusters:
@@ -24,11 +28,12 @@ class NumberOfClusters:
     def __init__(self, settings: Settings, cluster: Cluster, go_on: Callable[[], bool]) -> None:
         self._settings, self._cluster, self._go_on = settings, cluster, go_on
         self.value = None if settings.auto_k else int(settings.n_clusters)
+        self._waits = self._warned = False  # whether that has been said
 
     @property
     def to_fit(self) -> int:
-        """The number to fit with: where -k auto could not choose yet, users are fewer than any number of clusters."""
-        return self.value or FEWEST_USERS
+        """The number to fit with: where -k auto could not choose yet, all users are one cluster."""
+        return self.value or 1
 
     @property
     def to_keep(self) -> int | None:
@@ -44,20 +49,31 @@ class NumberOfClusters:
     def choose(self, totals: NDArray[np.float64]) -> bool:
         """With -k auto, choose when the end is first reached; return False if a signal came meanwhile.
 
-        Too few users to choose are fewer than any number of clusters, too: all get label 0.
+        Where it could not, all get label 0, and each further step tries again.
         """
-        if self.value is None and (fits := self.compare(totals)):
-            for line in table_lines(fits, len(totals)):
-                log.info(line)
-            self._take(best(fits).n_clusters)
-            log.info("-k auto: %d clusters; kept until -k says otherwise", self.value)
+        if self.value is None:
+            fits = self.compare(totals)
+            if chosen := choice(fits):
+                for line in table_lines(fits, len(totals)):
+                    log.info(line)
+                self._take(chosen.n_clusters)
+                log.info("-k auto: %d clusters; kept until -k says otherwise", self.value)
+            elif len(totals) >= FEWEST_USERS and not self._waits and self._go_on():
+                self._waits = True
+                log.warning("-k auto: %s: %s; all get label 0 until one does", users(len(totals)), SEPARATES_NOTHING)
         return self.value is not None or self._go_on()
 
+    def warn_of_equal_users(self, totals: NDArray[np.float64]) -> None:
+        """Say, once, that there are more clusters than different totals."""
+        if self.value and not self._warned and (told := too_alike(totals, self.value)):
+            self._warned = True
+            log.warning(told)
+
     def compare(self, totals: NDArray[np.float64]) -> list[Fit]:
-        """Fit and score each number of clusters; none if the users are too few, or a signal came meanwhile."""
+        """Fit and score each number of clusters; none if users are too few or all alike, or a signal came meanwhile."""
         from classifier.comparison import compare
 
-        if len(totals) < FEWEST_USERS:
+        if len(totals) < FEWEST_USERS or n_different(totals, 2) < 2:
             return []
         log.info("comparing 2 to 10 clusters of %s users", f"{len(totals):,}")
         try:

@@ -7,6 +7,11 @@ log = logging.getLogger("user_classifier")
 RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
 
 
+def pause() -> None:
+    """Wait a moment before the next attempt."""
+    time.sleep(RETRY_SECONDS)
+
+
 class Outage:
     """Says once that a service is away, and once that it is back."""
 
@@ -23,7 +28,7 @@ class Outage:
     def wait(self, cause: object) -> None:
         """Note that a call failed, and pause before the next attempt."""
         self.begins(cause)
-        time.sleep(RETRY_SECONDS)
+        pause()
 
     def ends(self) -> None:
         """Note that a call was answered."""

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import fastavro
-from fastavro.schema import SchemaParseException, UnknownType
 
 from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
 from classifier.outage import Outage
 from classifier.parsing import seconds
 from classifier.properties import unknown_property
+from classifier.schemas import Types, cause_of, least_size, qualified, self_contained
 from classifier.stop import StopRequest
 from classifier.transport import also_to_check, check_transport, http_errors, is_url
 
@@ -31,6 +31,12 @@ REGISTRY_NUMBERS = {
     "cache.latest.ttl.sec",
 }
 UNREGISTERED_ID = 2**32 - 1
+# For a registry that does not know of GUIDs, as those before Confluent's 8.
+GUID_ADVICE = (
+    "; to have the id in the value, set value.schema.id.serializer (and that of the key) of its writer to"
+    " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
+)
+SCHEMA_ERRORS = ValueError, KeyError, TypeError, AttributeError, RecursionError  # of a text that is no schema
 NOT_FOUND = range(40400, 40500)  # the registry's own codes; what else answers 404 is none, or not at this path
 
 
@@ -46,7 +52,7 @@ class Subject(NamedTuple):
     """The newest schema of a subject."""
 
     schema_id: int
-    schema: Any  # as fastavro parses it
+    schema: Any  # that needs no other
 
 
 class SchemaRegistry:
@@ -87,6 +93,13 @@ class SchemaRegistry:
             raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
         return self._parse(found, f"schema id {schema_id}")
 
+    def by_guid(self, guid: str) -> Any:
+        """Return the schema of a GUID; RecordError when there is none."""
+        found = self._call(lambda: self._client.get_schema_by_guid(guid))
+        if found is None:
+            raise RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
+        return self._parse(found, f"schema guid {guid}")
+
     def subjects(self) -> list[str] | None:
         """Return all subjects, None where the account may not list them."""
         try:
@@ -110,14 +123,32 @@ class SchemaRegistry:
         return Subject(schema_id, fastavro.parse_schema(dict(schema)))
 
     def _parse(self, schema: Any, name: str) -> Any:
-        if schema.schema_type != "AVRO":
-            raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
+        """Return a schema that needs no other; RecordError says why it is of no use."""
+        types: Types = {}
         try:
-            parsed = fastavro.parse_schema(json.loads(schema.schema_str))
-            least_size(parsed, {})
-        except (ValueError, KeyError, TypeError, SchemaParseException, UnknownType) as error:
-            raise RecordError(f"{name} is not a usable Avro schema ({error})") from None
-        return parsed
+            self._collect(schema, name, types, set())
+            found = self_contained(qualified(as_json(schema, name), types), types, set())
+            least_size(found, {})
+        except SCHEMA_ERRORS as error:
+            raise RecordError(f"{name} is not a usable Avro schema ({cause_of(error)})") from None
+        return found
+
+    def _collect(self, schema: Any, name: str, types: Types, seen: set[str]) -> None:
+        """Put what a schema refers to into `types`, the deepest first; of one name the first counts, as in Java."""
+        for each in schema.references or ():
+            if each.name in seen:
+                continue
+            seen.add(each.name)
+            where = f"{name} refers to {each.name}, subject {each.subject} version {each.version}, which"
+            found = self._version(each.subject, each.version)
+            if found is None:
+                raise RecordError(f"{where} is not in the Schema Registry")
+            self._collect(found.schema, where, types, seen)
+            qualified(as_json(found.schema, where), types)
+
+    def _version(self, subject: str, version: int) -> Any:
+        """Return a version of a subject, deleted or not; None where there never was one."""
+        return self._call(lambda: self._client.get_version(subject, version, deleted=True))
 
     def _call(self, call: Callable[[], T]) -> T | None:
         """Return the answer, None for 'not found'; wait while the registry is away."""
@@ -166,6 +197,13 @@ class SchemaRegistry:
         self._connections.close()
 
 
+def as_json(schema: Any, name: str) -> Any:
+    """Return a schema as it was registered; RecordError for another kind of schema."""
+    if schema.schema_type != "AVRO":
+        raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
+    return json.loads(schema.schema_str)
+
+
 class ReadOnlyRegistry(SchemaRegistry):
     """A registry that is not written to: what would be registered is known here, under an id that none gives."""
 
@@ -179,34 +217,3 @@ class ReadOnlyRegistry(SchemaRegistry):
     def by_id(self, schema_id: int) -> Any:
         """Return the parsed schema; RecordError when there is none of that id."""
         return self._kept if self._kept and schema_id == UNREGISTERED_ID else super().by_id(schema_id)
-
-
-LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
-
-
-def least_size(schema: Any, known: dict[str, int | None]) -> int:
-    """Return the fewest bytes that a value takes.
-
-    ValueError for schemas by which a few bytes can make a value without end: recursive ones, and arrays of
-    nothing. `known` holds the named types seen, None while inside their definition.
-    """
-    if isinstance(schema, list):
-        return 1 + min(least_size(each, known) for each in schema)
-    kind = schema["type"] if isinstance(schema, dict) else schema
-    if isinstance(kind, dict | list):
-        return least_size(kind, known)
-    if kind in ("record", "error"):
-        known[schema["name"]] = None
-        known[schema["name"]] = size = sum(least_size(each["type"], known) for each in schema["fields"])
-    elif kind in ("array", "map"):
-        size = 1
-        if least_size(schema.get("items", schema.get("values")), known) == 0 and kind == "array":
-            raise ValueError("an array of nothing")
-    elif kind in ("fixed", "enum"):
-        known[schema["name"]] = size = schema.get("size", 1)
-    else:
-        found = LEAST_SIZES.get(kind, known.get(kind))
-        if found is None:
-            raise ValueError(f"{kind} is recursive")
-        size = found
-    return size

@@ -2,13 +2,22 @@
 
 import contextlib
 import functools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from classifier.errors import DENIED, REFUSED, AccessDenied, ClassifierError, KafkaFailed, TransactionAborted
+from classifier.errors import (
+    DENIED,
+    REFUSED,
+    AccessDenied,
+    ClassifierError,
+    KafkaFailed,
+    TopicsChanged,
+    TransactionAborted,
+)
 from classifier.kafka import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
 from classifier.records import BadRecord, Headers
+from classifier.stop import COMMITTED, NOT_COMMITTED, UNKNOWN
 
 OutputRecord = tuple[str, bytes | None, bytes | None, Headers]  # topic, key, value, headers
 
@@ -35,8 +44,12 @@ class Sink:
     Exactly once into `user_labeling` for a read_committed reader; one active instance.
     """
 
-    def __init__(self, kafka: Kafka, consumer: Consumer, transactional_id: str) -> None:
+    def __init__(
+        self, kafka: Kafka, consumer: Consumer, transactional_id: str, stuck: Callable[[], None] = lambda: None
+    ) -> None:
+        """`stuck` is called while the brokers take no records; what it raises ends the transaction."""
         self._kafka, self._consumer, self._deliveries = kafka, consumer, Deliveries(kafka)
+        self._stop, self._stuck = kafka.stop, stuck
         self._producer = kafka.producer(self._deliveries.note_failure)
         self._doing = f"write transactional.id {transactional_id}"
         kafka.connect(self._producer, "producer")
@@ -46,7 +59,7 @@ class Sink:
     def write(self, records: Iterable[OutputRecord], offsets: list[TopicPartition]) -> None:
         """Produce records and commit offsets; TransactionAborted leaves neither."""
         call, producer = self._kafka.call, self._producer
-        self._deliveries.failed = False
+        self._deliveries.failed, self._stop.last_step = False, NOT_COMMITTED
         try:
             call(self._doing, producer.begin_transaction)
             for record in records:
@@ -58,8 +71,11 @@ class Sink:
             # Beside each other, records and offsets take two thirds of the time.
             call(doing, lambda: aside(doing, send, lambda: self._flush(POLL_SECONDS)))
             self._drain()
+            self._stop.last_step = UNKNOWN
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
-        except (TransactionAborted, AccessDenied, KafkaFailed):
+            self._stop.last_step = COMMITTED
+        except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed):
+            self._stop.last_step = NOT_COMMITTED
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
             # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
             with contextlib.suppress(AccessDenied, KafkaFailed):
@@ -88,6 +104,7 @@ class Sink:
         while left and not self._deliveries.failed:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             if left == before:
+                self._stuck()
                 self._kafka.outage.begins("takes no records")
 
     def _flush(self, timeout: float) -> int:

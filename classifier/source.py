@@ -5,7 +5,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from classifier.errors import MISSING, BrokerUnavailable, StateError
+from classifier.errors import MISSING, BrokerUnavailable, RestoreNeeded
 from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.records import Record
 
@@ -67,13 +67,16 @@ class Source:
         """Whether every partition has been read to its end."""
         return self._at_end == self._partitions
 
-    def lag(self) -> dict[int, int]:
-        """Return how many records each partition is behind, as far as the client has heard."""
-        ends = {
-            partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)
+    def ends(self) -> dict[int, int]:
+        """Return where each partition ends, uncommitted records included, as far as the client has heard."""
+        return {
+            partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)[1]
             for partition in self.positions
         }
-        return {partition: max(0, high - self.positions[partition]) for partition, (_, high) in ends.items()}
+
+    def lag(self) -> dict[int, int]:
+        """Return how many records each partition is behind, as far as the client has heard."""
+        return {partition: max(0, end - self.positions[partition]) for partition, end in self.ends().items()}
 
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
@@ -99,10 +102,9 @@ class Source:
         if error is None or error.code() == KafkaError._PARTITION_EOF:
             return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise StateError(
-                f"{self.topic} [{message.partition()}]: the record to read next was deleted by retention"
-                f" ({error.str()}); run again with --rebuild"
-            )
+            # By retention, or with the topic: the restore finds out which.
+            where = f"{self.topic} [{message.partition()}]"
+            raise RestoreNeeded(f"{where}: the record to read next is not there any more ({error.str()})")
         meaning = self._kafka.meaning(error, f"read topic {self.topic}")
         if not isinstance(meaning, BrokerUnavailable):
             raise meaning

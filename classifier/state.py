@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import logging
+import math
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
@@ -18,6 +21,8 @@ from classifier.source import CHUNK, Source
 from classifier.stop import StopRequest
 from classifier.user_table import NO_LABEL, NOTHING, Change, Changes, Multiset
 
+log = logging.getLogger("user_classifier")
+PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
 LABELS_AT_ONCE = 20_000  # users of whom the last label is kept before labels are decoded; earlier ones never are
 
@@ -53,14 +58,44 @@ def pending_of(message: Record) -> Multiset:
 
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Changes:
-    """Read `user_labeling` to its end and return the last word on every user."""
-    last, newest = Changes(), dict[bytes | None, Record]()
-    while not source.at_end and not stop.requested:
+    """Read `user_labeling` to its end and return the last word on every user.
+
+    A transaction that another program has open there ends what a read_committed reader sees before the topic's own
+    end: it is waited for, as half of the labels would be taken for all.
+    """
+    last, newest, hold = Changes(), dict[bytes | None, Record](), Hold(source)
+    while not stop.requested:
         newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
-        if len(newest) >= LABELS_AT_ONCE or source.at_end:
+        all_read = source.at_end and not hold.lasts()
+        if len(newest) >= LABELS_AT_ONCE or all_read:
             take_labels(newest, last, keys, values)
             newest.clear()
+        if all_read:
+            break
     return last
+
+
+class Hold:
+    """Tells whether open transactions hold back records that were there when the end was first reached."""
+
+    def __init__(self, source: Source) -> None:
+        self._source, self._ends = source, dict[int, int]()
+        self._told_at: float | None = None  # when it is to be said
+
+    def lasts(self) -> bool:
+        """Whether some are still held back; said once if it takes long."""
+        self._ends = self._ends or self._source.ends()
+        held = [(at, end) for at, end in self._ends.items() if self._source.positions[at] < end]
+        if held and self._told_at is None:
+            self._told_at = time.monotonic() + PATIENCE_SECONDS
+        if held and self._told_at is not None and time.monotonic() >= self._told_at:
+            self._told_at = math.inf
+            log.warning(
+                "%s [%d] at offset %d: an open transaction of another program holds back what follows, up to"
+                " offset %d; waiting until that program or the broker ends it",
+                *(self._source.topic, held[0][0], self._source.positions[held[0][0]], held[0][1]),
+            )
+        return bool(held)
 
 
 def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: KeyCodec, values: LabelCodec) -> None:

@@ -22,6 +22,7 @@ class Step(NamedTuple):
     fit_seconds: float
     commit_seconds: float
     lag: Mapping[int, int]  # records behind, by partition; empty if unknown
+    n_several: int = 0  # users with more than one row at two ends of the input in a row
 
 
 def log_step(step: Step) -> None:

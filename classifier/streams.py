@@ -17,7 +17,7 @@ class OutputFailed(ClassifierError):
     """What was asked for could not be written to standard output."""
 
 
-def make_fit() -> None:
+def repair_streams() -> None:
     """Put something behind closed streams, and let what a stream's encoding does not hold be written as \\uXXXX."""
     for number in range(3):
         try:

@@ -41,8 +41,13 @@ class UserTable:
     negative for a while. The current row is the one added last whose count is positive. A user without
     one keeps the last current row until dropped.
 
-    `add_all` and `replace` collect; `settle` and `drop` decide; `relabel` tells what to write. The shown rows
-    lie in the order of user_id, so that labels depend on the table alone.
+    A changelog that comes twice leaves users with several rows. Which of these was added last is told by the ends of
+    the input (`reached_end`): what is added after one is newer than what was there. Where two came between two ends,
+    they lie as they were read, and the user is `unsure` until `put_in_order`.
+
+    `add_all` and `replace` collect; `settle` decides which row is shown; `drop` takes out who has none, when `intake`
+    says so; `relabel` tells what to write. The shown rows lie in the order of user_id, so that labels depend on the
+    table alone.
     """
 
     def __init__(self) -> None:
@@ -50,10 +55,14 @@ class UserTable:
         self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
         self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # as last told; NO_LABEL where the row is news
         self.absent: set[str] = set()  # users shown without having a current row
+        self.several: set[str] = set()  # users with more than one row, or with one that lies twice
+        self.unsure: set[str] = set()  # those of them whose rows lie as they were read
+        self.between_ends = True  # whether batches were settled since the last end
         self._rows: dict[str, Row] = {}  # shown, by user
         self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
         self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
         self._changed: set[str] = set()  # since `relabel`: users gone, and users whose pending rows changed
+        self._said: dict[str, Multiset] = {}  # what `user_labeling` says is pending, where that was not taken over
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -103,9 +112,10 @@ class UserTable:
             self._pending = pending
             users = pending.keys() & self._rows.keys()
             self.absent = {user_id for user_id in users if current_row(self._known(user_id)) is None}
+            for user_id in users - self.absent:
+                self._count_rows(user_id, NOTHING, as_multiset(self._known(user_id)))
         else:
-            self._touched = dict.fromkeys(self._rows, ())
-            self._changed = pending.keys() - self._rows.keys()
+            self._touched, self._said = dict.fromkeys(self._rows, ()), pending
 
     def settle(self) -> None:
         """Choose the current row of every user touched."""
@@ -124,9 +134,37 @@ class UserTable:
                 elif current != before:
                     changed[user_id] = current
             if known is not current or user_id in self._pending:
+                if user_id in self.several or isinstance(known, dict):
+                    self._count_rows(user_id, as_multiset(self._known(user_id)), as_multiset(known))
                 self._keep(user_id, known, current)
-        self._touched = {}
+        self._touched, self.between_ends = {}, True
         self._show(new, changed)
+
+    def reached_end(self) -> None:
+        """Take it that all has been read: whatever is added from now on is newer than the rows that are there."""
+        self.between_ends = False
+
+    def rows_of(self, user_id: str) -> list[Row]:
+        """Return the rows that a user has, the one added last at the end."""
+        return [row for row, count in as_multiset(self._known(user_id)).items() if count > 0]
+
+    def put_in_order(self, newest: Mapping[str, Iterable[Row]]) -> None:
+        """Let these rows of users, in this order, be the ones added last; settle, and be sure of everybody's rows."""
+        for user_id, rows in newest.items():
+            known = as_multiset(self._known(user_id))
+            known.update([(row, known.pop(row)) for row in rows])
+            self._touched[user_id] = known
+        self.trust_order()
+        self.settle()
+
+    def doubt_order(self, user_ids: Iterable[str]) -> None:
+        """Take it that rows of these users were added again, unseen."""
+        self.unsure.update(user_id for user_id in user_ids if len(self.rows_of(user_id)) > 1)
+
+    def trust_order(self) -> None:
+        """Take it that the rows of every user lie in the order in which they were added."""
+        self.unsure.clear()
+        self.between_ends = False
 
     def drop(self, user_ids: AbstractSet[str]) -> None:
         """Show those of the users no more who have no current row."""
@@ -151,6 +189,9 @@ class UserTable:
 
         What is returned holds until the table is touched again.
         """
+        for user_id, said in self._said.items():
+            note(self._changed, user_id, user_id not in self._rows or not self._is_pending(user_id, said))
+        self._said = {}
         gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
         at = labels != self.labels
         at[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
@@ -168,18 +209,30 @@ class UserTable:
             return shown or ()
         return dict(pending) if shown is None else added(dict(pending), shown, 1)
 
+    def _count_rows(self, user_id: str, before: Multiset, known: Multiset) -> None:
+        """Note whether a user has several rows, and whether their order is that of reading."""
+        rows = [row for row, count in known.items() if count > 0]
+        note(self.several, user_id, sum(known[row] for row in rows) > 1)
+        news = [row for row in rows if known[row] > before.get(row, 0)]
+        read_together = len(news) > 1 or bool(news and self.between_ends) or user_id in self.unsure
+        note(self.unsure, user_id, len(rows) > 1 and read_together)
+
     def _keep(self, user_id: str, known: Known, shown: Row | None) -> None:
         """Keep as pending what is known beside {shown: 1}."""
         rows = as_multiset(known)
         if shown is not None and (count := rows.pop(shown, 0) - 1):
             rows[shown] = count
-        if rows == self._pending.get(user_id, NOTHING):
+        if self._is_pending(user_id, rows):
             return
         self._changed.add(user_id)
         if rows:
             self._pending[user_id] = rows
         else:
             del self._pending[user_id]
+
+    def _is_pending(self, user_id: str, rows: Multiset) -> bool:
+        """Return whether just this is pending of a user; the order counts."""
+        return list(rows.items()) == list(self._pending.get(user_id, NOTHING).items())
 
     def _show(self, new: Mapping[str, Row], changed: Mapping[str, Row]) -> None:
         """Show rows, making room for new users."""
@@ -232,6 +285,14 @@ def added(known: Known, row: Row, count: int) -> Multiset:
     else:
         rows.pop(row, None)
     return rows
+
+
+def note(users: set[str], user_id: str, belongs: bool) -> None:
+    """Have a user in a set, or not."""
+    if belongs:
+        users.add(user_id)
+    else:
+        users.discard(user_id)
 
 
 NOTHING: Multiset = {}

@@ -1,4 +1,4 @@
-"""Draw the pictures anew: python -m img [architecture] [demo] [pipeline]."""
+"""Draw the pictures anew: python -m img [architecture] [demo] [pipeline] [rooms]."""
 
 import argparse
 import sys
@@ -8,7 +8,9 @@ from pathlib import Path
 from img.architecture import draw_architecture
 from img.clusters import draw_clusters
 from img.demo import draw_demo
+from img.one_room import draw_one_room
 from img.pipeline import Pipeline
+from img.rooms import draw_rooms
 from img.tables import draw_tables
 from img.terminal import TerminalError
 from local.artifacts import ROOT
@@ -19,7 +21,7 @@ ERRORS = (RuntimeError, TerminalError, *FAILURES)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw what is named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m img", description="Draw the pictures of README.md anew.")
+    parser = argparse.ArgumentParser(prog="python -m img", description="Draw the pictures of README.md and docs/ anew.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RUNS)}; default: all")
     names = parser.parse_args(argv).names or list(RUNS)
     if unknown := set(names) - set(RUNS):
@@ -43,6 +45,7 @@ RUNS: dict[str, Callable[[], list[Path]]] = {
     "architecture": draw_architecture,
     "demo": lambda: [draw_demo()],
     "pipeline": _pipeline,
+    "rooms": lambda: [*draw_rooms(), *draw_one_room()],
 }
 
 if __name__ == "__main__":

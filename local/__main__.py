@@ -12,7 +12,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlsplit
 
+import requests
 from confluent_kafka import KafkaException
 
 from local import artifacts, demo, stack
@@ -50,9 +52,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KafkaException as error:
         print(f"python -m local {arguments.command}: Kafka: {error.args[0].str()}", file=sys.stderr)
         return EXIT_FAILED
+    except requests.RequestException as error:
+        print(f"python -m local {arguments.command}: {_unanswered(error)}; see what runs: make status", file=sys.stderr)
+        return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     return 0
+
+
+def _unanswered(error: requests.RequestException) -> str:
+    service = urlsplit(str(error.request.url)).netloc if error.request is not None else "a service"
+    if error.response is not None:
+        return f"{service} answers HTTP {error.response.status_code}"
+    return f"no answer from {service}"
 
 
 def _as_interrupt(number: int, frame: FrameType | None) -> None:

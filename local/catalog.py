@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -38,8 +39,8 @@ class Catalog:
         self.jobs[job.name] = job
         self._write()
 
-    def keep_jobs(self, savepoints: dict[str, str]) -> None:
-        """Remember these jobs alone, by name, with the savepoint of each."""
+    def keep_jobs(self, savepoints: Mapping[str, str | None]) -> None:
+        """Remember these jobs alone, by name, with the savepoint of each, None if there is none yet."""
         self.jobs = {name: replace(self.jobs[name], savepoint=path) for name, path in savepoints.items()}
         self._write()
 

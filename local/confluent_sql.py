@@ -19,6 +19,7 @@ OPTIONS = {
     "changelog.mode": CHANGELOG_MODES,
     "kafka.cleanup-policy": ("delete", "compact", "delete-compact"),
     "kafka.retention.time": None,
+    "key.format": ("avro-registry", "raw"),
     "value.fields-include": ("all", "except-key"),
 }
 """Each option that is known with the values it may have; None means a duration."""
@@ -88,6 +89,17 @@ class Table:
     def key_columns(self) -> list[Column]:
         """The columns of the primary key."""
         return [column for column in self.columns if column.name in self.primary_key]
+
+    @property
+    def value_columns(self) -> list[Column]:
+        """The columns a record's value holds: those of the key only if asked for."""
+        with_key = self.options.get("value.fields-include") == "all"
+        return [column for column in self.columns if with_key or column.name not in self.primary_key]
+
+    @property
+    def has_raw_key(self) -> bool:
+        """Whether a record's key is the bare column, and not an Avro record as is Confluent's default."""
+        return self.options.get("key.format") == "raw"
 
 
 @dataclass(frozen=True)
@@ -305,6 +317,12 @@ class _Parser:
 
 def _checked(table: Table) -> Table:
     """Refuse options and combinations that nobody here would honour."""
+    _check_options(table)
+    _check_key(table)
+    return table
+
+
+def _check_options(table: Table) -> None:
     for name, value in table.options.items():
         if name not in OPTIONS:
             raise StatementError(f"{table.name}: unknown option '{name}'; known are {', '.join(sorted(OPTIONS))}")
@@ -313,6 +331,9 @@ def _checked(table: Table) -> Table:
             duration_ms(value)
         elif value not in allowed:
             raise StatementError(f"{table.name}: '{name}' = '{value}'; it can be {', '.join(allowed)}")
+
+
+def _check_key(table: Table) -> None:
     missing = set(table.primary_key) - set(table.column_names)
     if missing:
         raise StatementError(f"{table.name}: PRIMARY KEY names no column of the table: {', '.join(sorted(missing))}")
@@ -320,4 +341,7 @@ def _checked(table: Table) -> Table:
         raise StatementError(f"{table.name}: 'changelog.mode' = 'upsert' needs a PRIMARY KEY (column) NOT ENFORCED")
     if table.primary_key and table.changelog_mode != "upsert":
         raise StatementError(f"{table.name}: a PRIMARY KEY is known here with 'changelog.mode' = 'upsert' only")
-    return table
+    if "key.format" in table.options and not table.primary_key:
+        raise StatementError(f"{table.name}: 'key.format' needs a PRIMARY KEY (column) NOT ENFORCED")
+    if table.has_raw_key and [column.type for column in table.key_columns] != ["STRING"]:
+        raise StatementError(f"{table.name}: 'key.format' = 'raw' needs a PRIMARY KEY of one STRING column")

@@ -14,13 +14,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from local.confluent_sql import Column, Insert, StatementError, Table, tables_read, tokenize
 
 NAMESPACE = "org.apache.flink.avro.generated.record"
 ROWTIME = "$rowtime"
+PREFIX = "key.fields-prefix"
+"""What key columns are called by, where the value has fields of the same names; the key's own fields are without it."""
 AVRO_TYPES = {
     "BIGINT": "long",
     "BOOLEAN": "boolean",
@@ -30,7 +32,6 @@ AVRO_TYPES = {
     "INT": "int",
     "STRING": "string",
 }
-SQL_TYPES = {avro: sql for sql, avro in AVRO_TYPES.items()}
 
 # The longest the broker allows: a transaction that a checkpoint has prepared must be there when its job is resumed.
 TRANSACTION_TIMEOUT_MS = 900_000
@@ -46,37 +47,46 @@ class Endpoints:
 
 def value_schema(table: Table) -> str:
     """The Avro schema Confluent registers for the table's values."""
-    return _record(f"{table.name}_value", table.columns)
+    return _record(f"{table.name}_value", table.value_columns)
 
 
 def key_schema(table: Table) -> str | None:
-    """The Avro schema Confluent registers for the table's keys, None without a primary key."""
-    return _record(f"{table.name}_key", table.key_columns) if table.primary_key else None
+    """The Avro schema Confluent registers for the table's keys, None without a primary key or if that is plain."""
+    if not table.primary_key or table.has_raw_key:
+        return None
+    return _record(f"{table.name}_key", table.key_columns)
 
 
-def table_of_schema(name: str, schema: str) -> Table:
-    """The append table that Confluent infers from a topic's value schema."""
-    record = json.loads(schema)
-    if not isinstance(record, dict) or record.get("type") != "record":
-        raise StatementError(f"{name}: its value schema is no Avro record; only records can be read as a table")
-    return Table(name, tuple(_column(name, field) for field in record["fields"]))
-
-
-def declare(table: Table, endpoints: Endpoints, schema: str | None = None, raw_key: bool = False) -> list[str]:
+def declare(table: Table, endpoints: Endpoints, schema: str | None = None, key: str | None = None) -> list[str]:
     """The statements that make ``table`` known to a Flink session.
 
     Parameters
     ----------
-    schema : the value schema as registered; None for the one Confluent would register.
-    raw_key : whether the topic's keys are plain UTF-8, as in a topic made by hand, and not Avro.
+    schema, key : the schemas of value and key as registered; None for those Confluent would register.
     """
     value = value_schema(table) if schema is None else schema
-    declare_topic = _declare_upsert_topic if table.primary_key else _declare_topic
+    if table.primary_key:
+        topic = _declare_upsert_topic(table, endpoints, value, key_schema(table) if key is None else key)
+    else:
+        topic = _declare_topic(table, endpoints, value)
     return [
-        declare_topic(table, endpoints, value, raw_key),
+        topic,
         f"CREATE TEMPORARY VIEW {_quoted(table.name)} AS {_rows(table, with_rowtime=False)}",
         f"CREATE TEMPORARY VIEW {_quoted(with_rowtime(table.name))} AS {_rows(table, with_rowtime=True)}",
     ]
+
+
+def forget(name: str) -> list[str]:
+    """The statements that undo a declaration, or the part of it that there is."""
+    views = [f"DROP TEMPORARY VIEW IF EXISTS {_quoted(view)}" for view in (with_rowtime(name), name)]
+    return [*views, f"DROP TEMPORARY TABLE IF EXISTS {_quoted(changelog(name))}"]
+
+
+def with_key_format(table: Table, key_format: str) -> Table:
+    """The table with the key format that its topic has, whatever its CREATE TABLE says."""
+    if not table.primary_key:
+        return table
+    return replace(table, options={**table.options, "key.format": key_format})
 
 
 def changelog(name: str) -> str:
@@ -129,20 +139,7 @@ def _field(column: Column) -> dict[str, Any]:
     return {"name": column.name, "type": kind}
 
 
-def _column(table: str, field: dict[str, Any]) -> Column:
-    kind = field["type"]
-    nullable = isinstance(kind, list) and "null" in kind
-    if nullable:
-        kind = next(branch for branch in kind if branch != "null")
-    if not isinstance(kind, str) or kind not in SQL_TYPES:
-        raise StatementError(
-            f"{table}: field {field['name']} has an Avro type not known here: {json.dumps(field['type'])}"
-        )
-    return Column(field["name"], SQL_TYPES[kind], nullable)
-
-
-def _declare_topic(table: Table, endpoints: Endpoints, schema: str, raw_key: bool) -> str:
-    del raw_key  # without a primary key there is no key
+def _declare_topic(table: Table, endpoints: Endpoints, schema: str) -> str:
     operation = (
         "CASE WHEN `$headers` IS NULL OR `$headers`['op'] IS NULL THEN 'INSERT'"
         " WHEN `$headers`['op'] = X'01' THEN 'UPDATE_BEFORE'"
@@ -170,28 +167,34 @@ def _declare_topic(table: Table, endpoints: Endpoints, schema: str, raw_key: boo
     return _create(table, columns, options)
 
 
-def _declare_upsert_topic(table: Table, endpoints: Endpoints, schema: str, raw_key: bool) -> str:
-    key_schema_text = key_schema(table)
-    avro_key = {
-        "key.format": "avro-confluent",
-        "key.avro-confluent.url": endpoints.registry_url,
-        "key.avro-confluent.subject": f"{table.name}-key",
-        "key.avro-confluent.schema": str(key_schema_text),
-    }
+def _declare_upsert_topic(table: Table, endpoints: Endpoints, value: str, key: str | None) -> str:
     include = table.options.get("value.fields-include", "except-key")
     options = {
         "connector": "upsert-kafka",
-        **({"key.format": "raw"} if raw_key else avro_key),
+        **_key_options(table, endpoints, key),
         "value.format": "avro-confluent",
         "value.avro-confluent.url": endpoints.registry_url,
         "value.avro-confluent.subject": f"{table.name}-value",
-        "value.avro-confluent.schema": schema,
+        "value.avro-confluent.schema": value,
         "value.fields-include": include.replace("-", "_").upper(),
         "properties.isolation.level": "read_committed",
         **_common(table, endpoints),
     }
-    key = f"PRIMARY KEY ({_list(table.primary_key)}) NOT ENFORCED"
-    return _create(table, [*_columns(table), *_rowtime(), key], options)
+    constraint = f"PRIMARY KEY ({_list(table.primary_key)}) NOT ENFORCED"
+    return _create(table, [*_columns(table), *_rowtime(), constraint], options)
+
+
+def _key_options(table: Table, endpoints: Endpoints, schema: str | None) -> dict[str, str]:
+    prefix = {PREFIX: table.options[PREFIX]} if PREFIX in table.options else {}
+    if table.has_raw_key:
+        return {"key.format": "raw", **prefix}
+    return {
+        "key.format": "avro-confluent",
+        "key.avro-confluent.url": endpoints.registry_url,
+        "key.avro-confluent.subject": f"{table.name}-key",
+        "key.avro-confluent.schema": str(schema),
+        **prefix,
+    }
 
 
 def _common(table: Table, endpoints: Endpoints) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,17 @@ from local.sql_gateway import innermost_cause
 
 ANSWER_SECONDS = 10.0
 SAVEPOINT_SECONDS = 60.0
+CANCEL_SECONDS = 60.0
+TASKS_SECONDS = 30.0
+"""How long a job that was just submitted, or starts again after a failure, may take until all of it runs."""
 POLL_SECONDS = 0.1
 
 RUNNING = "RUNNING"
+ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
+ENDING = ENDED | {"FAILING", "CANCELLING"}
+"""States from which a job never comes back; one that is just submitted, or restarts after a failure, is in none."""
+
+Saved = Callable[[str, str], None]
 
 
 class Jobs:
@@ -29,9 +37,10 @@ class Jobs:
         """Job id -> RUNNING, FAILED, CANCELED, ..."""
         return {job["jid"]: job["state"] for job in self._overview()}
 
-    def is_running(self, job_id: str) -> bool:
-        """Whether this job runs."""
-        return self.states().get(job_id) == RUNNING
+    def find(self, name: str) -> str | None:
+        """The id of the job of this name that runs or is about to, None if there is none."""
+        alive = (job["jid"] for job in self._overview() if job["name"] == name and job["state"] not in ENDING)
+        return next(alive, None)
 
     def require_healthy(self) -> None:
         """ServiceError if a job has failed for good; it names the job and the cause."""
@@ -41,20 +50,42 @@ class Jobs:
                 raise ServiceError(f"Flink's job {job['name']} failed: {innermost_cause(trace)}")
 
     def cancel_all(self) -> None:
-        """End every running job."""
+        """End every job that runs or is about to, and wait until all have ended."""
         for job_id, state in self.states().items():
-            if state == RUNNING:
+            if state not in ENDING:
                 requests.patch(f"{self._url}/jobs/{job_id}", timeout=ANSWER_SECONDS).raise_for_status()
+        deadline = time.monotonic() + CANCEL_SECONDS
+        while any(state not in ENDED for state in self.states().values()):
+            if time.monotonic() > deadline:
+                raise ServiceError(f"Flink's jobs did not end within {CANCEL_SECONDS:.0f} s")
+            time.sleep(POLL_SECONDS)
 
-    def stop(self, job_ids: list[str], directory: Path) -> dict[str, str]:
-        """Stop running jobs, everything they have read written and committed; job id -> its savepoint."""
+    def stop(self, job_ids: list[str], directory: Path, saved: Saved = lambda job_id, path: None) -> None:
+        """Stop jobs, everything they have read written and committed; each one's savepoint is told as it is there.
+
+        One whose tasks do not all run, and do not come to within a while, is left: its last checkpoint is its state.
+        """
         triggers = {}
         for job_id in job_ids:
-            body = {"targetDirectory": directory.as_uri()}
-            answer = requests.post(f"{self._url}/jobs/{job_id}/stop", json=body, timeout=ANSWER_SECONDS)
-            answer.raise_for_status()
-            triggers[job_id] = answer.json()["request-id"]
-        return {job_id: self._savepoint(job_id, trigger) for job_id, trigger in triggers.items()}
+            if self._tasks_run(job_id):
+                body = {"targetDirectory": directory.as_uri()}
+                answer = requests.post(f"{self._url}/jobs/{job_id}/stop", json=body, timeout=ANSWER_SECONDS)
+                answer.raise_for_status()
+                triggers[job_id] = answer.json()["request-id"]
+        for job_id, trigger in triggers.items():
+            saved(job_id, self._savepoint(job_id, trigger))
+
+    def _tasks_run(self, job_id: str) -> bool:
+        # A job is RUNNING as soon as it is submitted, its tasks a moment later; until then Flink refuses to stop it.
+        deadline = time.monotonic() + TASKS_SECONDS
+        while time.monotonic() < deadline:
+            job = self._get(f"/jobs/{job_id}")
+            if job["state"] in ENDING:
+                return False
+            if all(task["status"] in {RUNNING, "FINISHED"} for task in job["vertices"]):
+                return True
+            time.sleep(POLL_SECONDS)
+        return False
 
     def _savepoint(self, job_id: str, trigger: str) -> str:
         deadline = time.monotonic() + SAVEPOINT_SECONDS

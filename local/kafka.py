@@ -7,6 +7,7 @@ import subprocess
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -29,7 +30,6 @@ LOGGING = (
 
 SINGLE_NODE = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     # One broker: nothing to replicate to.
     "offsets.topic.replication.factor": "1",
@@ -50,6 +50,19 @@ SINGLE_NODE = {
 }
 
 
+class Quorum(NamedTuple):
+    """The brokers that form a cluster; each is a controller, too."""
+
+    cluster_id: str
+    ports: Mapping[int, int]
+    """Node id -> port of its controller."""
+
+
+def new_cluster_id() -> str:
+    """A cluster id as Kafka makes them."""
+    return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+
+
 class KafkaBroker(Service):
     """A broker that keeps its data in ``directory`` over stop, kill and start.
 
@@ -59,16 +72,25 @@ class KafkaBroker(Service):
     port : of the listener for clients, plain text unless ``properties`` name other listeners.
     properties : server.properties to add or to override. When they override ``listeners``, give the client listener
         only: the controller's is added.
+    quorum, node_id : the cluster and the broker's number in it; alone by default.
     """
 
     name = "kafka"
 
     def __init__(
-        self, directory: Path, port: int, properties: Mapping[str, str] | None = None, ends_with_parent: bool = True
+        self,
+        directory: Path,
+        port: int,
+        properties: Mapping[str, str] | None = None,
+        ends_with_parent: bool = True,
+        quorum: Quorum | None = None,
+        node_id: int = 1,
     ) -> None:
         super().__init__(directory, ends_with_parent)
         self.port = port
         self.properties = dict(properties or {})
+        self.node_id = node_id
+        self._quorum = quorum
 
     @property
     def bootstrap_servers(self) -> str:
@@ -97,19 +119,20 @@ class KafkaBroker(Service):
         return self.directory / "server.properties"
 
     def _server_properties(self) -> dict[str, str]:
-        # Only this process talks to its controller, so any free port will do, a new one at each start.
-        controller = f"{LOOPBACK}:{free_port()}"
+        # A controller that only its own process talks to takes any free port, a new one at each start.
+        controllers = self._quorum.ports if self._quorum else {self.node_id: free_port()}
         client = self.properties.get("listeners", f"PLAINTEXT://{self.bootstrap_servers}")
         return {
             **SINGLE_NODE,
             "log.dirs": str(self.directory / "data"),
-            "controller.quorum.voters": f"1@{controller}",
+            "node.id": str(self.node_id),
+            "controller.quorum.voters": ",".join(f"{node}@{LOOPBACK}:{port}" for node, port in controllers.items()),
             **self.properties,
-            "listeners": f"{client},CONTROLLER://{controller}",
+            "listeners": f"{client},CONTROLLER://{LOOPBACK}:{controllers[self.node_id]}",
         }
 
     def _format(self) -> None:
-        cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        cluster_id = self._quorum.cluster_id if self._quorum else new_cluster_id()
         command = self._java(
             "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "--config", str(self._properties_path)
         )

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from local.catalog import Catalog, Job
 from local.flink import CHECKPOINTS
-from local.jobs import RUNNING, Jobs, latest_checkpoint
+from local.jobs import Jobs, latest_checkpoint
 from local.workspace import Echo, Workspace
 
 
 def save_jobs(directory: Path, jobs: Jobs) -> list[str]:
     """Stop the running jobs of a workspace and remember their savepoints; the names of the jobs.
 
-    One that does not run any more was stopped by its user, or has failed: it is forgotten.
+    One that does not run any more was stopped by its user, or has failed: it is forgotten. Not so one whose savepoint
+    is remembered: it was stopped here, by a run that was ended before it had stopped all.
     """
-    catalog, states = Catalog(directory), jobs.states()
-    running = {job.job_id: job.name for job in catalog.jobs.values() if states.get(job.job_id) == RUNNING}
-    paths = jobs.stop(list(running), directory / "flink" / "savepoints")
-    catalog.keep_jobs({running[job_id]: path for job_id, path in paths.items()})
-    return list(running.values())
+    catalog = Catalog(directory)
+    # By name: one that was started by a run that was ended in between has another id than is written down.
+    running = {job_id: name for name in catalog.jobs if (job_id := jobs.find(name)) is not None}
+    stopped = {name: job.savepoint for name, job in catalog.jobs.items() if job.savepoint}
+    catalog.keep_jobs({**stopped, **dict.fromkeys(running.values())})
+    for job_id, name in running.items():
+        catalog.add_job(replace(catalog.jobs[name], job_id=job_id))
+
+    def saved(job_id: str, path: str) -> None:
+        catalog.add_job(replace(catalog.jobs[running[job_id]], savepoint=path))
+
+    jobs.stop(list(running), directory / "flink" / "savepoints", saved)
+    return list(catalog.jobs)
 
 
 def resume_jobs(directory: Path, workspace: Workspace, echo: Echo) -> None:

@@ -96,6 +96,8 @@ class SqlSession:
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
         """One call of the REST interface; SqlError with the cause if Flink says no."""
         answer = requests.request(method, f"{self._url}{path}", json=body, timeout=HTTP_SECONDS)
+        if "json" not in answer.headers.get("Content-Type", ""):
+            answer.raise_for_status()
         document: Mapping[str, Any] = answer.json()
         if not answer.ok:
             raise SqlError(innermost_cause("\n".join(document.get("errors", [answer.text]))))

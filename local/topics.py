@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import requests
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, NewTopic  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata  # type: ignore[attr-defined]
 
 from local.confluent_sql import Table, duration_ms
 from local.flink_tables import Endpoints, key_schema, value_schema
+from local.process import ServiceError
 
 ANSWER_SECONDS = 15.0
+LEADER_SECONDS = 30.0
+"""How long a new topic may take until the broker names a leader of each partition; on an idle machine milliseconds."""
+POLL_SECONDS = 0.05
 CLEANUP = {"delete": "delete", "compact": "compact", "delete-compact": "compact,delete"}
 
 
 class Topics:
     """The broker's topics and the registry's schemas."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
+    def __init__(self, endpoints: Endpoints, admin: AdminClient | None = None) -> None:
         self.endpoints = endpoints
-        self._admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers, "log_level": 0})
+        if admin is None:
+            admin = AdminClient({"bootstrap.servers": endpoints.bootstrap_servers, "log_level": 0})
+        self._admin = admin
 
     def exists(self, name: str) -> bool:
         """Whether there is a topic of this name."""
         return name in self._admin.list_topics(timeout=ANSWER_SECONDS).topics
 
     def create(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
-        """Make a topic; False if there is one already."""
+        """Make a topic; False if there is one already. Either way it can be read and written when this returns."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+        made = True
         try:
             self._admin.create_topics([topic], request_timeout=ANSWER_SECONDS)[name].result()
         except KafkaException as error:
-            if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
-                return False
-            raise
-        return True
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise
+            made = False
+        self._wait_for_leaders(name, partitions if made else 1)
+        return made
 
     def create_table(self, table: Table) -> bool:
-        """Make the table's topic and register its schemas; False, and nothing done, if the topic is there already."""
-        if not self.create(table.name, table.buckets, _config(table)):
-            return False
-        self.register(f"{table.name}-value", value_schema(table))
+        """Make the table's topic and register its schemas; False if the topic is there already."""
+        made = self.create(table.name, table.buckets, _config(table))
+        self.complete(table)
+        return made
+
+    def complete(self, table: Table) -> None:
+        """Register the schemas that a run which was ended in between has left out."""
+        if self.schema(f"{table.name}-value") is not None:
+            return
         key = key_schema(table)
-        if key is not None:
+        # The key's goes first: where there is one for the value alone, keys are plain, and must stay it.
+        if key is not None and self.schema(f"{table.name}-key") is None:
             self.register(f"{table.name}-key", key)
-        return True
+        self.register(f"{table.name}-value", value_schema(table))
+
+    def is_compacted(self, name: str) -> bool:
+        """Whether a newer record of the topic replaces the older one of its key."""
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+        answer = self._admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource].result()
+        return "compact" in answer["cleanup.policy"].value.split(",")
 
     def register(self, subject: str, schema: str) -> None:
         """Register an Avro schema."""
@@ -60,6 +81,23 @@ class Topics:
             return None
         answer.raise_for_status()
         return str(answer.json()["schema"])
+
+    def _wait_for_leaders(self, name: str, partitions: int) -> None:
+        # The controller makes a topic; the broker, and whoever asks it, learns of it a moment later.
+        deadline = time.monotonic() + LEADER_SECONDS
+        while not _is_led(self._admin.list_topics(timeout=ANSWER_SECONDS).topics.get(name), partitions):
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"topic {name}: the broker names no leader of its partitions after {LEADER_SECONDS:.0f} s; "
+                    "start the stack again: make down, make up"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def _is_led(topic: TopicMetadata | None, partitions: int) -> bool:
+    if topic is None or topic.error is not None or len(topic.partitions) < partitions:
+        return False
+    return all(partition.leader >= 0 for partition in topic.partitions.values())
 
 
 def _config(table: Table) -> dict[str, str]:

@@ -1,6 +1,7 @@
--- The table of labelled users: a compacted topic user_labeling and its schemas, filled by user_classifier.py.
+-- The table of labelled users: a compacted topic user_labeling and its schema, filled by user_classifier.py.
 -- Reads nothing. The alternative is to make the topic by hand, with cleanup policy compact.
 -- 'upsert' keeps the latest row of each user_id; a record without value deletes it.
+-- 'raw' makes a record's key the bare user_id, as in a topic made by hand, without a schema of its own.
 CREATE TABLE user_labeling (
   user_id          STRING,
   total_amount     DOUBLE,
@@ -12,5 +13,6 @@ WITH (
   'changelog.mode' = 'upsert',
   'kafka.cleanup-policy' = 'compact',
   'kafka.retention.time' = '0',
+  'key.format' = 'raw',
   'value.fields-include' = 'all'
 );

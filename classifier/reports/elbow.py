@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from classifier.exploration import Fit, best
+from classifier.exploration import SEPARATES_NOTHING, Fit, choice
 from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
 from classifier.text import users
 
@@ -15,21 +15,23 @@ def draw(fits: Sequence[Fit], n_users: int) -> Figure:
     """Draw the elbow and the silhouette, side by side, the best one marked."""
     figure = Figure(figsize=(SIZE_INCHES[0], 0.7 * SIZE_INCHES[1]), layout="constrained")
     elbow, score = figure.subplots(1, 2)
-    chosen = best(fits)
+    chosen = choice(fits)
     draw_curve(elbow, fits, [fit.inertia for fit in fits], chosen)
     elbow.set(title="elbow: a bend, after which more clusters gain little", ylabel="inertia")
     elbow.set_ylim(bottom=0)
     elbow.yaxis.set_major_formatter(FuncFormatter(lambda value, at: short(value)))
     draw_curve(score, fits, [fit.silhouette for fit in fits], chosen)
     score.set(title="silhouette: the largest is best", ylabel="mean silhouette (-1 to 1)")
-    figure.suptitle(f"{users(n_users)}; best silhouette: {chosen.n_clusters} clusters")
+    told = f"best silhouette: {chosen.n_clusters} clusters" if chosen else SEPARATES_NOTHING
+    figure.suptitle(f"{users(n_users)}; {told}")
     return figure
 
 
-def draw_curve(axes: Axes, fits: Sequence[Fit], values: Sequence[float], chosen: Fit) -> None:
+def draw_curve(axes: Axes, fits: Sequence[Fit], values: Sequence[float], chosen: Fit | None) -> None:
     """Draw one value for each number of clusters."""
     axes.plot([fit.n_clusters for fit in fits], values, marker="o", color=colour_of(0))
-    axes.axvline(chosen.n_clusters, color=COLOURS[5], linestyle="--")
+    if chosen:
+        axes.axvline(chosen.n_clusters, color=COLOURS[5], linestyle="--")
     axes.set_xlabel("number of clusters (-k)")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#DDDDDD", linewidth=0.8)

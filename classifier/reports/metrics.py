@@ -43,7 +43,7 @@ class Metrics:
         self._polled_at = clock()
         self._committed_at: float | None = None
         self._n_behind: int | None = None
-        self._of_step: tuple[int, Mapping[int, int], Mapping[int, int]] | None = None
+        self._of_step: tuple[int, int, Mapping[int, int], Mapping[int, int]] | None = None
         self._registry = CollectorRegistry()
         self._make_counters()
         self._registry.register(self)
@@ -82,7 +82,7 @@ class Metrics:
         self._fit.observe(step.fit_seconds)
         self._commit.observe(step.commit_seconds)
         counts = np.bincount(step.labels, minlength=len(step.centers)).tolist()
-        self._of_step = len(step.labels), dict(enumerate(counts)), dict(step.lag)
+        self._of_step = len(step.labels), step.n_several, dict(enumerate(counts)), dict(step.lag)
 
     def close(self) -> None:
         """Stop serving, free the port."""
@@ -109,8 +109,9 @@ class Metrics:
             yield gauge("behind_records", "Records still to be read, at the last poll.", {(): self._n_behind})
         if self._of_step is None:
             return
-        n_users, by_label, lag = self._of_step
+        n_users, n_several, by_label, lag = self._of_step
         yield gauge("users", "Users in the table.", {(): n_users})
+        yield gauge("several_rows_users", "Users with more than one row, never taken back.", {(): n_several})
         yield gauge(
             "label_users",
             "Users by label.",

@@ -1,10 +1,13 @@
-"""One Flink cluster for all end-to-end tests; each test's broker and registry are its own."""
+"""One Flink cluster for all end-to-end tests; a workspace on the broker and the registry that tests share."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local.services import FlinkCluster, free_port
+from tests.end_to_end.sessions import Session
+from tests.support.pipeline import Services
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +21,10 @@ def flink(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         yield cluster
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def session(flink: FlinkCluster, services: Services, tmp_path: Path) -> Iterator[Session]:
+    """A workspace of one test; its statements end with the test."""
+    yield Session(services, flink, tmp_path)
+    flink.jobs.cancel_all()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+import requests
 from fastavro import parse_schema
 from fastavro.types import Schema
 
@@ -28,6 +29,9 @@ N_TRANSACTIONS = 400
 HOP_COPIES = 2
 """Windows of 10 minutes that start every 5: each transaction is in two of them."""
 SELECT_SECONDS = 60.0
+TOPICS = ("transactions_enriched", "transactions_aggregate", "user_labeling", "user_labeling_final")
+STATEMENT_5, BY_HAND, AVRO_KEYS = "statement 5", "by hand", "statement 5 on a topic with Avro keys"
+"""How `user_labeling` comes to be."""
 
 
 class Transaction(NamedTuple):
@@ -55,18 +59,23 @@ def transactions(seed: int) -> list[Transaction]:
 class Run:
     """A finished run of the pipeline over a finite input, and where to look at it."""
 
-    by_hand: bool
+    output: str
     topics: Topics
     subjects: Subjects
     workspace: Workspace
+    said: list[str]
     transactions: list[Transaction]
     settled: dict[str, list[Record]] = field(default_factory=dict)
     parsed: dict[int, Schema] = field(default_factory=dict)
 
+    @property
+    def avro_keys(self) -> bool:
+        """Whether the keys of `user_labeling` are Avro records."""
+        return self.output == AVRO_KEYS
+
     def settle(self) -> None:
         """From now on nothing is written any more: read each topic once."""
-        names = ("transactions_enriched", "transactions_aggregate", "user_labeling", "user_labeling_final")
-        self.settled = {name: self.topics.read(name) for name in names}
+        self.settled = {name: self.topics.read(name) for name in TOPICS}
 
     def records(self, topic: str) -> list[Record]:
         """Every record of a topic, as a read_committed reader sees it."""
@@ -89,7 +98,7 @@ class Run:
     def key(self, record: Record) -> str:
         """The user a record's key names."""
         assert record.key is not None
-        if self.by_hand:
+        if not self.avro_keys:
             return record.key.decode()
         user_id: str = unframe(self.subjects.schema(schema_id_of(record.key)), record.key)["user_id"]
         return user_id
@@ -135,17 +144,18 @@ def operation(record: Record) -> Op:
     return Op(value[0]) if isinstance(value, bytes) else Op.INSERT
 
 
-@pytest.fixture(scope="module", params=["statement 5", "by hand"])
+@pytest.fixture(scope="module", params=[STATEMENT_5, BY_HAND, AVRO_KEYS])
 def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """The whole pipeline over a finite input; `user_labeling` by statement 5 (Avro key) or made by hand (raw key)."""
+    """The whole pipeline over a finite input; `user_labeling` is made in one of three ways."""
     directory = tmp_path_factory.mktemp("pipeline")
     broker = KafkaBroker(directory / "kafka", free_port())
-    registry = SchemaRegistry(directory / "registry", free_port())
+    registry, said = SchemaRegistry(directory / "registry", free_port()), list[str]()
     try:
         start_all([broker, registry])
-        workspace = Workspace(flink.urls, Endpoints(broker.bootstrap_servers, registry.url), Catalog(directory), print)
+        endpoints = Endpoints(broker.bootstrap_servers, registry.url)
+        workspace = Workspace(flink.urls, endpoints, Catalog(directory), said.append)
         topics, subjects = Topics(broker.bootstrap_servers), Subjects(registry.url)
-        pipeline = Run(request.param == "by hand", topics, subjects, workspace, transactions(seed=4))
+        pipeline = Run(request.param, topics, subjects, workspace, said, transactions(seed=4))
         run_pipeline(pipeline, directory)
         pipeline.settle()
         yield pipeline
@@ -157,18 +167,33 @@ def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: p
 def run_pipeline(run: Run, directory: Path) -> None:
     """Transactions in, statements 1 to 7, the client to the end of its input, until the last table has settled."""
     send_transactions(run)
-    for number in (1, 2, 3, 4, 5, 6, 7):
-        if number == 5 and run.by_hand:
-            run.topics.create("user_labeling", 1, {"cleanup.policy": "compact"})
-        else:
-            run.workspace.run_file(statement(number))
+    for number in (1, 2, 3, 4):
+        run.workspace.run_file(statement(number))
+    make_user_labeling(run)
+    run.workspace.run_file(statement(6))
+    if run.output != BY_HAND:
+        run.workspace.run_file(statement(7))
     wait_until(lambda: aggregated(run) == HOP_COPIES * N_TRANSACTIONS, "every transaction to be aggregated")
     file = configuration.write(
         directory / "test.ini", configuration.sections(run.topics.bootstrap_servers, run.subjects.url)
     )
     done = client.run([file, "--until-end"])
     assert done.code == 0, done.output
+    if run.output == BY_HAND:
+        # Only now, as in the cloud: the schema by which Flink reads the topic is registered by the client.
+        run.workspace.run_file(statement(7))
     wait_until(lambda: run.final() == Counter(run.labelled().values()), "user_labeling_final to follow user_labeling")
+
+
+def make_user_labeling(run: Run) -> None:
+    """By statement 5, by hand, or by statement 5 as it was once, without 'key.format', and then as it is."""
+    if run.output == BY_HAND:
+        run.topics.create("user_labeling", 1, {"cleanup.policy": "compact"})
+        return
+    if run.output == AVRO_KEYS:
+        lines = statement(5).read_text(encoding="utf-8").splitlines()
+        run.workspace.run("\n".join(line for line in lines if "'key.format'" not in line))
+    run.workspace.run_file(statement(5))
 
 
 def send_transactions(run: Run) -> None:
@@ -253,9 +278,19 @@ def test_user_labeling_is_one_fit_on_the_totals(run: Run) -> None:
     assert {row["label"] for row in compacted.values()} == {0, 1, 2}
 
 
-def test_key_has_a_schema_only_by_statement_5(run: Run) -> None:
-    """Made by hand, the topic's keys are plain text, and nobody registers a schema for them."""
-    assert run.subjects.exists("user_labeling-key") is not run.by_hand
+def test_five_subjects(run: Run) -> None:
+    """One for each topic, however `user_labeling` was made; a sixth only where its keys are Avro from before."""
+    answer = requests.get(f"{run.subjects.url}/subjects", timeout=SELECT_SECONDS)
+    assert set(answer.json()) == {f"{topic}-value" for topic in (datagen.TOPIC, *TOPICS)} | (
+        {"user_labeling-key"} if run.avro_keys else set()
+    )
+
+
+def test_key_has_a_schema_only_from_before(run: Run) -> None:
+    """Statement 5 leaves Avro keys as they are, and says it; else keys are plain text, without a schema."""
+    assert run.subjects.exists("user_labeling-key") is run.avro_keys
+    note = "exists already and is used as it is, with the Avro keys of its subject user_labeling-key"
+    assert run.said == ([f"topic user_labeling {note}"] if run.avro_keys else [])
 
 
 def test_final_table_follows(run: Run) -> None:

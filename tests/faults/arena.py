@@ -8,6 +8,7 @@ from types import TracebackType
 
 from tests.faults.clients import Clients, TracedClient
 from tests.faults.feeder import Feeder
+from tests.faults.relay import LOOPBACK, Relay
 from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.faults.verdict import expectation, judge, pending_of
@@ -16,8 +17,11 @@ from tests.support import configuration
 from tests.support.pipeline import Pipeline
 
 SETTLE_S = 60.0
+"""How long a client may stand still before it counts as one that gets no further."""
 FLOW_S = 60.0
-"""How long labels may stay away after a fault; far more than they need."""
+"""How long labels may stay away after a fault without a word of the client; far more than they need."""
+FLOW_AT_MOST_S = 300.0
+"""How long whatever it says: on a busy machine it has much to say, and so has one that restores for ever."""
 PARTITIONS = 6
 
 
@@ -27,8 +31,9 @@ class Arena:
     Parameters
     ----------
     producer : properties to add to [producer] of the configuration.
-    relayed : whether the client reaches the broker through the relay.
+    relay : through which the client reaches the broker; directly by default.
     flowing : whether the input flows by itself.
+    per_second : transactions a second of the flow.
     """
 
     def __init__(
@@ -38,9 +43,10 @@ class Arena:
         name: str,
         seed: int,
         producer: Mapping[str, str] | None = None,
-        relayed: bool = False,
+        relay: Relay | None = None,
         output_partitions: int = 1,
         flowing: bool = True,
+        per_second: int = 300,
     ) -> None:
         self.stack, self.name, self.flowing, self.rng = stack, name, flowing, random.Random(f"{seed} {name}")
         directory = directory / name
@@ -50,12 +56,12 @@ class Arena:
             self.pipeline.topics.grow(self.pipeline.output, output_partitions)
         sections = self.pipeline.sections
         sections["producer"].update(producer or {})
-        if relayed:
+        if relay is not None:
             for section in ("consumer", "producer"):
-                sections[section]["bootstrap.servers"] = f"127.0.0.1:{stack.relay.port}"
+                sections[section]["bootstrap.servers"] = f"{LOOPBACK}:{relay.port}"
         configuration.write(self.pipeline.file, sections)
         self.clients = Clients(self.pipeline)
-        self.feeder = Feeder(self.pipeline, seed)
+        self.feeder = Feeder(self.pipeline, seed, per_second=per_second)
         self.watcher = Watcher(self.pipeline)
         self.recovery: list[float] = []
         """Seconds until labels flowed again, one for each fault that was measured."""
@@ -80,10 +86,13 @@ class Arena:
     def labels_flow(self, since: float | None = None) -> float:
         """Wait until a label made after `since` (now) is seen; return the seconds that took."""
         start = time.time() if since is None else since
-        deadline = time.monotonic() + FLOW_S
+        began = heard = time.monotonic()
+        written = 0
         while (seconds := self.watcher.label_since(start)) is None:
-            client = self.clients.all[-1]
-            if not client.running or time.monotonic() > deadline:
+            client, now = self.clients.all[-1], time.monotonic()
+            if client.n_written != written:
+                written, heard = client.n_written, now
+            if not client.running or now > min(heard + FLOW_S, began + FLOW_AT_MOST_S):
                 state = "ended" if not client.running else "still runs"
                 where = f"the client {state}, in step {client.step.name}"
                 raise AssertionError(f"no label flowed; {where}:\n{client.output[-4000:]}")
@@ -99,11 +108,13 @@ class Arena:
         self.feeder.stop()
         ends = {partition: len(changes) for partition, changes in self.feeder.lying.items()}
         owed = expectation(self.feeder.readable)[1]
-        deadline = time.monotonic() + SETTLE_S
-        while time.monotonic() < deadline and client.running:
-            offsets = self.pipeline.offsets()
-            if all(offsets.get(at) == end for at, end in ends.items()) and pending_of(self.pipeline) == owed:
+        moved, before = time.monotonic(), None
+        while time.monotonic() < moved + SETTLE_S and client.running:
+            offsets, pending = self.pipeline.offsets(), pending_of(self.pipeline)
+            if all(offsets.get(at) == end for at, end in ends.items()) and pending == owed:
                 return
+            if (offsets, pending) != before:
+                moved, before = time.monotonic(), (offsets, pending)
             time.sleep(0.1)
 
     def finish(self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True) -> Result:

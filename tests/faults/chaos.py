@@ -10,28 +10,42 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from local.services import ServiceError
+from tests.faults import terminations, topic_identity
+from tests.faults.brokers import (
+    KILL_COORDINATOR_OF_GROUP,
+    KILL_COORDINATOR_OF_TRANSACTIONS,
+    KILL_LEADER_OF_INPUT,
+    KILL_LEADER_OF_OUTPUT,
+    RESTART,
+    strike,
+)
+from tests.faults.cluster import running_cluster
 from tests.faults.compaction import compact
+from tests.faults.foreign_transactions import restore_beside
 from tests.faults.freezes import freeze_client
 from tests.faults.kills import kill_clients
 from tests.faults.outages import kill_broker, kill_registry
 from tests.faults.replies import lose_replies
 from tests.faults.report import Result, table
 from tests.faults.resets import RESETS, kill_rebuild, reset
-from tests.faults.stack import Stack, running_stack
+from tests.faults.stack import RelayedStack, Stack, running_stack
 from tests.faults.takeovers import take_over
 from tests.faults.topics_change import grow, trim
 
 MINUTES = 10.0
+S = TypeVar("S", bound=Stack)
 DOWN_S = [0.0, 60.0, *[3.0] * 8]
 """How long the broker stays away, each time."""
 
-Scenario = Callable[[Stack, Path, int], Result]
+Scenario = Callable[[RelayedStack, Path, int], Result]
+OnCluster = Callable[[Stack, Path, int], Result]
 
 
 def scenarios() -> list[Scenario]:
-    """The long forms."""
+    """The long forms, on one broker."""
     return [
         partial(kill_clients, times=30),
         partial(kill_broker, down_s=DOWN_S),
@@ -47,26 +61,42 @@ def scenarios() -> list[Scenario]:
     ]
 
 
+def on_cluster() -> list[OnCluster]:
+    """The long forms, on three brokers."""
+    return [
+        partial(strike, name="brokers_restarted", faults=[RESTART] * 6),
+        partial(strike, name="leaders_killed", faults=[KILL_LEADER_OF_OUTPUT, KILL_LEADER_OF_INPUT] * 2),
+        partial(
+            strike,
+            name="coordinators_killed",
+            faults=[KILL_COORDINATOR_OF_TRANSACTIONS, KILL_COORDINATOR_OF_GROUP] * 2,
+        ),
+        *(partial(topic_identity.replace_topic, case=case) for case in topic_identity.CASES),
+        *(partial(terminations.terminate, case=case) for case in terminations.CASES),
+        restore_beside,
+    ]
+
+
 def run(seed: int, minutes: float, directory: Path) -> Iterator[Result | None]:
     """Run all scenarios, and again with the next seed while time is left; None is one that did not come to its end."""
     end = time.monotonic() + 60 * minutes
-    with running_stack(directory) as stack:
+    with running_stack(directory / "one") as stack, running_cluster(directory / "three") as cluster:
         while True:
             for scenario in scenarios():
                 yield _attempt(scenario, stack, directory / str(seed), seed)
+            for scenario in on_cluster():
+                yield _attempt(scenario, cluster, directory / str(seed), seed)
             if time.monotonic() > end:
                 return
             seed += 1
 
 
-def _attempt(scenario: Scenario, stack: Stack, directory: Path, seed: int) -> Result | None:
+def _attempt(scenario: Callable[[S, Path, int], Result], stack: S, directory: Path, seed: int) -> Result | None:
     try:
         result = scenario(stack, directory, seed)
     except (AssertionError, RuntimeError, OSError, ServiceError) as error:  # TimeoutError is an OSError
         print(f"FAILED with seed {seed}: {scenario}\n{error}", flush=True)
-        for service in (stack.broker, stack.registry):
-            if not service.is_running:
-                service.start()
+        stack.revive()
         return None
     print(result.line(), flush=True)
     return result

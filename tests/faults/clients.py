@@ -1,6 +1,7 @@
 """Clients to be struck: processes whose step is known, that can strike themselves, and that never outlive the test."""
 
 import itertools
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -22,9 +23,19 @@ class TracedClient(Client):
         self._log = pipeline.directory / f"{name}.log"
         self.board = Board(pipeline.directory / f"{name}.step")
         traced = [sys.executable, "-u", "-m", "tests.faults.traced", str(pipeline.directory / f"{name}.step")]
-        command = [*traced, str(aim or "none"), *pipeline.arguments("--batch-interval", "0.1", *more)]
+        command = [*_guard(), *traced, str(aim or "none"), *pipeline.arguments("--batch-interval", "0.1", *more)]
         with self._log.open("wb") as out:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
+    @property
+    def n_written(self) -> int:
+        """Number of bytes it has written."""
+        return self._log.stat().st_size
 
     @property
     def step(self) -> Step:
@@ -41,6 +52,11 @@ class TracedClient(Client):
         wait_until(lambda: self.stopped or not self.running, "the client to stop itself")
         if not self.stopped:
             raise AssertionError(f"the client ended with {self.wait()} before it was to stop itself:\n{self.output}")
+
+
+def _guard() -> list[str]:
+    """What goes before a command that is to end with this process, whatever ends this."""
+    return [sys.executable, "-S", "-E", str(GUARD), str(os.getpid())] if sys.platform == "linux" else []
 
 
 class Clients:

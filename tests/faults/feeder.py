@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 PAUSE_S = 0.02
-MAX_TRANSACTIONS = 200_000
+MAX_TRANSACTIONS = 2_000_000
 FLUSH_S = 120.0
 
 
@@ -35,6 +35,8 @@ class Feeder(threading.Thread):
         self._rng = random.Random(seed)
         self._habits = {f"User_{number}": self._rng.choice((10.0, 100.0, 1000.0)) for number in range(n_users)}
         self._table = Aggregate()
+        self._transactions: list[tuple[str, float | None]] = []
+        """All of them: user and amount, None where the user's last one was taken back."""
         self.lying: dict[int, list[Change]] = {}
         """Partition -> its changes: the n-th lies at offset n."""
         self.begin: dict[int, int] = {}
@@ -74,10 +76,27 @@ class Feeder(threading.Thread):
         before = len(self._table.changes)
         for _ in range(n_transactions):
             user_id = self._rng.choice(tuple(self._habits))
-            if self._rng.random() < 0.05:
-                self._table.delete(user_id)
-            else:
-                self._table.spend(user_id, self._rng.uniform(0, self._habits[user_id]))
+            deleted = self._rng.random() < 0.05
+            self._aggregate(user_id, None if deleted else self._rng.uniform(0, self._habits[user_id]))
+        self._send(before)
+
+    def _aggregate(self, user_id: str, amount: float | None) -> None:
+        self._transactions.append((user_id, amount))
+        if amount is None:
+            self._table.delete(user_id)
+        else:
+            self._table.spend(user_id, amount)
+
+    def restart_statement(self, kept: float) -> None:
+        """Aggregate the last share of the transactions anew, as a statement does that was deleted and created again.
+
+        What it wrote before stays, and is never taken back.
+        """
+        before = len(self._table.changes)
+        self._table.rows.clear()
+        self._transactions, again = [], self._transactions[-int(kept * len(self._transactions)) :]
+        for transaction in again:
+            self._aggregate(*transaction)
         self._send(before)
 
     def delete_all(self) -> None:
@@ -106,7 +125,7 @@ class Feeder(threading.Thread):
 
     def forget(self) -> None:
         """Begin anew, as the topic did."""
-        self._table, self.lying, self.begin = Aggregate(), {}, {}
+        self._table, self._transactions, self.lying, self.begin = Aggregate(), [], {}, {}
 
     def stop(self) -> None:
         """Write no more, and wait until all is stored."""

@@ -63,7 +63,7 @@ def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Resul
     """Kill the registry; while it is away records of a schema id never seen arrive."""
     with Arena(stack, directory, "registry_killed", seed) as arena:
         pipeline = arena.pipeline
-        new_ids = [pipeline.subjects.register(f"{pipeline.source}-value", _schema(n)) for n in range(times)]
+        new_ids = [pipeline.subjects.register(f"{pipeline.source}-value", odd_schema(n)) for n in range(times)]
         client = arena.clients.start()
         arena.labels_flow()
         for number, schema_id in enumerate(new_ids):
@@ -71,7 +71,7 @@ def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Resul
             stack.registry.kill()
             # What it knows it needs not ask for.
             arena.labels_flow()
-            arena.feeder.encode = _Encoder(_schema(number), schema_id)
+            arena.feeder.encode = Encoder(odd_schema(number), schema_id)
             name = f"Schema Registry {stack.registry.url}"
             wait_until(functools.partial(_warned, client, written), "the warning")
             launched = time.time()
@@ -90,14 +90,14 @@ def _warned(client: TracedClient, written: int) -> bool:
     return bool(BEGINS.findall(client.output[written:])) or not client.running
 
 
-def _schema(number: int) -> dict[str, object]:
+def odd_schema(number: int) -> dict[str, object]:
     """The columns in another order, beside one that nobody knows."""
     *_, last = AGGREGATE_SCHEMA["fields"]
     extra = {"name": f"extra_{number}", "type": ["null", "string"], "default": None}
     return {**AGGREGATE_SCHEMA, "fields": [extra, last, *AGGREGATE_SCHEMA["fields"][:-1]]}
 
 
-class _Encoder:
+class Encoder:
     """Values in a schema of our own."""
 
     def __init__(self, schema: dict[str, object], schema_id: int) -> None:

@@ -1,7 +1,8 @@
 """A TCP relay between a client and the broker that loses, delays or cuts off chosen requests and replies.
 
 It knows just enough of Kafka's framing: a length, then in a request api_key,
-api_version and correlation id, in a reply the correlation id.
+api_version and correlation id, in a reply the correlation id. It can also hide a topic, as a broker
+does that has not heard of it yet.
 """
 
 import socket
@@ -14,6 +15,8 @@ from enum import Enum, IntEnum
 from typing import NamedTuple
 
 LOOPBACK = "127.0.0.1"
+METADATA = 3
+"""The api_key of what topics there are."""
 
 
 class Api(IntEnum):
@@ -49,6 +52,28 @@ class Cut(Exception):
     """This connection ends here."""
 
 
+class Hidden:
+    """A topic that is hidden: whoever asks for it is told of a name of the same length that nobody has given."""
+
+    def __init__(self, name: bytes) -> None:
+        self._name, self._other = name, name[:-1] + b"0"
+        self.n_denied = 0
+        """How often somebody was told that it does not exist."""
+
+    def ask(self, frame: bytes) -> tuple[bytes, "Disguise"]:
+        """The request to send instead, and what is to be done to the reply."""
+        if self._name not in frame:  # it asks for all topics: this one is told by another name
+            return frame, lambda reply: reply.replace(self._name, self._other)
+        return frame.replace(self._name, self._other), self._deny
+
+    def _deny(self, reply: bytes) -> bytes:
+        self.n_denied += 1
+        return reply.replace(self._other, self._name)
+
+
+Disguise = Callable[[bytes], bytes]
+
+
 class Relay:
     """Listens on `port`; each connection is led on to `target`."""
 
@@ -57,6 +82,7 @@ class Relay:
         self._lock = threading.Lock()
         self._trap: Trap | None = None
         self.sprung = threading.Event()
+        self.hidden: Hidden | None = None
         self._listener = socket.create_server((LOOPBACK, port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -70,6 +96,14 @@ class Relay:
         """Harm nothing."""
         with self._lock:
             self._trap = None
+
+    def hide(self, topic: str) -> None:
+        """Have the broker answer that it does not know a topic."""
+        self.hidden = Hidden(topic.encode())
+
+    def show(self) -> None:
+        """Hide nothing."""
+        self.hidden = None
 
     def close(self) -> None:
         """Take no more connections."""
@@ -103,6 +137,7 @@ class _Connection:
     def __init__(self, relay: Relay, client: socket.socket, broker: socket.socket) -> None:
         self._relay, self._client, self._broker = relay, client, broker
         self._harmed: dict[int, Trap] = {}  # correlation id -> what is to happen to the reply
+        self._disguised: dict[int, Disguise] = {}  # likewise
         for each in (client, broker):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -122,6 +157,8 @@ class _Connection:
     def _requests(self) -> None:
         frame = _frame(self._client)
         api_key, _, correlation = struct.unpack_from(">hhi", frame, 4)
+        if api_key == METADATA and (hidden := self._relay.hidden) is not None:
+            frame, self._disguised[correlation] = hidden.ask(frame)
         trap = self._relay.take(api_key)
         if trap is not None and trap.harm is Harm.CUT_REQUEST:
             raise Cut
@@ -133,7 +170,10 @@ class _Connection:
 
     def _replies(self) -> None:
         frame = _frame(self._broker)
-        trap = self._harmed.pop(struct.unpack_from(">i", frame, 4)[0], None)
+        (correlation,) = struct.unpack_from(">i", frame, 4)
+        if (disguise := self._disguised.pop(correlation, None)) is not None:
+            frame = disguise(frame)
+        trap = self._harmed.pop(correlation, None)
         if trap is not None and trap.harm is Harm.CUT_REPLY:
             raise Cut
         if trap is not None and trap.harm is Harm.DROP_REPLY:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from tests.faults.arena import Arena
 from tests.faults.clients import TracedClient
-from tests.faults.relay import Api, Harm
+from tests.faults.relay import Api, Harm, Relay
 from tests.faults.report import Result
-from tests.faults.stack import Stack
+from tests.faults.stack import RelayedStack
 from tests.support.waiting import wait_until
 
 LATE_S = 2.0
@@ -28,22 +28,21 @@ TRAPS = [
 ALL_TRAPS = [*TRAPS, *(trap for trap in itertools.product(Api, Harm) if trap not in TRAPS)]
 
 
-def lose_replies(stack: Stack, directory: Path, seed: int, times: int) -> Result:
+def lose_replies(stack: RelayedStack, directory: Path, seed: int, times: int) -> Result:
     """Spring so many traps, one after the other, while labels flow."""
     settings = {"transaction.timeout.ms": str(TRANSACTION_MS)}
-    with Arena(stack, directory, "replies_lost", seed, producer=settings, relayed=True) as arena:
+    with Arena(stack, directory, "replies_lost", seed, producer=settings, relay=stack.relay) as arena:
         client = arena.clients.start()
         arena.labels_flow()
         traps = [ALL_TRAPS[number % len(ALL_TRAPS)] for number in range(times)]
         for api, harm in traps:
-            client = _spring(arena, client, api, harm)
+            client = _spring(arena, stack.relay, client, api, harm)
         result = arena.finish(client)
         result.notes.append("; ".join(f"{api.name}: {harm.value}" for api, harm in traps))
         return result
 
 
-def _spring(arena: Arena, client: TracedClient, api: Api, harm: Harm) -> TracedClient:
-    relay = arena.stack.relay
+def _spring(arena: Arena, relay: Relay, client: TracedClient, api: Api, harm: Harm) -> TracedClient:
     relay.arm(api, harm, LATE_S)
     if api is Api.INIT_PRODUCER_ID:  # asked for at the start alone
         client.kill()

@@ -1,9 +1,9 @@
-"""A broker, a registry and a relay that belong to the faults alone, so that they may be killed."""
+"""Brokers, a registry and maybe a relay that belong to the faults alone, so that they may be killed."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from local.services import KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
 from tests.faults.relay import LOOPBACK, Relay
@@ -12,13 +12,36 @@ from tests.support.subjects import Subjects
 from tests.support.topics import Topics
 
 
-class Stack(NamedTuple):
+@dataclass(frozen=True)
+class Stack:
     """Everything that can be broken."""
 
-    broker: KafkaBroker
+    brokers: Sequence[KafkaBroker]
     registry: SchemaRegistry
-    relay: Relay
     services: Services
+
+    @property
+    def broker(self) -> KafkaBroker:
+        """The first broker, where there is no other."""
+        return self.brokers[0]
+
+    def revive(self) -> None:
+        """Start what does not run."""
+        start_all([service for service in (*self.brokers, self.registry) if not service.is_running])
+
+
+@dataclass(frozen=True)
+class RelayedStack(Stack):
+    """One broker, that can be reached through a relay, too."""
+
+    relay: Relay
+
+
+SHORT_WAITS = {
+    # How often a broker looks for transactions that have timed out, and for logs to clean.
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
+    "log.cleaner.backoff.ms": "200",
+}
 
 
 def broker_properties(port: int, behind_relay: int, relay: int) -> dict[str, str]:
@@ -27,22 +50,21 @@ def broker_properties(port: int, behind_relay: int, relay: int) -> dict[str, str
         "listeners": f"PLAINTEXT://{LOOPBACK}:{port},RELAYED://{LOOPBACK}:{behind_relay}",
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port},RELAYED://{LOOPBACK}:{relay}",
         "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,RELAYED:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        # How often the broker looks for transactions that have timed out, and for logs to clean.
-        "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
-        "log.cleaner.backoff.ms": "200",
+        **SHORT_WAITS,
     }
 
 
 @contextmanager
-def running_stack(directory: Path) -> Iterator[Stack]:
-    """Start all; end all."""
+def running_stack(directory: Path) -> Iterator[RelayedStack]:
+    """Start one broker, a registry and a relay; end all."""
     port, behind_relay = free_port(), free_port()
     relay = Relay(free_port(), behind_relay)
     broker = KafkaBroker(directory / "kafka", port, broker_properties(port, behind_relay, relay.port))
     registry = SchemaRegistry(directory / "registry", free_port())
     try:
         start_all([broker, registry])
-        yield Stack(broker, registry, relay, Services(Topics(broker.bootstrap_servers), Subjects(registry.url)))
+        services = Services(Topics(broker.bootstrap_servers), Subjects(registry.url))
+        yield RelayedStack([broker], registry, services, relay)
     finally:
         relay.close()
         stop_all([broker, registry])

@@ -3,13 +3,19 @@
 import threading
 import time
 from bisect import bisect_left
+from itertools import pairwise
+from operator import attrgetter
 from typing import NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
 
 from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
 
 POLL_S = 0.1
+_arrived = attrgetter("arrived")
+READING_S = 30.0
+"""How long it may take until the reader has reached the end of a topic just made; one that is blind never does."""
 
 
 class Seen(NamedTuple):
@@ -24,28 +30,42 @@ class Seen(NamedTuple):
 
 
 class Watcher(threading.Thread):
-    """Notes each label in the order of arrival."""
+    """Notes each label in the order of arrival, from the first one on."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(daemon=True)
         self.seen: list[Seen] = []
         self._stopping = threading.Event()
+        self._ended: set[int] = set()
+        """The partitions of which an end has been reached."""
         reading = {"group.id": "watcher", "isolation.level": "read_committed", "enable.auto.commit": False}
+        ends = {"enable.partition.eof": True}
         patience = {"reconnect.backoff.max.ms": 500, "fetch.wait.max.ms": 10, "log_level": 0}
-        # A topic made a moment ago may not be known yet.
-        patience["topic.metadata.refresh.interval.ms"] = 1000
-        self._consumer = Consumer({"bootstrap.servers": pipeline.topics.bootstrap_servers, **reading, **patience})
-        partitions = pipeline.topics.partitions(pipeline.output)
-        self._consumer.assign([TopicPartition(pipeline.output, at, OFFSET_BEGINNING) for at in partitions])
+        settings = {"bootstrap.servers": pipeline.topics.bootstrap_servers, **reading, **ends, **patience}
+        self._consumer = Consumer(settings)
+        self._partitions = pipeline.topics.partitions(pipeline.output)
+        self._consumer.assign([TopicPartition(pipeline.output, at, 0) for at in self._partitions])
+
+    def start(self) -> None:
+        """Begin, and return once every partition is being read: what is not seen afterwards is not there."""
+        super().start()
+        wait_until(lambda: self._ended == {*self._partitions}, "the watcher to read every partition", READING_S)
 
     def run(self) -> None:
         """Read until stopped; see Thread."""
         while not self._stopping.is_set():
             for message in self._consumer.consume(1000, POLL_S):
-                partition, offset = message.partition(), message.offset()
-                if message.error() is None and partition is not None and offset is not None:
-                    self.seen.append(Seen(partition, offset, message.timestamp()[1] / 1000, time.time()))
+                self._note(message)
         self._consumer.close()
+
+    def _note(self, message: Message) -> None:
+        partition, offset, error = message.partition(), message.offset(), message.error()
+        if partition is None or offset is None:
+            return
+        if error is None:
+            self.seen.append(Seen(partition, offset, message.timestamp()[1] / 1000, time.time()))
+        elif error.code() == KafkaError._PARTITION_EOF:
+            self._ended.add(partition)
 
     def stop(self) -> None:
         """Look no more."""
@@ -54,8 +74,13 @@ class Watcher(threading.Thread):
 
     def first_made(self, since: float) -> Seen | None:
         """The first record seen that was made after `since`, seconds since the epoch."""
-        position = bisect_left(self.seen, since, key=lambda each: each.arrived)  # none arrives before it is made
+        position = bisect_left(self.seen, since, key=_arrived)  # none arrives before it is made
         return next((each for each in self.seen[position:] if each.made >= since), None)
+
+    def longest_gap(self, since: float) -> float:
+        """The longest time without a label from `since` on, seconds since the epoch, up to the last one seen."""
+        arrivals = [each.arrived for each in self.seen[bisect_left(self.seen, since, key=_arrived) :]]
+        return max((later - earlier for earlier, later in pairwise([since, *arrivals])), default=0.0)
 
     def label_since(self, since: float) -> float | None:
         """Seconds from `since` to the arrival of the first label made after it; None if none has come."""

@@ -130,7 +130,7 @@ def bad_fields(schemas: Schemas) -> list[Bad]:
     amount = "total_amount must be a number up to 1e+150, got "
     too_long = f"user_id must have at most {LONGEST_USER_ID} characters, got {LONGEST_USER_ID + 1}"
     in_words = schemas.value(columns(total_amount="string"), {**ROW, "total_amount": "ten"})
-    no_text = schemas.value(columns(user_id="long"), {**ROW, "user_id": 7})
+    no_text = schemas.value(columns(user_id="double"), {**ROW, "user_id": 7.0})
     broken = schemas.value(columns(num_transactions="double"), {**ROW, "num_transactions": 1.5})
     return [
         row("user_id must be a string, got NoneType", user_id=None),
@@ -142,10 +142,16 @@ def bad_fields(schemas: Schemas) -> list[Bad]:
         row(amount + "1.1e+150", total_amount=1.1e150),
         row("num_transactions must be a whole number >= 0, got None", num_transactions=None),
         row("num_transactions must be a whole number >= 0, got -1", num_transactions=-1),
-        Bad(no_text, "user_id must be a string, got int"),
-        Bad(in_words, amount + "'ten'"),
-        Bad(broken, "num_transactions must be a whole number >= 0, got 1.5"),
+        Bad(no_text, unread("user_id", "double", "user_id", "STRING")),
+        Bad(in_words, unread("total_amount", "string", "SUM(amount)", "DOUBLE")),
+        Bad(broken, unread("num_transactions", "double", "COUNT(purchase_id)", "BIGINT")),
     ]
+
+
+def unread(column: str, kind: str, made: str, sql: str) -> str:
+    """What is said of a column of a type that is not read."""
+    cast = f"write CAST({made} AS {sql}) AS {column} in statement 4, and {column} {sql} in statement 3"
+    return f"{column} is of type {kind}; {cast}"
 
 
 def bad_headers(schemas: Schemas) -> list[Bad]:

@@ -1,4 +1,4 @@
-"""The rights of the client's principal: exactly those that the README lists."""
+"""The rights of the client's principal: exactly those that docs/configuration.md lists."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -43,7 +43,7 @@ class Right(NamedTuple):
 
 
 def needed(pipeline: Pipeline, target: str) -> list[Right]:
-    """What the README lists. READ and WRITE include DESCRIBE."""
+    """What that page lists. READ and WRITE include DESCRIBE."""
     transactional_id = f"user_classifier-{pipeline.group}-{pipeline.output}"
     return [
         Right("READ", "TOPIC", pipeline.source),

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import pytest
 
-import user_classifier
 from tests.secure.conftest import USER, Secured, SecuredPipeline
 from tests.secure.rights import AccessControl, needed
 from tests.support import configuration, inside
@@ -112,7 +111,7 @@ def test_a_mistake_is_told(
     mistake: Mistake, pipeline: SecuredPipeline, secured: Secured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where nothing but silence comes back, the client hopes for as long.
-    monkeypatch.setattr(user_classifier, "CONNECT_SECONDS", 2.0)
+    monkeypatch.setattr("classifier.kafka.CONNECT_ATTEMPTS", 2)
     mistake.make(pipeline, secured)
     finished = run(pipeline)
     assert finished.code == 1

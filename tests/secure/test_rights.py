@@ -1,4 +1,4 @@
-"""Access control: the rights that the README lists are enough, and each of them is named when it is missing."""
+"""Access control: the rights that docs/configuration.md lists are enough, and each is named when it is missing."""
 
 from collections.abc import Callable
 
@@ -65,7 +65,7 @@ def test_a_missing_right_is_named(missing: int, pipeline: SecuredPipeline, acces
     said = finished.stderr.split(PREFIX)[1]
     assert said.startswith("not allowed to ")
     assert named(lost) in names_of(said)
-    assert said.endswith("; grant this right, see README, Rights\n")
+    assert said.endswith("; grant this right, see docs/configuration.md, Rights\n")
     access.grant([*rights, lost])
     assert run(pipeline).code == 0
 

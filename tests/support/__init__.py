@@ -1,1 +1,1 @@
-"""What the tests are made of, one noun per file; nothing here imports the client."""
+"""What the tests are made of, one noun per file; the judges (oracle, original, avro_rows) do without the client."""

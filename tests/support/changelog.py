@@ -86,6 +86,11 @@ def aggregation(seed: int, n_users: int, n_transactions: int, deleted: float = 0
     return table.changes
 
 
+def of_other_users(changes: Iterable[Change]) -> list[Change]:
+    """The same changes, of users with other names."""
+    return [Change(op, row._replace(user_id=f"other {row.user_id}")) for op, row in changes]
+
+
 def place_by_hash(changes: Iterable[Change], n_partitions: int) -> list[Placed]:
     """By a hash of the whole row, as Confluent does: the -U and the +U of a user lie apart."""
     return [Placed(zlib.crc32(repr(tuple(change.row)).encode()) % n_partitions, change) for change in changes]

@@ -1,11 +1,14 @@
 """The client as its user has it: `python user_classifier.py ...`, a process of its own."""
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+import psutil
 
 from tests.support.waiting import wait_until
 
@@ -37,11 +40,12 @@ def run(arguments: Sequence[str | Path], timeout_s: float = TIMEOUT_S, cwd: Path
 class Client:
     """A client in the background; leaving the block kills it if it still runs."""
 
-    def __init__(self, arguments: Sequence[str | Path], log: Path) -> None:
+    def __init__(self, arguments: Sequence[str | Path], log: Path, script: Path = SCRIPT) -> None:
         self._log = log
+        paths = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script of a test imports the client from here
         with log.open("wb") as out:
-            command = [sys.executable, "-u", str(SCRIPT), *map(str, arguments)]
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+            command = [sys.executable, "-u", str(script), *map(str, arguments)]
+            self._process = subprocess.Popen(command, cwd=ROOT, env=paths, stdout=out, stderr=subprocess.STDOUT)
 
     def __enter__(self) -> "Client":
         return self
@@ -58,6 +62,11 @@ class Client:
     def running(self) -> bool:
         """Whether the process is still there."""
         return self._process.poll() is None
+
+    def is_connected_to(self, ports: Container[int]) -> bool:
+        """Whether it has a connection to one of these ports."""
+        found = psutil.Process(self._process.pid).net_connections("tcp") if self.running else []
+        return any(each.raddr and each.raddr.port in ports for each in found)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Ask it to stop, wait, and return its exit code."""

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from classifier.settings import Settings, settings_from
+from user_classifier import argument_parser
+
 Sections = Mapping[str, Mapping[str, str]]
 
 
@@ -28,3 +31,8 @@ def write(path: Path, content: Sections) -> Path:
         lines += [f"[{section}]", *(f"{key} = {value}" for key, value in settings.items()), ""]
     path.write_text("\n".join(lines), encoding="utf-8")
     return path
+
+
+def taken(file: Path, *options: str) -> Settings:
+    """What the client takes from a file and a command line."""
+    return settings_from(argument_parser().parse_args([str(file), *options]))

@@ -2,11 +2,15 @@
 
 import random
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from confluent_kafka import OFFSET_INVALID, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import OFFSET_INVALID, TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, TopicPartition
 
 from tests.support.wire import Headers
+
+NO_ID = 22 * "A"  # as a broker writes an id that it does not know
 
 
 class FakeMessage:
@@ -14,9 +18,10 @@ class FakeMessage:
 
     def __init__(
         self, place: tuple[str, int, int], value: bytes | None = None, headers: Headers | None = None,
-        key: bytes | None = None, error: KafkaError | None = None,
+        key: bytes | None = None, error: KafkaError | None = None, timestamp: int = 0,
     ) -> None:  # fmt: skip
         self._place, self._value, self._headers, self._key, self._error = place, value, headers, key, error
+        self._timestamp = timestamp
 
     def topic(self) -> str:
         """See confluent_kafka.Message, as for the rest."""
@@ -29,6 +34,10 @@ class FakeMessage:
     def offset(self) -> int:
         """Where it lies."""
         return self._place[2]
+
+    def timestamp(self) -> tuple[int, int]:
+        """Its kind and milliseconds."""
+        return TIMESTAMP_CREATE_TIME, self._timestamp
 
     def key(self) -> bytes | None:
         """Its key."""
@@ -64,17 +73,40 @@ class FakeBroker:
         self.logs: dict[str, list[list[FakeMessage]]] = {name: [[] for _ in range(n)] for name, n in partitions.items()}
         self.offsets: dict[tuple[str, int], TopicPartition] = {}
         self.history: list[TopicPartition] = []
+        self.beginnings: dict[tuple[str, int], int] = {}  # what retention has left
+        self.ids = dict.fromkeys(partitions, NO_ID)  # of a broker that tells none
 
-    def append(self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None) -> None:
+    def append(
+        self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None, timestamp: int = 0
+    ) -> None:
         """Write one record."""
         log = self.logs[topic][partition]
-        log.append(FakeMessage((topic, partition, len(log)), value, headers, key))
+        log.append(FakeMessage((topic, partition, len(log)), value, headers, key, timestamp=timestamp))
 
     def commit(self, offsets: Iterable[TopicPartition]) -> None:
         """Set offsets of the group."""
         for each in offsets:
             self.history.append(each)
             self.offsets[each.topic, each.partition] = each
+
+
+class FakeAdmin:
+    """Describes topics."""
+
+    def __init__(self, broker: FakeBroker) -> None:
+        self._broker = broker
+
+    def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
+        """Ids and partitions, or that there is no such topic."""
+        return {name: self._described(name) for name in topics.topic_names}
+
+    def _described(self, name: str) -> Future[Any]:
+        future: Future[Any] = Future()
+        if name in self._broker.logs:
+            future.set_result(SimpleNamespace(topic_id=self._broker.ids[name], partitions=self._broker.logs[name]))
+        else:
+            future.set_exception(failure(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        return future
 
 
 class _Topic(NamedTuple):
@@ -90,14 +122,14 @@ class FakeConsumer:
     """Reads assigned partitions in an order of its own, a few records at a time."""
 
     def __init__(self, broker: FakeBroker, seed: int, most: int = 7) -> None:
-        self._broker, self._rng, self._most = broker, random.Random(seed), most
+        self.broker, self._rng, self._most = broker, random.Random(seed), most
         self._positions: dict[tuple[str, int], int] = {}
         self._told: dict[tuple[str, int], int] = {}  # ends, as last told
         self.closed = False
 
     def list_topics(self, topic: str, timeout: float) -> _Metadata:
         """The partitions of a topic."""
-        partitions = dict.fromkeys(range(len(self._broker.logs.get(topic, ()))))
+        partitions = dict.fromkeys(range(len(self.broker.logs.get(topic, ()))))
         return _Metadata({topic: _Topic(partitions)})
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
@@ -111,7 +143,7 @@ class FakeConsumer:
 
     def committed(self, places: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
         """The group's offsets."""
-        known = self._broker.offsets
+        known = self.broker.offsets
         return [
             known.get((at.topic, at.partition), TopicPartition(at.topic, at.partition, OFFSET_INVALID)) for at in places
         ]
@@ -120,14 +152,15 @@ class FakeConsumer:
         self, at: TopicPartition, timeout: float | None = None, cached: bool = False
     ) -> tuple[int, int]:
         """First and next offset."""
-        return 0, len(self._broker.logs[at.topic][at.partition])
+        place = at.topic, at.partition
+        return self.broker.beginnings.get(place, 0), len(self.broker.logs[at.topic][at.partition])
 
     def consumer_group_metadata(self) -> None:
         """Nothing that matters here."""
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
         """Some records of one partition, or the news of its end."""
-        logs = self._broker.logs
+        logs = self.broker.logs
         waiting = [place for place in self._positions if self._told.get(place) != len(logs[place[0]][place[1]])]
         if not waiting:
             return []

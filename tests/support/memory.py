@@ -9,7 +9,9 @@ from classifier.kafka import Kafka
 from classifier.registry import SchemaRegistry, Subject
 from classifier.settings import Settings
 from classifier.stop import StopRequest
-from tests.support.fakes import FakeConsumer, FakeProducer, FakeRegistry
+from tests.support.fakes import FakeAdmin, FakeBroker, FakeConsumer, FakeProducer, FakeRegistry
+
+SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={}, group="team")
 
 
 class KafkaInMemory(Kafka):
@@ -18,6 +20,10 @@ class KafkaInMemory(Kafka):
     def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
         super().__init__(given, stop)
         self._clients = consumer, producer
+
+    def admin(self, section: str) -> FakeAdmin:
+        """See Kafka."""
+        return FakeAdmin(self._clients[0].broker)
 
     def consumer(self) -> Consumer:
         """See Kafka."""
@@ -38,3 +44,10 @@ class KafkaInMemory(Kafka):
 def registry_of(**subjects: Any) -> SchemaRegistry:
     """A registry whose schemas have the ids 1, 2, ... in this order; x__value names the subject x-value."""
     return cast(SchemaRegistry, FakeRegistry(Subject, fastavro.parse_schema, **subjects))
+
+
+def in_memory(producer: FakeProducer | None = None, consumer: FakeConsumer | None = None) -> KafkaInMemory:
+    """Kafka over these fakes."""
+    broker = FakeBroker()
+    reading = FakeConsumer(broker, seed=1) if consumer is None else consumer
+    return KafkaInMemory(SETTINGS, StopRequest(), reading, FakeProducer(broker) if producer is None else producer)

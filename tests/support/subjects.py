@@ -15,11 +15,11 @@ class Subjects:
         self.url = url
         self._schemas: dict[int, dict[str, Any]] = {}
 
-    def register(self, subject: str, schema: dict[str, Any]) -> int:
-        """Register a schema and return its id."""
-        answer = requests.post(
-            f"{self.url}/subjects/{subject}/versions", json={"schema": json.dumps(schema)}, timeout=TIMEOUT_S
-        )
+    def register(self, subject: str, schema: Any, *references: tuple[str, str, int]) -> int:
+        """Register a schema, which may refer to others by name, subject and version; return its id."""
+        named = [{"name": name, "subject": of, "version": version} for name, of, version in references]
+        wanted: Any = {"schema": json.dumps(schema), "schemaType": "AVRO", "references": named}
+        answer = requests.post(f"{self.url}/subjects/{subject}/versions", json=wanted, timeout=TIMEOUT_S)
         answer.raise_for_status()
         return int(answer.json()["id"])
 

@@ -10,16 +10,18 @@ from confluent_kafka import (
     KafkaException,
     Message,
     Producer,
+    TopicCollection,
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic  # type: ignore[attr-defined]
 
+from tests.support.metadata import all_know, partitions_in
 from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
-OPEN_TRANSACTION_S = 2.0
-"""How long a reader waits at an end that an unfinished transaction makes."""
+OPEN_TRANSACTION_S = 4.0
+"""How long a reader waits, with all partitions at ends that unfinished transactions make."""
 
 
 class Record(NamedTuple):
@@ -58,21 +60,32 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Make a topic; returns when it is there."""
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
+        """Make a topic, with as many replicas as the brokers are set to; returns when every broker knows it."""
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
         self._admin.create_topics([topic])[name].result(TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def grow(self, name: str, partitions: int) -> None:
-        """Give a topic more partitions."""
+        """Give a topic more partitions; returns when every broker knows them."""
         self._admin.create_partitions([NewPartitions(name, partitions)])[name].result(TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def delete(self, name: str) -> None:
-        """Remove a topic."""
+        """Remove a topic; returns when no broker knows anything of it."""
         self._admin.delete_topics([name])[name].result(TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, 0), f"topic {name} to be gone", TIMEOUT_S)
 
     def partitions(self, name: str) -> list[int]:
-        """The partition numbers of a topic; none if it is not there."""
-        return sorted(self._admin.list_topics(name, timeout=TIMEOUT_S).topics[name].partitions)
+        """The partition numbers of a topic; KafkaException if it is not there."""
+        return sorted(partitions_in(self._admin.list_topics(name, timeout=TIMEOUT_S), name))
+
+    def topic_id(self, name: str) -> str:
+        """The id that the broker gave to a topic."""
+        return str(self._admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S).topic_id)
+
+    def copy(self, topic: str, records: Iterable[Record]) -> None:
+        """Write records that were read elsewhere."""
+        self.write(topic, [Outgoing(each.partition, each.value, each.headers, each.key) for each in records])
 
     def write(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are stored."""
@@ -125,6 +138,7 @@ class Topics:
         try:
             known = self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
             places = [TopicPartition(name, at) for name, topic in known if name[:2] != "__" for at in topic.partitions]
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
             found = [each for each in consumer.committed(places, TIMEOUT_S) if each.offset >= 0]
         finally:
             consumer.close()
@@ -156,6 +170,7 @@ class Topics:
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
         places = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
         try:
+            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
             consumer.commit(offsets=places, asynchronous=False)
         finally:
             consumer.close()
@@ -192,12 +207,12 @@ def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
 def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Record]:
     # From the first offset as a number; OFFSET_BEGINNING costs half a second.
     consumer.assign([TopicPartition(topic, at, low) for at, (low, _) in bounds.items()])
-    not_ended, behind = set(bounds), False
+    not_ended, behind = set(bounds), set[int]()
     records: list[Record] = []
     while not_ended:
         # A commit is answered before its records can be read: a read_committed reader may see an earlier end first.
-        message = consumer.poll(OPEN_TRANSACTION_S if behind else TIMEOUT_S)
-        if message is None and behind:
+        message = consumer.poll(OPEN_TRANSACTION_S if behind >= not_ended else TIMEOUT_S)
+        if message is None and behind >= not_ended:
             return _in_order(records)  # a transaction was left open; what lies behind it cannot be read yet
         if message is None:
             raise TimeoutError(f"{topic}: its end was not reached, nothing came for {TIMEOUT_S} s")
@@ -209,7 +224,7 @@ def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, in
         elif int(message.offset() or 0) >= bounds[int(message.partition() or 0)][1]:
             not_ended.discard(int(message.partition() or 0))
         else:
-            behind = True
+            behind.add(int(message.partition() or 0))
     return _in_order(records)
 
 

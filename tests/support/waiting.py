@@ -6,7 +6,7 @@ from collections.abc import Callable
 PAUSE_S = 0.02
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
+def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
     """Return as soon as the condition holds; fail, saying for what, when it does not come to hold."""
     deadline = time.monotonic() + timeout_s
     while not condition():

@@ -8,10 +8,8 @@ import pytest
 from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Tombstone, apply_last, apply_retract, sign_of
 from classifier.errors import RecordError
-from classifier.keys import KeyCodec
-from classifier.records import BadRecord
+from classifier.input_keys import InputKeys
 from classifier.rows import Fields
-from classifier.sink import dead_letter
 from classifier.user_table import UserTable
 from tests.support.fakes import FakeMessage
 from tests.support.memory import registry_of
@@ -44,7 +42,7 @@ def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[B
     """Take records of an upsert or append changelog into the table."""
     batch, reader = Batch(mode), CountingReader()
     batch.take(records)
-    return batch, apply_last(batch.net, reader, table, KeyCodec(reader.registry, "t"))[1]
+    return batch, apply_last(batch.net, reader, table, InputKeys(reader.registry, "t"))[1]
 
 
 def value(user_id: str, amount: float) -> bytes:
@@ -188,21 +186,3 @@ def test_append_knows_no_deletion(key: bytes | None) -> None:
     batch, broken = last("append", [record(0, value("bob", 2.0)), record(1, None, key=key)], table)
     assert ([each.message.offset() for each in batch.bad], broken) == ([1], {})
     assert settled(table) == {"bob": 2.0}
-
-
-def test_a_dead_letter_keeps_all_and_tells_why() -> None:
-    message = FakeMessage(("t", 3, 41), b"{}", [("op", b"\1"), ("trace", b"x")], b"key")
-    assert dead_letter(BadRecord(message, RecordError("not Confluent Avro (first byte 0x7b)")), "error_log") == (
-        "error_log",
-        b"key",
-        b"{}",
-        [
-            ("op", b"\1"),
-            ("trace", b"x"),
-            ("__streams.errors.exception", b"RecordError"),
-            ("__streams.errors.message", b"not Confluent Avro (first byte 0x7b)"),
-            ("__streams.errors.topic", b"t"),
-            ("__streams.errors.partition", b"3"),
-            ("__streams.errors.offset", b"41"),
-        ],
-    )

@@ -1,9 +1,9 @@
-"""The pictures in img/: the page shows each, their sources are complete, and a screen becomes the picture it shows."""
+"""The pictures in img/: the pages show each, their sources are complete, and a screen becomes the picture it shows."""
 
 import html
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,8 +15,9 @@ from img.places import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal, TerminalError
 from tests.support.client import ROOT
+from tests.support.pages import PAGES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXT = "\n".join(page.text for page in PAGES)
 PICTURES = sorted(path.name for path in IMG.iterdir() if path.suffix in (".svg", ".png", ".jpg"))
 SOURCE = architecture.SOURCE.read_text(encoding="utf-8")
 
@@ -30,17 +31,25 @@ LEAST_CONTRAST = 4.5
 """Of text of usual size on its ground: Web Content Accessibility Guidelines, 1.4.3."""
 
 
-def test_the_page_shows_each_picture_and_no_other() -> None:
-    alternatives = {place: text for text, place in MARKDOWN_PICTURE.findall(README) + HTML_PICTURE.findall(README)}
-    shown = set(alternatives) | set(DARK_PICTURE.findall(README))
-    assert {place for place in shown if place.startswith("img/")} == {f"img/{name}" for name in PICTURES}
-    assert all((ROOT / place).is_file() for place in shown)
-    assert {place: text for place, text in alternatives.items() if len(text) < LEAST_ALT} == {}
+def test_the_pages_show_each_picture_and_no_other() -> None:
+    found = [(page.path.parent / place, text) for page in PAGES for place, text in pictures(page.text)]
+    shown = {place.resolve(): text for place, text in found}
+    assert {place for place in shown if place.is_relative_to(IMG)} == {IMG / name for name in PICTURES}
+    assert all(place.is_file() for place in shown)
+    assert {place: text for place, text in shown.items() if len(text) < LEAST_ALT} == {}
+
+
+def pictures(text: str) -> Iterator[tuple[str, str]]:
+    """Where the pictures of a page lie, and what is read out instead of each."""
+    for alternative, place in MARKDOWN_PICTURE.findall(text) + HTML_PICTURE.findall(text):
+        yield place, alternative
+    for dark in DARK_PICTURE.findall(text):
+        yield dark, "the same for dark pages: " + dark
 
 
 def test_a_picture_for_dark_pages_stands_beside_the_one_for_light_pages() -> None:
-    pairs = re.findall(r"<picture>\s*<source[^>]*-dark.svg\">\s*<img[^>]*-light.svg\">\s*</picture>", README)
-    assert len(pairs) == len(DARK_PICTURE.findall(README)) == 1
+    pairs = re.findall(r"<picture>\s*<source[^>]*-dark.svg\">\s*<img[^>]*-light.svg\">\s*</picture>", TEXT)
+    assert len(pairs) == len(DARK_PICTURE.findall(TEXT)) == sum(name.endswith("-dark.svg") for name in PICTURES)
 
 
 @pytest.mark.parametrize("name", PICTURES)
@@ -151,7 +160,7 @@ def test_a_program_that_takes_too_long_is_told_with_its_screen() -> None:
 def test_an_unknown_picture_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "photograph"])
-    assert "argument NAME: photograph: not of architecture, demo, pipeline\n" in capsys.readouterr().err
+    assert "argument NAME: photograph: not of architecture, demo, pipeline, rooms\n" in capsys.readouterr().err
 
 
 def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,11 +1,17 @@
 """`python -m local`: options, environment variables, and what is said of mistakes."""
 
+import json
+import os
 import re
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 
+import psutil
 import pytest
 
 from local.__main__ import _parser, _ports, main
+from local.process import free_port
 from local.stack import Ports
 
 
@@ -34,6 +40,47 @@ def test_nothing_is_running(command: list[str], tmp_path: Path, capsys: pytest.C
     """Each command that needs the stack says how to start it."""
     assert main([*command, "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"python -m local {command[0]}: nothing is running; to start: make up\n"
+
+
+def record_gateway(directory: Path, port: int) -> None:
+    """What `up` leaves of a SQL gateway on this port."""
+    me = {"name": "flink-sql-gateway", "pid": os.getpid(), "created": psutil.Process().create_time()}
+    document = {"ports": {"kafka": 1, "registry": 1, "sql": port}, "flink_url": "", "processes": [me]}
+    (directory / "processes.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+class Failing(BaseHTTPRequestHandler):
+    """A service that is out of order."""
+
+    def do_POST(self) -> None:
+        """The same to everybody."""
+        self.send_error(503)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing."""
+
+
+def test_service_that_is_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which one, by its address, and what to type next."""
+    port = free_port()
+    record_gateway(tmp_path, port)
+    assert main(["run-sql", "--directory", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == (
+        f"python -m local run-sql: no answer from 127.0.0.1:{port}; see what runs: make status\n"
+    )
+
+
+def test_service_that_is_out_of_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it answers, in one line, whatever it is."""
+    with HTTPServer(("127.0.0.1", 0), Failing) as server:
+        Thread(target=server.handle_request).start()
+        record_gateway(tmp_path, server.server_port)
+        assert main(["run-sql", "--directory", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert (
+        said
+        == f"python -m local run-sql: 127.0.0.1:{server.server_port} answers HTTP 503; see what runs: make status\n"
+    )
 
 
 def test_topic_setting_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

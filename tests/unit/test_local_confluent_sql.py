@@ -73,6 +73,21 @@ def test_changelog_mode(text: str, mode: str) -> None:
     assert create(text).changelog_mode == mode
 
 
+@pytest.mark.parametrize(
+    ("options", "raw"),
+    [("", False), (" WITH ('key.format' = 'avro-registry')", False), (" WITH ('key.format' = 'raw')", True)],
+)
+def test_key_format(options: str, raw: bool) -> None:
+    """Avro unless said otherwise."""
+    assert create(f"CREATE TABLE t (a STRING, PRIMARY KEY (a) NOT ENFORCED){options}").has_raw_key is raw
+
+
+def test_statement_5_writes_plain_keys() -> None:
+    """One subject for its topic, as for one made by hand."""
+    (path,) = (path for path in pipeline_files() if path.name.startswith("5_"))
+    assert create(path.read_text(encoding="utf-8")).has_raw_key
+
+
 def test_insert() -> None:
     """The query is kept as it is written, up to its last word."""
     statement = parse("-- head\nINSERT INTO t (a, b)\nSELECT x, 'it''s; -- no comment' FROM s -- why\n;\n-- after\n")
@@ -122,7 +137,7 @@ def test_duration(text: str, milliseconds: int) -> None:
         (
             "CREATE TABLE t (a INT) WITH ('connector' = 'kafka')",
             "t: unknown option 'connector'; known are changelog.mode, kafka.cleanup-policy, kafka.retention.time, "
-            "value.fields-include",
+            "key.format, value.fields-include",
         ),
         (
             "CREATE TABLE t (a INT) WITH ('changelog.mode' = 'delta')",
@@ -143,6 +158,22 @@ def test_duration(text: str, milliseconds: int) -> None:
         (
             "CREATE TABLE t (a INT, PRIMARY KEY (b) NOT ENFORCED)",
             "t: PRIMARY KEY names no column of the table: b",
+        ),
+        (
+            "CREATE TABLE t (a STRING, PRIMARY KEY (a) NOT ENFORCED) WITH ('key.format' = 'json-registry')",
+            "t: 'key.format' = 'json-registry'; it can be avro-registry, raw",
+        ),
+        (
+            "CREATE TABLE t (a STRING) WITH ('key.format' = 'raw')",
+            "t: 'key.format' needs a PRIMARY KEY (column) NOT ENFORCED",
+        ),
+        (
+            "CREATE TABLE t (a INT, PRIMARY KEY (a) NOT ENFORCED) WITH ('key.format' = 'raw')",
+            "t: 'key.format' = 'raw' needs a PRIMARY KEY of one STRING column",
+        ),
+        (
+            "CREATE TABLE t (a STRING, b STRING, PRIMARY KEY (a, b) NOT ENFORCED) WITH ('key.format' = 'raw')",
+            "t: 'key.format' = 'raw' needs a PRIMARY KEY of one STRING column",
         ),
         ("INSERT INTO t VALUES (1)", "line 1: expected SELECT, found VALUES"),
     ],

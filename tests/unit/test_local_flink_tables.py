@@ -1,11 +1,12 @@
 """A Confluent table on open-source Flink: schemas, declarations, inserts."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from fastavro import parse_schema
 
-from local import flink_tables
+from local import flink_tables, inference
 from local.confluent_sql import Column, Insert, StatementError, Table
 from local.flink_tables import Endpoints
 
@@ -34,12 +35,22 @@ def test_value_schema_is_confluents() -> None:
     }
 
 
+def test_value_schema_without_the_key() -> None:
+    """Confluent's default: what the key holds is not said twice."""
+    table = replace(LABELS, options={"changelog.mode": "upsert"})
+    fields = json.loads(flink_tables.value_schema(table))["fields"]
+    assert fields == [{"name": "label", "type": ["null", "int"], "default": None}]
+    (topic, *_) = flink_tables.declare(table, ENDPOINTS)
+    assert "'value.fields-include' = 'EXCEPT_KEY'" in topic
+
+
 def test_key_schema() -> None:
-    """The key columns alone; none without a primary key."""
+    """The key columns alone; none without a primary key, or for a plain one."""
     key = flink_tables.key_schema(LABELS)
     assert key is not None
     assert json.loads(key)["fields"] == [{"name": "user_id", "type": "string"}]
     assert flink_tables.key_schema(TOTALS) is None
+    assert flink_tables.key_schema(flink_tables.with_key_format(LABELS, "raw")) is None
 
 
 @pytest.mark.parametrize("table", [TOTALS, LABELS, PLAIN])
@@ -47,24 +58,7 @@ def test_schema_and_table_are_two_ways_to_say_the_same(table: Table) -> None:
     """What Confluent registers for a table is inferred as the same columns."""
     schema = flink_tables.value_schema(table)
     parse_schema(json.loads(schema))
-    assert flink_tables.table_of_schema(table.name, schema).columns == table.columns
-
-
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        ('"string"', "t: its value schema is no Avro record; only records can be read as a table"),
-        (
-            '{"type": "record", "name": "r", "fields": [{"name": "a", "type": {"type": "array", "items": "int"}}]}',
-            't: field a has an Avro type not known here: {"type": "array", "items": "int"}',
-        ),
-    ],
-)
-def test_schema_that_is_no_table(schema: str, expected: str) -> None:
-    """Said with the field's name."""
-    with pytest.raises(StatementError) as caught:
-        flink_tables.table_of_schema("t", schema)
-    assert str(caught.value) == expected
+    assert inference.table_of_schema(table.name, schema).columns == table.columns
 
 
 def test_retract_table() -> None:
@@ -94,7 +88,8 @@ def test_retract_table() -> None:
 @pytest.mark.parametrize(("raw_key", "key_format"), [(True, "raw"), (False, "avro-confluent")])
 def test_upsert_table(raw_key: bool, key_format: str) -> None:
     """upsert-kafka, with the key format the topic has."""
-    topic, view, _ = flink_tables.declare(LABELS, ENDPOINTS, raw_key=raw_key)
+    table = flink_tables.with_key_format(LABELS, "raw") if raw_key else LABELS
+    topic, view, _ = flink_tables.declare(table, ENDPOINTS)
     assert "'connector' = 'upsert-kafka'" in topic
     assert f"'key.format' = '{key_format}'" in topic
     assert ("'key.avro-confluent.subject' = 'labels-key'" in topic) is not raw_key
@@ -108,6 +103,23 @@ def test_registered_schema_is_used_as_it_is() -> None:
     """Writing must not register a second version."""
     (topic, *_) = flink_tables.declare(PLAIN, ENDPOINTS, schema='{"a": "it\'s"}')
     assert "'avro-confluent.schema' = '{\"a\": \"it''s\"}'" in topic
+    (topic, *_) = flink_tables.declare(LABELS, ENDPOINTS, schema='"value"', key='"key"')
+    assert "'key.avro-confluent.schema' = '\"key\"'" in topic
+    assert "'value.avro-confluent.schema' = '\"value\"'" in topic
+
+
+def test_key_format_is_of_tables_with_a_key() -> None:
+    """A table without is left as it is."""
+    assert flink_tables.with_key_format(TOTALS, "raw") == TOTALS
+
+
+def test_forget() -> None:
+    """The views before the table they read."""
+    assert flink_tables.forget("t") == [
+        "DROP TEMPORARY VIEW IF EXISTS `t__with_rowtime`",
+        "DROP TEMPORARY VIEW IF EXISTS `t`",
+        "DROP TEMPORARY TABLE IF EXISTS `t__changelog`",
+    ]
 
 
 def test_insert_into_a_retract_table() -> None:

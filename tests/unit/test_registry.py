@@ -57,7 +57,7 @@ def test_a_web_page_in_the_place_of_a_registry(client: Any, raised: Exception) -
 
 @pytest.mark.parametrize("text", ["1", "{}", '{"a": 1}', "[", '"nothing"'])
 def test_a_schema_that_is_none(client: Any, text: str) -> None:
-    client.get_schema.return_value = Mock(schema_type="AVRO", schema_str=text)
+    client.get_schema.return_value = Mock(schema_type="AVRO", schema_str=text, references=[])
     with pytest.raises(RecordError, match="schema id 7 is not a usable Avro schema"):
         opened().by_id(7)
 

@@ -201,3 +201,70 @@ def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_
     changes = told(table.relabel(np.array([2], np.int32)))
     assert {change.user_id: change.row for change in changes if change.user_id != "x"} == {"y": None, "z": None}
     assert all(change.pending == {} for change in changes)
+
+
+def test_users_with_several_rows_are_counted_as_they_come_and_go() -> None:
+    table = UserTable()
+    steps = [(A, 1, False), (A, 1, True), (A, -1, False), (B, 1, True), (B, -1, False), (B, 1, True), (A, -1, False)]
+    for row, count, several in steps:
+        add(table, "x", row, count)
+        settle(table)
+        assert (table.several == {"x"}) is several
+
+
+def test_users_with_several_rows_are_restored() -> None:
+    table = UserTable()
+    said = [Told("x", A, 0, {}), Told("y", A, 0, {B: 1}), Told("z", A, 0, {B: -1}), Told("w", A, 0, {A: -1})]
+    table.load(by_column(said), confirmed=True)
+    assert (table.several, table.unsure, table.rows_of("y")) == ({"y"}, {"y"}, [B, A])
+    table.trust_order()
+    assert table.unsure == set()
+
+
+def test_rows_lie_as_they_were_read_where_two_came_between_two_ends() -> None:
+    table = UserTable()
+    add(table, "x", A, 1)
+    settle(table)
+    table.reached_end()
+    add(table, "x", B, 1)
+    settle(table)
+    assert table.unsure == set(), "newer than what was there at the end"
+    add(table, "x", C, 1)
+    settle(table)
+    assert table.unsure == {"x"}
+    table.put_in_order({"x": [C, B]})
+    assert (table.row("x"), table.rows_of("x"), table.unsure) == (B, [A, C, B], set())
+    (change,) = table.relabel(np.zeros(1, np.int32))
+    assert (change[1], list(change[3])) == (B, [A, C])
+
+
+def test_an_order_that_changes_is_told() -> None:
+    """Of what is pending, too."""
+    table = UserTable()
+    for row in (A, B, C):
+        add(table, "x", row, 1)
+    settle(table)
+    table.relabel(np.zeros(1, np.int32))
+    table.put_in_order({"x": [B, A, C]})
+    (change,) = table.relabel(np.zeros(1, np.int32))
+    assert (change[1], list(change[3])) == (C, [B, A])
+
+
+@pytest.mark.parametrize(
+    ("rows", "news"),
+    [
+        ([B, A], []),
+        ([A], [Told("x", A, 0, {})]),
+        ([C, A], [Told("x", A, 0, {C: 1})]),
+        ([A, B], [Told("x", B, 0, {A: 1})]),
+    ],
+)
+def test_a_rebuild_tells_of_pending_rows_what_has_changed(rows: list[Totals], news: list[Told]) -> None:
+    """Also where the row that is shown stays: what was pending would come back with the next start."""
+    table = UserTable()
+    table.load(by_column([Told("x", A, 0, {B: 1})]), confirmed=False)
+    for row in rows:
+        add(table, "x", row, 1)
+    settle(table)
+    assert told(table.relabel(np.zeros(1, np.int32))) == news
+    assert told(table.relabel(np.zeros(1, np.int32))) == []

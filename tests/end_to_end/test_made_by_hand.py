@@ -1,0 +1,152 @@
+"""A topic that no CREATE TABLE made, as Flink SQL reads it: a compacted one by its keys, another record by record."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from local.confluent_sql import StatementError
+from local.workspace import SQL_DIRECTORY
+from tests.end_to_end.sessions import Session
+from tests.support.topics import Outgoing
+from tests.support.waiting import wait_until
+from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA, Headers, body, frame, schema_id_of, unframe
+
+Key = Callable[[str], bytes]
+PENDING: Headers = [("pending", b"[[1.0, 1]]")]
+
+# What the client writes: new users, a newer row, a user deleted, one deleted while rows are waited for, one back again.
+HISTORY: list[tuple[str, int | None]] = [
+    ("anna", 0),
+    ("bert", 0),
+    ("carl", 1),
+    ("anna", 2),
+    ("bert", None),
+    ("dora", 1),
+    ("carl", None),
+    ("dora", None),
+    ("dora", 2),
+    ("nobody", None),
+]
+LATEST = [("anna", 2), ("dora", 2)]
+EVERY = [(user, label) for user, label in HISTORY if label is not None]
+MARKER = ("~", 0)
+
+
+def fields(user: str, label: int) -> dict[str, Any]:
+    """A row of `user_labeling`."""
+    return {"user_id": user, "total_amount": 10.0 * label, "num_transactions": label, "label": label}
+
+
+def write(session: Session, topic: str, key: Key, history: list[tuple[str, int | None]]) -> None:
+    """Write rows as the client does, with the schema that it registers."""
+    schema_id = session.subjects.register(f"{topic}-value", LABELING_SCHEMA)
+    records = []
+    for user, label in history:
+        value = None if label is None else frame(schema_id, body(LABELING_SCHEMA, fields(user, label)))
+        records.append(Outgoing(0, value, PENDING if user == "carl" else [], key(user)))
+    session.topics.write(topic, records)
+
+
+def labels(session: Session, topic: str) -> list[tuple[Any, ...]]:
+    """The table that Flink reads from the topic."""
+    return session.select(f"SELECT user_id, label FROM {topic}", MARKER)
+
+
+def test_statements_6_and_7(session: Session) -> None:
+    """On a topic made by hand and compacted: the newest row of each user, without those who were deleted."""
+    session.topics.create("user_labeling", 1, {"cleanup.policy": "compact"})
+    write(session, "user_labeling", str.encode, HISTORY)
+    for number in (6, 7):
+        (path,) = SQL_DIRECTORY.glob(f"{number}_*.sql")
+        session.workspace.run_file(path)
+
+    def final() -> Counter[tuple[Any, ...]]:
+        """The rows that the changelog leaves."""
+        rows: Counter[tuple[Any, ...]] = Counter()
+        for record in session.topics.read("user_labeling_final"):
+            assert record.value is not None
+            row = unframe(session.subjects.schema(schema_id_of(record.value)), record.value)
+            op = dict(record.headers).get("op")
+            rows[tuple(row.values())] += -1 if op in (b"\1", b"\3") else 1
+        return rows
+
+    expected = Counter(tuple(fields(*row).values()) for row in LATEST)
+    wait_until(lambda: +final() == expected, "user_labeling_final to follow")
+    # A user who goes and one who changes while the statement runs.
+    write(session, "user_labeling", str.encode, [("anna", None), ("dora", 0)])
+    wait_until(lambda: +final() == Counter([tuple(fields("dora", 0).values())]), "user_labeling_final to follow again")
+    assert all(count >= 0 for count in final().values())
+    assert not session.subjects.exists("user_labeling-key")
+
+
+@pytest.mark.parametrize(
+    ("policy", "expected"),
+    [("compact", LATEST), ("compact,delete", LATEST), ("delete", sorted(EVERY))],
+    ids=["compact", "both", "delete"],
+)
+def test_cleanup_policy(session: Session, policy: str, expected: list[tuple[str, int]]) -> None:
+    """Compacted, also with an end to it, a newer row replaces the older one; else each is a row, and none deletes."""
+    topic = "hand_" + policy.replace(",", "_")
+    session.topics.create(topic, 1, {"cleanup.policy": policy})
+    write(session, topic, str.encode, [*HISTORY, MARKER])
+    assert labels(session, topic) == expected
+
+
+def record_key(session: Session, topic: str, schema: Any) -> Key:
+    """Keys of a schema, as one who registers it writes them."""
+    schema_id = session.subjects.register(f"{topic}-key", schema)
+    return lambda user: frame(schema_id, body(schema, {"user_id": user} if isinstance(schema, dict) else user))
+
+
+@pytest.mark.parametrize("schema", [KEY_SCHEMA, "string"], ids=["record", "text"])
+def test_key_with_a_schema(session: Session, schema: Any) -> None:
+    """An Avro key says which row is replaced, whatever its form."""
+    topic = "hand_record_key" if isinstance(schema, dict) else "hand_text_key"
+    session.topics.create(topic, 1, {"cleanup.policy": "compact"})
+    write(session, topic, record_key(session, topic, schema), [*HISTORY, MARKER])
+    assert labels(session, topic) == LATEST
+
+
+def test_topic_compacted_later(session: Session) -> None:
+    """The next statement of the same workspace reads it as what it has become."""
+    session.topics.create("hand_later", 1, {"cleanup.policy": "delete"})
+    write(session, "hand_later", str.encode, [*HISTORY, MARKER])
+    assert labels(session, "hand_later") == sorted(EVERY)
+    session.compact("hand_later")
+    assert labels(session, "hand_later") == LATEST
+
+
+def test_bytes_of_the_key(session: Session) -> None:
+    """SELECT * shows the key as a column before the others, as bytes."""
+    session.topics.create("hand_star", 1, {"cleanup.policy": "compact"})
+    write(session, "hand_star", str.encode, [*HISTORY, MARKER])
+    result = session.workspace.run("SELECT * FROM hand_star")
+    assert result is not None
+    assert result.columns == ["key", "user_id", "total_amount", "num_transactions", "label"]
+    result.close()
+
+
+def test_statement_5_on_a_topic_made_by_hand(session: Session) -> None:
+    """Used as it is: the schema that the client registered, keys that are plain."""
+    session.topics.create("hand_stated", 1, {"cleanup.policy": "compact"})
+    write(session, "hand_stated", str.encode, [*HISTORY, MARKER])
+    (path,) = SQL_DIRECTORY.glob("5_*.sql")
+    session.workspace.run(path.read_text(encoding="utf-8").replace("TABLE user_labeling", "TABLE hand_stated"))
+    assert session.said == ["topic hand_stated exists already and is used as it is"]
+    assert labels(session, "hand_stated") == LATEST
+    assert not session.subjects.exists("hand_stated-key")
+
+
+def test_topic_without_a_schema(session: Session) -> None:
+    """What to do; the topic is read as soon as somebody has registered one."""
+    session.topics.create("hand_bare", 1, {"cleanup.policy": "compact"})
+    with pytest.raises(StatementError) as caught:
+        labels(session, "hand_bare")
+    assert str(caught.value) == (
+        "unknown table hand_bare: there is no schema hand_bare-value; create the table first, "
+        "or start what writes the topic, which registers it"
+    )
+    write(session, "hand_bare", str.encode, [*HISTORY, MARKER])
+    assert labels(session, "hand_bare") == LATEST

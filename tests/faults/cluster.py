@@ -1,0 +1,88 @@
+"""A cluster of three brokers, as the cloud has them: what is committed lies on two of them at least."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from local.kafka import Quorum, new_cluster_id
+from local.services import KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
+from tests.faults.stack import SHORT_WAITS, Stack
+from tests.support.metadata import partitions_in
+from tests.support.pipeline import Services
+from tests.support.subjects import Subjects
+from tests.support.topics import Topics
+from tests.support.waiting import wait_until
+
+NODES = (1, 2, 3)
+REPLICATED = {
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+    "offsets.topic.replication.factor": "3",
+    "offsets.topic.num.partitions": "6",
+    "transaction.state.log.replication.factor": "3",
+    "transaction.state.log.min.isr": "2",
+    "transaction.state.log.num.partitions": "6",
+}
+TIMEOUT_S = 30.0
+IN_SYNC_S = 90.0
+"""How long a broker may take to catch up after its start."""
+
+
+@contextmanager
+def running_cluster(directory: Path) -> Iterator[Stack]:
+    """Start three brokers and a registry; end all."""
+    quorum = Quorum(new_cluster_id(), {node_id: free_port() for node_id in NODES})
+    properties = {**REPLICATED, **SHORT_WAITS}
+    brokers = [
+        KafkaBroker(directory / f"kafka_{node_id}", free_port(), properties, quorum=quorum, node_id=node_id)
+        for node_id in NODES
+    ]
+    registry = SchemaRegistry(directory / "registry", free_port())
+    try:
+        start_all([*brokers, registry])
+        topics = Topics(",".join(broker.bootstrap_servers for broker in brokers))
+        topics.wait_for_coordinator()
+        yield Stack(brokers, registry, Services(topics, Subjects(registry.url)))
+    finally:
+        stop_all([*brokers, registry])
+
+
+class Places:
+    """What lies on which broker, as any of them answers."""
+
+    def __init__(self, cluster: Stack) -> None:
+        self._brokers = {broker.node_id: broker for broker in cluster.brokers}
+        self._admin = AdminClient({"bootstrap.servers": cluster.services.topics.bootstrap_servers, "log_level": 0})
+
+    def leader(self, topic: str, partition: int) -> KafkaBroker:
+        """The broker that leads a partition."""
+        found = partitions_in(self._admin.list_topics(topic, timeout=TIMEOUT_S), topic)
+        return self._brokers[found[partition].leader]
+
+    def coordinator(self, topic: str, name: str) -> KafkaBroker:
+        """The broker that coordinates what bears a name: it leads the partition of an internal topic that keeps it."""
+        found = partitions_in(self._admin.list_topics(topic, timeout=TIMEOUT_S), topic)
+        return self._brokers[found[java_hash(name) % len(found)].leader]
+
+    def wait_in_sync(self) -> None:
+        """Wait until each replica of every partition has all that is committed, so that one more broker may go."""
+        wait_until(self._in_sync, "the replicas to be in sync", IN_SYNC_S)
+
+    def _in_sync(self) -> bool:
+        try:
+            topics = self._admin.list_topics(timeout=TIMEOUT_S).topics.values()
+        except KafkaException:
+            return False
+        partitions = [partition for topic in topics for partition in topic.partitions.values()]
+        return all(len(partition.isrs) == len(self._brokers) and partition.leader >= 0 for partition in partitions)
+
+
+def java_hash(text: str) -> int:
+    """String.hashCode() without its sign bit, by which Kafka chooses a coordinator's partition."""
+    number = 0
+    for unit in text.encode("ascii"):
+        number = (31 * number + unit) & 0xFFFFFFFF
+    return number & 0x7FFFFFFF

@@ -1,0 +1,95 @@
+"""A changelog that comes twice: statement 4 is deleted and created again, and its old rows are never taken back."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+
+from tests.faults.arena import SETTLE_S, Arena
+from tests.faults.report import Result
+from tests.faults.stack import Stack
+from tests.faults.verdict import N_CLUSTERS, judge
+from tests.support import client, oracle
+from tests.support.changelog import Change
+from tests.support.oracle import Labelled
+from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
+
+N_TRANSACTIONS = 800
+KEPT = 0.5
+"""Share of the transactions that the second statement still finds."""
+WARNING = re.compile(r"^.* WARNING .*\bmore than one row\b.*$", re.MULTILINE)
+
+
+def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
+    """An undisturbed run, a rebuild and a fresh start agree: of several rows the newest is current. It is said once."""
+    with Arena(stack, directory, "rebuild_second_statement", seed, flowing=False) as arena:
+        feeder, pipeline = arena.feeder, arena.pipeline
+        feeder.write(N_TRANSACTIONS)
+        undisturbed = arena.clients.start()
+        _read_all(arena)
+        feeder.restart_statement(KEPT)
+        arena.faults += 1
+        feeder.write(N_TRANSACTIONS // 4)
+        began = time.time()
+        _read_all(arena)
+        arena.recovery.append(time.time() - began)
+        said = [_once(undisturbed.output)]
+        if (code := undisturbed.stop()) != 0:
+            raise AssertionError(f"the client ended with {code}:\n{undisturbed.output[-3000:]}")
+        fresh = pipeline.twin()
+        n_lost = n_wrong(pipeline, feeder.changes)
+        for each, *more in ((pipeline, "--rebuild"), (fresh,)):
+            done = client.run(each.arguments("--until-end", *more))
+            if done.code != 0:
+                raise AssertionError(f"{more}: the client ended with {done.code}:\n{done.output}")
+            said.append(_once(done.output))
+            n_lost += n_wrong(each, feeder.changes)
+        _checked(pipeline)
+        verdict = judge(pipeline, feeder, None, stepwise=False, onward=False)._replace(lost=n_lost)
+        return Result(arena.name, arena.faults, arena.recovery, verdict, said)
+
+
+def expected(changes: Iterable[Change]) -> dict[str, Labelled]:
+    """The labelled rows: of several positive ones of a user the one added last."""
+    users: dict[str, Counter[tuple[float, int]]] = {}
+    for op, (user_id, amount, number) in changes:
+        rows = users.setdefault(user_id, Counter())
+        count = rows.pop((amount, number), 0) if op.sign > 0 else rows[amount, number]
+        rows[amount, number] = count + op.sign
+    positive = {user_id: [row for row, count in rows.items() if count > 0] for user_id, rows in users.items()}
+    current = {user_id: rows[-1] for user_id, rows in positive.items() if rows}
+    numbers = oracle.labels(current, N_CLUSTERS)
+    return {user_id: Labelled(user_id, *row, numbers[user_id]) for user_id, row in current.items()}
+
+
+def n_wrong(pipeline: Pipeline, changes: Iterable[Change]) -> int:
+    """Count the users whose final record is not as expected."""
+    wanted, found = expected(changes), pipeline.labelling()
+    return sum(wanted.get(user_id) != found.get(user_id) for user_id in wanted.keys() | found.keys())
+
+
+def _read_all(arena: Arena) -> None:
+    """Wait until every record is committed as read, and the labels are as expected or stay as they are."""
+    arena.feeder.flush()
+    pipeline, changes = arena.pipeline, arena.feeder.changes
+    running = arena.clients.all[-1]
+    wait_until(lambda: not pipeline.lag() or not running.running, "all to be read", SETTLE_S)
+    deadline = time.monotonic() + SETTLE_S / 4
+    while running.running and n_wrong(pipeline, changes) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _once(output: str) -> str:
+    """The one warning that says what is the matter."""
+    said = WARNING.findall(output)
+    if len(said) != 1:
+        raise AssertionError(f"several rows of a user were told {len(said)} times, not once:\n{output[-3000:]}")
+    return str(said[0])
+
+
+def _checked(pipeline: Pipeline) -> None:
+    found = client.run(pipeline.arguments("--check")).output
+    if "more than one row" not in found:
+        raise AssertionError(f"--check does not tell of users with more than one row:\n{found}")

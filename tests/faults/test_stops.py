@@ -1,0 +1,121 @@
+"""SIGTERM while something is away: the client ends by itself, and its last line says what became of the last step."""
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from classifier.stop import COMMITTED, GRACE_SECONDS, NOT_COMMITTED, UNKNOWN
+from local.services import Service
+from tests.faults.relay import Api, Harm
+from tests.faults.stack import RelayedStack
+from tests.support import oracle
+from tests.support.changelog import aggregation, of_other_users, place_by_hash
+from tests.support.client import Client
+from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
+
+CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
+MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))
+KILLED_AFTER_S = 30.0
+"""What Kubernetes waits: the client must have ended by itself long before."""
+
+
+@pytest.fixture
+def pipeline(stack: RelayedStack, tmp_path: Path, request: pytest.FixtureRequest) -> Pipeline:
+    """A pipeline of its own, its client behind the relay."""
+    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+    made = Pipeline(stack.services, tmp_path, name)
+    for section in ("consumer", "producer"):
+        made.configure(section, bootstrap_servers=f"127.0.0.1:{stack.relay.port}")
+    made.write(place_by_hash(CHANGES, 1))
+    return made
+
+
+@contextmanager
+def frozen(*services: Service) -> Iterator[None]:
+    """Services that take connections and never answer."""
+    processes = [psutil.Process(service.pid) for service in services]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
+def labelling(pipeline: Pipeline) -> Client:
+    """A client that has labelled everything."""
+    client = Client(pipeline.arguments("--batch-interval", "0.1"), pipeline.directory / "log")
+    wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
+    return client
+
+
+def ended(client: Client) -> tuple[int, str]:
+    """Ask it to stop; its exit code and its last line."""
+    client.send(signal.SIGTERM)
+    return client.wait(KILLED_AFTER_S), client.output.splitlines()[-1]
+
+
+def assert_goes_on(pipeline: Pipeline) -> None:
+    """The next start finds everything as it should be."""
+    with Client(pipeline.arguments("--until-end"), pipeline.directory / "next") as client:
+        assert client.wait() == 0, client.output
+    wait_until(lambda: pipeline.lag() == 0, "the offsets to be in force")
+    assert pipeline.labelling() == oracle.labelled(CHANGES + (MORE if pipeline.n_written > len(CHANGES) else []))
+    pipeline.assert_offsets_sound()
+    pipeline.assert_nothing_doubled()
+
+
+def test_the_broker_does_not_answer_and_nothing_is_under_way(stack: RelayedStack, pipeline: Pipeline) -> None:
+    with labelling(pipeline) as client, frozen(stack.broker):
+        code, last = ended(client)
+        assert code == 0, client.output
+        assert last.endswith(COMMITTED) or last.endswith("offsets committed")
+    assert_goes_on(pipeline)
+
+
+@pytest.mark.parametrize(
+    ("api", "state"), [(Api.PRODUCE, NOT_COMMITTED), (Api.ADD_PARTITIONS_TO_TXN, NOT_COMMITTED), (Api.END_TXN, UNKNOWN)]
+)
+def test_the_broker_does_not_answer_in_the_middle_of_a_step(
+    api: Api, state: str, stack: RelayedStack, pipeline: Pipeline
+) -> None:
+    with labelling(pipeline) as client:
+        stack.relay.arm(api, Harm.DROP_REQUEST)
+        pipeline.write(place_by_hash(MORE, 1))
+        assert stack.relay.sprung.wait(30.0)
+        with frozen(stack.broker):
+            code, last = ended(client)
+        assert (code, last.endswith(state)) == (1, True), client.output
+    assert_goes_on(pipeline)
+
+
+@pytest.mark.parametrize("away", ["broker", "registry"])
+def test_a_start_that_waits(away: str, stack: RelayedStack, pipeline: Pipeline) -> None:
+    service: Service = getattr(stack, away)
+    with frozen(service), Client(pipeline.arguments(), pipeline.directory / "log") as client:
+        wait_until(lambda: client.is_connected_to({stack.relay.port, stack.registry.port}), "the client to connect")
+        code, last = ended(client)
+        assert (code, last.endswith(COMMITTED)) == (0, True), client.output
+    assert_goes_on(pipeline)
+
+
+def test_what_hangs_for_good_is_ended_from_beside(stack: RelayedStack, pipeline: Pipeline, tmp_path: Path) -> None:
+    """No call of the client waits for as long; should one ever, the last line is written all the same."""
+    hang = tmp_path / "hang.py"
+    hang.write_text(
+        "import sys, time, user_classifier\n"
+        "user_classifier.Classifier.follow = lambda self: time.sleep(3600)\n"
+        "sys.exit(user_classifier.main(sys.argv[1:]))\n"
+    )
+    with Client(pipeline.arguments(), tmp_path / "log", script=hang) as client:
+        client.wait_for_output("users restored")
+        code, last = ended(client)
+        assert code == 1
+        words = f"told to stop, but something did not answer within {GRACE_SECONDS:.0f} s; {COMMITTED}"
+        assert last == f"user_classifier.py: error: {words}"

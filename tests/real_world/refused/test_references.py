@@ -1,0 +1,140 @@
+"""Schemas that refer to others: in the input, in an upsert input's key, in the output, and in --check."""
+
+from typing import Any
+
+import pytest
+
+from tests.hostile.records import encoded
+from tests.support import inside
+from tests.support.pipeline import Pipeline
+from tests.support.topics import Outgoing
+from tests.support.wire import KEY_SCHEMA, frame
+
+ROW = {"user_id": "ann", "total_amount": 1.5, "num_transactions": 2}
+PLACE: dict[str, Any] = {
+    "type": "record",
+    "name": "Place",
+    "namespace": "shop",
+    "fields": [{"name": "city", "type": "string"}],
+}
+STORE: dict[str, Any] = {
+    "type": "record",
+    "name": "Store",
+    "namespace": "shop",
+    "fields": [{"name": "at", "type": "Place"}],
+}
+IN_LINE = {**STORE, "fields": [{"name": "at", "type": PLACE}]}
+FIELDS = [
+    {"name": "user_id", "type": "string"},
+    {"name": "total_amount", "type": "double"},
+    {"name": "num_transactions", "type": "long"},
+]
+STORES: list[dict[str, Any]] = [
+    {"name": "first", "type": "shop.Store"},
+    {"name": "all", "type": {"type": "array", "items": "Store"}},
+]
+
+
+def total(*fields: dict[str, Any]) -> dict[str, Any]:
+    """A row with more fields."""
+    return {"type": "record", "name": "Total", "namespace": "shop", "fields": [*fields, *FIELDS]}
+
+
+def chained(pipeline: Pipeline) -> list[tuple[str, str, int]]:
+    """Register Store, which refers to Place; return what refers to both of them."""
+    place, store = f"{pipeline.source}-place", f"{pipeline.source}-store"
+    pipeline.subjects.register(place, PLACE)
+    pipeline.subjects.register(store, STORE, ("shop.Place", place, 1))
+    return [("shop.Store", store, 1), ("shop.Place", place, 1)]
+
+
+def rows(pipeline: Pipeline) -> dict[str, tuple[float, int]]:
+    """What is labelled."""
+    return {user: (row.total_amount, row.num_transactions) for user, row in pipeline.labelling().items()}
+
+
+def test_a_chain_whose_end_is_named_twice(pipeline: Pipeline) -> None:
+    """Total -> Store -> Place, and Total -> Place."""
+    schema = total(*STORES, {"name": "home", "type": ["null", "Place"]})
+    schema_id = pipeline.subjects.register(f"{pipeline.source}-value", schema, *chained(pipeline))
+    whole = total({"name": "first", "type": IN_LINE}, STORES[1], {"name": "home", "type": ["null", "Place"]})
+    row = {**ROW, "first": {"at": {"city": "Ulm"}}, "all": [{"at": {"city": "Bonn"}}] * 3, "home": {"city": "Aalen"}}
+    pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, encoded(whole, row)), [])])
+    finished = inside.run(pipeline.arguments("--check"))
+    assert f"ok      subject {pipeline.source}-value: user_id, total_amount, num_transactions" in finished.stdout
+    inside.run_to_end(pipeline.arguments())
+    assert rows(pipeline) == {"ann": (1.5, 2)}
+
+
+def test_a_version_replaced_since(pipeline: Pipeline) -> None:
+    """The version that is named counts, not the newest."""
+    references = chained(pipeline)
+    newer = {**PLACE, "fields": [*PLACE["fields"], {"name": "street", "type": "string", "default": ""}]}
+    pipeline.subjects.register(f"{pipeline.source}-place", newer)
+    schema_id = pipeline.subjects.register(f"{pipeline.source}-value", total(STORES[0]), *references)
+    value = encoded(total({"name": "first", "type": IN_LINE}), {**ROW, "first": {"at": {"city": "Ulm"}}})
+    pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, value), [])])
+    inside.run_to_end(pipeline.arguments())
+    assert rows(pipeline) == {"ann": (1.5, 2)}
+
+
+def test_the_user_id_is_a_type_of_another_schema(pipeline: Pipeline) -> None:
+    user = {"type": "record", "name": "UserKey", "namespace": "shop", "fields": [{"name": "user_id", "type": "string"}]}
+    kind = {"type": "enum", "name": "User", "namespace": "shop", "symbols": ["ann", "bob"]}
+    pipeline.subjects.register(f"{pipeline.source}-user", kind)
+    fields = [{"name": "user_id", "type": "User"}, *FIELDS[1:]]
+    schema = {"type": "record", "name": "Total", "namespace": "shop", "fields": fields}
+    reference = ("shop.User", f"{pipeline.source}-user", 1)
+    schema_id = pipeline.subjects.register(f"{pipeline.source}-value", schema, reference)
+    key = {**user, "fields": [{"name": "user_id", "type": "User"}]}
+    key_id = pipeline.subjects.register(f"{pipeline.source}-key", key, reference)
+    whole = {**schema, "fields": [{"name": "user_id", "type": kind}, *FIELDS[1:]]}
+    values = [frame(schema_id, encoded(whole, {**ROW, "user_id": user_id})) for user_id in ("ann", "bob")]
+    gone = frame(key_id, b"\0")  # ann
+    pipeline.topics.write(pipeline.source, [*(Outgoing(0, each, []) for each in values), Outgoing(0, None, [], gone)])
+    inside.run_to_end(pipeline.arguments("--changelog-mode", "upsert"))
+    assert rows(pipeline) == {"bob": (1.5, 2)}
+
+
+def test_an_output_that_refers(pipeline: Pipeline) -> None:
+    references = chained(pipeline)
+    store = {"name": "store", "type": ["null", "Store"], "default": None}
+    schema = total()["fields"] + [{"name": "label", "type": "int"}, store]
+    out = {"type": "record", "name": "Label", "namespace": "shop", "fields": schema}
+    pipeline.subjects.register(f"{pipeline.output}-value", out, *references)
+    pipeline.subjects.register(f"{pipeline.output}-key", KEY_SCHEMA)
+    schema_id = pipeline.subjects.register(f"{pipeline.source}-value", total())
+    pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, encoded(total(), ROW)), [])])
+    assert f"ok      subject {pipeline.output}-value: fits" in inside.run(pipeline.arguments("--check")).stdout
+    inside.run_to_end(pipeline.arguments())
+    # The same again: what was written is read back.
+    assert "1 users restored" in inside.run_to_end(pipeline.arguments()).stderr
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_a_reference_to_nothing(deep: bool, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when somebody has deleted it for good; this registry keeps it, so the client's call is answered here."""
+    from confluent_kafka.schema_registry import SchemaRegistryClient
+    from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+    ask, gone = SchemaRegistryClient.get_version, f"{pipeline.source}-{'place' if deep else 'store'}"
+
+    def asked(client: Any, subject: str, *more: Any, **options: Any) -> Any:
+        if subject == gone:
+            raise SchemaRegistryError(404, 40402, "Version not found")
+        return ask(client, subject, *more, **options)
+
+    monkeypatch.setattr(SchemaRegistryClient, "get_version", asked)
+    schema_id = pipeline.subjects.register(f"{pipeline.source}-value", total(STORES[0]), *chained(pipeline)[:1])
+    pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, b""), [])])
+    chain = f"refers to shop.Store, subject {pipeline.source}-store version 1, which"
+    if deep:
+        chain += f" refers to shop.Place, subject {gone} version 1, which"
+    chain += " is not in the Schema Registry"
+    finished = inside.run(pipeline.arguments("--until-end"))
+    assert finished.stderr.splitlines()[-1] == (
+        f"user_classifier.py: error: {pipeline.source} [0] at offset 0: schema id {schema_id} {chain};"
+        " to skip such records: --error-handling-mode ignore, to keep them: log"
+    )
+    finished = inside.run(pipeline.arguments("--check"))
+    assert f"TO DO   subject {pipeline.source}-value: {chain}; read another topic with -t" in finished.stdout

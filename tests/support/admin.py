@@ -1,0 +1,129 @@
+"""A cluster and its registry as one principal sees them: what the admin client tells --check."""
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from classifier.kafka import Kafka
+from classifier.registry import ReadOnlyRegistry
+from classifier.settings import Settings
+from classifier.stop import StopRequest
+from tests.support.fakes import FakeBroker, FakeConsumer
+
+READ, WRITE = AclOperation.READ, AclOperation.WRITE
+
+
+def schema(**kinds: Any) -> str:
+    """A record, every field of it nullable."""
+    fields = [{"name": name, "type": ["null", kind], "default": None} for name, kind in kinds.items()]
+    return json.dumps({"type": "record", "name": "r", "fields": fields})
+
+
+def done(result: object) -> Future[Any]:
+    """What the admin client returns."""
+    future: Future[Any] = Future()
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+    return future
+
+
+def failure(code: int) -> KafkaException:
+    """What the admin client raises."""
+    return KafkaException(KafkaError(code, "says the broker"))
+
+
+@dataclass
+class FakeAdmin:
+    """A cluster as one principal sees it. A topic's value: its rights, None for untold, or the error."""
+
+    topics: dict[str, Any] = field(default_factory=dict)
+    group: Any = (READ,)
+    policy: str | None = "compact"
+    reached: KafkaException | None = None
+    refusals: int = 1000
+    attempts: int = 0
+
+    def list_topics(self, timeout: float) -> SimpleNamespace:
+        self.attempts += 1
+        if self.reached is not None and self.attempts <= self.refusals:
+            raise self.reached
+        return SimpleNamespace(brokers={1: None, 2: None, 3: None})
+
+    def poll(self, timeout: float) -> int:
+        return 0
+
+    def describe_topics(self, topics: Any, **options: Any) -> Mapping[str, Future[Any]]:
+        (name,) = topics.topic_names
+        found = self.topics.get(name, failure(KafkaError.UNKNOWN_TOPIC_OR_PART))
+        told = SimpleNamespace(partitions=range(6), authorized_operations=found)
+        return {name: done(found if isinstance(found, KafkaException) else told)}
+
+    def describe_consumer_groups(self, groups: list[str], **options: Any) -> Mapping[str, Future[Any]]:
+        told = SimpleNamespace(authorized_operations=self.group)
+        return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else told)}
+
+
+@dataclass
+class FakeRegistry:
+    """Subjects, or the error that every call ends in."""
+
+    subjects: dict[str, str] = field(default_factory=dict)
+    schema_type: str = "AVRO"
+    error: Exception | None = None
+    list_error: Exception | None = None
+
+    def get_subjects(self) -> list[str]:
+        if self.error or self.list_error:
+            raise self.error or self.list_error or AssertionError
+        return list(self.subjects)
+
+    def get_latest_version(self, subject_name: str) -> SimpleNamespace:
+        if self.error:
+            raise self.error
+        if subject_name not in self.subjects:
+            raise SchemaRegistryError(404, 40401, "not found")
+        schema_id = list(self.subjects).index(subject_name)
+        return SimpleNamespace(schema_id=schema_id, schema=self.get_schema(schema_id))
+
+    def get_schema(self, schema_id: int) -> SimpleNamespace:
+        text = list(self.subjects.values())[schema_id]
+        return SimpleNamespace(schema_type=self.schema_type, schema_str=text, references=[])
+
+
+def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:
+    """The client's own registry, with this one behind it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("confluent_kafka.schema_registry.SchemaRegistryClient", lambda properties: registry)
+        return ReadOnlyRegistry({"url": "http://registry"}, StopRequest())
+
+
+class FakeKafka(Kafka):
+    """Gives out these clients."""
+
+    def __init__(
+        self, settings: Settings, consumer: AdminClient, producer: AdminClient, broker: FakeBroker | None = None
+    ) -> None:
+        super().__init__(replace(settings, consumer={"bootstrap.servers": "host:9092"}), StopRequest())
+        self._admins, self._broker = {"consumer": consumer, "producer": producer}, broker or FakeBroker()
+
+    def consumer(self) -> Consumer:
+        """See Kafka."""
+        return cast(Consumer, FakeConsumer(self._broker, seed=0))
+
+    def admin(self, section: str) -> AdminClient:
+        """See Kafka."""
+        return self._admins[section]
+
+    def cleanup_policy(self, topic: str) -> str | None:
+        """See Kafka."""
+        return cast(FakeAdmin, self._admins["consumer"]).policy

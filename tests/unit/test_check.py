@@ -1,0 +1,280 @@
+"""What --check says: a line for each thing the client needs, ok or what to do."""
+
+import json
+from collections.abc import Iterator
+from typing import Any, cast
+
+import pytest
+from confluent_kafka import KafkaError
+from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from classifier.check import Line, check, run
+from classifier.columns import misfit
+from classifier.settings import Settings
+from classifier.transport import http_libraries
+from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees, failure, schema
+
+(httpx,) = http_libraries()
+INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
+SETTINGS = Settings(
+    schema_registry={}, consumer={"security.protocol": "SASL_SSL"}, producer={"security.protocol": "SSL"}
+)
+
+
+def everything() -> FakeAdmin:
+    """A cluster on which nothing is missing."""
+    return FakeAdmin({INPUT: [READ], OUTPUT: [READ, WRITE], TARGET: [WRITE]})
+
+
+SUBJECTS = {
+    f"{INPUT}-value": schema(user_id="string", total_amount="double", num_transactions="long"),
+    f"{OUTPUT}-value": schema(user_id="string", total_amount="double", num_transactions="long", label="int"),
+    f"{OUTPUT}-key": schema(user_id="string"),
+}
+
+
+def lines(
+    consumer: FakeAdmin,
+    registry: FakeRegistry | None = None,
+    producer: FakeAdmin | None = None,
+    settings: Settings = SETTINGS,
+    last_error: KafkaError | None = None,
+) -> Iterator[Line]:
+    """Check a fake cluster."""
+    kafka = FakeKafka(settings, cast(AdminClient, consumer), cast(AdminClient, producer or consumer))
+    kafka.complaint = last_error
+    return check(settings, kafka, as_the_client_sees(registry or FakeRegistry(SUBJECTS)))
+
+
+def to_do(found: Iterator[Line]) -> list[str]:
+    """The lines that are not ok."""
+    return [str(line) for line in found if line.verdict == "TO DO"]
+
+
+def test_everything_in_place_in_full() -> None:
+    told: list[str] = []
+    assert run(lines(everything()), told.append) == 0
+    assert "\n".join(told) == (
+        """\
+ok      [consumer] bootstrap.servers and credentials: 3 brokers reached by SASL_SSL
+ok      [producer] bootstrap.servers and credentials: 3 brokers reached by SSL
+ok      topic transactions_aggregate: 6 partitions
+ok      topic transactions_aggregate, right to READ: granted
+ok      topic user_labeling: 6 partitions
+ok      topic user_labeling, right to READ: granted
+ok      topic user_labeling, right to WRITE: granted
+ok      topic user_labeling, cleanup.policy: compact
+ok      group user_classifier, right to READ: granted
+unseen  transactional id user_classifier-user_classifier-user_labeling: needs WRITE, which shows at the first start\
+ only; to allow it see docs/configuration.md, Rights
+ok      [schema_registry] url and credentials: 3 subjects
+ok      subject transactions_aggregate-value: user_id, total_amount, num_transactions
+ok      subject user_labeling-value: fits
+ok      subject user_labeling-key: fits
+ready"""
+    )
+
+
+def test_nothing_in_place_in_full() -> None:
+    told: list[str] = []
+    settings = Settings(schema_registry={}, consumer={}, producer={}, error_handling_mode="log")
+    found = lines(FakeAdmin(group=[], policy="delete"), FakeRegistry(), settings=settings)
+    assert run((line for line in found if line.verdict == "TO DO"), told.append) == 1
+    assert "\n".join(told) == (
+        """\
+TO DO   topic transactions_aggregate: does not exist; check its name, or make it:\
+ run sql/3_create_transactions_aggregate.sql
+TO DO   topic user_labeling: does not exist; check its name, or make it: run sql/5_create_user_labeling.sql
+TO DO   topic error_log: does not exist; check its name, or make it: confluent kafka topic create error_log
+TO DO   group user_classifier, right to READ: missing; grant READ to the client's principal,\
+ see docs/configuration.md, Rights
+TO DO   subject transactions_aggregate-value: does not exist; write to the topic once, or run the SQL statement that\
+ makes it
+5 to do; run --check again then"""
+    )
+
+
+def test_an_output_of_another_name_is_made_compacted() -> None:
+    settings = Settings(schema_registry={}, consumer={}, producer={}, output="labels")
+    (line,) = [line for line in to_do(lines(everything(), settings=settings)) if "topic labels" in line]
+    assert line.endswith("confluent kafka topic create labels --config cleanup.policy=compact")
+
+
+def test_an_output_that_forgets() -> None:
+    admin = everything()
+    admin.policy = "delete"
+    assert to_do(lines(admin)) == [
+        "TO DO   topic user_labeling, cleanup.policy: delete, so labels of quiet users will be deleted; to mend it:"
+        " confluent kafka topic update user_labeling --config cleanup.policy=compact"
+    ]
+
+
+@pytest.mark.parametrize("topic", [INPUT, OUTPUT, TARGET])
+def test_a_missing_right_is_named(topic: str) -> None:
+    settings = Settings(schema_registry={}, consumer={}, producer={}, error_handling_mode="log")
+    admin = everything()
+    needed, admin.topics[topic] = admin.topics[topic], [AclOperation.DESCRIBE]
+    assert to_do(lines(admin, settings=settings)) == [
+        f"TO DO   topic {topic}, right to {right.name}: missing; grant {right.name} to the client's principal,"
+        " see docs/configuration.md, Rights"
+        for right in needed
+    ]
+
+
+def test_rights_are_those_of_the_section_that_uses_them() -> None:
+    reader = FakeAdmin({INPUT: [READ], OUTPUT: [READ]})
+    writer = FakeAdmin({OUTPUT: [WRITE]}, group=[], policy="delete")
+    assert to_do(lines(reader, producer=writer)) == []
+
+
+def test_a_topic_that_may_not_even_be_seen() -> None:
+    admin = everything()
+    admin.topics[INPUT] = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    admin.group = failure(KafkaError.GROUP_AUTHORIZATION_FAILED)
+    assert to_do(lines(admin)) == [
+        "TO DO   topic transactions_aggregate: not allowed to read topic transactions_aggregate (says the broker);"
+        " grant this right, see docs/configuration.md, Rights",
+        "TO DO   group user_classifier: not allowed to read group user_classifier (says the broker);"
+        " grant this right, see docs/configuration.md, Rights",
+    ]
+
+
+def test_what_the_broker_does_not_tell_is_no_fault() -> None:
+    admin = FakeAdmin({INPUT: None, OUTPUT: None}, None, None)
+    found = list(lines(admin))
+    assert [line.subject for line in found if line.verdict == "unseen"] == [
+        "topic transactions_aggregate, right to READ",
+        "topic user_labeling, right to READ",
+        "topic user_labeling, right to WRITE",
+        "topic user_labeling, cleanup.policy",
+        "group user_classifier, right to READ",
+        "transactional id user_classifier-user_classifier-user_labeling",
+    ]
+    assert to_do(iter(found)) == []
+    admin.group = failure(KafkaError.GROUP_ID_NOT_FOUND)
+    assert to_do(lines(admin)) == []
+
+
+def test_brokers_that_do_not_answer() -> None:
+    admin = everything()
+    admin.reached = failure(KafkaError._TRANSPORT)
+    found = list(lines(admin))
+    assert str(found[0]) == (
+        "TO DO   [consumer] bootstrap.servers and credentials: cannot reach the brokers: says the broker;"
+        " check host, port and security.protocol"
+    )
+    assert not any(line.subject.startswith(("topic", "group")) for line in found), "nothing else can be asked"
+    assert found[-1].subject == "subject user_labeling-key", "the registry can"
+
+
+def test_brokers_that_answer_late() -> None:
+    admin = everything()
+    admin.reached, admin.refusals = failure(KafkaError._TRANSPORT), 14
+    assert to_do(lines(admin)) == []
+
+
+def test_a_certificate_that_is_not_accepted() -> None:
+    admin = everything()
+    admin.reached = failure(KafkaError._TRANSPORT)
+    (line,) = to_do(lines(admin, last_error=KafkaError(KafkaError._TRANSPORT, "certificate verify failed")))
+    assert line.endswith(
+        "certificate verify failed; check ssl.ca.location, and that the broker's certificate is valid for its host"
+    )
+
+
+def test_a_refused_password_is_told_rather_than_a_time_out() -> None:
+    admin = everything()
+    admin.reached = failure(KafkaError._TRANSPORT)
+    refused = KafkaError(KafkaError._AUTHENTICATION, "wrong password")
+    assert to_do(lines(admin, last_error=refused)) == [
+        "TO DO   [consumer] bootstrap.servers and credentials: wrong password; check security.protocol,"
+        " sasl.mechanisms, sasl.username and sasl.password"
+    ]
+    assert admin.attempts == 1, "and at once"
+
+
+def test_the_producers_credentials_are_tried_too() -> None:
+    producer = FakeAdmin(reached=failure(KafkaError._TRANSPORT))
+    assert to_do(lines(everything(), producer=producer))[0].startswith("TO DO   [producer] bootstrap.servers")
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (SchemaRegistryError(401, 40101, "no"), "refused (HTTP 401); check [schema_registry] basic.auth.user.info"),
+        (SchemaRegistryError(404, 404, "what?"), "HTTP 404; check [schema_registry] url"),
+        (SchemaRegistryError(422, 42201, "what?"), "HTTP 422 (what?); check [schema_registry] url"),
+        (SchemaRegistryError(500, 50001, "broken"), "HTTP 500; check [schema_registry] url"),
+        (httpx.ConnectError("refused"), "no answer (refused); check [schema_registry] url"),
+        (
+            httpx.ConnectError("CERTIFICATE_VERIFY_FAILED"),
+            "no answer (CERTIFICATE_VERIFY_FAILED); check [schema_registry] url and ssl.ca.location",
+        ),
+    ],
+)
+def test_a_registry_that_cannot_be_used(error: Exception, advice: str) -> None:
+    assert to_do(lines(everything(), FakeRegistry(error=error))) == [
+        f"TO DO   [schema_registry] url and credentials: Schema Registry http://registry: {advice}"
+    ]
+
+
+def test_an_account_that_may_read_its_subjects_but_not_list_all() -> None:
+    registry = FakeRegistry(SUBJECTS, list_error=SchemaRegistryError(403, 40301, "no"))
+    found = list(lines(everything(), registry))[-4:]
+    assert [line.verdict for line in found] == ["ok"] * 4
+    assert found[0].finding == "accepted; the account may not list all subjects, which it need not"
+
+
+def row_schema(**kinds: Any) -> str:
+    """The input's schema with other types."""
+    return schema(**{"user_id": "string", "total_amount": "double", "num_transactions": "long", **kinds})
+
+
+AS_STRING = "write CAST(user_id AS STRING) AS user_id in statement 4, and user_id STRING in statement 3"
+AS_DOUBLE = "write CAST(SUM(amount) AS DOUBLE) AS total_amount in statement 4, and total_amount DOUBLE in statement 3"
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (row_schema(), ""),
+        (row_schema(user_id={"type": "string", "avro.java.string": "String"}, more="bytes"), ""),
+        ('"string"', "is not a record"),
+        (schema(user_id="string", total_amount="double"), "has no field num_transactions"),
+        (row_schema(total_amount="string"), f"total_amount is of type string; {AS_DOUBLE}"),
+        (row_schema(user_id="null"), f"user_id is of type null; {AS_STRING}"),
+        (row_schema(user_id={"type": "array", "items": "string"}), f"user_id is of type array; {AS_STRING}"),
+    ],
+)
+def test_schemas(text: str, complaint: str) -> None:
+    assert misfit(json.loads(text)) == complaint
+
+
+INPUT_LINE, VALUE_LINE, KEY_LINE = (f"TO DO   subject {name}" for name in SUBJECTS)
+
+
+def test_subjects_of_other_fields() -> None:
+    subjects = dict.fromkeys(SUBJECTS, schema(id="long"))
+    assert to_do(lines(everything(), FakeRegistry(subjects))) == [
+        f"{INPUT_LINE}: has no field user_id; read another topic with -t",
+        f"{VALUE_LINE}: is not a record of user_id string, total_amount double, num_transactions long and label int;"
+        " delete the subject or choose another output with -o",
+        f"{KEY_LINE}: is not a record of one string user_id; delete the subject or choose another topic",
+    ]
+
+
+def test_subjects_that_are_not_avro() -> None:
+    found = to_do(lines(everything(), FakeRegistry(SUBJECTS, "JSON")))
+    assert [line.partition(";")[0] for line in found] == [
+        f"{INPUT_LINE}: is JSON, not AVRO",
+        f"{VALUE_LINE}: is not a record of user_id string, total_amount double, num_transactions long and label int",
+        f"{KEY_LINE}: is not a record of one string user_id",
+    ]
+
+
+def test_an_output_with_a_field_that_the_client_cannot_fill() -> None:
+    more = json.loads(SUBJECTS[f"{OUTPUT}-value"])
+    more["fields"].append({"name": "segment", "type": "string"})
+    (line,) = to_do(lines(everything(), FakeRegistry({**SUBJECTS, f"{OUTPUT}-value": json.dumps(more)})))
+    assert line.startswith(f"{VALUE_LINE}: is not a record of ")

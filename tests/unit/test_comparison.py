@@ -1,0 +1,67 @@
+"""Comparing numbers of clusters in a process of its own: the same as here, and it ends when it is told to."""
+
+import functools
+import itertools
+import multiprocessing
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifier import comparison
+from classifier.clusters import Clusters
+from classifier.comparison import FEW_USERS, compare
+from classifier.exploration import explore
+from user_classifier import cluster
+
+CLUSTER = functools.partial(cluster, n_init="auto")
+
+
+def users(n_users: int) -> NDArray[np.float64]:
+    """Users in no particular order."""
+    return np.random.default_rng(n_users).lognormal(3, 1, (n_users, 2))
+
+
+def ends(totals: NDArray[np.float64], n_clusters: int) -> Clusters:
+    """End of the process, as for lack of memory."""
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise AssertionError
+
+
+def sleeps(totals: NDArray[np.float64], n_clusters: int) -> Clusters:
+    """A fit that takes very long."""
+    time.sleep(600)
+    raise AssertionError
+
+
+def test_a_process_finds_what_we_find() -> None:
+    totals = users(FEW_USERS + 1)
+    asked = itertools.count()
+    assert compare(totals, CLUSTER, lambda: next(asked) >= 0) == list(explore(totals, cluster))
+    assert next(asked) > 9, "asked all along"
+    assert multiprocessing.active_children() == []
+
+
+def test_few_users_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(comparison, "in_a_process")
+    assert [fit.n_clusters for fit in compare(users(20), CLUSTER, lambda: True)] == list(range(2, 11))
+
+
+def test_a_stop_ends_it_at_once() -> None:
+    began = time.monotonic()
+    assert compare(users(FEW_USERS + 1), sleeps, lambda: time.monotonic() < began + 0.3) == []
+    assert time.monotonic() - began < 30
+    assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_is_ended() -> None:
+    with pytest.raises(ChildProcessError, match="for lack of memory"):
+        compare(users(FEW_USERS + 1), ends, lambda: True)
+
+
+def test_signals_are_let_through_again() -> None:
+    with comparison.in_a_process(users(3), sleeps):
+        assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()

@@ -1,0 +1,94 @@
+"""Configuration files: those that are shipped, and values from the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from classifier.configuration import read_configuration
+from classifier.errors import ConfigError
+from tests.support import configuration, inside
+from tests.support.client import ROOT
+
+SHIPPED = "configurations/configuration.ini"
+PASSWORD = "p%s=%(x)s;#'\" =ä"
+
+
+def test_the_template_names_what_is_to_be_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    assert inside.run([f"./{SHIPPED}"]) == (
+        2,
+        "",
+        f"user_classifier.py: error: ./{SHIPPED}: placeholders still to be filled in:"
+        " [schema_registry] url, [schema_registry] basic.auth.user.info,"
+        " [consumer] bootstrap.servers, [consumer] sasl.username, [consumer] sasl.password,"
+        " [producer] bootstrap.servers, [producer] sasl.username, [producer] sasl.password\n",
+    )
+
+
+def test_the_template_filled_in_is_complete(tmp_path: Path) -> None:
+    content = (ROOT / SHIPPED).read_text(encoding="utf-8")
+    filled = {
+        "<schema-registry-URL>": "host",
+        "<token>": "key:secret",
+        "<hostname>:<hostname-port>": "host:9092",
+        "<user>": "user",
+        "<password>": PASSWORD,
+    }
+    for placeholder, value in filled.items():
+        content = content.replace(placeholder, value)
+    path = tmp_path / "filled.ini"
+    path.write_text(content, encoding="utf-8")
+    found = configuration.taken(path)
+    assert found.schema_registry == {"url": "https://host", "basic.auth.user.info": "key:secret"}
+    secured = {
+        "bootstrap.servers": "host:9092",
+        "security.protocol": "SASL_SSL",
+        "sasl.mechanisms": "PLAIN",
+        "sasl.username": "user",
+        "sasl.password": PASSWORD,
+    }
+    assert found.consumer == {**secured, "auto.offset.reset": "earliest"}
+    assert found.producer == secured
+    assert found.group == "user_classifier"
+
+
+def test_the_local_configuration_is_complete() -> None:
+    found = configuration.taken(ROOT / "configurations" / "local.ini")
+    assert found.consumer["bootstrap.servers"] == "127.0.0.1:9092"
+    assert found.schema_registry["url"].startswith("http://127.0.0.1:8081")
+
+
+def one_value(directory: Path, value: str) -> str:
+    """What the client makes of one value in a file."""
+    file = configuration.write(directory / "x.ini", {"consumer": {"sasl.password": value}})
+    return read_configuration(str(file))["consumer"]["sasl.password"]
+
+
+@pytest.mark.parametrize(
+    ("written", "taken"),
+    [
+        ("${A}", "one"),
+        ("${A}:${_b2}", "one:two"),
+        ("x${A}y", "xoney"),
+        ("${_b2}", "two"),
+        ("${NESTED}", "${A}"),
+        ("${EMPTY}.", "."),
+        ("$${A}", "$one"),
+        *((text, text) for text in ("$", "$A", "${", "${}", "${A", "${1A}", "${A-B}", "${ A}", "${Ä}", "pa$$w${ord")),
+    ],
+)
+def test_values(written: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"A": "one", "_b2": "two", "NESTED": "${A}", "EMPTY": ""}.items():
+        monkeypatch.setenv(name, value)
+    assert one_value(tmp_path, written) == taken
+
+
+def test_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SET", PASSWORD)
+    monkeypatch.delenv("UNSET", raising=False)
+    with pytest.raises(ConfigError) as caught:
+        one_value(tmp_path, "s3cr3t${SET}${UNSET}")
+    assert str(caught.value) == (
+        f"{tmp_path}/x.ini: [consumer] sasl.password: ${{UNSET}} is not set in the environment;"
+        " type first: export UNSET=..."
+    )

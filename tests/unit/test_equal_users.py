@@ -1,0 +1,169 @@
+"""Users with equal totals: said once, and -k auto does not choose among clusterings that separate nothing."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifier.exploration import Fit, choice, explore, left_out, n_different, table_lines, too_alike
+from classifier.number_of_clusters import NumberOfClusters
+from classifier.reports import elbow
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.world import World
+from user_classifier import cluster
+
+Totals = NDArray[np.float64]
+
+
+def equal(n_totals: int, n_users: int = 10) -> Totals:
+    """Users of few different totals."""
+    return np.array([(100.0 * (number % n_totals), 1.0) for number in range(n_users)])
+
+
+def rows(totals: Totals) -> list[Placed]:
+    """Users who come."""
+    found = [Row(f"u{number:02}", amount, int(count)) for number, (amount, count) in enumerate(totals.tolist())]
+    return [Placed(0, Change(Op.INSERT, row)) for row in found]
+
+
+def world_of(totals: Totals, **given: Any) -> World:
+    """A world with these users."""
+    world = World(**given)
+    world.write(rows(totals))
+    return world
+
+
+def labels(world: World) -> set[int]:
+    """The labels in the output."""
+    return {row.label for row in world.labelling().values()}
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was warned of."""
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("n_users", [1, 10, 999, 1000, 1001, 5000])
+@pytest.mark.parametrize("n_totals", [1, 2, 3, 9])
+def test_different_totals_are_counted(n_users: int, n_totals: int) -> None:
+    totals = equal(n_totals, n_users)
+    for at_most in (1, 2, 3, 10):
+        assert n_different(totals, at_most) == min(len(np.unique(totals, axis=0)), at_most)
+
+
+def test_what_differs_late_or_in_the_count_alone_is_different() -> None:
+    late = np.vstack((equal(1, 3000), [(0.0, 2.0)]))
+    assert n_different(late, 10) == 2
+    assert n_different(np.empty((0, 2)), 10) == 0
+
+
+SAID = (
+    "10 users with 2 different totals, fewer than the 3 clusters: equal users get different labels;"
+    " choose fewer clusters: -k 2"
+)
+
+
+def test_more_clusters_than_different_totals_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(equal(2), batch_size=5)
+    assert world.run() is None
+    assert warnings(caplog) == [SAID.replace("10 users", "5 users")]
+
+
+@pytest.mark.parametrize("totals", [equal(3), equal(1, 2), equal(10)])
+def test_there_is_nothing_to_say(totals: Totals, caplog: pytest.LogCaptureFixture) -> None:
+    assert world_of(totals).run() is None
+    assert warnings(caplog) == []
+    assert too_alike(totals, 3) is None
+
+
+def test_a_dry_run_says_so(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    assert world_of(equal(2), dry_run=True).run() is None
+    assert SAID in capsys.readouterr().out.splitlines()
+    assert warnings(caplog) == [], "once"
+
+
+def test_a_comparison_leaves_out_what_would_tear_equal_users_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert world_of(equal(3), explore_k=True).run() is None
+    told = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in told[2:-1]] == ["2", "3"]
+    assert told[-1] == "3 different totals: more clusters would tear equal users apart"
+
+
+def test_of_equal_users_nothing_can_be_compared() -> None:
+    ended = world_of(equal(1), explore_k=True).run()
+    assert str(ended and ended.reason) == "10 users with equal totals: no number of clusters separates them"
+
+
+@pytest.mark.parametrize(("n_totals", "numbers"), [(1, []), (2, [2]), (4, [2, 3, 4]), (20, list(range(2, 11)))])
+def test_no_more_clusters_than_different_totals_are_compared(n_totals: int, numbers: list[int]) -> None:
+    totals = equal(n_totals, 30)
+    assert [fit.n_clusters for fit in explore(totals, cluster)] == numbers
+    assert (left_out(totals) is None) is (n_totals > 9)
+
+
+def test_two_different_totals_are_two_clusters() -> None:
+    world = world_of(equal(2), n_clusters="auto")
+    assert world.run() is None
+    assert labels(world) == {0, 1}
+
+
+def test_k_auto_waits_until_something_separates_users(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(equal(1), n_clusters="auto", label_names="low,high")
+    for _ in range(2):
+        assert world.run() is None
+        assert labels(world) == {0}
+    assert (
+        warnings(caplog)
+        == ["-k auto: 10 users: no number of clusters separates them; all get label 0 until one does"] * 2
+    ), "once a run"
+    assert all(" k=" not in str(each.metadata) for each in world.broker.history)
+    world.write([Placed(0, Change(Op.INSERT, Row("x", 900.0, 9))), Placed(0, Change(Op.INSERT, Row("y", 900.0, 9)))])
+    assert world.run() is None
+    assert labels(world) == {0, 1}
+
+
+NOTHING = [Fit(2, 0.0004, 9.0), Fit(3, -0.2, 8.0), Fit(4, float("nan"), 8.0)]
+
+
+def test_a_clustering_that_separates_nothing_is_not_chosen(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(NumberOfClusters, "compare", lambda *_: NOTHING)
+    world = world_of(equal(4), n_clusters="auto")
+    assert world.run() is None
+    assert (labels(world), len(warnings(caplog))) == ({0}, 1)
+
+
+def test_the_choice_is_the_best_that_separates() -> None:
+    assert choice([]) is None
+    assert choice(NOTHING) is None
+    assert choice([*NOTHING, better := Fit(5, 0.0006, 7.0)]) == better
+
+
+def test_what_separates_nothing_is_not_marked_as_best(tmp_path: Path) -> None:
+    told = table_lines(NOTHING, 10)
+    assert not any("best" in line for line in told)
+    assert told[-1] == "no number of clusters separates them"
+    figure = elbow.draw(NOTHING, 10)
+    assert figure.get_suptitle() == "10 users; no number of clusters separates them"
+    assert [len(axes.lines) for axes in figure.axes] == [1, 1]
+
+
+def test_a_dry_run_of_equal_users_with_k_auto(capsys: pytest.CaptureFixture[str]) -> None:
+    world = world_of(equal(1), n_clusters="auto", dry_run=True, label_names="low,high")
+    assert world.run() is None
+    assert "a run would change 10 users of out; nothing was written" in capsys.readouterr().out
+
+
+def test_users_who_become_equal(caplog: pytest.LogCaptureFixture) -> None:
+    world = world_of(equal(4), n_clusters=2)
+    world.run()
+    gone = [Placed(0, Change(Op.DELETE, row)) for _, (_, row) in rows(equal(4)) if row.total_amount > 0]
+    world.write(gone)
+    world.run()
+    assert warnings(caplog) == [
+        "3 users with 1 different total, fewer than the 2 clusters: equal users get different labels;"
+        " choose fewer clusters: -k 1"
+    ]

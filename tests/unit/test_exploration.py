@@ -1,0 +1,112 @@
+"""Choosing the number of clusters: silhouette, inertia, the best, the table."""
+
+import itertools
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn.cluster import KMeans
+
+from classifier.clusters import Clusters
+from classifier.exploration import RANDOM_STATE, Fit, best, explore, inertia, silhouette, table_lines
+from user_classifier import cluster, one_hot_totals
+
+Totals = NDArray[np.float64]
+
+
+def groups(seed: int, n_groups: int, n_users: int = 90) -> Totals:
+    """Users in groups far apart."""
+    rng = np.random.default_rng(seed)
+    centers = np.column_stack((1000.0 * np.arange(1, n_groups + 1), 10.0 * np.arange(1, n_groups + 1)))
+    return centers[np.arange(n_users) % n_groups] + rng.normal(scale=(30, 2), size=(n_users, 2))
+
+
+@pytest.mark.parametrize("n_groups", range(2, 6))
+def test_the_best_number_is_that_of_the_groups(n_groups: int) -> None:
+    assert best(list(explore(groups(n_groups, n_groups), cluster))).n_clusters == n_groups
+
+
+@pytest.mark.parametrize(("n_users", "numbers"), [(2, []), (3, [2]), (5, [2, 3, 4]), (50, list(range(2, 11)))])
+def test_as_many_clusters_as_the_users_allow(n_users: int, numbers: list[int]) -> None:
+    totals = np.random.default_rng(0).uniform(1, 100, (n_users, 2))
+    assert [fit.n_clusters for fit in explore(totals, cluster)] == numbers
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_inertia_is_that_of_kmeans(seed: int) -> None:
+    totals = np.random.default_rng(seed).lognormal(2, 1, (40 + seed, 2))
+    model = KMeans(n_clusters=4, n_init="auto", random_state=RANDOM_STATE).fit(one_hot_totals(totals))
+    assert inertia(totals, cluster(totals, 4)) == pytest.approx(model.inertia_, rel=1e-9)
+
+
+def test_silhouette_from_its_definition() -> None:
+    rng = np.random.default_rng(5)
+    totals, labels = rng.uniform(0, 9, (30, 2)), rng.integers(0, 3, 30).astype(np.int32)
+    scores = []
+    for i, own in enumerate(labels):
+        distances = np.hypot(*(totals - totals[i]).T)
+        inside = distances[(labels == own) & (np.arange(30) != i)].mean()
+        outside = min(distances[labels == other].mean() for other in range(3) if other != own)
+        scores.append((outside - inside) / max(inside, outside))
+    assert silhouette(totals, labels) == pytest.approx(np.mean(scores))
+
+
+def test_few_users_are_all_scored_once() -> None:
+    totals = groups(2, 3)
+    (fit,) = explore(totals, cluster, [3], max_sample=len(totals))
+    assert fit.silhouette == silhouette(totals, cluster(totals, 3).labels)
+
+
+def test_no_silhouette_of_one_cluster() -> None:
+    assert np.isnan(silhouette(np.ones((5, 2)), np.zeros(5, np.int32)))
+
+
+def test_every_fit_is_scored_on_the_same_sample_and_every_run_alike() -> None:
+    totals = groups(1, 3, n_users=500)
+    asked: list[Totals] = []
+
+    def by_amount(given: Totals, n_clusters: int) -> Clusters:
+        """Two halves, whatever is asked for: then the silhouette depends on the sample alone."""
+        asked.append(given)
+        labels = (given[:, 0] > 1500).astype(np.int32)
+        return Clusters(labels, np.array([given[labels == label].mean(axis=0) for label in (0, 1)]))
+
+    fits = list(itertools.chain(*(explore(totals, by_amount, [2, 3], max_sample=50) for _ in range(2))))
+    assert len({fit.silhouette for fit in fits}) == 1
+    assert all(given is totals for given in asked), "only the silhouette is sampled"
+    halves = by_amount(totals, 2).labels
+    assert fits[0].silhouette != pytest.approx(silhouette(totals, halves), abs=1e-9)
+
+
+def test_best_of_equals_has_the_fewest_clusters() -> None:
+    fits = [Fit(2, float("nan"), 9.0), Fit(3, 0.5, 8.0), Fit(4, 0.7, 7.0), Fit(5, 0.7, 6.0)]
+    assert best(fits).n_clusters == 4
+
+
+def test_a_sample_in_one_cluster_is_the_last_choice() -> None:
+    nothing = float("nan")
+    assert best([Fit(2, nothing, 9.0), Fit(3, -0.9, 8.0)]).n_clusters == 3
+    assert best([Fit(2, nothing, 9.0), Fit(3, nothing, 8.0)]).n_clusters == 2
+
+
+def test_nothing_to_choose_from() -> None:
+    with pytest.raises(ValueError, match=r".") as raised:
+        best([])
+    assert str(raised.value) == (
+        "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
+    )
+
+
+FITS = [Fit(2, 0.856, 423_000.0), Fit(3, 0.9521, 3840.0), Fit(4, 0.742, 1623.0)]
+
+
+def test_table_in_full() -> None:
+    assert "\n".join(table_lines(FITS, 20_000)) == (
+        """\
+20,000 users, silhouette of 10,000 of them
+ k  silhouette     inertia
+ 2       0.856    4.23e+05
+ 3       0.952    3.84e+03  best silhouette
+ 4       0.742    1.62e+03"""
+    )
+    assert table_lines(FITS, 10_000)[0] == "10,000 users"

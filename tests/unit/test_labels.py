@@ -1,0 +1,96 @@
+"""Values of the output: what is written, read back, taken over from the input, and which schema fits."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import fastavro
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.changelog import Sources
+from classifier.errors import SchemaError
+from classifier.labels import LabelCodec
+from tests.support.memory import registry_of
+from tests.support.values import ROW, UNION, optional
+from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, body, frame, record_schema, unframe
+
+users = st.text(max_size=50)
+rows = st.tuples(st.floats(-1e150, 1e150), st.integers(0, 2**63 - 1))
+
+
+@given(st.lists(st.tuples(users, rows, st.integers(0, 1000)), max_size=5))
+def test_labels_come_back_as_they_were(labelled: list[tuple[str, tuple[float, int], int]]) -> None:
+    codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA), "x")
+    values = codec.encode(labelled)
+    assert codec.decode(values) == labelled
+    for value, (user_id, (amount, count), label) in zip(values, labelled, strict=True):
+        fields = {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
+        assert unframe(LABELING_SCHEMA, value) == fields
+        assert value == frame(1, body(LABELING_SCHEMA, fields))
+
+
+def test_without_a_value_subject_one_is_registered() -> None:
+    empty = registry_of()
+    LabelCodec(empty, "user.labeling-1")
+    columns = {"user_id": "string", "total_amount": "double", "num_transactions": "long", "label": "int"}
+    expected = fastavro.parse_schema(record_schema("user_labeling_1_value", **columns))
+    assert empty.newest("user.labeling-1-value") == (1, expected)
+
+
+@pytest.mark.parametrize("narrow", [{"num_transactions": "int"}, {"total_amount": "float"}, {"label": "string"}, None])
+@pytest.mark.parametrize("plain", [False, True])
+def test_a_value_subject_that_does_not_fit(narrow: dict[str, str] | None, plain: bool) -> None:
+    columns = {**UNION, "label": "int", **(narrow or {})}
+    schema = record_schema("r", **columns) if narrow else AGGREGATE_SCHEMA
+    if plain and narrow:
+        schema = {"type": "record", "name": "r", "fields": [{"name": n, "type": kind} for n, kind in columns.items()]}
+    with pytest.raises(SchemaError) as caught:
+        LabelCodec(registry_of(x__value=schema), "x")
+    assert str(caught.value) == (
+        "subject x-value is not a record of user_id string, total_amount double, num_transactions long and label int;"
+        " delete the subject or choose another output with -o"
+    )
+
+
+@pytest.mark.parametrize("null_last", [False, True])
+def test_labels_in_a_schema_whose_null_comes_last(null_last: bool) -> None:
+    fields = [*optional(*UNION, null_last=null_last)["fields"][:3], {"name": "label", "type": "int"}]
+    schema = {"type": "record", "name": "out", "fields": fields}
+    codec = LabelCodec(registry_of(x__value=schema), "x")
+    (value,) = codec.encode([("ann", (1.5, 2), 1)])
+    assert value == frame(1, body(schema, ROW | {"label": 1}))
+    assert codec.decode([value]) == [("ann", (1.5, 2), 1)]
+
+
+def source_of(schema: Any, row: Mapping[str, Any]) -> Sources:
+    """A row as it was read, with a value of schema id 2."""
+    return {"ann": ((row["total_amount"], row["num_transactions"]), frame(2, body(schema, row)))}
+
+
+@pytest.mark.parametrize("label", [0, 1, 63, 64, 100_000])
+def test_a_value_that_was_read_is_written_with_its_label(label: int) -> None:
+    codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=AGGREGATE_SCHEMA), "x")
+    sources = source_of(AGGREGATE_SCHEMA, ROW)
+    (value,) = codec.encode([("ann", (1.5, 2), label)], sources)
+    assert value == frame(1, body(LABELING_SCHEMA, ROW | {"label": label}))
+    assert [value] == codec.encode([("ann", (1.5, 2), label)])
+
+
+def test_a_value_of_another_row_or_schema_is_not_taken() -> None:
+    mixed = dict(reversed(UNION.items()))
+    longer = {**UNION, "more": "long"}
+    for columns in (UNION, mixed, longer, UNION | {"total_amount": "float"}):
+        schema = record_schema("other", **columns)
+        codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=schema), "x")
+        sources = source_of(schema, {**ROW, "more": 1})
+        for row in ((1.5, 2), (2.5, 2), (1.5, 3)):
+            fields = {"user_id": "ann", "total_amount": row[0], "num_transactions": row[1], "label": 1}
+            assert codec.encode([("ann", row, 1)], sources) == [frame(1, body(LABELING_SCHEMA, fields))]
+
+
+def test_an_output_in_another_order_is_written_field_by_field() -> None:
+    columns = {"label": "int", **UNION}
+    codec = LabelCodec(registry_of(x__value=record_schema("o", **columns), y__value=AGGREGATE_SCHEMA), "x")
+    (value,) = codec.encode([("ann", (1.5, 2), 1)], source_of(AGGREGATE_SCHEMA, ROW))
+    assert codec.decode([value]) == [("ann", (1.5, 2), 1)]

@@ -1,0 +1,68 @@
+"""Which statements go on at the next `up`, and from where."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local.catalog import Catalog, Job
+from local.jobs import Jobs
+from local.process import ServiceError
+from local.recovery import save_jobs
+
+
+class Cluster(Jobs):
+    """Jobs that run, name -> id; those that refuse to be stopped, and those whose tasks do not run."""
+
+    def __init__(self, running: dict[str, str], refusing: str = "", starting: str = "") -> None:
+        super().__init__("http://flink")
+        self.running, self.refusing, self.starting = running, refusing, starting
+
+    def find(self, name: str) -> str | None:
+        """Its id."""
+        return self.running.get(name)
+
+    def stop(
+        self, job_ids: list[str], directory: Path, saved: Callable[[str, str], None] = lambda job_id, path: None
+    ) -> None:
+        """In order, up to one that refuses."""
+        for job_id in job_ids:
+            if job_id == self.refusing:
+                raise ServiceError("could not be stopped")
+            if job_id != self.starting:
+                saved(job_id, f"{directory.name}/{job_id}")
+
+
+def catalog(directory: Path, *jobs: Job) -> None:
+    """What was written down."""
+    for job in jobs:
+        Catalog(directory).add_job(job)
+
+
+def test_running_jobs_are_saved(tmp_path: Path) -> None:
+    """One that has ended by itself is forgotten; one that was started behind our back has another id by now."""
+    catalog(tmp_path, Job("a", "1", "INSERT a"), Job("b", "2", "INSERT b"), Job("c", "3", "INSERT c"))
+    assert save_jobs(tmp_path, Cluster({"a": "1", "c": "9"})) == ["a", "c"]
+    assert Catalog(tmp_path).jobs == {
+        "a": Job("a", "1", "INSERT a", savepoint="savepoints/1"),
+        "c": Job("c", "9", "INSERT c", savepoint="savepoints/9"),
+    }
+
+
+def test_job_that_does_not_run_yet_is_kept(tmp_path: Path) -> None:
+    """It goes on from its last checkpoint."""
+    catalog(tmp_path, Job("a", "1"))
+    assert save_jobs(tmp_path, Cluster({"a": "1"}, starting="1")) == ["a"]
+    assert Catalog(tmp_path).jobs == {"a": Job("a", "1")}
+
+
+def test_second_try_remembers_what_the_first_has_stopped(tmp_path: Path) -> None:
+    """One of two cannot be stopped at first."""
+    catalog(tmp_path, Job("a", "1"), Job("b", "2"))
+    with pytest.raises(ServiceError):
+        save_jobs(tmp_path, Cluster({"a": "1", "b": "2"}, refusing="2"))
+    assert save_jobs(tmp_path, Cluster({"b": "2"})) == ["a", "b"]
+    assert {job.name: job.savepoint for job in Catalog(tmp_path).jobs.values()} == {
+        "a": "savepoints/1",
+        "b": "savepoints/2",
+    }

@@ -1,0 +1,132 @@
+"""--dry-run and --explore-k: what a run would do, and Kafka left as it is."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from classifier import intake, state
+from classifier.errors import RestoreNeeded
+from classifier.intake import Intake
+from classifier.settings import Settings
+from classifier.stop import StopRequest
+from classifier.user_table import Changes
+from tests.support.changelog import Change, Op, Placed, cut
+from tests.support.world import BASE, INSERTS, ROWS, World, grouped
+
+
+def look(world: World, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
+    """What --dry-run or --explore-k prints; without a producer it can but leave Kafka as it is."""
+    world.settings = Settings(**{**vars(BASE), "until_end": False, **given})
+    assert world.run() is None
+    return capsys.readouterr().out.splitlines()
+
+
+@pytest.mark.parametrize("batch_size", [None, 2])
+def test_a_dry_run_shows_what_a_run_writes(batch_size: int | None, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(batch_size=batch_size)
+    first, second = cut(grouped(3, n_users=30), [25])
+    world.write(first)
+    world.run()
+    world.write(second)
+    commits, written = len(world.broker.history), len(world.broker.logs["out"][0])
+    told = look(world, capsys, dry_run=True, batch_size=batch_size, label_names="low,middle,high")
+    assert (len(world.broker.history), len(world.broker.logs["out"][0])) == (commits, written)
+    world.settings = BASE
+    world.run()
+    rows = {line.split()[0]: line.split() for line in told if re.match(r"u\d\d ", line)}
+    labelling = world.labelling()
+    assert list(rows) == sorted(labelling)[:20]
+    names = ("low", "middle", "high")
+    assert {user: [row[-2], row[-1]] for user, row in rows.items()} == {
+        user: [str(labelling[user].label), names[labelling[user].label]] for user in rows
+    }
+    assert "... and 10 users more" in told
+    assert (
+        told[-1] == f"a run would change {len(world.broker.logs['out'][0]) - written} users of out; nothing was written"
+    )
+
+
+def test_a_dry_run_leaves_out_who_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.write([Placed(0, Change(Op.DELETE, ROWS[0]))])
+    told = look(world, capsys, dry_run=True)
+    assert [line[:6] for line in told if re.match(r"user \d ", line)] == [row.user_id for row in ROWS[1:]]
+
+
+def test_a_dry_run_with_k_auto(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(grouped(4))
+    told = look(world, capsys, dry_run=True, n_clusters="auto")
+    assert {line.split()[-1] for line in told if re.match(r"u\d\d ", line)} == {"0", "1", "2", "3"}
+
+
+def test_numbers_of_clusters_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(grouped(4))
+    picture = tmp_path / "explore.png"
+    told = look(world, capsys, explore_k=True, plot=picture)
+    assert told[:2] == ["12 users", " k  silhouette     inertia"]
+    assert [line.split()[0] for line in told if line.endswith("best silhouette")] == ["4"]
+    assert told[-1] == f"drawn: {picture}"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert (world.broker.history, world.broker.logs["out"]) == ([], [[], []])
+
+
+def test_too_few_users_to_compare() -> None:
+    world = World(explore_k=True)
+    world.write(INSERTS[:2])
+    ended = world.run()
+    assert str(ended and ended.reason) == (
+        "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
+    )
+
+
+def test_a_look_that_is_stopped_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(dry_run=True)
+
+    def stopped(intake: Intake) -> None:
+        world.stop.requested = True
+        raise RestoreNeeded("stopped while looking for the records that cannot be read")
+
+    monkeypatch.setattr(Intake, "gather", stopped)
+    assert world.run() is None
+
+
+@pytest.mark.parametrize(("commits", "refused"), [(1, False), (3, False), (1000, True)])
+def test_a_look_beside_a_client_that_commits(
+    commits: int, refused: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The output is read before the offsets; what is committed in between must not tear them apart."""
+    world = World(batch_size=1)
+    world.write(INSERTS)
+    world.run()
+    read, left, rows = state.read_labels, iter(range(commits)), [INSERTS[0].change.row]
+
+    def meanwhile(*given: Any) -> Changes:
+        found = read(*given)
+        if next(left, None) is not None:
+            rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]
+            world.write([Placed(0, Change(Op.UPDATE_BEFORE, rows[1])), Placed(0, Change(Op.UPDATE_AFTER, rows[0]))])
+            with monkeypatch.context() as patch:
+                patch.setattr(intake, "read_labels", read)
+                world.settings = BASE
+                world.run()
+            world.stop = StopRequest()
+        return found
+
+    monkeypatch.setattr(intake, "read_labels", meanwhile)
+    world.settings = Settings(**{**vars(BASE), "dry_run": True})
+    ended = world.run()
+    if refused:
+        assert str(ended and ended.reason) == (
+            "out is written to faster than it can be read; try again, or stop the running user_classifier first"
+        )
+    else:
+        assert ended is None
+        told = capsys.readouterr().out
+        assert told.endswith("a run would change 0 users of out; nothing was written\n")
+        assert re.search(rf"^user 1 +{rows[0].total_amount:.2f} ", told, re.MULTILINE)

@@ -1,0 +1,99 @@
+"""Marks beside the offsets: which output they fit, and which input."""
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, TopicPartition
+
+from classifier.errors import StateError
+from classifier.marks import check_marks, check_range, mark, warn_of_dropped
+from classifier.user_table import UserTable
+
+REBUILD = "type this"
+
+
+def committed(*marks: str | None) -> list[TopicPartition]:
+    """Offset 7 in each partition, with a mark; None is a partition without an offset."""
+    return [
+        TopicPartition("in", at, OFFSET_INVALID if mark is None else 7, mark or "") for at, mark in enumerate(marks)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("marks", "n_users", "go_on"),
+    [
+        ([None, None], 0, False),
+        (["user_classifier/1 users=3"], 3, True),
+        (["user_classifier/1 users=3", None], 3, True),
+        (["user_classifier/1 users=0"], 0, True),
+        (["user_classifier/1 users=3 waiting=2 partitions=6 keys=avro k=4"], 3, True),
+    ],
+)
+def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
+    assert check_marks(committed(*marks), "out", n_users, "retract", REBUILD) is go_on
+
+
+@pytest.mark.parametrize(
+    ("marks", "n_users", "message"),
+    [
+        ([None], 3, "out holds 3 users, but the group has no committed offsets; type this"),
+        (
+            ["user_classifier/1 users=4"],
+            3,
+            "in [0]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
+        ),
+        (
+            ["user_classifier/1 users=3", "user_classifier/1 users=4"],
+            3,
+            "in [1]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
+        ),
+        ([""], 3, "in [0]: the committed offset 7 was not written by user_classifier, out holds 3 users; type this"),
+        (
+            ["user_classifier/1 users=3 keys=avro mode=append"],
+            3,
+            "in [0]: the committed offset 7 was reached with --changelog-mode append, this is retract; type this",
+        ),
+        (["x"], 0, "in [0]: the committed offset 7 was not written by user_classifier, out holds 0 users; type this"),
+    ],
+)
+def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: int, message: str) -> None:
+    with pytest.raises(StateError) as caught:
+        check_marks(committed(*marks), "out", n_users, "retract", REBUILD)
+    assert str(caught.value) == message
+
+
+def test_each_mode_goes_on_from_its_own_marks() -> None:
+    for mode in ("retract", "upsert", "append"):
+        told = mark(UserTable(), mode, 4, " partitions=6")
+        assert check_marks(committed(told), "out", 0, mode, REBUILD)
+        for other in {"retract", "upsert", "append"} - {mode}:
+            with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):
+                check_marks(committed(told), "out", 0, other, REBUILD)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (8, 9, "in [0]: the committed offset is 7, but the topic now begins at 8 (retention deleted unread records)"),
+        (0, 6, "in [0]: the committed offset is 7, but the topic ends at 6 (it was deleted and made again)"),
+    ],
+)
+def test_an_input_that_no_longer_holds_the_offset(low: int, high: int, message: str) -> None:
+    with pytest.raises(StateError) as caught:
+        check_range({0: committed("x")[0]}, {0: (low, high)}, REBUILD)
+    assert str(caught.value) == f"{message}; {REBUILD}"
+
+
+@pytest.mark.parametrize(("offset", "low", "high"), [(7, 7, 7), (7, 0, 9), (OFFSET_INVALID, 5, 9), (0, 0, 0)])
+def test_an_input_that_holds_the_offset(offset: int, low: int, high: int) -> None:
+    check_range({0: TopicPartition("in", 0, offset)}, {0: (low, high)}, REBUILD)
+
+
+@pytest.mark.parametrize(("n_waiting", "dropped"), [(0, 2), (1, 1), (2, None), (3, None)])
+def test_retractions_that_compaction_took(
+    n_waiting: int, dropped: int | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    warn_of_dropped(committed("user_classifier/1 users=3 waiting=2", None), n_waiting)
+    expected = (
+        f"{dropped} retractions without a row were older than delete.retention.ms and are forgotten;"
+        " should a total be wrong: --rebuild"
+    )
+    assert [record.getMessage() for record in caplog.records] == ([expected] if dropped else [])

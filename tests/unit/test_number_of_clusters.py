@@ -1,0 +1,126 @@
+"""-k auto: chosen once from the whole table, and kept until -k says otherwise."""
+
+import itertools
+import re
+from typing import Any
+
+import pytest
+
+from classifier.errors import ConfigError
+from classifier.number_of_clusters import NumberOfClusters
+from classifier.settings import Settings
+from tests.support import oracle
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.world import BASE, World, aborts, grouped
+
+
+def auto(world: World, **given: object) -> World:
+    """The same world, its client with -k auto."""
+    world.settings = Settings(**{**vars(BASE), "n_clusters": "auto", **given})
+    return world
+
+
+def ks(world: World) -> list[str]:
+    """The numbers of clusters in the marks, oldest first, without repetitions."""
+    found = (re.search(r" k=(\d+)", str(each.metadata)) for each in world.broker.history)
+    return [k for k, _ in itertools.groupby(match[1] if match else "" for match in found)]
+
+
+@pytest.mark.parametrize("n_groups", [2, 4, 5])
+def test_k_auto_takes_the_best(n_groups: int, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = auto(World(), batch_size=2)
+    placed = grouped(n_groups)
+    world.write(placed)
+    assert world.run() is None
+    assert ks(world) == [str(n_groups)]
+    assert len(world.broker.history) == 1, "one step, at the end, whatever the size of a batch"
+    assert world.labelling() == oracle.labelled((change for _, change in placed), n_groups)
+    messages = [record.getMessage() for record in caplog.records]
+    assert " k  silhouette     inertia" in messages
+    assert f"-k auto: {n_groups} clusters; kept until -k says otherwise" in messages
+
+
+def test_k_auto_is_kept_until_k_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = auto(World())
+    first, second = grouped(4), grouped(2, n_users=60)[12:]
+    world.write(first)
+    world.run()
+    with monkeypatch.context() as patch:
+        patch.setattr(NumberOfClusters, "compare", lambda *_: pytest.fail("compared again"))
+        world.write(second)
+        assert world.run() is None
+    assert world.labelling() == oracle.labelled((change for _, change in first + second), 4)
+    world.settings = Settings(**{**vars(BASE), "n_clusters": 3})
+    world.write([Placed(0, Change(Op.INSERT, Row("x", 1.0, 1)))])
+    world.run()
+    assert ks(world) == ["4", ""]
+    auto(world).write([Placed(0, Change(Op.INSERT, Row("y", 1.0, 1)))])
+    world.run()
+    assert len(ks(world)) == 3, "chosen anew, as nothing is kept"
+
+
+def test_k_auto_is_kept_over_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = auto(World())
+    world.write(grouped(4))
+    compared = 0
+    compare = NumberOfClusters.compare
+
+    def counted(number: NumberOfClusters, totals: Any) -> object:
+        nonlocal compared
+        compared += 1
+        return compare(number, totals)
+
+    monkeypatch.setattr(NumberOfClusters, "compare", counted)
+    assert world.run({"commit_transaction": [aborts]}) is None
+    assert (compared, ks(world)) == (1, ["4"])
+
+
+def test_a_rebuild_chooses_anew() -> None:
+    world = auto(World())
+    world.write(grouped(4))
+    world.run()
+    world.broker.logs["in"][0].clear()
+    world.write(grouped(2))
+    auto(world, rebuild=True)
+    assert world.run() is None
+    assert ks(world) == ["4", "2"]
+
+
+def test_k_auto_waits_for_three_users() -> None:
+    world = auto(World())
+    placed = grouped(2, n_users=5)
+    for piece in (placed[:2], placed[2:]):
+        world.write(piece)
+        assert world.run() is None
+    assert ks(world)[0] == ""
+    assert ks(world)[-1] in {"2", "3", "4"}
+    assert len(world.labelling()) == 5
+
+
+def test_a_stop_before_the_choice_commits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = auto(World(), until_end=False)
+    world.write(grouped(4))
+
+    def stopped(number: NumberOfClusters, totals: Any) -> list[object]:
+        world.stop.requested = True
+        return []
+
+    monkeypatch.setattr(NumberOfClusters, "compare", stopped)
+    assert world.run() is None
+    assert world.broker.history == []
+    assert world.labelling() == {}
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_names_must_be_as_many_as_the_clusters_chosen(again: bool) -> None:
+    world = auto(World(), label_names=None if again else "low,high")
+    world.write(grouped(4))
+    world.run()
+    auto(world, label_names="low,high")
+    ended = world.run()
+    assert isinstance(ended and ended.reason, ConfigError)
+    assert str(ended and ended.reason) == (
+        "-k auto has chosen 4, but --label-names: 4 clusters need 4 names, separated by commas, got 2: 'low,high';"
+        " or choose yourself: -k 2"
+    )

@@ -1,0 +1,351 @@
+"""README.md and docs/ say what is so: commands can be run, files are there, tables and messages are the code's."""
+
+import argparse
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from typing import cast
+
+import numpy as np
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from classifier.configuration import FIXED
+from classifier.errors import ClassifierError, ConfigError
+from classifier.labels import label_schema
+from classifier.reports.metrics import Metrics
+from classifier.settings import DEFAULT_GROUP
+from classifier.step import Step
+from local.__main__ import _parser as local_parser
+from tests.support.client import ROOT
+from tests.support.pages import (
+    CHANGELOG,
+    CODE,
+    CONFIGURATION,
+    DEVELOPING,
+    DOCS,
+    LOCAL_STACK,
+    OPERATING,
+    PAGES,
+    README,
+    Page,
+    commands,
+    inline_code,
+    rows,
+    shell_lines,
+)
+from user_classifier import VERSION, argument_parser
+
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py")), *sorted(ROOT.glob("local/*.py"))]
+"""Where the messages stand that the pages explain."""
+
+MOST_LINES = 300
+PROMISE = (
+    "every change of `transactions_aggregate` is reflected exactly once in `user_labeling` for a read_committed reader,"
+    " whatever is killed and whenever; after it, the topic equals what one undisturbed run writes."
+)
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+MADE_WHEN_RUN = (".local", ".venv", "clustering.png")
+
+
+def options(parser: argparse.ArgumentParser) -> set[str]:
+    """What a parser takes."""
+    return {name for action in parser._actions for name in action.option_strings}
+
+
+@cache
+def local_commands() -> dict[str, argparse.ArgumentParser]:
+    """The parsers of `python -m local`."""
+    (commands,) = (action for action in local_parser()._actions if isinstance(action, argparse._SubParsersAction))
+    return cast(dict[str, argparse.ArgumentParser], commands.choices)
+
+
+# What each page is
+
+
+def test_readme_begins_with_one_sentence_the_demo_and_what_it_prints() -> None:
+    title, sentence, *_ = README.text.split("\n\n")
+    assert title.startswith("# ")
+    assert "\n" not in sentence
+    assert re.fullmatch(r"[^.]+\.", sentence), "one sentence"
+    assert next(README.blocks("bash", "text")) == "make demo\n"
+    assert next(README.blocks("text")).count("| user_id | total_amount | num_transactions | label |") == 2
+
+
+def test_readme_is_read_in_one_sitting() -> None:
+    assert len(README.text.splitlines()) <= MOST_LINES
+
+
+def test_readme_leads_to_every_page() -> None:
+    assert {str(page) for page in DOCS} <= {row_link(row) for row in rows(README.section("Where to go from here"))}
+
+
+def row_link(row: list[str]) -> str:
+    """Where the first cell of a row leads."""
+    found = re.search(r"\]\(([^)]+)\)", row[0])
+    return found[1] if found else ""
+
+
+@pytest.mark.parametrize("page", DOCS, ids=str)
+def test_a_page_opens_with_whom_it_is_for(page: Page) -> None:
+    title, opening, *_ = page.text.split("\n\n")
+    assert re.fullmatch(r"# [^\n]+", title)
+    assert opening.startswith("For whoever ")
+
+
+def test_the_promise_stands_word_for_word_once() -> None:
+    assert README.text.count(PROMISE) == 1
+    assert [str(page) for page in DOCS if PROMISE in page.text] == []
+
+
+@pytest.mark.parametrize("page", [*PAGES, CHANGELOG], ids=str)
+def test_no_machine_and_no_registry_is_named(page: Page) -> None:
+    places = r"(?<![\w.>])/(?:root|home|work|opt|tmp|usr|Users|var|mnt)/"
+    hosts = r"pypi\.org|pythonhosted|maven\.org|repo1\.|crates\.io|npmjs|proxy\.golang|localhost"
+    for line in page.text.splitlines():
+        assert not re.search(f"{places}|{hosts}", line), f"{page}: {line}"
+
+
+# Links and files
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_links_lead_somewhere(page: Page) -> None:
+    assert len(page.anchors) == len(set(page.anchors))
+    assert [link for link in page.links if not leads_somewhere(page, link)] == []
+
+
+def leads_somewhere(page: Page, link: str) -> bool:
+    """Whether a link's file is there, and the heading it names."""
+    place, _, anchor = link.partition("#")
+    path = (page.path.parent / place).resolve() if place else page.path
+    return path.exists() and (not anchor or anchor in Page(path).anchors)
+
+
+def test_there_are_links() -> None:
+    assert len(README.links) > 20
+    assert sum(len(page.links) for page in DOCS) > 40
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if "**Contents**" in page.text], ids=str)
+def test_contents_are_the_headings(page: Page) -> None:
+    contents = page.text.split("**Contents**")[1].split("\n## ")[0]
+    headings = re.findall(r"^## (.*)$", page.prose, re.MULTILINE)
+    assert re.findall(r"^- \[(.*)\]\(", contents, re.MULTILINE) == headings
+
+
+def test_readme_has_contents() -> None:
+    assert "**Contents**" in README.text
+
+
+def test_files_are_there() -> None:
+    words = {word for text in [*inline_code(), *shell_lines()] for word in re.split(r"[\s\"'()=;]+", text)}
+    looks_like_one = re.compile(r"(?:\./)?[\w.*/[\]-]+(?:/|\.(?:py|md|ini|json|sql|toml|txt|png))")
+    paths = {word.removeprefix("./") for word in words if looks_like_one.fullmatch(word)}
+    assert {"sql/*.sql", "sql/[1-7]_*.sql", "configurations/local.ini", "user_classifier.py"} < paths
+    inside = {"configuration.ini": "configurations/", "local.ini": "configurations/"}
+    inside["datagen-transactions.json"] = "configurations/"
+    wanted = [inside.get(path, "") + path for path in sorted(paths) if not path.startswith(MADE_WHEN_RUN)]
+    assert [path for path in wanted if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+def test_the_layout_names_all_that_lies_at_the_top() -> None:
+    told = {row[0].strip("`/") for row in rows(DEVELOPING.section("What lies where"))}
+    folders = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("[!.]*/**/*.*")}
+    files = {path.name for path in ROOT.glob("[!.]*") if path.is_file()}
+    assert folders | files - {README.path.name} <= told
+
+
+# Commands and options
+
+
+def test_make_targets_are_there() -> None:
+    targets = set(re.findall(r"^([a-z-]+(?: [a-z-]+)*):", MAKEFILE, re.MULTILINE))
+    known = {name for names in targets for name in names.split()}
+    used = [(command, word) for command in commands("make") for word in command.split()[1:] if "=" not in word]
+    assert len(used) > 10
+    assert [command for command, word in used if word not in known] == []
+
+
+def test_make_targets_are_told() -> None:
+    told = {word for command in commands("make") for word in command.split()}
+    described = re.findall(r"^# make ([a-z-]+) ", MAKEFILE, re.MULTILINE)
+    assert described
+    assert set(described) - told == set()
+
+
+def test_make_settings_are_told() -> None:
+    settings = re.search(r"^# Settings: (.*)$", MAKEFILE, re.MULTILINE)
+    assert settings
+    names = {part.split("=")[0] for part in settings[1].split()}
+    used = {word.split("=")[0] for command in commands("make") for word in command.split() if "=" in word}
+    assert names == used
+
+
+@pytest.mark.parametrize("command", commands("python -m local"))
+def test_local_commands_can_be_parsed(command: str) -> None:
+    parse(local_parser(), shlex.split(command)[3:])
+
+
+@pytest.mark.parametrize("command", commands("python user_classifier.py"))
+def test_client_commands_can_be_parsed(command: str) -> None:
+    arguments = parse(argument_parser(), shlex.split(command)[2:])
+    assert (ROOT / arguments.config).is_file()
+
+
+def test_there_are_commands_to_be_parsed() -> None:
+    assert len(commands("python -m local")) >= len(local_commands())
+    assert len(commands("python user_classifier.py")) >= 4
+
+
+def parse(parser: argparse.ArgumentParser, arguments: list[str]) -> argparse.Namespace:
+    """Parse a command, or fail the test."""
+    try:
+        return parser.parse_args(arguments)
+    except SystemExit:
+        raise AssertionError(f"cannot be parsed: {shlex.join(arguments)}") from None
+
+
+def test_options_of_the_client_are_those_of_the_table() -> None:
+    table = {cells[0]: cells for cells in rows(README.section("Options"))}
+    told = {name for cell in table for name in OPTION.findall(cell)}
+    assert told == options(argument_parser())
+
+
+@pytest.mark.parametrize(
+    "action", [a for a in argument_parser()._actions if a.option_strings], ids=lambda action: action.option_strings[-1]
+)
+def test_an_option_is_told_with_its_values_and_default(action: argparse.Action) -> None:
+    (cells,) = (row for row in rows(README.section("Options")) if action.option_strings[-1] in OPTION.findall(row[0]))
+    assert [choice for choice in action.choices or () if f"`{choice}`" not in cells[2]] == []
+    if action.metavar and action.option_strings != ["--n-init"]:
+        assert f" {action.metavar}`" in cells[0]
+    default = DEFAULT_GROUP if action.dest == "group" else action.default
+    if default not in (None, False, argparse.SUPPRESS):
+        assert cells[3] == f"`{default}`"
+
+
+def test_options_of_the_local_commands_are_those_of_the_table() -> None:
+    table = [row for row in rows(LOCAL_STACK.section("Commands")) if row[0].startswith("`python -m local")]
+    told = {row[0].strip("`").split()[3]: set(OPTION.findall(row[2])) for row in table}
+    assert told == {name: options(parser) - {"-h", "--help"} for name, parser in local_commands().items()}
+
+
+def test_no_other_options_are_told() -> None:
+    ours = options(argument_parser()).union(*(options(parser) for parser in local_commands().values()))
+    told = {
+        name
+        for text in inline_code()
+        if not text.startswith(("confluent ", "make ", "python -m "))
+        for name in OPTION.findall(text)
+        if name.startswith("--")
+    }
+    assert told - ours - {"--service-account"} == set()
+
+
+def test_exit_codes() -> None:
+    codes = {row[0]: row[1] for row in rows(README.section("Options")) if row[0].isdigit()}
+    assert set(codes) == {"0", str(ClassifierError.exit_code), str(ConfigError.exit_code)}
+    assert "configuration file is wrong" in codes[str(ConfigError.exit_code)]
+
+
+# Tables of the pipeline and the configuration
+
+
+def test_all_statements_are_told() -> None:
+    names = [row[0].strip("`") for row in rows(README.section("The pipeline")) if row[0].startswith("`sql/")]
+    assert names == [str(path.relative_to(ROOT)) for path in sorted(ROOT.glob("sql/*.sql"))]
+
+
+def test_columns_are_those_of_the_schema() -> None:
+    names = [field["name"] for field in label_schema("user_labeling")["fields"]]
+    columns = {row[0].strip("`"): re.findall(r"(\w+) \*", row[1]) for row in rows(README.section("The pipeline"))}
+    assert columns["user_labeling"] == columns["user_labeling_final"] == names
+    assert columns["transactions_aggregate"] == names[:-1]
+
+
+def test_the_configuration_file_is_the_template() -> None:
+    shown, *_ = CONFIGURATION.blocks("ini")
+    template = (ROOT / "configurations" / "configuration.ini").read_text(encoding="utf-8")
+    assert shown == "".join(f"{line}\n" for line in template.splitlines() if not line.startswith("#")).lstrip()
+
+
+def test_properties_that_are_fixed_are_told() -> None:
+    text = CONFIGURATION.section("Configuration file")
+    for properties in FIXED.values():
+        for name, value in properties.items():
+            assert f"`{name}` {value}" in text
+
+
+# Messages and metrics
+
+
+def test_messages_are_those_of_the_code() -> None:
+    """Each piece between two `…` stands in a message of the code, in the order of the pieces."""
+    known = [*messages(), *(line.strip() for line in MAKEFILE.splitlines())]
+    told = [message for row in rows(OPERATING.section("Troubleshooting")) for message in CODE.findall(row[0])]
+    assert len(told) > 25
+    wrong = [message for message in told if not any(holds(text, message) for text in known)]
+    assert wrong == []
+
+
+def holds(text: str, told: str) -> bool:
+    """Whether the pieces of a message stand in a text, one behind the other."""
+    at = 0
+    for piece in told.split("…"):
+        found = text.find(piece.strip(), at)
+        if found < 0:
+            return False
+        at = found + len(piece.strip())
+    return True
+
+
+def messages() -> Iterator[str]:
+    """The texts of the client and the local stack, with `…` for what is filled in."""
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                yield "".join(str(part.value) if isinstance(part, ast.Constant) else "…" for part in node.values)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub(r"%(?:\.\d)?[sdf]|\{\w+\}", "…", node.value)
+
+
+def test_metrics_are_those_that_are_served() -> None:
+    told = {
+        row[0].strip("`"): (row[1], CODE.findall(row[2])) for row in rows(OPERATING.section("Metrics and health"))[2:]
+    }
+    assert told == dict(metrics_served())
+    for row in rows(OPERATING.section("Metrics and health"))[2:]:
+        assert row[0].strip("`") in row[4]
+
+
+def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
+    """Name, type and labels of each metric at /metrics, once the client has done everything once."""
+    metrics = Metrics(0)
+    try:
+        metrics.read(1, 1)
+        metrics.step(Step(["ann"], np.ones((1, 2)), np.zeros(1, np.int32), np.ones((1, 2)), 1, 1, 0.1, 0.1, {0: 1}))
+        page = metrics.page("/metrics", "")[2].decode()
+    finally:
+        metrics.close()
+    for family in text_string_to_metric_families(page):
+        samples = [each for each in family.samples if not each.name.endswith("_created")]
+        if samples:
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            yield name, (family.type, sorted({label for sample in samples for label in sample.labels}))
+
+
+def test_the_changelog_has_the_version() -> None:
+    newest = re.search(r"^## (\S+)$", CHANGELOG.text, re.MULTILINE)
+    assert newest
+    assert newest[1] == VERSION
+    assert {row[0] for row in rows(CHANGELOG.text)} > {"What"}
+    assert all(len(row) == 3 for row in rows(CHANGELOG.text))
+
+
+def test_every_room_of_the_client_is_told() -> None:
+    told = [row[0].strip("`") for row in rows(DEVELOPING.section("The rooms of the client")) if row[0].startswith("`")]
+    assert sorted(told) == sorted(path.stem for path in (ROOT / "classifier").iterdir() if path.stem[0] != "_")

@@ -1,0 +1,168 @@
+"""What Prometheus scrapes, and what /health answers."""
+
+import contextlib
+import re
+import socket
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+
+import pytest
+
+from classifier.reports.metrics import Metrics
+from tests.support.steps import Hand, made_step
+
+STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2)._replace(
+    n_changes=3,
+    fit_seconds=0.02,
+    commit_seconds=0.3,
+    lag={0: 5, 3: 7},
+)
+PREFIX = "user_classifier_"
+
+
+@contextlib.contextmanager
+def served(clock: Hand, names: tuple[str, ...] = ()) -> Iterator[Metrics]:
+    """Metrics on a free port."""
+    metrics = Metrics(0, names=names, max_poll_seconds=300.0, clock=clock)
+    try:
+        yield metrics
+    finally:
+        metrics.close()
+
+
+def get(metrics: Metrics, path: str) -> tuple[int, str]:
+    """Status and body of a page."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{metrics.port}{path}", timeout=30) as answer:
+            return answer.status, answer.read().decode()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read().decode()
+
+
+def scrape(metrics: Metrics) -> dict[str, float]:
+    """Every sample of /metrics, without the prefix."""
+    status, text = get(metrics, "/metrics")
+    assert status == 200
+    samples = (line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    return {name.removeprefix(PREFIX): float(value) for name, value in samples}
+
+
+def test_scrape_before_anything_happened() -> None:
+    with served(Hand()) as metrics:
+        found = scrape(metrics)
+    assert found["records_total"] == found["bad_records_total"] == found["fit_seconds_count"] == 0
+    assert found["up"] == 1
+    assert not any(name.startswith(("users", "label_users", "lag", "last_commit")) for name in found)
+
+
+def test_scrape_after_two_steps() -> None:
+    clock = Hand()
+    with served(clock, ("stingy", "spendthrift")) as metrics:
+        metrics.read(10, 90)
+        metrics.bad(2)
+        metrics.step(STEP)
+        metrics.read(5, 0)
+        clock.now += 7
+        metrics.step(STEP._replace(n_changes=4, fit_seconds=0.04, lag={3: 1}, n_several=2))
+        clock.now += 3
+        found = scrape(metrics)
+    expected = {
+        "records_total": 15,
+        "bad_records_total": 2,
+        "changes_total": 7,
+        "fit_seconds_count": 2,
+        "fit_seconds_sum": 0.06,
+        'fit_seconds_bucket{le="0.025"}': 1,
+        'fit_seconds_bucket{le="0.05"}': 2,
+        "commit_seconds_count": 2,
+        "commit_seconds_sum": 0.6,
+        "up": 1,
+        "users": 3,
+        "several_rows_users": 2,
+        'label_users{label="0",name="stingy"}': 2,
+        'label_users{label="1",name="spendthrift"}': 1,
+        'lag_records{partition="3"}': 1,
+        "last_commit_age_seconds": 3,
+        "behind_records": 0,
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+    assert 'lag_records{partition="0"}' not in found, "a partition that is not reported any more is gone"
+
+
+def test_every_metric_has_a_help_text() -> None:
+    with served(Hand()) as metrics:
+        metrics.step(STEP)
+        text = get(metrics, "/metrics")[1]
+    named = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
+    assert set(re.findall(r"^# HELP (\S+) \S", text, re.MULTILINE)) == named
+
+
+def test_two_instances_do_not_share_numbers() -> None:
+    with served(Hand()) as one, served(Hand()) as two:
+        one.read(5, 0)
+        assert (scrape(one)["records_total"], scrape(two)["records_total"]) == (5, 0)
+
+
+def test_health_follows_the_last_poll() -> None:
+    clock = Hand()
+    with served(clock) as metrics:
+        clock.now += 299
+        assert get(metrics, "/health") == (200, "ok: last poll 299.0 s ago\n")
+        metrics.read(0, 0)
+        clock.now += 300
+        assert get(metrics, "/health") == (503, "stuck: last poll 300.0 s ago\n")
+        assert scrape(metrics)["up"] == 0
+        metrics.read(0, 0)
+        assert get(metrics, "/health")[0] == 200
+
+
+def test_other_pages() -> None:
+    with served(Hand()) as metrics:
+        assert get(metrics, "/") == (404, "there are /metrics and /health\n")
+        assert get(metrics, "/health?x=1")[0] == 200
+
+
+def test_head_has_no_body() -> None:
+    with served(Hand()) as metrics, socket.create_connection(("127.0.0.1", metrics.port), timeout=30) as caller:
+        caller.sendall(b"HEAD /health HTTP/1.0\r\n\r\n")
+        answer = b"".join(iter(lambda: caller.recv(1000), b""))
+    head, body = answer.split(b"\r\n\r\n")
+    assert (head.split()[1], body) == (b"200", b"")
+
+
+def test_a_port_that_is_taken() -> None:
+    with served(Hand()) as metrics, pytest.raises(ValueError, match=r".") as raised:
+        Metrics(metrics.port)
+    assert str(raised.value) == (
+        f"cannot serve metrics at 127.0.0.1:{metrics.port} (Address already in use);"
+        " choose another port with --metrics-port"
+    )
+
+
+def test_a_port_that_is_none() -> None:
+    with pytest.raises(ValueError, match=r"cannot serve metrics at 127\.0\.0\.1:70000 \(ports go from 1 to 65535\)"):
+        Metrics(70_000)
+
+
+def test_the_port_is_free_after_close() -> None:
+    with served(Hand()) as metrics:
+        port = metrics.port
+    again = Metrics(port)
+    try:
+        assert scrape(again)["up"] == 1
+    finally:
+        again.close()
+
+
+def test_a_long_restore_is_no_reason_for_alarm() -> None:
+    """The client reads something else than the input: it is alive, and how far behind it is has not changed."""
+    clock = Hand()
+    with served(clock) as metrics:
+        metrics.read(5, 70)
+        for _ in range(3):
+            clock.now += 200
+            metrics.read(0, None)
+        assert get(metrics, "/health")[0] == 200
+        assert scrape(metrics)["behind_records"] == 70

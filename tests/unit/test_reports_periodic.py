@@ -1,0 +1,92 @@
+"""A report now and then: at once, when it is time, at the end, and at its own cost."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from classifier.reports.periodic import Periodic
+from classifier.step import Step
+from tests.support.steps import Hand, made_step
+
+A, B, C = (made_step([(name, 1.0, 1, 0)], 1) for name in "abc")
+
+
+def test_first_step_is_shown_at_once_then_the_newest_when_it_is_time() -> None:
+    shown: list[Step] = []
+    clock = Hand()
+    report = Periodic(shown.append, 60.0, clock)
+    report.read(5, 0)  # nothing to show yet
+    report.step(A)
+    assert shown == [A]
+    clock.now += 59.9
+    report.step(B)
+    report.step(C)
+    report.read(0, 0)
+    assert shown == [A]
+    clock.now += 0.1
+    report.read(0, 0)  # also when no step follows
+    assert shown == [A, C]
+    clock.now += 1000
+    report.read(0, 0)
+    assert shown == [A, C], "nothing new: nothing shown"
+
+
+def test_what_came_too_early_is_shown_at_the_end_once() -> None:
+    shown: list[Step] = []
+    report = Periodic(shown.append, 60.0, Hand())
+    report.step(A)
+    report.step(B)
+    report.close()
+    report.close()
+    assert shown == [A, B]
+
+
+def test_a_slow_report_takes_a_tenth_of_the_time_at_most() -> None:
+    shown: list[Step] = []
+    clock = Hand()
+
+    def show_slowly(step: Step) -> None:
+        shown.append(step)
+        clock.now += 20
+
+    report = Periodic(show_slowly, 60.0, clock)
+    report.step(A)
+    clock.now += 199
+    report.step(B)
+    assert shown == [A]
+    clock.now += 1
+    report.read(0, 0)
+    assert shown == [A, B]
+
+
+class Cycle:
+    """What only the garbage collector can free."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture
+def no_gc() -> Iterator[None]:
+    """As the client runs."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_gc")
+def test_what_a_report_leaves_behind_is_freed_and_nothing_else_is_searched() -> None:
+    before, left = Cycle(), []
+    old = weakref.ref(before)
+    del before
+
+    def show(step: Step) -> None:
+        left.append(weakref.ref(Cycle()))
+
+    report = Periodic(show, 60.0, Hand())
+    report.step(A)
+    assert [ref() for ref in left] == [None]
+    assert old() is not None, "older objects were not looked at"
+    assert gc.get_freeze_count() == 0

@@ -1,0 +1,94 @@
+"""The table of labels, and who moved."""
+
+import numpy as np
+import pytest
+
+from classifier.reports.summary import SUMMARY_SECONDS, Summary, first_users, moves, summary_lines
+from tests.support.steps import EMPTY, Hand, made_step, step_of
+
+ROWS = [("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)]
+NAMES = ("stingy", "standard", "spendthrift")
+
+
+def test_table_in_full() -> None:
+    assert "\n".join(summary_lines(made_step(ROWS), NAMES)) == (
+        """\
+label                users    share      mean amount        total amount  mean transactions  centre
+0 stingy                 2    50.0%           100.25              200.50                3.5  100.25 / 3.5
+1 standard               1    25.0%           608.80              608.80               13.0  608.80 / 13.0
+2 spendthrift            1    25.0%         2,100.00            2,100.00               36.0  2,100.00 / 36.0
+all                      4   100.0%           727.33            2,909.30               14.0"""
+    )
+
+
+def test_a_label_without_users_and_no_users() -> None:
+    step = made_step(ROWS[:3], 2)
+    lonely = step_of(step.user_ids, step.totals, step.labels, np.array([[1.0, 1], [2, 2], [3, 3]]))
+    assert summary_lines(lonely)[3].split() == ["2", "0", "0.0%", "-", "0.00", "-", "3.00", "/", "3.0"]
+    assert [line.split()[:2] for line in summary_lines(EMPTY)] == [["label", "users"], ["all", "0"]]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_moves_count_what_a_dictionary_counts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+
+    def some_users() -> dict[str, int]:
+        chosen = np.flatnonzero(rng.random(200) < 0.8)
+        return {f"user {i:03}": int(rng.integers(3)) for i in chosen.tolist()}
+
+    before, after = some_users(), some_users()
+    told = moves(
+        list(before), np.array(list(before.values()), np.int32), list(after), np.array(list(after.values()), np.int32)
+    )
+    for old in range(3):
+        for new in range(3):
+            n = sum(before.get(user_id) == old and label == new for user_id, label in after.items())
+            assert (f"{n} users {old} -> {new}" in told) is (old != new)
+    assert f"{len(after.keys() - before.keys())} new" in told
+    assert f"{len(before.keys() - after.keys())} gone" in told
+
+
+def test_moves_most_first() -> None:
+    ids = [f"{i:04}" for i in range(100)]
+    before = np.zeros(100, np.int32)
+    after = np.repeat(np.arange(20, dtype=np.int32), 5)
+    after[:60] = 1
+    told = moves(ids, before, ids, after).split(", ")
+    assert told == ["60 users 0 -> 1", *(f"5 users 0 -> {label}" for label in range(12, 20))]
+    assert moves(ids, before, ids, before) == "nobody moved"
+    assert moves(["a"], before[:1], ["a"], before[:1] + 2) == "1 user 0 -> 2"
+
+
+def test_moves_beyond_the_longest_list_are_added_up() -> None:
+    ids = [f"{i:04}" for i in range(30)]
+    told = moves(ids, np.full(30, 99, np.int32), ids, np.repeat(np.arange(15, dtype=np.int32), 2)).split(", ")
+    assert len(told) == 13
+    assert told[-1] == "6 users otherwise"
+
+
+def test_summary_is_echoed_line_by_line_every_minute_and_tells_of_moves_since_then() -> None:
+    lines: list[str] = []
+    clock = Hand()
+    summary = Summary(lines.append, NAMES, clock)
+    summary.step(made_step(ROWS))
+    assert len(lines) == 5
+    assert not any("\n" in line for line in lines)
+    moved = [ROWS[0], ("bob", 590.0, 12, 1), *ROWS[2:]]
+    clock.now += SUMMARY_SECONDS - 1
+    summary.step(made_step(moved))
+    assert len(lines) == 5
+    clock.now += 1
+    summary.step(made_step([*moved, ("eve", 2200.0, 30, 2)]))
+    assert lines[10:] == ["since the last summary: 1 user 0 -> 1, 1 new"]
+
+
+def test_first_users_in_full() -> None:
+    rows = [("ann", 98.0, 3, 0), ("bob\n", 1234567.891, 4000, 2), ("cem", 1.0, 1, 1), ("dee", 2.0, 1, 1)]
+    assert "\n".join(first_users(made_step(rows), NAMES, n=2)) == (
+        """\
+user_id        total_amount  num_transactions  label
+ann                   98.00                 3  0 stingy
+bob\\n          1,234,567.89             4,000  2 spendthrift
+... and 2 users more"""
+    )
+    assert first_users(EMPTY) == ["user_id        total_amount  num_transactions  label"]

@@ -1,0 +1,146 @@
+"""What a start goes on from, what it refuses, and what --rebuild makes of it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from classifier.errors import StateError
+from classifier.settings import Settings
+from tests.support import oracle
+from tests.support.changelog import Placed
+from tests.support.wire import KEY_SCHEMA
+from tests.support.world import BASE, INSERTS, METHODS, World, aborts, dies
+
+
+class Alive:
+    """A report that notes what it is told of polls."""
+
+    def __init__(self) -> None:
+        self.polls: list[tuple[int, int | None]] = []
+
+    def read(self, n_records: int, n_behind: int | None) -> None:
+        self.polls.append((n_records, n_behind))
+
+    def bad(self, n_records: int) -> None:
+        """Nor are bad records."""
+
+    def step(self, step: object) -> None:
+        """A step is not what matters here."""
+
+
+def test_reports_hear_of_polls_while_restoring() -> None:
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    report = Alive()
+    world.run(report=report)
+    assert report.polls[0] == (0, None), "the output is read before the input"
+    assert any(behind is not None for _, behind in report.polls)
+
+
+def test_another_mode_does_not_go_on_from_the_offsets() -> None:
+    world = World(changelog_mode="append")
+    world.write(INSERTS)
+    world.run()
+    world.settings = BASE
+    ended = world.run()
+    assert str(ended and ended.reason) == (
+        "in [0]: the committed offset 6 was reached with --changelog-mode append, this is retract;"
+        " to start over: run again with --rebuild"
+    )
+
+
+def test_an_output_with_more_partitions_is_refused() -> None:
+    """A user's old record stays where it was, and the new one goes elsewhere: which is read last is chance."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.broker.logs["out"].append([])
+    for world.settings in (BASE, Settings(**{**vars(BASE), "rebuild": True})):
+        assert str(getattr(world.run(), "reason", None)) == (
+            "out has changed under the labels (then partitions=2; now partitions=3);"
+            " choose another output with -o, or make the topic anew and run with --rebuild"
+        )
+    world.broker.logs["out"] = [[]]
+    assert world.run() is None, "made anew"
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_an_output_whose_keys_have_become_avro_is_refused() -> None:
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.registry.register("out-key", KEY_SCHEMA)
+    reason = str(getattr(world.run(), "reason", None))
+    assert reason.startswith("out has changed under the labels (then partitions=2; now partitions=2, keys=avro); ")
+
+
+def test_a_rebuild_drops_at_once_whom_the_input_does_not_have() -> None:
+    """No fit counts them, nor does the choice of -k auto."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    world.broker.logs["in"] = [[]]
+    world.write(INSERTS[:4])
+    world.settings = Settings(**{**vars(BASE), "rebuild": True})
+    before = len(world.broker.history)
+    assert world.run() is None
+    assert len(world.broker.history) == before + 1
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+def rebuilt(prepare: Callable[[World], None]) -> World:
+    """A world in which something has gone wrong, after --rebuild."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    prepare(world)
+    assert isinstance(getattr(world.run(), "reason", None), StateError)
+    world.settings = Settings(**{**vars(BASE), "rebuild": True})
+    assert world.run() is None
+    world.settings = BASE
+    assert world.run() is None
+    return world
+
+
+def test_rebuild_after_the_output_was_lost() -> None:
+    def lose_output(world: World) -> None:
+        world.broker.logs["out"] = [[], []]
+
+    world = rebuilt(lose_output)
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_rebuild_drops_users_that_the_input_does_not_have() -> None:
+    def other_input(world: World) -> None:
+        world.broker.logs["in"][0].clear()
+        world.write(INSERTS[:4])
+
+    assert rebuilt(other_input).labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+def test_a_rebuild_that_is_aborted_goes_on_where_it_was() -> None:
+    world = World(batch_size=1)
+    world.write(INSERTS)
+    world.run()
+    world.broker.history.clear()
+    world.settings = Settings(**{**vars(BASE), "batch_size": 1, "rebuild": True})
+    assert world.run({"commit_transaction": [None, None, aborts]}) is None
+    assert world.offsets() == {0: [1, 2, 3, 4, 5, 6]}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_rebuild_that_dies_is_not_taken_for_done(method: str) -> None:
+    """Until it is over a plain start refuses, or ends where the rebuild would have ended."""
+    world = World(partitions=2, batch_size=1, rebuild=True)
+    world.write([Placed(number % 2, change) for number, (_, change) in enumerate(INSERTS)])
+    world.settings = Settings(**{**vars(BASE)})
+    world.run()
+    world.settings = Settings(**{**vars(BASE), "batch_size": 1, "rebuild": True})
+    world.run({method: [None, None, None, dies]})
+    world.settings = BASE
+    ended = world.run()
+    if ended is None:
+        assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+    else:
+        assert isinstance(ended.reason, StateError)

@@ -1,0 +1,76 @@
+"""When a step is due, by a clock set by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from classifier.schedule import Schedule
+from classifier.settings import Settings
+
+SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval=2.0)
+
+
+@pytest.mark.parametrize(
+    ("now", "records", "at_end", "absent", "due"),
+    [
+        (100.0, 0, False, False, False),  # nothing known yet
+        (100.0, 0, True, False, True),  # an empty input: its offsets are committed once
+        (100.0, 5, True, False, True),  # the first labels do not wait
+        (109.9, 5, False, False, False),  # still behind: ten seconds for the first
+        (110.0, 5, False, False, True),
+    ],
+)
+def test_first_step(now: float, records: int, at_end: bool, absent: bool, due: bool) -> None:
+    assert Schedule(SETTINGS, started=100.0, records=records).due(now, at_end, absent) is due
+
+
+@pytest.mark.parametrize(("now", "due"), [(119.9, False), (120.0, True)])
+def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
+    schedule = Schedule(SETTINGS, started=100.0, records=900_000, rows=200_000)
+    assert schedule.due(now, at_end=False, waiting=False) is due
+
+
+@pytest.mark.parametrize(
+    ("now", "records", "at_end", "absent", "due"),
+    [
+        (199.0, 0, True, False, False),  # nothing new
+        (101.9, 1, True, False, False),  # within the interval
+        (102.0, 1, True, False, True),
+        (102.0, 1, False, False, False),  # behind: ten times the last step's half second
+        (104.9, 1, False, False, False),
+        (105.0, 1, False, False, True),
+        (102.0, 0, True, True, True),  # no record, but a user waits for the tombstone
+        (101.0, 0, True, True, False),
+        (199.0, 0, False, True, False),  # the end is not reached: not yet
+    ],
+)
+def test_later_steps(now: float, records: int, at_end: bool, absent: bool, due: bool) -> None:
+    schedule = Schedule(SETTINGS, started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    schedule.records = records
+    assert schedule.due(now, at_end, absent) is due
+
+
+@pytest.mark.parametrize(
+    ("records", "at_end", "absent", "due"),
+    [(1, True, False, True), (0, True, True, True), (0, True, False, False), (1, False, False, False)],
+)
+def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, absent: bool, due: bool) -> None:
+    schedule = Schedule(replace(SETTINGS, until_end=True, batch_interval=3600.0), started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    schedule.records = records
+    assert schedule.due(100.1, at_end, absent) is due
+
+
+@pytest.mark.parametrize(("records", "due"), [(6, False), (7, True), (8, True)])
+def test_batch_size_does_not_wait(records: int, due: bool) -> None:
+    schedule = Schedule(replace(SETTINGS, batch_size=7), started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    schedule.records = records
+    assert schedule.due(100.0, at_end=False, waiting=False) is due
+
+
+def test_a_step_starts_the_count_again() -> None:
+    schedule = Schedule(SETTINGS, started=0.0, records=9)
+    schedule.stepped(began=3.0, now=4.0)
+    assert (schedule.records, schedule.last_end, schedule.last_duration) == (0, 4.0, 1.0)

@@ -1,0 +1,293 @@
+"""A changelog that comes twice: of several rows of a user the newest is current, however it was read."""
+
+import itertools
+import random
+import zlib
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import pytest
+from confluent_kafka import KafkaError, TopicPartition
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from classifier.intake import Intake
+from classifier.settings import Settings
+from classifier.several_rows import several_before
+from classifier.step import Step
+from tests.support.changelog import Aggregate, Change, Op, Placed, Row
+from tests.support.fakes import FakeMessage
+from tests.support.strategies import cuts
+from tests.support.world import BASE, World, aborts, accidents, dies
+
+USERS = ("ann", "bob", "cem", "dan")
+N_PARTITIONS = 3
+
+
+class Written(NamedTuple):
+    """A change as it lies in the topic."""
+
+    placed: Placed
+    time: int
+
+
+def placed(change: Change) -> Placed:
+    """By the whole row, as Flink does: what is added and taken back lies in one partition."""
+    return Placed(zlib.crc32(repr(tuple(change.row)).encode()) % N_PARTITIONS, change)
+
+
+@st.composite
+def changelogs(draw: st.DrawFn) -> list[Change]:
+    """What a few statements in a row write, each from the first transaction on; a writer may repeat itself."""
+    rng = random.Random(draw(st.integers(0, 2**32)))
+    spent = [(rng.choice(USERS), float(rng.randint(0, 3))) for _ in range(draw(st.integers(1, 12)))]
+    changes: list[Change] = []
+    for _ in range(draw(st.integers(1, 3))):
+        statement = Aggregate()
+        for user_id, amount in spent[: rng.randint(0, len(spent))]:
+            statement.spend(user_id, amount)
+        changes += statement.changes
+        again = rng.choice([0, 0, rng.randint(0, len(statement.changes))])
+        changes += statement.changes[len(statement.changes) - again :]
+    return changes
+
+
+def newest_rows(written: Iterable[Written]) -> dict[str, tuple[float, int]]:
+    """From the definition: each row a stack of records, of which a retraction takes the newest, or is owed one."""
+    stacks: dict[Row, list[tuple[int, int, int]]] = {}
+    owed, lengths = Counter[Row](), [0] * N_PARTITIONS
+    for (partition, (op, row)), time in written:
+        stack = stacks.setdefault(row, [])
+        if op.sign > 0:
+            stack.append((time, partition, lengths[partition]))
+        elif stack:
+            stack.pop()
+        else:
+            owed[row] += 1
+        lengths[partition] += 1
+    there = sorted((stack[-1], row) for row, stack in stacks.items() if len(stack) > owed[row])
+    return {row.user_id: (row.total_amount, row.num_transactions) for _, row in there}
+
+
+def rows(world: World) -> dict[str, tuple[float, int]]:
+    """The rows in the output."""
+    return {user_id: (row.total_amount, row.num_transactions) for user_id, row in world.labelling().items()}
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_the_newest_row_counts_in_any_batches_in_any_order_and_after_any_restart(data: st.DataObject) -> None:
+    """What comes after an end of the input is later than what was there; within a piece, times may be equal."""
+    changes = data.draw(changelogs())
+    ends = [*data.draw(cuts(len(changes), max_cuts=3)), len(changes)]
+    world, written, start, time = World(partitions=N_PARTITIONS), list[Written](), 0, 0
+    for end in ends:
+        time += 1
+        piece = []
+        for change in changes[start:end]:
+            time += data.draw(st.integers(0, 1))
+            piece.append(Written(placed(change), time))
+        world.write([each.placed for each in piece], [each.time for each in piece])
+        written, start = written + piece, end
+        batch_size = data.draw(st.sampled_from([1, 3, 20, None]))
+        world.settings = Settings(**{**vars(BASE), "batch_size": batch_size})
+        world.run(data.draw(accidents(world)))
+    world.settings = BASE
+    while world.run() or world.stop.requested:
+        pass
+    assert rows(world) == newest_rows(written)
+    world.settings = Settings(**{**vars(BASE), "batch_size": data.draw(st.sampled_from([1, 3, None])), "rebuild": True})
+    world.run()
+    assert rows(world) == newest_rows(written), "after a rebuild"
+
+
+A, B, C, D = (Row("ann", 10.0 * n, n) for n in range(1, 5))
+REST = [Row("bob", 100.0, 1), Row("cem", 200.0, 1), Row("dan", 300.0, 1)]
+
+
+def inserts(*added: Row, partition: int = 0) -> list[Placed]:
+    """Rows that are never taken back."""
+    return [Placed(partition, Change(Op.INSERT, row)) for row in added]
+
+
+def takes_back(row: Row, partition: int = 0) -> Placed:
+    """A row that is taken back."""
+    return Placed(partition, Change(Op.DELETE, row))
+
+
+def ann(world: World) -> float:
+    """What ann has spent, after a run to the end."""
+    assert world.run() is None
+    return rows(world)["ann"][0]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What was warned of."""
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+def since(world: World) -> set[str]:
+    """What stands behind the marks of the last step."""
+    return {str(each.metadata).partition(" partitions=2")[2] for each in world.broker.offsets.values()}
+
+
+def twice(**given: object) -> World:
+    """Two rows of one user; which is read first is as chance will have it."""
+    world = World(partitions=2, **given)
+    world.write([*inserts(*REST, B), *inserts(A, partition=1)], [1, 1, 1, 9, 7])
+    return world
+
+
+class Steps:
+    """A report that keeps what it is told of steps."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+
+    def read(self, n_records: int, n_behind: int | None) -> None:
+        """Polls do not matter here."""
+
+    def bad(self, n_records: int) -> None:
+        """Nor do bad records."""
+
+    def step(self, step: Step) -> None:
+        self.steps.append(step)
+
+
+WARNING = (
+    "in: 1 user (ann for example) has more than one row, of which the newest counts; the others were never taken back,"
+    " as when a statement is deleted and created again, or a writer repeats changes; to mend it: make in and the"
+    " statements that write it anew, then run with --rebuild"
+)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_fresh_start_and_a_rebuild_take_the_newest(seed: int, caplog: pytest.LogCaptureFixture) -> None:
+    world = twice()
+    world.seeds = itertools.count(seed)
+    assert ann(world) == B.total_amount
+    assert warnings(caplog) == [WARNING]
+    world.settings = Settings(**{**vars(BASE), "rebuild": True})
+    assert ann(world) == B.total_amount
+    assert since(world) == {" several=1"}
+
+
+@pytest.mark.parametrize(("time", "partition"), [(8, 0), (8, 1), (9, 0), (9, 1)])
+def test_of_equal_times_the_higher_partition_and_offset_count(time: int, partition: int) -> None:
+    world = World(partitions=2)
+    world.write([*inserts(*REST, A), *inserts(B, partition=partition)], [1, 1, 1, 8, time])
+    assert ann(world) == B.total_amount
+
+
+def test_what_comes_after_an_end_is_newer_and_nothing_is_read_again() -> None:
+    world = twice()
+    assert ann(world) == B.total_amount
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Intake, "_read_again", lambda *_: pytest.fail("read again"))
+        world.write([takes_back(B), *inserts(C, partition=1)], [10, 10])
+        assert ann(world) == C.total_amount
+    assert since(world) == {" several=1"}
+
+
+def test_a_row_taken_back_brings_back_the_one_before_over_restarts() -> None:
+    world = World(partitions=2)
+    world.write([*inserts(*REST, C, A), *inserts(D, B, partition=1)], [1, 1, 1, 4, 2, 5, 3])
+    for row in (D, C, B, A):
+        assert ann(world) == row.total_amount
+        world.write([takes_back(row, partition=int(row in (B, D)))], [6])
+    assert since(world) == {""}, "at last there was but one"
+
+
+def test_a_row_that_is_added_again_is_new_again() -> None:
+    """It cancels with the one that was taken back, as far as counts go."""
+    world = World()
+    world.write(inserts(*REST, A), [1, 1, 1, 2])
+    assert ann(world) == A.total_amount
+    world.write([takes_back(A), *inserts(B, A)], [3, 4, 5])
+    assert ann(world) == A.total_amount
+
+
+def test_a_row_that_lies_twice_is_told_too(caplog: pytest.LogCaptureFixture) -> None:
+    world = World()
+    world.write(inserts(*REST, A, A), range(5))
+    assert ann(world) == A.total_amount
+    assert warnings(caplog) == [WARNING]
+    world.write([takes_back(A), *inserts(B)], [6, 7])
+    assert ann(world) == B.total_amount
+
+
+def test_a_user_who_has_two_rows_at_one_end_only_is_not_told(caplog: pytest.LogCaptureFixture) -> None:
+    """Of one transaction, one partition can be read a moment before the other."""
+    world = World(partitions=2)
+    world.write(inserts(*REST, A))
+    world.run()
+    world.write(inserts(B, partition=1))
+    assert world.run({"commit_transaction": [lambda: world.write([takes_back(A)])]}) is None
+    assert (rows(world)["ann"][0], warnings(caplog), since(world)) == (B.total_amount, [], {""})
+
+
+def test_it_is_said_once_and_counted_in_every_step(caplog: pytest.LogCaptureFixture) -> None:
+    world, report = twice(), Steps()
+    world.run(report=report)
+    world.write(inserts(C, Row("bob", 1.0, 2)), [20, 21])
+    world.run({"commit_transaction": [aborts]}, report=report)
+    assert [step.n_several for step in report.steps] == [0, 1, 1, 2]
+    assert warnings(caplog) == [WARNING, WARNING, "transaction aborted (made up); restoring from out"], "once a run"
+
+
+def test_a_state_without_times_is_read_as_it_lies() -> None:
+    """Rows of an older client lie in the order in which they came."""
+    world = twice()
+    assert ann(world) == B.total_amount
+    world.broker.commit(
+        TopicPartition(each.topic, each.partition, each.offset, "user_classifier/1 users=4 partitions=2")
+        for each in list(world.broker.offsets.values())
+    )
+    world.write([takes_back(B)], [10])
+    assert ann(world) == A.total_amount
+
+
+@pytest.mark.parametrize("option", ["dry_run", "explore_k"])
+def test_a_look_takes_the_newest_and_says_so(option: str, caplog: pytest.LogCaptureFixture) -> None:
+    world = twice(**{option: True})
+    assert world.run() is None
+    assert warnings(caplog) == [WARNING]
+
+
+def test_a_stop_does_not_wait_for_what_the_next_start_can_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = twice()
+    ordered = Intake._put_in_order
+
+    def stopped(intake: Intake) -> None:
+        world.stop.requested = True
+        ordered(intake)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "_put_in_order", stopped)
+        world.run()
+    assert since(world) == {" since=0"}
+    assert ann(world) == B.total_amount
+
+
+def test_an_input_that_has_lost_its_beginning_meanwhile() -> None:
+    """What is no longer there is older than what is."""
+    world = twice()
+    world.run({"commit_transaction": [None, dies]})
+    gone = KafkaError(KafkaError._AUTO_OFFSET_RESET, "out of range")
+    world.broker.logs["in"][1][0] = FakeMessage(("in", 1, 0), error=gone)
+    world.broker.beginnings["in", 1] = 1
+    assert ann(world) == B.total_amount
+
+
+@pytest.mark.parametrize(
+    ("marks", "n_users"),
+    [
+        ([], None),
+        (["", "another program's several=7"], None),
+        (["user_classifier/1 users=3", "user_classifier/1 users=3 k=4"], 0),
+        (["user_classifier/1 users=3 k=4 several=2 since=5", "user_classifier/1 users=3 k=4 several=2"], 2),
+    ],
+)
+def test_what_the_marks_say(marks: list[str], n_users: int | None) -> None:
+    assert several_before(TopicPartition("in", at, 7, mark) for at, mark in enumerate(marks)) == n_users

@@ -1,0 +1,125 @@
+"""The sink on hand-written fakes: what is called in which order, what each failure leads to, and dead letters."""
+
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from classifier.errors import AccessDenied, KafkaFailed, ProducerFenced, RecordError, TransactionAborted
+from classifier.records import BadRecord
+from classifier.sink import Sink, dead_letter
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
+from tests.support.memory import in_memory
+
+BEGIN = ["begin_transaction", "produce", "produce", "send_offsets_to_transaction"]
+COMMIT = [*BEGIN, "commit_transaction"]
+ABORT = failure(KafkaError._TIMED_OUT, abort=True)
+FENCED = failure(KafkaError._FENCED, fatal=True)
+AGAIN = failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
+DENIED = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED, abort=False)
+FATAL = failure(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
+
+
+def raising(exception: KafkaException) -> Callable[[], None]:
+    """An accident."""
+
+    def accident() -> None:
+        raise exception
+
+    return accident
+
+
+def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakeProducer, Callable[[], None]]:
+    """A sink whose producer fails so often in one method; what to call to write with it."""
+    broker = FakeBroker(out=1)
+    producer = FakeProducer(broker, {failing: [raising(each) for each in failures]})
+    kafka = in_memory(producer, FakeConsumer(broker, seed=1))
+    sink = Sink(kafka, kafka.consumer(), "x")
+    producer.calls.clear()
+    records = [("out", key, b"value", None) for key in (b"a", b"b")]
+    return broker, producer, lambda: sink.write(records, [TopicPartition("in", 0, 7, "mark")])
+
+
+def committed(broker: FakeBroker) -> tuple[int, int]:
+    """How many records and how many offsets are there."""
+    return len(broker.logs["out"][0]), len(broker.offsets)
+
+
+def test_records_and_offsets_go_into_one_transaction() -> None:
+    broker, producer, write = written("produce")
+    write()
+    assert producer.calls == COMMIT
+    assert committed(broker) == (2, 1)
+    write()
+    assert producer.calls == COMMIT * 2
+
+
+@pytest.mark.parametrize("method", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
+def test_a_retriable_failure_repeats_the_same_call(method: str) -> None:
+    broker, producer, write = written(method, AGAIN, AGAIN)
+    write()
+    place = COMMIT.index(method)
+    assert producer.calls == [*COMMIT[:place], method, method, *COMMIT[place:]]
+    assert committed(broker) == (2, 1)
+
+
+@pytest.mark.parametrize("method", ["send_offsets_to_transaction", "commit_transaction"])
+def test_an_aborted_transaction_leaves_nothing(method: str) -> None:
+    broker, producer, write = written(method, ABORT)
+    with pytest.raises(TransactionAborted, match=r"^transaction aborted \(made up\)$"):
+        write()
+    assert producer.calls == [*COMMIT[: COMMIT.index(method) + 1], "abort_transaction"]
+    assert committed(broker) == (0, 0)
+
+
+@pytest.mark.parametrize("method", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
+@pytest.mark.parametrize(("error", "kind"), [(FENCED, ProducerFenced), (FATAL, KafkaFailed), (DENIED, AccessDenied)])
+def test_what_cannot_be_mended_stops(method: str, error: KafkaException, kind: type[Exception]) -> None:
+    broker, producer, write = written(method, error)
+    with pytest.raises(kind):
+        write()
+    # A fenced instance must not touch the transaction of its successor.
+    ended = [] if kind is ProducerFenced else ["abort_transaction"]
+    assert producer.calls == COMMIT[: COMMIT.index(method) + 1] + ended
+    assert committed(broker) == (0, 0)
+
+
+def test_fenced_is_told_with_the_name() -> None:
+    _, _, write = written("commit_transaction", FENCED)
+    with pytest.raises(ProducerFenced) as caught:
+        write()
+    assert str(caught.value) == (
+        "transactional.id 'user_classifier-team-user_labeling' was taken over by a newer user_classifier;"
+        " this one stops"
+    )
+
+
+def test_a_full_queue_is_drained() -> None:
+    broker, producer, write = written("produce")
+    full: list[Callable[[], None] | None] = [None, _full, _full]
+    producer._accidents["produce"] = full
+    write()
+    assert producer.calls.count("produce") == 4
+    assert committed(broker) == (2, 1)
+
+
+def _full() -> None:
+    raise BufferError("queue full")
+
+
+def test_a_dead_letter_keeps_all_and_tells_why() -> None:
+    message = FakeMessage(("t", 3, 41), b"{}", [("op", b"\1"), ("trace", b"x")], b"key")
+    assert dead_letter(BadRecord(message, RecordError("not Confluent Avro (first byte 0x7b)")), "error_log") == (
+        "error_log",
+        b"key",
+        b"{}",
+        [
+            ("op", b"\1"),
+            ("trace", b"x"),
+            ("__streams.errors.exception", b"RecordError"),
+            ("__streams.errors.message", b"not Confluent Avro (first byte 0x7b)"),
+            ("__streams.errors.topic", b"t"),
+            ("__streams.errors.partition", b"3"),
+            ("__streams.errors.offset", b"41"),
+        ],
+    )

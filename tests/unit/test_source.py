@@ -1,0 +1,91 @@
+"""A source on hand-written fakes: its positions, its end, and errors that pass or do not."""
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
+
+from classifier.errors import AccessDenied, KafkaFailed, RestoreNeeded
+from classifier.source import Source, committed_offsets
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, end_of
+from tests.support.memory import in_memory
+
+
+class ScriptedConsumer(FakeConsumer):
+    """Gives what it is told to give."""
+
+    def __init__(self, *batches: list[FakeMessage]) -> None:
+        super().__init__(FakeBroker(t=2), seed=0)
+        self._batches = list(batches)
+
+    def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
+        """The next batch."""
+        return self._batches.pop(0) if self._batches else []
+
+
+def source(consumer: FakeConsumer, offsets: dict[int, int]) -> Source:
+    """A source of topic t."""
+    kafka = in_memory(consumer=consumer)
+    return Source(kafka, kafka.consumer(), "t", offsets)
+
+
+def record(partition: int, offset: int) -> FakeMessage:
+    """A record of topic t."""
+    return FakeMessage(("t", partition, offset), b"x")
+
+
+def test_a_source_knows_its_positions_and_its_end() -> None:
+    consumer = ScriptedConsumer(
+        [record(0, 3), end_of("t", 0, 5)],  # control records lie between 3 and 5
+        [end_of("t", 1, 9)],
+        [record(1, 9)],
+        [end_of("t", 1, 10)],
+    )
+    reading = source(consumer, {0: 3, 1: 8})
+    assert (reading.positions, reading.at_end) == ({0: 3, 1: 8}, False)
+    assert [message.offset() for message in reading.read(10, 0)] == [3]
+    assert (reading.positions, reading.at_end) == ({0: 5, 1: 8}, False)
+    assert reading.read(10, 0) == []
+    assert (reading.positions, reading.at_end) == ({0: 5, 1: 9}, True)
+    reading.read(10, 0)
+    assert (reading.positions, reading.at_end) == ({0: 5, 1: 10}, False)
+    reading.read(10, 0)
+    assert reading.at_end
+
+
+def test_an_error_that_passes_hides_nothing() -> None:
+    passing = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError.NETWORK_EXCEPTION, "made up"))
+    reading = source(ScriptedConsumer([record(0, 5), passing], [end_of("t", 0, 6), passing]), {0: 5})
+    assert [message.offset() for message in reading.read(10, 0)] == [5]
+    assert reading.positions == {0: 6}
+    reading.read(10, 0)
+    assert reading.at_end
+
+
+def test_an_offset_that_cannot_be_told_is_not_one_that_is_missing() -> None:
+    unstable = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, "made up")
+    answer = [SimpleNamespace(error=None, offset=7), SimpleNamespace(error=unstable, offset=OFFSET_INVALID)]
+    consumer = cast(Consumer, SimpleNamespace(committed=lambda wanted, timeout: answer))
+    with pytest.raises(KafkaException, match="UNSTABLE_OFFSET_COMMIT"):
+        committed_offsets(consumer, [])
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"),
+    [
+        (KafkaError._AUTO_OFFSET_RESET, RestoreNeeded),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, AccessDenied),
+        (KafkaError.OFFSET_OUT_OF_RANGE, KafkaFailed),
+    ],
+)
+def test_what_a_source_cannot_read_past(code: int, kind: type[Exception]) -> None:
+    bad = FakeMessage(("t", 1, 4), error=KafkaError(code, "made up"))
+    with pytest.raises(kind):
+        source(ScriptedConsumer([bad]), {0: 0, 1: 4}).read(10, 0)
+
+
+def test_the_client_library_mends_connections_itself() -> None:
+    lost = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError._TRANSPORT, "made up"))
+    reading = source(ScriptedConsumer([lost, record(0, 0)]), {0: 0})
+    assert len(reading.read(10, 0)) == 1

@@ -1,0 +1,13 @@
+"""Numbers, shares and names as people read them."""
+
+from classifier.text import money, readable, share, users
+
+
+def test_words() -> None:
+    assert [users(1), users(1234)] == ["1 user", "1,234 users"]
+    assert [share(*of) for of in ((0, 9), (9, 9), (1, 3), (4, 10_000), (9_996, 10_000), (0, 0))] == [
+        *("0.0%", "100.0%", "33.3%", "<0.1%", ">99.9%", "0.0%"),
+    ]
+    assert [money(amount) for amount in (1234.5, -0.5, 1e15, float("nan"))] == ["1,234.50", "-0.50", "1e+15", "-"]
+    assert readable("né\n\x1b[2J") == "né\\n\\x1b[2J"
+    assert readable("x" * 41) == "x" * 39 + "…"

@@ -1,0 +1,123 @@
+"""Topics known by their ids: no commit passes over records of a topic that is not the one the offsets belong to."""
+
+from dataclasses import replace
+
+import pytest
+
+from classifier.errors import StateError, TopicMissing
+from classifier.topic_watch import TopicWatch
+from tests.support import oracle
+from tests.support.fakes import FakeBroker, FakeConsumer
+from tests.support.memory import SETTINGS, in_memory
+from tests.support.world import INSERTS, World
+
+TOPICS = {"transactions_aggregate": 2, "user_labeling": 1}
+
+
+def identified(world: World) -> World:
+    """The same world, its broker telling ids."""
+    world.broker.ids.update({"in": "in/1", "out": "out/1"})
+    return world
+
+
+def watching() -> tuple[FakeBroker, TopicWatch]:
+    """A watch that has begun."""
+    broker = FakeBroker(**TOPICS)
+    watch = TopicWatch(in_memory(consumer=FakeConsumer(broker, seed=1)), SETTINGS)
+    watch.begin()
+    return broker, watch
+
+
+def test_ids_stand_beside_the_offsets() -> None:
+    world = identified(World())
+    world.write(INSERTS)
+    assert world.run() is None
+    assert world.broker.history[0].metadata == "user_classifier/1 users=6 partitions=2 input=in/1 output=out/1"
+    assert world.run() is None, "and fit at the next start"
+
+
+def test_marks_of_before_ids_were_kept_fit() -> None:
+    world = World()
+    world.write(INSERTS[:3])
+    world.run()
+    identified(world).write(INSERTS[3:])
+    assert world.run() is None
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+@pytest.mark.parametrize(
+    ("topic", "what"),
+    [
+        ("in", "the committed offsets count records of the old topic"),
+        ("out", "the labels that belong to the committed offsets went with the old topic"),
+    ],
+)
+@pytest.mark.parametrize("at", ["between two runs", "in the middle of a step"])
+def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
+    """In the middle of a step: after its records were read, before anything is committed."""
+    world = identified(World())
+    world.write(INSERTS[:3])
+    world.run()
+    committed = len(world.broker.history)
+    world.write(INSERTS[3:])
+    if at == "between two runs":
+        world.broker.ids[topic] = f"{topic}/2"
+        ended = world.run()
+    else:
+        restored, ask = iter([True]), TopicWatch.ask
+
+        def asked(watch: TopicWatch) -> None:
+            if not next(restored, False):
+                world.broker.ids[topic] = f"{topic}/2"
+            ask(watch)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TopicWatch, "ask", asked)
+            ended = world.run()
+    assert isinstance(ended and ended.reason, StateError)
+    assert str(ended and ended.reason) == (
+        f"{topic} was deleted and made anew ({what}; id {topic}/1, now {topic}/2); to start over: run again with"
+        " --rebuild"
+    )
+    assert len(world.broker.history) == committed
+
+
+def test_a_rebuild_takes_the_topics_as_they_are() -> None:
+    world = identified(World())
+    world.write(INSERTS)
+    world.run()
+    world.broker.ids["in"] = "in/2"
+    world.settings = replace(world.settings, rebuild=True)
+    assert world.run() is None
+    assert str(world.broker.history[-1].metadata).endswith(" input=in/2 output=out/1")
+
+
+def test_a_topic_that_is_seen_again_at_once_was_not_deleted() -> None:
+    """A broker that has just started may not know each topic yet."""
+    broker, watch = watching()
+    log = broker.logs.pop("user_labeling")
+    looks = 0
+    ask = TopicWatch.ask
+
+    def asked(watch: TopicWatch) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            broker.logs["user_labeling"] = log
+        ask(watch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TopicWatch, "ask", asked)
+        watch.begin()
+    assert looks == 3
+
+
+def test_a_topic_that_has_gone() -> None:
+    broker, watch = watching()
+    del broker.logs["user_labeling"]
+    with pytest.raises(TopicMissing) as caught:
+        watch.begin()
+    assert str(caught.value) == (
+        "topic user_labeling was deleted while it was in use; topic user_labeling does not exist; check its name, or"
+        " make it: run sql/5_create_user_labeling.sql"
+    )

@@ -1,0 +1,33 @@
+"""Topics that a run needs and that are not there."""
+
+import pytest
+
+from classifier.errors import TopicMissing
+from tests.support.world import World
+
+
+@pytest.mark.parametrize(
+    ("given", "topic", "message"),
+    [
+        (
+            {"topic": "transactions_aggregate"},
+            "transactions_aggregate",
+            "topic transactions_aggregate does not exist; check its name, or make it:"
+            " run sql/3_create_transactions_aggregate.sql",
+        ),
+        (
+            {"output": "user_labeling"},
+            "user_labeling",
+            "topic user_labeling does not exist; check its name, or make it: run sql/5_create_user_labeling.sql",
+        ),
+        (
+            {"error_handling_mode": "log", "error_handling_log_target": "dead"},
+            "dead",
+            "topic dead does not exist; check its name, or make it: confluent kafka topic create dead",
+        ),
+    ],
+)
+def test_a_topic_that_is_missing(given: dict[str, object], topic: str, message: str) -> None:
+    ended = World(**given).run()  # type: ignore[arg-type]
+    assert isinstance(ended and ended.reason, TopicMissing)
+    assert str(ended and ended.reason) == message
