@@ -7,7 +7,6 @@ import re
 from collections.abc import Iterable, Mapping
 
 SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", ".key", "jaas", "pem", "oauthbearer.config")
-CANNOT = "missing, or not a property, or not a value, that its client can use"
 HINTS = {  # what a value is like, for properties whose spelling was right if they are named at all
     "url": "it must begin with http:// or https://, with a host and a port that are such",
     "basic.auth.user.info": "it must be key:secret, and not in url as well",
@@ -143,7 +142,8 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
     hint = HINTS.get(names[0], "check the spelling")
     if names[0].endswith(".location"):
         hint = "name a file that can be read and holds what it should"
-    return f"[{section}] {' and '.join(names)}: {CANNOT}; {hint}"
+    which = " and ".join(names)
+    return f"[{section}] {which}: missing, or not a property, or not a value, that its client can use; {hint}"
 
 
 def refused_property(section: str, in_file: Iterable[str], properties: Mapping[str, object], complaint: str) -> str:
