@@ -52,6 +52,8 @@ def opened(
         import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
         yield Intake(settings, kafka, registry, consumer, stop, report)
     finally:
+        if kafka.outage.answered is not None:  # nothing more will show that it is over
+            kafka.outage.ends()
         consumer.close()
         registry.close()
 

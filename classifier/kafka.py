@@ -80,7 +80,7 @@ class Kafka:
                 self.outage.wait(f"{error} ({self.complaint.str()})" if self.complaint else error)
                 self.while_waiting()
             else:
-                self.outage.ends()
+                self.outage.subsides()
                 self.complaint = None
                 return answer
 
@@ -125,7 +125,10 @@ class Kafka:
 
         shared = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")
         properties: Mapping[str, str] = getattr(self._settings, section)
-        return self._make(AdminClient, section, {k: v for k, v in properties.items() if k.startswith(shared)})
+        # Which broker to ask is learned anew each second: the one asked before may be gone (librdkafka: 5 minutes).
+        ours = {"topic.metadata.refresh.interval.ms": "1000"}
+        connection = {name: value for name, value in properties.items() if name.startswith(shared)}
+        return self._make(AdminClient, section, {**ours, **connection})
 
     def cleanup_policy(self, topic: str) -> str | None:
         """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""

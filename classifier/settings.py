@@ -149,6 +149,10 @@ class Settings:
             "partitioner": "murmur2_random",
             # For 1 or 2 ms after a commit the coordinator refuses; librdkafka then asks again (default: after 100 ms).
             "retry.backoff.ms": "2",
+            # A coordinator that has gone is forgotten after two seconds (librdkafka: 15 minutes). With it in mind,
+            # send_offsets_to_transaction waits for it for ever (confluentinc/librdkafka issue 5511).
+            "topic.metadata.refresh.interval.ms": "1000",
+            "metadata.max.age.ms": "2000",
             # An answer that does not come is noticed while the transaction has time to ask again.
             "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
         }

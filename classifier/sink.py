@@ -76,6 +76,7 @@ class Sink:
             self._stop.last_step = UNKNOWN
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
             self._stop.last_step = COMMITTED
+            self._kafka.outage.ends()
         except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed):
             self._stop.last_step = NOT_COMMITTED
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one

@@ -31,6 +31,7 @@ from tests.faults.outages import kill_broker, kill_registry
 from tests.faults.replies import lose_replies
 from tests.faults.report import Result, table
 from tests.faults.resets import RESETS, kill_rebuild, reset
+from tests.faults.second_statement import write_twice
 from tests.faults.stack import RelayedStack, Stack, running_stack
 from tests.faults.takeovers import take_over
 from tests.faults.topics_change import grow, trim
@@ -71,6 +72,7 @@ def on_cluster() -> list[OnCluster]:
             name="coordinators_killed",
             faults=[KILL_COORDINATOR_OF_TRANSACTIONS, KILL_COORDINATOR_OF_GROUP] * 2,
         ),
+        write_twice,
         *(partial(topic_identity.replace_topic, case=case) for case in topic_identity.CASES),
         *(partial(terminations.terminate, case=case) for case in terminations.CASES),
         restore_beside,

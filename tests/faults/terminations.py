@@ -105,6 +105,18 @@ def _thaw_brokers(arena: Arena) -> None:
         os.kill(broker.pid, signal.SIGCONT)
 
 
+def _delete_output(arena: Arena) -> TracedClient:
+    running = _flowing(arena)
+    step = running.step
+    arena.pipeline.topics.delete(arena.pipeline.output)
+    wait_until(lambda: running.step in (Step.PRODUCE, Step.OFFSETS) or not running.running, f"a step after {step}")
+    return running
+
+
+def _make_output(arena: Arena) -> None:
+    arena.pipeline.topics.create(arena.pipeline.output, 1, {"cleanup.policy": "compact"})
+
+
 def _kill_registry(arena: Arena) -> TracedClient:
     """Records of a schema id that the client has not seen arrive while the registry is away."""
     running = _flowing(arena)
@@ -141,6 +153,7 @@ def _revive(arena: Arena) -> None:
 CASES = (
     Case("brokers killed", _kill_brokers, _revive),
     Case("brokers frozen", _freeze_brokers, _thaw_brokers),
+    Case("output deleted", _delete_output, _make_output, ("--rebuild",)),
     Case("registry killed", _kill_registry, _revive),
     Case("comparing k", _compare, lambda arena: None),
     Case("restoring without brokers", _restore_without_brokers, _revive),

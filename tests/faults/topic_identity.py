@@ -33,6 +33,8 @@ class Case(NamedTuple):
 
 
 CASES = (
+    Case("input made anew shorter", output=False, size=0.5),
+    Case("input made anew as long", output=False),
     Case("input made anew longer", output=False, size=2.0),
     Case("input made anew longer while stopped", output=False, size=2.0, running=False),
     Case("input deleted", output=False, size=None),
