@@ -16,8 +16,8 @@ def pause() -> None:
 class Outage:
     """Says once that a service is away, and once that it is back.
 
-    One answer is not yet the end: a call of the other client may still hang on a connection that broke, and coordinators
-    start after their broker. It is the end once work has been done, or when nothing has failed for a while.
+    One answer is not yet the end: a call of the other client may still hang on a connection that broke, and
+    coordinators start after their broker. It is the end once work has been done, or nothing has failed for a while.
     """
 
     def __init__(self, service: str) -> None:
