@@ -10,7 +10,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from local.__main__ import _parser, _ports, main
+from local.__main__ import _parser, _ports, main, reach_own_services_directly
 from local.process import free_port
 from local.stack import Ports
 
@@ -102,3 +102,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(examples) == 6
     for example in examples:
         _parser().parse_args(example.split())
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_own_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "example.org")
+    monkeypatch.delenv("no_proxy", raising=False)
+    for _ in range(2):
+        reach_own_services_directly()
+    assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == ("example.org,127.0.0.1", "127.0.0.1")
