@@ -48,4 +48,4 @@ class StopRequest:
         speaker = threading.Thread(target=self._last_words, args=(words,), daemon=True)
         speaker.start()
         speaker.join(SPEAKING_SECONDS)
-        os._exit(1)
+        os._exit(0 if self.last_step == COMMITTED else 1)
