@@ -42,9 +42,9 @@ examples:
 
 def reach_own_services_directly() -> None:
     """Leave out the proxy that the environment may name: the services are on this machine, downloads are not."""
-    for name in ("no_proxy", "NO_PROXY"):
-        hosts = [each for each in os.environ.get(name, "").split(",") if each]
-        os.environ[name] = ",".join([*hosts, LOOPBACK] if LOOPBACK not in hosts else hosts)
+    name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"  # the small letters count before the large ones
+    hosts = [each for each in os.environ.get(name, "").split(",") if each]
+    os.environ[name] = ",".join(hosts if LOOPBACK in hosts else [*hosts, LOOPBACK])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

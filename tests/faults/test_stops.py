@@ -48,11 +48,12 @@ def frozen(*services: Service) -> Iterator[None]:
             process.resume()
 
 
-def labelling(pipeline: Pipeline) -> Client:
+@contextmanager
+def labelling(pipeline: Pipeline) -> Iterator[Client]:
     """A client that has labelled everything."""
-    client = Client(pipeline.arguments("--batch-interval", "0.1"), pipeline.directory / "log")
-    wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
-    return client
+    with Client(pipeline.arguments("--batch-interval", "0.1"), pipeline.directory / "log") as client:
+        wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
+        yield client
 
 
 def ended(client: Client) -> tuple[int, str]:

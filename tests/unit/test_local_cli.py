@@ -104,9 +104,21 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         _parser().parse_args(example.split())
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_own_services(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_PROXY", "example.org")
-    monkeypatch.delenv("no_proxy", raising=False)
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"NO_PROXY": "127.0.0.1"}),
+        ({"NO_PROXY": "example.org"}, {"NO_PROXY": "example.org,127.0.0.1"}),
+        ({"no_proxy": "a,b", "NO_PROXY": "c"}, {"no_proxy": "a,b,127.0.0.1", "NO_PROXY": "c"}),
+    ],
+)
+def test_a_proxy_is_not_asked_for_own_services(
+    before: dict[str, str], after: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
     for _ in range(2):
         reach_own_services_directly()
-    assert (os.environ["NO_PROXY"], os.environ["no_proxy"]) == ("example.org,127.0.0.1", "127.0.0.1")
+    assert {name: value for name, value in os.environ.items() if name.lower() == "no_proxy"} == after

@@ -3,6 +3,8 @@
 A topic made anew has another id; its offsets may fit the old ones by chance, so it is made shorter, as long and longer.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,12 +30,13 @@ def write(pipeline: Pipeline, changes: list[Change]) -> None:
     pipeline.write(place_by_hash(changes, 1))
 
 
-def labelling(pipeline: Pipeline, log: Path, *more: str) -> Client:
+@contextmanager
+def labelling(pipeline: Pipeline, log: Path, *more: str) -> Iterator[Client]:
     """A client that has labelled all of CHANGES and goes on."""
     write(pipeline, CHANGES)
-    client = Client(pipeline.arguments("--batch-interval", "0.1", *more), log)
-    wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
-    return client
+    with Client(pipeline.arguments("--batch-interval", "0.1", *more), log) as client:
+        wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
+        yield client
 
 
 def make_anew(pipeline: Pipeline, topic: str) -> tuple[str, str]:
