@@ -5,8 +5,9 @@
 # make run-sql     sql/*.sql in order; ends in the live table, Ctrl-C leaves it
 # make sql         Flink's SQL client; the five tables are declared
 # make down        end the stack; topics and schemas stay
-# make test        everything: check, unit, integration (Kafka), end-to-end (Flink)
+# make test        everything: check, unit, integration (Kafka), end-to-end (Flink), oldest versions
 # make test-unit   the tests that need no service
+# make test-oldest unit tests and a run with the oldest versions that the requirements files allow
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
@@ -14,7 +15,7 @@
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
+# Settings: PYTHON=python3.12   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
 
 PYTHON ?= python3
 SEED ?= 1
@@ -33,10 +34,16 @@ BENCH_TOOLS := $(VENV)/bench-tools-installed
 IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
 
-.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end chaos soak bench img lock
+# The oldest versions have wheels for Python 3.11 and 3.12 only.
+OLDEST := .local/oldest
+OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON))
+REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
+OLDEST_INSTALLED := $(OLDEST)/installed
+
+.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -n 17
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: $(FETCHED)
 
@@ -58,7 +65,7 @@ types: $(TEST_TOOLS)
 layout: $(TEST_TOOLS)
 	$(BIN)/pytest -q tests/unit/test_layout.py
 
-test: check test-unit test-integration test-end-to-end
+test: check test-unit test-integration test-end-to-end test-oldest
 
 test-unit: $(TEST_TOOLS)
 	$(BIN)/pytest tests/unit
@@ -68,6 +75,12 @@ test-integration: $(TEST_TOOLS) $(FETCHED)
 
 test-end-to-end: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/pytest tests/end_to_end
+
+# Old libraries may warn of what newer ones have done since.
+test-oldest: $(OLDEST_INSTALLED) $(FETCHED)
+	$(OLDEST)/bin/python -m tests.lower_bounds --check
+	$(OLDEST)/bin/node --version
+	$(OLDEST)/bin/pytest -W default::DeprecationWarning tests/unit tests/integration/test_reports.py
 
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)
@@ -99,6 +112,17 @@ $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps
 
 $(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+$(OLDEST_INSTALLED): $(REQUIREMENTS) tests/lower_bounds.py
+	@$(OLDEST_PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' || \
+	  { echo "the oldest versions need Python 3.11 or 3.12: make test-oldest OLDEST_PYTHON=/path/to/python3.11"; exit 1; }
+	$(OLDEST_PYTHON) -m venv --clear $(OLDEST)
+	$(OLDEST_PYTHON) -m tests.lower_bounds > $(OLDEST)/constraints.txt
+	$(OLDEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@echo "installing the oldest versions; a minute or more"
+	$(OLDEST)/bin/pip install --disable-pip-version-check --quiet --resume-retries 5 \
+	  -c $(OLDEST)/constraints.txt $(addprefix -r ,$(REQUIREMENTS))
 	@touch $@
 
 $(BENCH_TOOLS): benchmarks/requirements.txt $(INSTALLED)

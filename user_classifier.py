@@ -15,16 +15,17 @@ aborted transaction and a plain restart all take one path: forget everything, re
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
 
-The whole job is this file: the command line, the encoding of user_id and the K-means fit, the run loop, `main`.
+This file tells the job from top to bottom: the command line, the encoding of user_id and the K-means fit, the run
+loop, `main`.
 What it is made of lies in `classifier/`, one noun per file, in the order of a record's way:
 
-    settings, configuration   what one run is told: options, file
-    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs
-    changelog                 nets a batch as bytes, decodes what is left (registry, avro, rows, keys)
+    settings, configuration   what one run is told: options, file (parsing, values, properties)
+    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs (topic_watch)
+    changelog                 nets a batch as bytes, decodes what is left (registry, schemas, avro, rows, input_keys)
     user_table                one current row per user, and which labels changed
     intake                    these together: restore, gather, settle
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison, clustering)
-    state, labels, marks      what is written to the output and beside the offsets, and read back
+    state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
     sink                      one Kafka transaction per step
     look, check, reports/     what people look at
     schedule, step, stop, outage, errors
@@ -48,7 +49,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster, Clusters, kmeans_class
+from classifier.clusters import Cluster, Clusters, kmeans_class
 from classifier.errors import (
     BrokerUnavailable,
     ClassifierError,
@@ -72,6 +73,8 @@ from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
 from classifier.stop import COMMITTED, StopRequest
+from classifier.streams import complain, exit_code_of, repair_streams, say, silence
+from classifier.transport import HTTP_LIBRARIES
 
 VERSION = "0.1.0"
 RANDOM_STATE = 42
@@ -127,7 +130,7 @@ def one_hot_totals(totals: NDArray[np.float64]) -> Any:
 
 @functools.lru_cache(maxsize=1)
 def one_hot_places(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return columns and row starts of that matrix, which stay the same while users only spend."""
+    """Return columns and row starts of that matrix, which stay the same while no user comes or goes."""
     indices = np.empty((n_users, 3), np.int32)
     indices[:, 0], indices[:, 1], indices[:, 2] = np.arange(n_users), n_users, n_users + 1
     return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
@@ -213,16 +216,18 @@ class Classifier:
                 self.follow()
             return True
         except RestoreNeeded as reason:
+            if self.stop.requested:
+                raise
             log.warning("%s; restoring from %s", reason, self.settings.output)
-            return self.stop.requested
+            return False
 
     def restore(self) -> None:
         """Begin from what is committed: the table from the output, the place in the input from the offsets."""
         # First the producer: it ends what an older instance left open in the output and in the offsets.
-        name, stuck = self.settings.transactional_id, self.intake.topics.check
-        self.sink = Sink(self.kafka, self.intake.consumer, name, stuck)
+        watch = self.intake.watch
+        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id, while_stuck=watch.check)
         self.intake.restore()
-        if not (self.stop.requested or self.intake.rebuild):
+        if not (self.stop.requested or self.intake.rebuild):  # a rebuild chooses anew
             self.number.recall(self.intake.committed.values())
 
     def follow(self) -> None:
@@ -232,20 +237,21 @@ class Classifier:
         while not self.stop.requested:
             self.gather(schedule)
             at_end = intake.source.at_end
+            # Users without a row wait for the next end: at the second one in a row they are deleted.
             # With -k auto nothing is labelled before all has been read.
             if (at_end or self.number.value) and schedule.due(self.clock(), at_end, intake.waits):
                 self.step(schedule)
             if intake.source.at_end and schedule.last_end and not schedule.records:
-                intake.rest()
+                intake.note_end()  # no step follows this end of the input
                 if self.settings.until_end and not intake.waits:
                     return
             if self.clock() >= next_look:
-                intake.topics.check()
+                intake.watch.check()
                 next_look = self.clock() + WATCH_SECONDS
         self.end(schedule)
 
     def end(self, schedule: Schedule) -> None:
-        """Commit what was read before a signal came; one end of the input is enough then."""
+        """Commit what was read before a signal came; users without a row are deleted now, as there is no next end."""
         if self.number.value is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
@@ -263,8 +269,8 @@ class Classifier:
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
-        intake.topics.ask()  # whether they are still the same: answered while the table is fitted
-        sources = intake.settle(last=last)
+        intake.watch.ask()  # whether they are still the same: answered while the table is fitted
+        originals = intake.settle(last=last)  # rows with the bytes they were read from
         if self.number.value is None:
             if not self.number.choose(intake.table.totals):
                 return
@@ -273,8 +279,9 @@ class Classifier:
         clusters = self.cluster(intake.table.totals, self.number.to_fit)
         changes = intake.table.relabel(clusters.labels)
         fitted = self.clock()
-        records = label_records(changes, intake.keys, intake.values, self.settings.output, sources)
-        intake.topics.check()
+        # Encoded as they are written, inside the transaction.
+        records = label_records(changes, intake.key_codec, intake.label_codec, self.settings.output, originals)
+        intake.watch.check()  # what was asked: no record of another topic is committed
         self.commit(itertools.chain(self.dead_letters(), records))
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)
@@ -330,7 +337,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
     from classifier import check
 
     try:
-        return check.run(check.check(settings, kafka, registry), functools.partial(print, flush=True))
+        return check.run(check.check(settings, kafka, registry), say)
     finally:
         registry.close()
 
@@ -340,7 +347,7 @@ def print_configuration(path: str, settings: Settings) -> None:
     from classifier.reports.effective import effective_lines
 
     for line in effective_lines(path, settings):
-        print(line)
+        say(line)
 
 
 def set_up_logging(level: str, form: str) -> None:
@@ -352,11 +359,14 @@ def set_up_logging(level: str, form: str) -> None:
         for handler in logging.getLogger().handlers:
             handler.setFormatter(JsonFormatter())
     logging.getLogger("librdkafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL + 1)
-    logging.getLogger("httpx2").setLevel(logging.WARNING)
+    for library in HTTP_LIBRARIES:
+        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("matplotlib").setLevel(logging.DEBUG if level == "DEBUG" else logging.ERROR)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the client; return its exit code."""
+    repair_streams()
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
     exit_code, stop = 0, StopRequest(functools.partial(tell, arguments))
@@ -366,15 +376,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
         registry = (ReadOnlyRegistry if settings.looks else SchemaRegistry)(settings.schema_registry, stop)
         exit_code = act(arguments.config, settings, Kafka(settings, stop), registry, stop)
-        print(end="", flush=True)
     except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
         exit_code = error.exit_code
         if not stop.requested:
             tell(arguments, str(error))
-        elif isinstance(error, BrokerUnavailable | RegistryUnavailable) and stop.last_step == COMMITTED:
+        elif isinstance(error, BrokerUnavailable | RegistryUnavailable | RestoreNeeded) and stop.last_step == COMMITTED:
             log.warning("%s; told to stop meanwhile, %s", error, stop.last_step)
             exit_code = 0
         else:
@@ -406,11 +415,11 @@ def tell(arguments: argparse.Namespace, words: str) -> None:
     if arguments.log_format == "json":
         log.error("%s%s", where, words)
     else:
-        print(f"user_classifier.py: error: {where}{words}", file=sys.stderr, flush=True)
+        complain(f"user_classifier.py: error: {where}{words}")
 
 
 if __name__ == "__main__":
-    exit_code = main()
+    exit_code = exit_code_of(main)
     # Everything is closed and flushed. The interpreter's own end would look for reference cycles in the table (0.3 s,
     # more with many users), and break off an import under way with a traceback.
     os._exit(exit_code)

@@ -18,7 +18,7 @@ SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2":
 # Headers in which Confluent's serializers can put the schema id, from 8.1 on; value and key then begin with the body.
 VALUE_SCHEMA_ID, KEY_SCHEMA_ID = "__value_schema_id", "__key_schema_id"
 
-# Rows that are added again within a batch are few, but where retractions lie in other partitions than their rows.
+# Rows that are added again within a batch are few. Where there are more, the order of all users' rows is doubted.
 MOST_RETURNED = 10_000
 
 
@@ -68,6 +68,7 @@ class Batch:
     bad: list[BadRecord] = field(default_factory=list)
     net: dict[Entry, int] = field(default_factory=dict)
     returned: set[bytes] = field(default_factory=set)  # taken back and added again, which leaves nothing in `net`
+    many_returned: bool = False  # more than are noted
 
     def take(self, messages: Sequence[Record]) -> None:
         """Add records."""
@@ -110,6 +111,8 @@ class Batch:
                     net[value] = count + 1
                 elif len(returned) < MOST_RETURNED:
                     returned.add(value)
+                else:
+                    self.many_returned = True
             elif sign:
                 if (count := net.get(value, 0)) == 1:
                     del net[value]
@@ -151,7 +154,7 @@ class Batch:
 
     def clear(self) -> None:
         """Begin anew after a step, which has taken `net` already."""
-        self.n_records, self.bad, self.returned = 0, [], set()
+        self.n_records, self.bad, self.returned, self.many_returned = 0, [], set(), False
 
 
 def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:

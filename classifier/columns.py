@@ -48,7 +48,7 @@ def kind_of(schema: Any, types: Types) -> Kind:
     if logical == "decimal" and base in ("bytes", "fixed") and is_decimal(schema):
         precision, scale = schema["precision"], schema.get("scale", 0)
         return Kind(f"decimal({precision}, {scale})", scale)
-    return Kind(logical if base in WHOLE and logical in TIMED else base)
+    return Kind(str(logical) if base in WHOLE and str(logical) in TIMED else base)
 
 
 def is_decimal(schema: Mapping[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.exploration import Fit, explore
 
 FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts

@@ -4,10 +4,12 @@ import configparser
 import itertools
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from classifier.errors import ConfigError
+from classifier.properties import other_word
+from classifier.values import complaint_about
 
 SECTIONS = ("schema_registry", "consumer", "producer")
 REQUIRED = (
@@ -19,15 +21,6 @@ REQUIRED = (
 PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # in a value: taken from the environment
 PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a name; what is none may be a secret beside its property
-QUOTES = tuple("\"'“”‘’")
-NEVER_QUOTED = ("url", "bootstrap.servers", "security.protocol", "sasl.mechanisms", "sasl.username")
-HINTS = {  # what a value is like, for properties whose spelling was right if they are named at all
-    "url": "it must begin with http:// or https://, with a host and a port that are such",
-    "basic.auth.user.info": "it must be key:secret, and not in url as well",
-    "sasl.mechanisms": "it says how sasl.username and sasl.password are sent, e.g. PLAIN",
-    "sasl.username": "sasl.username and sasl.password are both needed",
-    "sasl.password": "sasl.username and sasl.password are both needed",
-}
 # What the guarantee rests on; the file must not say otherwise.
 FIXED = {
     "consumer": {
@@ -69,18 +62,22 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
                 form = "not of the form 'property = value', with small letters in the property"
                 raise ConfigError(f"{path}: the line after {before}: {form}")
     return {
-        section: {key: from_environment(f"{path}: [{section}] {key}", value) for key, value in parser[section].items()}
+        section: {
+            key: from_environment(f"{path}: [{section}] {key}", key, value) for key, value in parser[section].items()
+        }
         for section in parser.sections()
     }
 
 
-def from_environment(where: str, value: str) -> str:
+def from_environment(where: str, key: str, value: str) -> str:
     """Put the environment's values in place of `${NAME}`. Any other `$` stands for itself: passwords hold some."""
 
     def found(match: re.Match[str]) -> str:
         if match[1] not in os.environ:
             raise ConfigError(f"{where}: {match[0]} is not set in the environment; type first: export {match[1]}=...")
-        return os.environ[match[1]]
+        if (taken := os.environ[match[1]]) != taken.strip("\r\n") and not key.endswith(".pem"):
+            raise ConfigError(f"{where}: {match[0]} begins or ends with a line break; set it by printf %s, not by echo")
+        return taken
 
     return VARIABLE.sub(found, value)
 
@@ -104,6 +101,9 @@ def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) ->
     for name in SECTIONS:
         if name not in sections:
             raise ConfigError(f"{path}: no section [{name}]; add it as in configurations/configuration.ini")
+    for section in SECTIONS:
+        for complaint in filter(None, (other_word(section, key) for key in sections[section])):
+            raise ConfigError(f"{path}: {complaint}")
     check_values(path, [(section, key, value) for section in SECTIONS for key, value in sections[section].items()])
     for section, key, example in REQUIRED:
         if not sections[section].get(key):
@@ -124,21 +124,8 @@ def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
         if "\n" in value and not key.endswith(".pem"):
             raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; begin it at the margin")
     for section, key, value in values:
-        if key in NEVER_QUOTED and value.startswith(QUOTES):
-            raise ConfigError(f"{path}: [{section}] {key} is in quotes; remove them")
+        if complaint := complaint_about(section, key, value):
+            raise ConfigError(f"{path}: [{section}] {key} {complaint}")
     for section, key, value in values:
         if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
             raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
-
-
-def unknown_property(section: str, properties: Iterable[str], complaint: str) -> str:
-    """Name the property that a client library complains about; its own words can quote a value."""
-    names = [name for name in properties if name in complaint]
-    names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
-    if not names:
-        names = ["sasl.mechanisms"] if "SASL mechanism" in complaint else ["one property"]
-    hint = HINTS.get(names[0], "check the spelling")
-    if names[0].endswith(".location"):
-        hint = "name a file that can be read and holds what it should"
-    which = " and ".join(names)
-    return f"[{section}] {which}: missing, or not a property, or not a value, that its client can use; {hint}"

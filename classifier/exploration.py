@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster, Clusters
+from classifier.clusters import Cluster, Clusters
 from classifier.text import n_of, users
 
 N_CLUSTERS = range(2, 11)

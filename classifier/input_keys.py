@@ -13,17 +13,17 @@ from classifier.registry import SchemaRegistry
 from classifier.schemas import RECORDS, Types, qualified
 from classifier.text import shown
 
+NO_DIGITS = "no digits, though user_id is a number in the values; register the schema of the keys"
 DIGITS = re.compile(rb"-?[0-9]{1,40}")
-RAW_SIZES = (4, 8)  # bytes of INT and BIGINT
 
 
 class InputKeys:
     """Keys of an upsert input.
 
     With a key subject they are Avro: a record of the one field user_id (Flink), or the bare user_id (Kafka Streams,
-    ksqlDB, Connect). Without one they are text or, where user_id is a number in the values, its digits or its 4 or 8
-    bytes, big-endian (Flink's raw, ksqlDB's KAFKA, Java's own serializers). A key that holds a schema id, or has one
-    in a header, is Avro in any case.
+    ksqlDB, Connect). Without one they are text, the digits where user_id is a number in the values. A key that holds a
+    schema id, or has one in a header, is Avro in any case. The bytes of a number are refused: the four of 825373492
+    are also the digits of 1234.
     """
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
@@ -40,17 +40,17 @@ class InputKeys:
 
     def __str__(self) -> str:
         """Say how keys are read."""
-        numbers = " as digits or as 4 or 8 bytes" if self.are_numbers else ""
+        numbers = " as digits" if self.are_numbers else ""
         return "fits" if self.are_avro else f"none: keys are plain user_ids{numbers}"
 
     def decode(self, key: bytes, *, has_header: bool = False) -> str:
         """Return the user a key names; `has_header`: before it stands the schema id that a header held."""
         try:
-            if self.are_avro or has_header:
+            if self.are_avro or has_header or key[:1] == b"\0":
                 return self._avro(key)
-            if self.are_numbers:
-                return str(number(key))
-            return self._avro(key) if key[:1] == b"\0" else key.decode()
+            if self.are_numbers and not DIGITS.fullmatch(key):
+                raise RecordError(NO_DIGITS)
+            return str(int(key)) if self.are_numbers else key.decode()
         except UnicodeDecodeError:
             raise RecordError(f"key {shown(key)} does not name a user_id") from None
         except RecordError as error:
@@ -89,12 +89,3 @@ def is_number(registry: SchemaRegistry, topic: str) -> bool:
         return any(conversion("user_id", each, types) is not as_it_is for each in found)
     except (RecordError, AccessDenied):
         return False
-
-
-def number(key: bytes) -> int:
-    """Return the whole number in a raw key."""
-    if DIGITS.fullmatch(key):
-        return int(key)
-    if len(key) not in RAW_SIZES:
-        raise RecordError("neither digits nor 4 or 8 bytes, as user_id is a number in the values")
-    return int.from_bytes(key, "big", signed=True)

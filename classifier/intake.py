@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPar
 
 from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
-from classifier.clustering import Clusters, import_meanwhile, kmeans_class
+from classifier.clusters import Clusters, import_meanwhile, kmeans_class
 from classifier.errors import RecordError, RestoreNeeded, StateError
 from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
@@ -52,6 +52,8 @@ def opened(
         import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
         yield Intake(settings, kafka, registry, consumer, stop, report)
     finally:
+        if kafka.outage.answered is not None:  # nothing more will show that it is over
+            kafka.outage.ends()
         consumer.close()
         registry.close()
 
@@ -71,10 +73,13 @@ class Intake:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
         self._names = {"input": settings.topic, "output": settings.output}
         self._input, self._output = (Topic(kafka, consumer, name) for name in self._names.values())
-        self.keys, self.values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
+        self.key_codec, self.label_codec = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
+        if self.key_codec.are_avro:
+            log.info("%s has Avro keys, as its subject %s-key says, and keeps them", settings.output, settings.output)
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
-        self._reader, self.topics = AvroReader(registry), TopicWatch(kafka, settings)
+        self._reader, self.watch = AvroReader(registry), TopicWatch(kafka, settings)
         self._several = SeveralRows(settings.topic)
+        kafka.while_waiting = self.go_on  # a client that waits is alive
         self.rebuild = settings.rebuild  # until the first step is committed
 
     # restore: the table from the output, the place in the input from the offsets that belong to it
@@ -82,16 +87,18 @@ class Intake:
     def restore(self) -> None:
         """Rebuild the table from the output, and read the input from the offsets that belong to it."""
         settings, before = self.settings, self.ids
-        self.topics.begin()
+        self.watch.begin()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
-        changes = read_labels(self._output.read_from(beginnings, self.go_on), self.keys, self.values, self._stop)
+        changes = read_labels(
+            self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop
+        )
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self._stop.requested:
             return
         self.committed = self.committed_now()  # the offsets as this instance knows them, with their marks
         self._check_identity(before)
-        self.layout = layout_of(len(beginnings), self.keys)
+        self.layout = layout_of(len(beginnings), self.key_codec)
         if changes.labels:
             check_layout(self.committed.values(), settings.output, self.layout)
         self.source = self._input.read_from(self._load(changes))
@@ -110,7 +117,7 @@ class Intake:
     @property
     def ids(self) -> dict[str, str]:
         """The ids of input and output as of the restore, nothing where none is known."""
-        return {role: self.topics.id_of(name) for role, name in self._names.items()}
+        return {role: self.watch.id_of(name) for role, name in self._names.items()}
 
     def _check_identity(self, before: dict[str, str]) -> None:
         """Raise StateError where a topic is another than that of the marks, or of the restore before."""
@@ -163,7 +170,10 @@ class Intake:
         sources = self._apply()
         self.table.settle()
         if self.table.several and self.batch.returned:
-            self.table.doubt_order(self.table.several & set(users_of(self.batch.returned, self._reader)))
+            returned = self.table.several
+            if not self.batch.many_returned:
+                returned = returned & set(users_of(self.batch.returned, self._reader))
+            self.table.doubt_order(returned)
         self._leaving &= self.table.absent
         if at_end:
             self.table.drop(set(self.table.absent) if last else self._leaving)
@@ -178,7 +188,7 @@ class Intake:
         several = self._several.waits or (self.table.several and self.table.between_ends)
         return bool(self.table.absent or several)
 
-    def rest(self) -> None:
+    def note_end(self) -> None:
         """Take note of an end that no record follows: steps may all have come before it."""
         self.check_retractions()
         if not self.table.several:  # who is to be looked at waits for a step

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
-from classifier.configuration import unknown_property
 from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded, classify
 from classifier.outage import Outage
+from classifier.properties import refused_property
 from classifier.settings import Settings
 from classifier.stop import StopRequest
 
@@ -19,6 +19,10 @@ T = TypeVar("T")
 
 CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
 CONNECT_ATTEMPTS = 15  # of a second each, until the first answer of the brokers
+BEYOND_THE_LIMIT = (
+    "[producer] transaction.timeout.ms is more than the brokers allow by their transaction.max.timeout.ms"
+    " (900000 unless set there); lower it, or remove the line"
+)
 POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
 
 
@@ -29,6 +33,7 @@ class Kafka:
         self._settings, self.stop = settings, stop
         self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
+        self.while_waiting: Callable[[], object] = lambda: None  # called again and again in an outage
         self.complaint: KafkaError | None = None  # the last thing a client said outside of a call
 
     def consumer(self) -> Consumer:
@@ -73,8 +78,9 @@ class Kafka:
                 if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
                 self.outage.wait(f"{error} ({self.complaint.str()})" if self.complaint else error)
+                self.while_waiting()
             else:
-                self.outage.ends()
+                self.outage.subsides()
                 self.complaint = None
                 return answer
 
@@ -98,12 +104,13 @@ class Kafka:
         finally:  # a producer takes no other call of a transaction until this one has ended
             try:
                 outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
-            except FutureTimeout:
-                self.outage.begins(f"cannot {doing}: no answer")
+            except FutureTimeout:  # should the brokers be away, the restore will say so
                 raise RestoreNeeded(f"no answer to: {doing}") from None
 
     def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
+        if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+            return ConfigError(BEYOND_THE_LIMIT)
         settings, transactional_id = self._settings, self._settings.transactional_id
         asked = {
             KafkaError.TOPIC_AUTHORIZATION_FAILED: doing if "topic" in doing else f"write topic {settings.output}",
@@ -118,7 +125,10 @@ class Kafka:
 
         shared = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")
         properties: Mapping[str, str] = getattr(self._settings, section)
-        return self._make(AdminClient, section, {k: v for k, v in properties.items() if k.startswith(shared)})
+        # Which broker to ask is learned anew each second: the one asked before may be gone (librdkafka: 5 minutes).
+        ours = {"topic.metadata.refresh.interval.ms": "1000"}
+        connection = {name: value for name, value in properties.items() if name.startswith(shared)}
+        return self._make(AdminClient, section, {**ours, **connection})
 
     def cleanup_policy(self, topic: str) -> str | None:
         """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
@@ -136,7 +146,8 @@ class Kafka:
         try:
             return client({**properties, "error_cb": self._note_error}, logger=logging.getLogger("librdkafka"))
         except (KafkaException, TypeError, ValueError, AttributeError) as error:
-            raise ConfigError(unknown_property(section, properties, str(error))) from None
+            in_file = getattr(self._settings, section)
+            raise ConfigError(refused_property(section, in_file, properties, str(error))) from None
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:

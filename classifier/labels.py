@@ -21,7 +21,8 @@ def label_schema(topic: str) -> dict[str, Any]:
     """Return the value schema of a labels topic, as Confluent Cloud Flink makes it."""
     return {
         "type": "record",
-        "name": re.sub(r"\W", "_", topic, flags=re.ASCII) + "_value",
+        # Avro's names hold letters, digits and _, and do not begin with a digit.
+        "name": re.sub(r"\W|^(?=\d)", "_", topic, flags=re.ASCII) + "_value",
         "namespace": "org.apache.flink.avro.generated.record",
         "fields": [{"name": name, "type": ["null", kind], "default": None} for name, kind in LABEL_FIELDS.items()],
     }

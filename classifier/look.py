@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
 from classifier.exploration import left_out, table_lines, too_alike
 from classifier.intake import Intake
@@ -14,6 +14,7 @@ from classifier.number_of_clusters import NumberOfClusters
 from classifier.reports import Report
 from classifier.settings import Settings
 from classifier.stop import StopRequest
+from classifier.streams import say
 
 log = logging.getLogger("user_classifier")
 LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
@@ -38,10 +39,12 @@ class Look:
                 self.intake.gather()
             if not self.stop.requested:
                 self.intake.settle(last=True)
+                self.intake.watch.check()
                 for line in self._comparison() if self.settings.explore_k else self._labels():
-                    print(line)
-        except RestoreNeeded as reason:
-            log.warning("%s", reason)
+                    say(line)
+        except RestoreNeeded:
+            if not self.stop.requested:
+                raise
         if self.stop.requested:
             log.info("stopped before there was something to show")
 
@@ -80,7 +83,9 @@ class Look:
 
                 plot.save(elbow.draw(fits, len(totals)), path)
                 yield f"drawn: {path}"
-        except (ValueError, OSError) as error:
+        except OSError as error:
+            raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
+        except ValueError as error:
             raise ClassifierError(str(error)) from None
 
     def _labels(self) -> Iterator[str]:

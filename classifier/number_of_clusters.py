@@ -10,7 +10,7 @@ import numpy as np
 from confluent_kafka import TopicPartition
 from numpy.typing import NDArray
 
-from classifier.clustering import Cluster
+from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, ConfigError
 from classifier.exploration import SEPARATES_NOTHING, Fit, choice, n_different, table_lines, too_alike
 from classifier.label_names import names_for
@@ -64,10 +64,11 @@ class NumberOfClusters:
         return self.value is not None or self._go_on()
 
     def warn_of_equal_users(self, totals: NDArray[np.float64]) -> None:
-        """Say, once, that there are more clusters than different totals."""
-        if self.value and not self._warned and (told := too_alike(totals, self.value)):
-            self._warned = True
+        """Say that there are more clusters than different totals; once, and again only if that was not so meanwhile."""
+        told = too_alike(totals, self.value) if self.value else None
+        if told and not self._warned:
             log.warning(told)
+        self._warned = told is not None
 
     def compare(self, totals: NDArray[np.float64]) -> list[Fit]:
         """Fit and score each number of clusters; none if users are too few or all alike, or a signal came meanwhile."""

@@ -5,6 +5,7 @@ import time
 
 log = logging.getLogger("user_classifier")
 RETRY_SECONDS = 0.5  # pause between two attempts to reach a service that is away
+CALM_SECONDS = 15.0  # without a failure; longer than a call that was sent during the outage can hang
 
 
 def pause() -> None:
@@ -13,14 +14,20 @@ def pause() -> None:
 
 
 class Outage:
-    """Says once that a service is away, and once that it is back."""
+    """Says once that a service is away, and once that it is back.
+
+    One answer is not yet the end: a call of the other client may still hang on a connection that broke, and
+    coordinators start after their broker. It is the end once work has been done, or nothing has failed for a while.
+    """
 
     def __init__(self, service: str) -> None:
         self.service = service
         self.since: float | None = None
+        self.answered: float | None = None  # the first time after the last failure
 
     def begins(self, cause: object) -> None:
         """Note that a call failed."""
+        self.answered = None
         if self.since is None:
             self.since = time.monotonic()
             log.warning("%s: %s; trying again until it is back", self.service, cause)
@@ -30,8 +37,17 @@ class Outage:
         self.begins(cause)
         pause()
 
-    def ends(self) -> None:
-        """Note that a call was answered."""
+    def subsides(self) -> None:
+        """Note that a call was answered; the end, if none has failed for long enough."""
+        now = time.monotonic()
         if self.since is not None:
-            log.warning("%s: back after %.1f s", self.service, time.monotonic() - self.since)
-            self.since = None
+            self.answered = self.answered or now
+            if now - self.answered >= CALM_SECONDS:
+                self.ends()
+
+    def ends(self) -> None:
+        """Note that the service does its work."""
+        if self.since is not None:
+            back = self.answered or time.monotonic()
+            log.warning("%s: back after %.1f s", self.service, back - self.since)
+            self.since = self.answered = None

@@ -1,25 +1,34 @@
 """Schemas by id and by subject, from the Schema Registry; an outage is waited out once it has answered."""
 
 import argparse
+import contextlib
 import json
-import re
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 import fastavro
 
-from classifier.configuration import unknown_property
-from classifier.errors import AccessDenied, ConfigError, RecordError, RegistryUnavailable, SchemaError
+from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
 from classifier.outage import Outage
 from classifier.parsing import seconds
+from classifier.properties import unknown_property, without_userinfo
 from classifier.schemas import Types, cause_of, least_size, qualified, self_contained
 from classifier.stop import StopRequest
+from classifier.transport import also_to_check, check_transport, http_errors, is_url
 
 T = TypeVar("T")
 
 
 REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
-REGISTRY_NUMBERS = {"timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"}
+REGISTRY_NUMBERS = {
+    "timeout",
+    "max.retries",
+    "retries.wait.ms",
+    "retries.max.wait.ms",
+    "cache.capacity",
+    "cache.latest.ttl.sec",
+}
 UNREGISTERED_ID = 2**32 - 1
 # For a registry that does not know of GUIDs, as those before Confluent's 8.
 GUID_ADVICE = (
@@ -27,6 +36,7 @@ GUID_ADVICE = (
     " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
 )
 SCHEMA_ERRORS = ValueError, KeyError, TypeError, AttributeError, RecursionError  # of a text that is no schema
+NOT_FOUND = range(40400, 40500)  # the registry's own codes; what else answers 404 is none, or not at this path
 
 
 def numbers_among(properties: Mapping[str, str]) -> dict[str, float]:
@@ -49,22 +59,21 @@ class SchemaRegistry:
 
     def __init__(self, properties: Mapping[str, str], stop: StopRequest) -> None:
         # Imported here: 0.3 s that --help and a mistake in the file need not wait for.
-        from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-        from confluent_kafka.schema_registry.common._httpx_compat import httpx
-        from confluent_kafka.schema_registry.error import SchemaRegistryError
+        with warnings.catch_warnings(record=True):  # before 2.16, words of one of its libraries to its developers
+            from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+            from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-        self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, httpx.TransportError
+        self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, http_errors("TransportError")
         # What Confluent's client raises for an answer of something else: a web page, a proxy that is being repaired.
-        self._nonsense = httpx.RequestError, httpx.InvalidURL, AttributeError, KeyError, TypeError, ValueError
-        self._stop, self._answered = stop, False
+        self._nonsense: tuple[type[Exception], ...] = AttributeError, KeyError, TypeError, ValueError
+        self._nonsense += http_errors("RequestError", "InvalidURL")
+        self._properties, self._stop, self._answered = properties, stop, False
         # A url can hold a password, and that a slash.
-        self._url = re.sub(r"//.*@", "//****@", properties["url"], flags=re.DOTALL)
+        self._url = without_userinfo(properties["url"])
         self._outage = Outage(f"Schema Registry {self._url}")
-        try:
-            for url in properties["url"].split(","):
-                httpx.URL(url.strip())
-        except httpx.InvalidURL:
-            raise ConfigError(unknown_property("schema_registry", ["url"], "url")) from None
+        if not all(is_url(url.strip()) for url in properties["url"].split(",")):
+            raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
+        check_transport(properties)
         try:
             self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numbers_among(properties)})
         except (ValueError, TypeError) as error:
@@ -72,6 +81,9 @@ class SchemaRegistry:
         except OSError:
             files = " ".join(name for name in properties if name.endswith(".location"))
             raise ConfigError(unknown_property("schema_registry", properties, files)) from None
+
+        self._connections = contextlib.ExitStack()
+        self._connections.push(self._client)  # its method close() came with confluent-kafka 2.16
 
     def by_id(self, schema_id: int) -> Any:
         """Return the parsed schema; RecordError when there is none of that id."""
@@ -88,14 +100,11 @@ class SchemaRegistry:
         return self._parse(found, f"schema guid {guid}")
 
     def subjects(self) -> list[str] | None:
-        """Return all subjects, None where the account may not list them; SchemaError where no registry answers."""
+        """Return all subjects, None where the account may not list them."""
         try:
-            found = self._call(self._client.get_subjects)
+            return self._call(self._client.get_subjects)
         except AccessDenied:
             return None
-        if found is None:
-            raise self._no_registry()
-        return found
 
     def newest(self, subject: str) -> Subject | None:
         """Return the newest version of a subject, None where there is no such subject."""
@@ -109,12 +118,8 @@ class SchemaRegistry:
         wanted = self._schema_type(json.dumps(schema), "AVRO")
         schema_id = self._call(lambda: self._client.register_schema(subject, wanted))
         if schema_id is None:
-            raise self._no_registry()
+            raise self._no_use("HTTP 404", SchemaError)
         return Subject(schema_id, fastavro.parse_schema(dict(schema)))
-
-    def _no_registry(self) -> SchemaError:
-        """Return what a 'not found' means where nothing but a registry can be missing."""
-        return SchemaError(f"Schema Registry {self._url}: HTTP 404; check [schema_registry] url")
 
     def _parse(self, schema: Any, name: str) -> Any:
         """Return a schema that needs no other; RecordError says why it is of no use."""
@@ -150,35 +155,45 @@ class SchemaRegistry:
             try:
                 answer = call()
             except self._refusal as refusal:
-                if refusal.http_status_code == 404:
-                    return None
-                if refusal.http_status_code in (401, 403):
-                    raise AccessDenied(
-                        f"Schema Registry {self._url}: refused (HTTP {refusal.http_status_code});"
-                        " check [schema_registry] basic.auth.user.info"
-                    ) from None
-                if refusal.http_status_code < 500 and refusal.http_status_code != 429:
-                    cause = f"HTTP {refusal.http_status_code} ({refusal.error_message})"
-                    raise SchemaError(f"Schema Registry {self._url}: {cause}; check [schema_registry] url") from None
-                self._wait(f"HTTP {refusal.http_status_code}")
+                if refusal.http_status_code == 404 and refusal.error_code in NOT_FOUND:
+                    answer = None
+                else:
+                    self._refused(refusal.http_status_code, refusal.error_message)
+                    continue
             except self._network as error:
                 self._wait(f"no answer ({error or type(error).__name__})")
+                continue
             except self._nonsense:
                 self._wait("what answers is no Schema Registry")
-            else:
-                self._answered = True
-                self._outage.ends()
-                return answer
+                continue
+            self._answered = True
+            self._outage.ends()
+            return answer
+
+    def _refused(self, status: int, message: str) -> None:
+        """Raise what a refusal means; wait for what passes."""
+        if status in (401, 403):
+            raise AccessDenied(
+                f"Schema Registry {self._url}: refused (HTTP {status}); check [schema_registry] basic.auth.user.info"
+            )
+        if status == 404 and not self._answered:  # else the way to it is being repaired
+            raise self._no_use("HTTP 404", SchemaError)
+        if status < 500 and status not in (404, 429):
+            raise self._no_use(f"HTTP {status} ({message})", SchemaError)
+        self._wait(f"HTTP {status}")
 
     def _wait(self, cause: str) -> None:
         if not self._answered or self._stop.requested:
-            also = " and ssl.ca.location" if "CERTIFICATE" in cause else ""
-            raise RegistryUnavailable(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
+            raise self._no_use(cause, RegistryUnavailable)
         self._outage.wait(cause)
+
+    def _no_use(self, cause: str, kind: type[ClassifierError]) -> ClassifierError:
+        also = also_to_check(self._properties, cause)
+        return kind(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        self._connections.close()
 
 
 def as_json(schema: Any, name: str) -> Any:

@@ -21,15 +21,15 @@ class Schedule:
     records: int = 0  # since the last step
     rows: int = 0  # of these, what is left after netting
 
-    def due(self, now: float, at_end: bool, absent: bool) -> bool:
+    def due(self, now: float, at_end: bool, waiting: bool) -> bool:
         """Whether the time for a step has come.
 
-        The end of the input is an event of its own: the first labels, and users who are `absent` at the last one or
-        had several rows there, wait for it even though no record follows. Without news, offsets are committed again
-        before Kafka forgets them.
+        The end of the input is an event of its own: the first labels wait for it, and users who were without a row
+        or had several at the last one (`waiting`), even though no record follows. Without news, offsets are
+        committed again before Kafka forgets them.
         """
         first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
-        if not (self.records or (at_end and (absent or first or now - since >= REFRESH_SECONDS))):
+        if not (self.records or (at_end and (waiting or first or now - since >= REFRESH_SECONDS))):
             return False
         if self.settings.batch_size and self.records >= self.settings.batch_size:
             return True

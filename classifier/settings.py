@@ -149,6 +149,10 @@ class Settings:
             "partitioner": "murmur2_random",
             # For 1 or 2 ms after a commit the coordinator refuses; librdkafka then asks again (default: after 100 ms).
             "retry.backoff.ms": "2",
+            # A coordinator that has gone is forgotten after two seconds (librdkafka: 15 minutes). With it in mind,
+            # send_offsets_to_transaction waits for it for ever (confluentinc/librdkafka issue 5511).
+            "topic.metadata.refresh.interval.ms": "1000",
+            "metadata.max.age.ms": "2000",
             # An answer that does not come is noticed while the transaction has time to ask again.
             "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
         }
@@ -197,6 +201,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         options["group"] = DEFAULT_GROUP if in_file == GROUP_PLACEHOLDER else in_file
     if not options["group"]:
         raise ConfigError(f"{path}: [consumer] group.id is empty; remove the line, or name a group with -g")
+    if not options["group"].isprintable():
+        raise ConfigError(f"{path}: [consumer] group.id holds characters that cannot be printed; remove them")
     check_topics_differ(options)
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)

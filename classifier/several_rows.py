@@ -3,7 +3,8 @@
 Rule: of several rows of a user the one is current whose record is newest, by its timestamp. A row that lies several
 times is as old as the newest record that added it and was not taken back; a retraction takes back the newest before
 it. Of equal timestamps the higher partition and offset count: Flink may write all changes of a user within one
-millisecond, but takes back the earlier of them. So a rebuild, a fresh start and a run that nothing disturbed agree.
+millisecond, but takes back the earlier of them. So a rebuild, a fresh start and a run that nothing disturbed agree
+(but where a row that lies twice is taken back once by a plain -D, which Flink's updates do not do).
 
 Users with one row cost nothing: no timestamp is read on the way. What is read after an end of the input is newer than
 what was read before it, and that orders nearly all. Only where two rows of a user came between two ends, and are both

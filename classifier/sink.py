@@ -16,6 +16,7 @@ from classifier.errors import (
     TransactionAborted,
 )
 from classifier.kafka import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
+from classifier.outage import Outage
 from classifier.records import BadRecord, Headers
 from classifier.stop import COMMITTED, NOT_COMMITTED, UNKNOWN
 
@@ -45,11 +46,12 @@ class Sink:
     """
 
     def __init__(
-        self, kafka: Kafka, consumer: Consumer, transactional_id: str, stuck: Callable[[], None] = lambda: None
+        self, kafka: Kafka, consumer: Consumer, transactional_id: str, while_stuck: Callable[[], None] = lambda: None
     ) -> None:
-        """`stuck` is called while the brokers take no records; what it raises ends the transaction."""
+        """`while_stuck` is called while the brokers take no records; what it raises ends the transaction."""
         self._kafka, self._consumer, self._deliveries = kafka, consumer, Deliveries(kafka)
-        self._stop, self._stuck = kafka.stop, stuck
+        self._stop, self._while_stuck = kafka.stop, while_stuck
+        self._outage = Outage(f"{kafka.outage.service}: the output")
         self._producer = kafka.producer(self._deliveries.note_failure)
         self._doing = f"write transactional.id {transactional_id}"
         kafka.connect(self._producer, "producer")
@@ -74,6 +76,7 @@ class Sink:
             self._stop.last_step = UNKNOWN
             call(self._doing, lambda: producer.commit_transaction(CALL_TIMEOUT_SECONDS))
             self._stop.last_step = COMMITTED
+            self._kafka.outage.ends()
         except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed):
             self._stop.last_step = NOT_COMMITTED
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
@@ -104,8 +107,9 @@ class Sink:
         while left and not self._deliveries.failed:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             if left == before:
-                self._stuck()
-                self._kafka.outage.begins("takes no records")
+                self._outage.begins("takes no records")
+                self._while_stuck()
+        self._outage.ends()
 
     def _flush(self, timeout: float) -> int:
         """Let the producer work; return how many records are left."""

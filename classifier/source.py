@@ -5,7 +5,7 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from classifier.errors import MISSING, BrokerUnavailable, StateError
+from classifier.errors import MISSING, BrokerUnavailable, RestoreNeeded
 from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.records import Record
 
@@ -102,10 +102,9 @@ class Source:
         if error is None or error.code() == KafkaError._PARTITION_EOF:
             return True
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
-            raise StateError(
-                f"{self.topic} [{message.partition()}]: the record to read next was deleted by retention"
-                f" ({error.str()}); run again with --rebuild"
-            )
+            # By retention, or with the topic: the restore finds out which.
+            where = f"{self.topic} [{message.partition()}]"
+            raise RestoreNeeded(f"{where}: the record to read next is not there any more ({error.str()})")
         meaning = self._kafka.meaning(error, f"read topic {self.topic}")
         if not isinstance(meaning, BrokerUnavailable):
             raise meaning

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 
 GRACE_SECONDS = 8.0  # Kubernetes kills 30 s after it asked, Docker 10
+SPEAKING_SECONDS = 1.0
 COMMITTED = "all steps are committed"
 NOT_COMMITTED = "the last step is not committed; the next start does it again"
 UNKNOWN = "whether the last step is committed shows at the next start, which loses and doubles nothing"
@@ -42,5 +43,9 @@ class StopRequest:
 
     def _end(self) -> None:
         """End the process from beside: the main thread waits for something that does not come."""
-        self._last_words(f"told to stop, but something did not answer within {GRACE_SECONDS:.0f} s; {self.last_step}")
-        os._exit(1)
+        words = f"told to stop, but something did not answer within {GRACE_SECONDS:.0f} s; {self.last_step}"
+        # What does not come to its end may be the writing of a line, with nobody who reads it.
+        speaker = threading.Thread(target=self._last_words, args=(words,), daemon=True)
+        speaker.start()
+        speaker.join(SPEAKING_SECONDS)
+        os._exit(0 if self.last_step == COMMITTED else 1)

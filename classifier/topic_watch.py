@@ -37,18 +37,12 @@ class TopicWatch:
         self.seen: dict[str, Seen] = {}  # at the restore
 
     def begin(self) -> None:
-        """Take the topics as they are; TopicMissing for one that is not there at several looks."""
-        for _ in range(LOOKS_BEFORE_MISSING):
-            found = self._described()
-            gone = [name for name, seen in found.items() if seen is None]
-            if not gone:
-                break
-            pause()
-        else:
-            name, known = gone[0], bool(self.seen)
-            told = f"topic {name} was deleted while it was in use; " if known else ""
-            raise TopicMissing(told + missing(name, compacted=name == self._settings.output))
-        self.seen = {name: seen for name, seen in found.items() if seen}
+        """Take the topics as they are; TopicMissing for one that does not exist."""
+        found = self._present()
+        if isinstance(found, str):
+            told = f"topic {found} was deleted while it was in use; " if self.seen else ""
+            raise TopicMissing(told + missing(found, compacted=found == self._settings.output))
+        self.seen = found
 
     def id_of(self, topic: str) -> str:
         """Return the id of a topic at the restore; nothing where the brokers tell none."""
@@ -62,17 +56,25 @@ class TopicWatch:
 
     def check(self) -> None:
         """Raise TopicsChanged where a topic is not as it was at the restore, or has gone."""
-        for name, now in self._described().items():
+        found = self._present()
+        if isinstance(found, str):
+            raise TopicsChanged(f"topic {found} is not there any more")
+        for name, now in found.items():
             before = self.seen[name]
-            if now is None:
-                raise TopicsChanged(f"topic {name} is not there any more")
             if now.topic_id != before.topic_id:
                 raise TopicsChanged(f"topic {name} was deleted and made anew")
-            if now.n_partitions != before.n_partitions:
+            if now.n_partitions > before.n_partitions:
                 raise TopicsChanged(f"topic {name} has new partitions")
 
-    def _described(self) -> dict[str, Seen | None]:
-        return self._kafka.call(f"describe topics {', '.join(self._names)}", self._answer)
+    def _present(self) -> dict[str, Seen] | str:
+        """Return the topics, or the name of one that is not there at several looks."""
+        for _ in range(LOOKS_BEFORE_MISSING):
+            found = self._kafka.call(f"describe topics {', '.join(self._names)}", self._answer)
+            gone = [name for name, seen in found.items() if seen is None]
+            if not gone:
+                return {name: seen for name, seen in found.items() if seen}
+            pause()
+        return gone[0]
 
     def _answer(self) -> dict[str, Seen | None]:
         """Return what was answered, None for a topic that does not exist; the next call asks again."""

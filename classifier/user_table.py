@@ -45,8 +45,9 @@ class UserTable:
     the input (`reached_end`): what is added after one is newer than what was there. Where two came between two ends,
     they lie as they were read, and the user is `unsure` until `put_in_order`.
 
-    `add_all` and `replace` collect; `settle` and `drop` decide; `relabel` tells what to write. The shown rows
-    lie in the order of user_id, so that labels depend on the table alone.
+    `add_all` and `replace` collect; `settle` decides which row is shown; `drop` takes out who has none, when `intake`
+    says so; `relabel` tells what to write. The shown rows lie in the order of user_id, so that labels depend on the
+    table alone.
     """
 
     def __init__(self) -> None:

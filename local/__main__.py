@@ -21,7 +21,7 @@ from local import artifacts, demo, stack
 from local.artifacts import ArtifactError
 from local.confluent_sql import StatementError
 from local.live_table import LiveTable, Screen, follow
-from local.process import ServiceError
+from local.process import LOOPBACK, ServiceError
 from local.sql_gateway import Result, SqlError
 from local.stack import Ports, Record, StackError
 from local.workspace import Workspace, pipeline_files
@@ -40,9 +40,17 @@ examples:
 """
 
 
+def reach_own_services_directly() -> None:
+    """Leave out the proxy that the environment may name: the services are on this machine, downloads are not."""
+    name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"  # the small letters count before the large ones
+    hosts = [each for each in os.environ.get(name, "").split(",") if each]
+    os.environ[name] = ",".join(hosts if LOOPBACK in hosts else [*hosts, LOOPBACK])
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     arguments = _parser().parse_args(argv)
+    reach_own_services_directly()
     command: Callable[[argparse.Namespace], None] = arguments.run
     try:
         command(arguments)

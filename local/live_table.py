@@ -45,17 +45,17 @@ class Screen:
     """Prints successive versions of a table: over the last one on a terminal, else only the versions asked for."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out = out
+        self._out, self._on_terminal = out, out.isatty()
         self._height = 0
 
     def draw(self, text: str, keep: bool = False) -> None:
         """Show ``text``; with ``keep`` also where nothing can be overwritten, such as in a file."""
-        if not (self._out.isatty() or keep):
+        if not (self._on_terminal or keep):
             return
         up = CURSOR_UP.format(n=self._height) + CLEAR_TO_END if self._height else ""
         self._out.write(f"{up}{text}\n")
         self._out.flush()
-        self._height = text.count("\n") + 1 if self._out.isatty() else 0
+        self._height = text.count("\n") + 1 if self._on_terminal else 0
 
 
 def follow(changes: Iterable[Change | None], table: LiveTable, screen: Screen, is_done: Callable[[], bool]) -> None:

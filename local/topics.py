@@ -7,8 +7,7 @@ from collections.abc import Mapping
 
 import requests
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, TopicMetadata  # type: ignore[attr-defined]
-from confluent_kafka.cimpl import NewTopic
+from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata  # type: ignore[attr-defined]
 
 from local.confluent_sql import Table, duration_ms
 from local.flink_tables import Endpoints, key_schema, value_schema

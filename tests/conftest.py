@@ -1,5 +1,6 @@
 """What all tests share: one real broker and one real registry per run, started when the first test asks for them."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,6 +11,12 @@ from local.services import KafkaBroker, SchemaRegistry, free_port
 from tests.support.pipeline import Pipeline, Services
 from tests.support.subjects import Subjects
 from tests.support.topics import Topics
+
+# What is said of proxies and certificates on this machine is about the world outside; all that tests reach is on
+# loopback, and what they say of an environment they set themselves.
+OUTSIDE = ("all_proxy", "http_proxy", "https_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
+for name in [each for each in os.environ if each.lower() in OUTSIDE]:
+    del os.environ[name]
 
 # The same examples in every run and on every machine, and no judgement by the clock.
 settings.register_profile(

@@ -8,6 +8,7 @@ from classifier.errors import ConfigError
 from classifier.label_names import names_for
 from classifier.reports import Report, Reports
 from classifier.reports.progress import ProgressBar
+from classifier.reports.target import check_target, make_fit_for_matplotlib
 from classifier.settings import Settings
 
 log = logging.getLogger("user_classifier")
@@ -28,11 +29,11 @@ def reports_for(settings: Settings) -> Iterator[Reports]:
 def make_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]:
     """Make each; ValueError says why one cannot be made. Only what is asked for is imported."""
     if settings.plot:
-        from classifier.reports.plot import ClusterPlot, check_target
+        check_target(settings.plot)
+        make_fit_for_matplotlib(settings.plot.parent)
+        if not settings.explore_k:
+            from classifier.reports.plot import ClusterPlot
 
-        if settings.explore_k:
-            check_target(settings.plot)
-        else:
             yield ClusterPlot(settings.plot, names)
     if settings.summary:
         from classifier.reports.summary import Summary

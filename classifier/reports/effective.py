@@ -1,15 +1,13 @@
 """The settings of a run as they take effect, for people and for bug reports: without secrets (--print-config)."""
 
-import re
 from collections.abc import Iterator, Mapping
 
 from classifier.configuration import SECTIONS
+from classifier.properties import is_secret, without_userinfo
 from classifier.registry import REGISTRY_TIMING
 from classifier.settings import OPTIONS, Settings, flag
 
-SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", ".key", "jaas", "pem", "oauthbearer.config")
 SECRET = "****"
-USERINFO = re.compile(r"//.*@", re.DOTALL)  # of a URL; greedy, as a password can hold a slash
 
 Sections = Mapping[str, Mapping[str, object]]
 
@@ -56,6 +54,4 @@ def in_words(value: object) -> str:
 
 def harmless(key: str, value: str) -> str:
     """Return the value of a property, **** for a secret, without the userinfo of a URL."""
-    if any(word in key.lower() for word in SECRET_WORDS):
-        return SECRET
-    return USERINFO.sub(f"//{SECRET}@", value)
+    return SECRET if is_secret(key) else without_userinfo(value)

@@ -1,7 +1,7 @@
 """The clusters as a picture: total_amount against num_transactions, a colour per label."""
 
+import io
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
+from classifier.reports.target import check_target
 from classifier.step import Step
 from classifier.text import share, users
 
 log = logging.getLogger("user_classifier")
 
 REDRAW_SECONDS = 10.0
-ENDINGS = (".png", ".svg", ".pdf")
 SIZE_INCHES = (10.0, 6.0)
 DOTS_PER_INCH = 120
 MAX_DOTS = 3_000  # users drawn one by one; more of them cover each other
@@ -66,24 +66,12 @@ class ClusterPlot(Periodic):
             log.warning("%s: not drawn (%s)", self._path, error.strerror or error)
 
 
-def check_target(path: Path) -> None:
-    """Raise ValueError if no picture can be written to `path`, with what to do."""
-    if path.suffix.lower() not in ENDINGS:
-        found = f"cannot draw {path.suffix} files" if path.suffix else "the name has no ending"
-        raise ValueError(f"{path}: {found}; end it in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
-    if path.is_dir():
-        raise ValueError(f"{path}: is a folder; name a file")
-    if not path.parent.is_dir():
-        raise ValueError(f"{path}: there is no folder {path.parent}; to make it: mkdir -p {path.parent}")
-    if not os.access(path.parent, os.W_OK):
-        raise ValueError(f"{path}: no right to write in the folder {path.parent}; choose another one")
-
-
 def save(figure: Figure, path: Path) -> None:
     """Write beside `path` first and then move, so that a reader never sees half a picture."""
-    part = path.with_name(f".part-{path.name}")
+    part, drawn = path.with_name(f".part-{path.name}"), io.BytesIO()  # matplotlib makes more of a full disk than that
+    figure.savefig(drawn, dpi=DOTS_PER_INCH, format=path.suffix[1:].lower())
     try:
-        figure.savefig(part, dpi=DOTS_PER_INCH)
+        part.write_bytes(drawn.getbuffer())
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from local.services import ServiceError
+from tests.faults import terminations, topic_identity
 from tests.faults.brokers import (
     KILL_COORDINATOR_OF_GROUP,
     KILL_COORDINATOR_OF_TRANSACTIONS,
@@ -23,12 +24,14 @@ from tests.faults.brokers import (
 )
 from tests.faults.cluster import running_cluster
 from tests.faults.compaction import compact
+from tests.faults.foreign_transactions import restore_beside
 from tests.faults.freezes import freeze_client
 from tests.faults.kills import kill_clients
 from tests.faults.outages import kill_broker, kill_registry
 from tests.faults.replies import lose_replies
 from tests.faults.report import Result, table
 from tests.faults.resets import RESETS, kill_rebuild, reset
+from tests.faults.second_statement import write_twice
 from tests.faults.stack import RelayedStack, Stack, running_stack
 from tests.faults.takeovers import take_over
 from tests.faults.topics_change import grow, trim
@@ -69,6 +72,10 @@ def on_cluster() -> list[OnCluster]:
             name="coordinators_killed",
             faults=[KILL_COORDINATOR_OF_TRANSACTIONS, KILL_COORDINATOR_OF_GROUP] * 2,
         ),
+        write_twice,
+        *(partial(topic_identity.replace_topic, case=case) for case in topic_identity.CASES),
+        *(partial(terminations.terminate, case=case) for case in terminations.CASES),
+        restore_beside,
     ]
 
 

@@ -80,7 +80,9 @@ OFFSET = r"{source} \[\d\]: the committed offset"
 NO_OFFSETS = r"{output} holds {n} users, but the group has no committed offsets"
 RESETS = (
     Reset(
-        "output deleted and made again", remake_output, rf"{OFFSET} \d+ belongs to {{n}} users, but {{output}} holds 0"
+        "output deleted and made again",
+        remake_output,
+        r"{output} was deleted and made anew \(the labels that belong to .*\)",
     ),
     Reset(
         "offsets reset",

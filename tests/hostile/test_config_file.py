@@ -147,7 +147,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "a callback": (having("consumer", "stats_cb", SECRET), f"{FILE}: [consumer] stats_cb: {UNKNOWN}"),
     "a value out of range": (
         having("consumer", "fetch.wait.max.ms", "-1"),
-        f"{FILE}: [consumer] fetch.wait.max.ms: {UNKNOWN}",
+        f"{FILE}: [consumer] fetch.wait.max.ms must be in 0..300000; correct or remove the line",
     ),
     "no such protocol": (
         having("consumer", "security.protocol", SECRET),

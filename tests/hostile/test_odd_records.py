@@ -4,9 +4,13 @@ import random
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
-from confluent_kafka.admin._resource import ResourceType
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    ResourceType,
+)
 
 from tests.hostile.records import ODD_SCHEMA_ROWS, Bad, Schemas, columns, encoded, odd_records, odd_rows
 from tests.support import configuration, inside, oracle
@@ -23,7 +27,7 @@ ANN = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 1}
 @pytest.mark.parametrize("avro_key", [False, True], ids=["raw key", "Avro key"])
 def test_odd_rows_are_labelled_kept_and_deleted(avro_key: bool, pipeline: Pipeline) -> None:
     if avro_key:
-        pipeline.make_output_as_statement_5()
+        pipeline.make_output_with_avro_keys()
     rows = [Row(user_id, *row) for user_id, row in odd_rows().items()]
     pipeline.write([Placed(0, Change(Op.INSERT, row)) for row in rows])
     inside.run_to_end(pipeline.arguments())

@@ -15,7 +15,7 @@ from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA, body, frame, record_
 
 def test_a_realistic_changelog(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(partitions=6)
-    pipeline.make_output_as_statement_5()
+    pipeline.make_output_with_avro_keys()
     changes = aggregation(seed=4, n_users=300, n_transactions=5000)
     pipeline.write(place_by_hash(changes, 6))
     assert client.run(pipeline.arguments("--until-end")).code == 0
@@ -33,7 +33,7 @@ def test_any_changelog(make_pipeline: MakePipeline, data: st.DataObject) -> None
     n_clusters, avro_key, digits = data.draw(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), "settings")
     pipeline = make_pipeline(partitions=6)
     if avro_key:
-        pipeline.make_output_as_statement_5()
+        pipeline.make_output_with_avro_keys()
     for piece in cut(placed, data.draw(cuts(len(placed), max_cuts=3), "cuts")):
         pipeline.write(piece, digits)
         inside.run_to_end(pipeline.arguments("-k", str(n_clusters)))
@@ -56,7 +56,7 @@ def test_an_output_made_by_hand_has_plain_keys_and_gets_a_schema(pipeline: Pipel
 
 
 def test_an_output_made_by_statement_5_has_avro_keys(pipeline: Pipeline) -> None:
-    pipeline.make_output_as_statement_5()
+    pipeline.make_output_with_avro_keys()
     key_id = pipeline.subjects.register(f"{pipeline.output}-key", KEY_SCHEMA)
     pipeline.write(place_by_hash(aggregation(seed=2, n_users=5, n_transactions=9, deleted=0), 1))
     inside.run_to_end(pipeline.arguments())

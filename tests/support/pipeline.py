@@ -52,7 +52,7 @@ class Pipeline:
         """The command line of the client."""
         return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *more]
 
-    def make_output_as_statement_5(self) -> None:
+    def make_output_with_avro_keys(self) -> None:
         """Register what statement 5 does without 'key.format' = 'raw': an Avro key and the four columns."""
         self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
         self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
@@ -64,7 +64,7 @@ class Pipeline:
         other.output, other.group = f"{self.output}_twin", f"{self.group}_twin"
         other.topics.create(other.output, 1, {"cleanup.policy": "compact"})
         if self.avro_key:
-            other.make_output_as_statement_5()
+            other.make_output_with_avro_keys()
         return other
 
     def configure(self, section: str, **properties: str) -> None:

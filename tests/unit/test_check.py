@@ -7,14 +7,15 @@ from typing import Any, cast
 import pytest
 from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
-from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.check import Line, check, run
 from classifier.columns import misfit
 from classifier.settings import Settings
+from classifier.transport import http_libraries
 from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees, failure, schema
 
+(httpx,) = http_libraries()
 INPUT, OUTPUT, TARGET, GROUP = "transactions_aggregate", "user_labeling", "error_log", "user_classifier"
 SETTINGS = Settings(
     schema_registry={}, consumer={"security.protocol": "SASL_SSL"}, producer={"security.protocol": "SSL"}

@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier import comparison
-from classifier.clustering import Clusters
+from classifier.clusters import Clusters
 from classifier.comparison import FEW_USERS, compare
 from classifier.exploration import explore
 from user_classifier import cluster

@@ -1,6 +1,7 @@
 """Users with equal totals: said once, and -k auto does not choose among clusterings that separate nothing."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ def rows(totals: Totals) -> list[Placed]:
     return [Placed(0, Change(Op.INSERT, row)) for row in found]
 
 
-def world_of(totals: Totals, **given: object) -> World:
+def world_of(totals: Totals, **given: Any) -> World:
     """A world with these users."""
     world = World(**given)
     world.write(rows(totals))

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from classifier.clustering import Clusters
+from classifier.clusters import Clusters
 from classifier.exploration import RANDOM_STATE, Fit, best, explore, inertia, silhouette, table_lines
 from user_classifier import cluster, one_hot_totals
 

@@ -27,14 +27,15 @@ Rule = Callable[[Source], Iterator[str]]
 LAYERS = (
     "look check reports.asked reports.effective reports.jsonlog",
     "intake number_of_clusters schedule reports.elbow",
-    "topic_watch",
+    "topic_watch several_rows glance",
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration reports.periodic",
     "kafka keys input_keys labels user_table reports",
     "avro settings",
     "registry rows records columns",
-    "configuration parsing outage stop step label_names clustering schemas",
-    "errors text",
+    "configuration parsing outage stop step label_names clusters schemas",
+    "values streams transport",
+    "errors text properties reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.

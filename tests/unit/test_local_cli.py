@@ -10,7 +10,7 @@ from threading import Thread
 import psutil
 import pytest
 
-from local.__main__ import _parser, _ports, main
+from local.__main__ import _parser, _ports, main, reach_own_services_directly
 from local.process import free_port
 from local.stack import Ports
 
@@ -102,3 +102,23 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(examples) == 6
     for example in examples:
         _parser().parse_args(example.split())
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"NO_PROXY": "127.0.0.1"}),
+        ({"NO_PROXY": "example.org"}, {"NO_PROXY": "example.org,127.0.0.1"}),
+        ({"no_proxy": "a,b", "NO_PROXY": "c"}, {"no_proxy": "a,b,127.0.0.1", "NO_PROXY": "c"}),
+    ],
+)
+def test_a_proxy_is_not_asked_for_own_services(
+    before: dict[str, str], after: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in before.items():
+        monkeypatch.setenv(name, value)
+    for _ in range(2):
+        reach_own_services_directly()
+    assert {name: value for name, value in os.environ.items() if name.lower() == "no_proxy"} == after

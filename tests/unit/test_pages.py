@@ -344,3 +344,8 @@ def test_the_changelog_has_the_version() -> None:
     assert newest[1] == VERSION
     assert {row[0] for row in rows(CHANGELOG.text)} > {"What"}
     assert all(len(row) == 3 for row in rows(CHANGELOG.text))
+
+
+def test_every_room_of_the_client_is_told() -> None:
+    told = [row[0].strip("`") for row in rows(DEVELOPING.section("The rooms of the client")) if row[0].startswith("`")]
+    assert sorted(told) == sorted(path.stem for path in (ROOT / "classifier").iterdir() if path.stem[0] != "_")

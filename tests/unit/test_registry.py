@@ -4,14 +4,15 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from confluent_kafka.schema_registry.common._httpx_compat import httpx
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.errors import AccessDenied, ClassifierError, RecordError, RegistryUnavailable, SchemaError
 from classifier.labels import label_schema
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.stop import StopRequest
+from classifier.transport import http_libraries
 
+(httpx,) = http_libraries()
 AT = "Schema Registry http://****@registry"
 
 

@@ -34,11 +34,13 @@ sasl.password = ****
 [producer]
 bootstrap.servers = host:9092
 enable.idempotence = true
+metadata.max.age.ms = 2000
 partitioner = murmur2_random
 retry.backoff.ms = 2
 sasl.username = someone
 socket.timeout.ms = 30000
 ssl.key.pem = ****
+topic.metadata.refresh.interval.ms = 1000
 transactional.id = user_classifier-user_classifier-user_labeling
 """
 

@@ -18,13 +18,13 @@ from classifier.reports.plot import (
     PALEST,
     REDRAW_SECONDS,
     ClusterPlot,
-    check_target,
     count_cells,
     draw,
     paint,
     scale_for,
     short,
 )
+from classifier.reports.target import check_target
 from classifier.step import Step
 from tests.support.steps import EMPTY, Hand, made_step, step_of
 from user_classifier import cluster
@@ -113,11 +113,12 @@ def test_a_picture_half_written_does_not_replace_the_old_one(tmp_path: Path, mon
     path = tmp_path / "c.png"
     path.write_bytes(b"old")
 
-    def fill_the_disk(figure: Figure, part: Path, dpi: int) -> None:
-        part.write_bytes(b"half")
+    def fill_the_disk(part: Path, picture: bytes) -> None:
+        with part.open("wb") as file:
+            file.write(picture[:4])
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", fill_the_disk)
+    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
     ClusterPlot(path).step(STEP)
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("c.png", b"old")]
 

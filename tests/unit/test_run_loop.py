@@ -7,8 +7,9 @@ from confluent_kafka import KafkaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.errors import ProducerFenced
+from classifier.errors import ProducerFenced, TransactionAborted
 from classifier.settings import Settings
+from classifier.stop import NOT_COMMITTED
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.fakes import Accident, FakeConsumer, FakeMessage, failure
@@ -173,3 +174,17 @@ def test_an_abort_is_told_and_made_good(caplog: pytest.LogCaptureFixture) -> Non
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["transaction aborted (made up); restoring from out"] * 2
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+def test_a_stop_while_a_step_is_aborted_is_told_as_such() -> None:
+    """Nothing is restored any more, and the step is not committed."""
+    world = World()
+    world.write(INSERTS)
+
+    def stopped() -> None:
+        world.stop.requested = True
+        aborts()
+
+    ended = world.run({"commit_transaction": [stopped]})
+    assert isinstance(ended and ended.reason, TransactionAborted)
+    assert world.stop.last_step == NOT_COMMITTED

@@ -27,7 +27,7 @@ def test_first_step(now: float, records: int, at_end: bool, absent: bool, due: b
 @pytest.mark.parametrize(("now", "due"), [(119.9, False), (120.0, True)])
 def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
     schedule = Schedule(SETTINGS, started=100.0, records=900_000, rows=200_000)
-    assert schedule.due(now, at_end=False, absent=False) is due
+    assert schedule.due(now, at_end=False, waiting=False) is due
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_batch_size_does_not_wait(records: int, due: bool) -> None:
     schedule = Schedule(replace(SETTINGS, batch_size=7), started=0.0)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
-    assert schedule.due(100.0, at_end=False, absent=False) is due
+    assert schedule.due(100.0, at_end=False, waiting=False) is due
 
 
 def test_a_step_starts_the_count_again() -> None:

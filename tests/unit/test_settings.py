@@ -109,8 +109,6 @@ def test_a_lost_answer_is_noticed_within_the_transaction(given: dict[str, str], 
 
 
 @pytest.mark.parametrize(("given", "found"), [(None, 300.0), ("600000", 600.0), ("soon", 300.0)])
-def test_how_long_a_client_may_go_without_polling(given: str | None, found: float, tmp_path: Path) -> None:
-    content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
-    if given is not None:
-        content["consumer"]["max.poll.interval.ms"] = given
-    assert taken(configuration.write(tmp_path / "y.ini", content)).max_poll_seconds == found
+def test_how_long_a_client_may_go_without_polling(given: str | None, found: float) -> None:
+    consumer = {} if given is None else {"max.poll.interval.ms": given}
+    assert Settings(schema_registry={}, consumer=consumer, producer={}).max_poll_seconds == found

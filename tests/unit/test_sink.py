@@ -123,3 +123,20 @@ def test_a_dead_letter_keeps_all_and_tells_why() -> None:
             ("__streams.errors.offset", b"41"),
         ],
     )
+
+
+def test_an_output_that_takes_no_records_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Though the brokers answer meanwhile what else they are asked."""
+    broker = FakeBroker(out=1)
+    producer = FakeProducer(broker)
+    left = iter([2, 2, 2, 2, 0])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeProducer, "__len__", lambda producer: 2)
+        patch.setattr(FakeProducer, "flush", lambda producer, timeout: next(left))
+        kafka = in_memory(producer, FakeConsumer(broker, seed=1))
+        sink = Sink(kafka, kafka.consumer(), "x", while_stuck=lambda: kafka.call("describe", lambda: None))
+        sink.write([], [])
+    said = [record.getMessage().partition("; ")[0] for record in caplog.records]
+    assert said[0] == "Kafka host:9092: the output: takes no records"
+    assert [line for line in said[1:] if "back after" not in line] == []
+    assert len(said) == 2

@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
-from classifier.errors import AccessDenied, KafkaFailed, StateError
+from classifier.errors import AccessDenied, KafkaFailed, RestoreNeeded
 from classifier.source import Source, committed_offsets
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, end_of
 from tests.support.memory import in_memory
@@ -74,7 +74,7 @@ def test_an_offset_that_cannot_be_told_is_not_one_that_is_missing() -> None:
 @pytest.mark.parametrize(
     ("code", "kind"),
     [
-        (KafkaError._AUTO_OFFSET_RESET, StateError),
+        (KafkaError._AUTO_OFFSET_RESET, RestoreNeeded),
         (KafkaError.TOPIC_AUTHORIZATION_FAILED, AccessDenied),
         (KafkaError.OFFSET_OUT_OF_RANGE, KafkaFailed),
     ],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from classifier.errors import StateError, TopicMissing
+from classifier.errors import StateError, TopicMissing, TopicsChanged
 from classifier.topic_watch import TopicWatch
 from tests.support import oracle
 from tests.support.fakes import FakeBroker, FakeConsumer
@@ -121,3 +121,25 @@ def test_a_topic_that_has_gone() -> None:
         "topic user_labeling was deleted while it was in use; topic user_labeling does not exist; check its name, or"
         " make it: run sql/5_create_user_labeling.sql"
     )
+
+
+def test_one_answer_without_the_topic_ends_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    broker, watch = watching()
+    log, ask, asked = broker.logs.pop("user_labeling"), TopicWatch.ask, iter([True])
+
+    def asks(watch: TopicWatch) -> None:
+        if not next(asked, False):
+            broker.logs["user_labeling"] = log
+        ask(watch)
+
+    monkeypatch.setattr(TopicWatch, "ask", asks)
+    watch.check()
+
+
+def test_fewer_partitions_are_an_answer_of_before() -> None:
+    broker, watch = watching()
+    broker.logs["transactions_aggregate"].pop()
+    watch.check()
+    broker.logs["transactions_aggregate"] += [[], []]
+    with pytest.raises(TopicsChanged, match="has new partitions"):
+        watch.check()

@@ -1,9 +1,9 @@
 """A retract changelog that is read in another mode: its first record that takes a row back ends the run."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from confluent_kafka.admin import AdminClient  # type: ignore[attr-defined]
+from confluent_kafka.admin import AdminClient
 
 from classifier.check import check
 from classifier.errors import StateError
@@ -22,7 +22,7 @@ def value(user_id: str, amount: float) -> bytes:
     return frame(1, body(AGGREGATE_SCHEMA, {"user_id": user_id, "total_amount": amount, "num_transactions": 1}))
 
 
-def read_as(mode: str, **given: object) -> World:
+def read_as(mode: str, **given: Any) -> World:
     """A world whose client is told this mode."""
     return World(changelog_mode=mode, **given)
 

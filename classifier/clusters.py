@@ -2,12 +2,16 @@
 
 import functools
 import importlib
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+# Of scikit-learn's: it is of no use here, and warns where /dev/shm cannot be written to.
+os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
 
 
 class Clusters(NamedTuple):

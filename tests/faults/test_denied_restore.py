@@ -1,0 +1,36 @@
+"""A broker denies a topic once while the client restores: it is no reason to read nothing, or to name a wrong cause."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.faults.arena import Arena
+from tests.faults.stack import RelayedStack
+from tests.faults.steps import ENTRY, Aim, Step
+from tests.support.waiting import wait_until
+
+N_TRANSACTIONS = 100
+
+
+@pytest.mark.parametrize(("topic", "again"), [("source", False), ("output", True)])
+def test_denied_once(stack: RelayedStack, tmp_path: Path, topic: str, again: bool) -> None:
+    name = f"denied_{topic}_{'again' if again else 'first'}"
+    with Arena(stack, tmp_path, name, 1, relay=stack.relay, flowing=False) as arena:
+        arena.feeder.write(N_TRANSACTIONS)
+        if again:
+            arena.feeder.flush()
+            assert arena.clients.start("--until-end").wait() == 0
+            arena.feeder.write(N_TRANSACTIONS)
+        arena.feeder.flush()
+        client = arena.clients.start("--until-end", aim=Aim(Step.RESTORE, 1, ENTRY, "SIGSTOP"))
+        client.wait_until_stopped()
+        stack.relay.hide(denied := str(getattr(arena.pipeline, topic)))
+        hidden = stack.relay.hidden
+        assert hidden is not None
+        client.send(signal.SIGCONT)
+        wait_until(lambda: hidden.n_denied or not client.running, f"{denied} to be asked for")
+        stack.relay.show()
+        assert client.wait() == 0, client.output
+        assert len(arena.pipeline.labelling()) > N_TRANSACTIONS / 4, client.output
+        assert arena.finish(arena.clients.start()).verdict.clean

@@ -1,0 +1,19 @@
+"""A changelog that comes twice is told once, and read alike by whoever reads it."""
+
+from pathlib import Path
+
+from tests.faults.second_statement import expected, write_twice
+from tests.faults.stack import Stack
+from tests.support.changelog import Change, Op, Row
+
+
+def test_written_twice(stack: Stack, tmp_path: Path) -> None:
+    result = write_twice(stack, tmp_path, seed=1)
+    assert result.verdict.lost == 0, result
+
+
+def test_the_row_added_last_is_expected_by_hand() -> None:
+    old, new, newest = Row("ann", 90.0, 9), Row("ann", 10.0, 1), Row("ann", 20.0, 2)
+    changes = [Change(Op.INSERT, old), Change(Op.INSERT, new), Change(Op.UPDATE_BEFORE, new)]
+    assert expected(changes)["ann"][1:3] == (90.0, 9)
+    assert expected([*changes, Change(Op.UPDATE_AFTER, newest)])["ann"][1:3] == (20.0, 2)

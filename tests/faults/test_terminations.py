@@ -1,0 +1,12 @@
+"""SIGTERM ends the client in time, whatever is away."""
+
+from pathlib import Path
+
+from tests.faults.stack import Stack
+from tests.faults.terminations import CASES, terminate
+
+
+def test_ends_in_time(stack: Stack, tmp_path: Path) -> None:
+    (case,) = (case for case in CASES if case.name == "registry killed")
+    result = terminate(stack, tmp_path, seed=1, case=case)
+    assert result.verdict.lost == 0, result

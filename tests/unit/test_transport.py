@@ -1,0 +1,140 @@
+"""What the environment says of proxies and certificates: a mistake is told by the variable's name, never its value."""
+
+from pathlib import Path
+
+import certifi
+import confluent_kafka.schema_registry  # noqa: F401  brings the HTTP library
+import pytest
+
+from classifier.errors import ConfigError
+from classifier.registry import SchemaRegistry
+from classifier.stop import StopRequest
+from classifier.transport import also_to_check, is_url
+
+URL = {"url": "http://registry:8081"}
+NO_PROXY_URL = "is not the URL of a proxy; write http://host:port, special characters as %XX"
+SOCKS = "a SOCKS proxy takes a package that is not installed; type: pip install socksio"
+NO_FILE = "what it names is not a file of certificates; name one"
+SECRET = "s3cr3t"
+
+
+def told(properties: dict[str, str]) -> str:
+    """What a start says, in one line and without a secret; nothing if it goes on."""
+    said = ""
+    try:
+        SchemaRegistry(properties, StopRequest()).close()
+    except ConfigError as error:
+        said = str(error)
+    assert SECRET not in said
+    assert "\n" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "complaint"),
+    [
+        ("ALL_PROXY", "socks5://127.0.0.1:1", SOCKS),
+        ("all_proxy", f"socks5h://user:{SECRET}@host:1", SOCKS),
+        ("HTTPS_PROXY", "socks5://host:1", SOCKS),
+        *(
+            (name, value, NO_PROXY_URL)
+            for name in ("HTTP_PROXY", "https_proxy", "ALL_PROXY")
+            for value in (
+                *("http://host:port", "ftp://host:1", " http://host:1", "http://", "://host", "http://[::1", "http://:80"),
+                *(f"http://user:{SECRET}#@host:1", f"ftp://user:{SECRET}@host:1", f"{SECRET}://host", "http://a b:1"),
+            )
+        ),
+        ("SSL_CERT_FILE", "/nothing", NO_FILE),
+        ("SSL_CERT_FILE", "/", NO_FILE),
+        ("SSL_CERT_FILE", __file__, NO_FILE),
+        ("SSL_CERT_DIR", "/nothing", "what it names is not a folder; name one"),
+        ("SSL_CERT_DIR", __file__, "what it names is not a folder; name one"),
+        ("SSLKEYLOGFILE", "/nothing/keys", "what it names is not a file that can be written to; name one"),
+        ("SSLKEYLOGFILE", "/", "what it names is not a file that can be written to; name one"),
+    ],
+)  # fmt: skip
+def test_a_mistake(name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert told(URL) == f"environment: {name}: {complaint}, or type: unset {name}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("HTTP_PROXY", value) for value in ("", "host:8080", "http://user:p%40ss@host:1", "http://[::1]:80")),
+        *(("ALL_PROXY", value) for value in ("https://host", "HTTP://host:1")),
+        *(("NO_PROXY", value) for value in ("*", ".local", "host:80,::1, 10.0.0.0/8", "*.example.com", "")),
+        *((name, "/nothing") for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "OPENSSL_CONF")),
+        *((name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")),
+    ],
+)
+def test_what_does_no_harm(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert told(URL) == ""
+
+
+def test_each_variable_is_named_for_its_own_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
+    monkeypatch.setenv("SSLKEYLOGFILE", "/nothing/keys")
+    assert told(URL).startswith("environment: SSLKEYLOGFILE: ")
+
+
+def test_the_small_letters_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://host:port")
+    monkeypatch.setenv("http_proxy", "http://host:1")
+    assert told(URL) == ""
+    monkeypatch.setenv("http_proxy", "ftp://host:1")
+    assert told(URL).startswith("environment: http_proxy: ")
+
+
+def test_the_file_counts_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://host:1")
+    monkeypatch.setenv("SSL_CERT_FILE", "/nothing")
+    assert told({**URL, "proxy": "http://host:1", "ssl.ca.location": str(tmp_path)}) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [("socks5://host:1", SOCKS), (f"http://user:{SECRET}#@host", NO_PROXY_URL), ("", NO_PROXY_URL)],
+)
+def test_a_proxy_in_the_file(value: str, complaint: str) -> None:
+    assert told({**URL, "proxy": value}) == f"[schema_registry] proxy: {complaint}"
+
+
+@pytest.mark.parametrize(
+    ("environment", "properties", "cause", "also"),
+    [
+        ({}, {}, "no answer", ""),
+        ({"HTTP_PROXY": "p:1"}, {}, "no answer", " and HTTP_PROXY"),
+        ({"http_proxy": "p:1", "ALL_PROXY": "p:1"}, {}, "no answer", " and http_proxy"),
+        ({"ALL_PROXY": "http://p:1"}, {}, "no answer", " and ALL_PROXY"),
+        ({"HTTPS_PROXY": "p:1"}, {}, "no answer", ""),
+        ({"HTTPS_PROXY": "p:1"}, {"url": "http://a,https://b"}, "no answer", " and HTTPS_PROXY"),
+        ({"HTTP_PROXY": "p:1", "NO_PROXY": "registry"}, {}, "no answer", ""),
+        ({"HTTP_PROXY": "p:1", "no_proxy": "*"}, {}, "no answer", ""),
+        ({"HTTP_PROXY": "p:1"}, {"proxy": "http://q"}, "no answer", " and proxy"),
+        ({"SSL_CERT_FILE": "f"}, {}, "CERTIFICATE_VERIFY_FAILED", ", ssl.ca.location and SSL_CERT_FILE"),
+        ({"SSL_CERT_FILE": "f"}, {"ssl.ca.location": "f"}, "CERTIFICATE_VERIFY_FAILED", " and ssl.ca.location"),
+        ({"SSL_CERT_DIR": "d", "ALL_PROXY": "p:1"}, {}, "CERTIFICATE", ", ssl.ca.location, SSL_CERT_DIR and ALL_PROXY"),
+    ],
+)
+def test_what_to_look_at(
+    environment: dict[str, str], properties: dict[str, str], cause: str, also: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert also_to_check({**URL, **properties}, cause) == also
+
+
+@pytest.mark.parametrize(
+    "url", ["http://host", "https://host:8081/api", "http://[::1]:8081", "http://u:p@a_b", "HTTP://h"]
+)
+def test_addresses(url: str) -> None:
+    assert is_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["", "host:8081", "http://", "http://host:port", "http://host:99999", "http://ho st", "ftp://host", "http://h\0"]
+)  # fmt: skip
+def test_no_addresses(url: str) -> None:
+    assert not is_url(url)

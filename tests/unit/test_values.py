@@ -1,0 +1,29 @@
+"""Values that cannot be meant, and those that only look so."""
+
+from pathlib import Path
+
+import pytest
+
+from classifier.reports.effective import harmless
+from classifier.reports.target import check_target
+from classifier.values import complaint_about
+
+
+def test_a_key_pasted_where_its_file_belongs_is_not_looked_up() -> None:
+    """A name too long for a file raises in Python, with the name in the error."""
+    assert complaint_about("consumer", "ssl.key.location", "M" * 5000) == ""
+
+
+@pytest.mark.parametrize(("key", "value"), [("sasl.username", "user #1"), ("sasl.password", "p # ;")])
+def test_a_name_or_a_secret_may_hold_what_looks_like_a_comment(key: str, value: str) -> None:
+    assert complaint_about("consumer", key, value) == ""
+
+
+def test_where_a_secret_lies_is_none() -> None:
+    assert harmless("ssl.key.location", "/etc/client.key") == "/etc/client.key"
+    assert harmless("SSL.Key.Pem", "MIIEv") == "****"
+
+
+def test_a_picture_in_a_folder_whose_name_is_too_long(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no folder"):
+        check_target(tmp_path / ("x" * 300) / "a.png")
