@@ -301,17 +301,17 @@ def test_an_end_counts_though_all_steps_came_before_it(monkeypatch: pytest.Monke
     """What comes after it is newer, and nothing is read again."""
     world = World(partitions=2, batch_size=4, until_end=False)
     world.write(inserts(*REST, A), range(4))
-    rest = Intake.rest
+    note_end = Intake.note_end
 
     def going_on(intake: Intake) -> None:
-        rest(intake)
+        note_end(intake)
         if intake.table.row("ann") == A[1:]:
             if len(world.broker.logs["in"][1]) == 0:
                 world.write(inserts(B, partition=1), [9])
         else:
             world.stop.requested = not intake.waits
 
-    monkeypatch.setattr(Intake, "rest", going_on)
+    monkeypatch.setattr(Intake, "note_end", going_on)
     monkeypatch.setattr(Intake, "_read_again", lambda *_: pytest.fail("read again"))
     assert world.run() is None
     assert (rows(world)["ann"], since(world)) == (B[1:], {" several=1"})
