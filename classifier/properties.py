@@ -137,6 +137,7 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
     names = [name for name in properties if name in complaint]
     names += [ALIASES[name] for name in re.findall(r'"([a-z.]+)"', complaint) if ALIASES.get(name) in set(properties)]
     names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
+    names = list(dict.fromkeys(names))  # a name can be part of its other name
     if not names:
         names = [name for words, name in TOLD_BY.items() if words in complaint] or ["one property"]
     hint = HINTS.get(names[0], "check the spelling")

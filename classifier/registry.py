@@ -94,10 +94,21 @@ class SchemaRegistry:
 
     def by_guid(self, guid: str) -> Any:
         """Return the schema of a GUID; RecordError when there is none."""
-        found = self._call(lambda: self._client.get_schema_by_guid(guid))
+        found = self._call(lambda: self._schema_of(guid))
         if found is None:
             raise RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
         return self._parse(found, f"schema guid {guid}")
+
+    def _schema_of(self, guid: str) -> Any:
+        """Return what the registry has of a GUID. One that knows no GUIDs has no such path: it answers all else."""
+        for _ in range(2):
+            try:
+                return self._client.get_schema_by_guid(guid)
+            except self._refusal as refusal:
+                if refusal.http_status_code != 404:
+                    raise
+            self.subjects()  # waits, should it be the way to the registry that is being repaired
+        return None
 
     def subjects(self) -> list[str] | None:
         """Return all subjects, None where the account may not list them."""

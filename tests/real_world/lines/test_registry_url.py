@@ -23,6 +23,9 @@ PAGES = {
 Answer = tuple[int, str, bytes]
 
 
+ATTEMPTS = 10
+
+
 @pytest.fixture
 def elsewhere() -> Iterator[ThreadingHTTPServer]:
     """A server on loopback that is no registry; `answer` is what it says to everything."""
@@ -73,8 +76,11 @@ def written(pipeline: Pipeline) -> Pipeline:
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 def test_another_path_of_the_registry(written: Pipeline, way: tuple[str, ...]) -> None:
-    nowhere = f"{written.subjects.url}/nowhere"
-    assert told(written, nowhere, way) == "Schema Registry URL: HTTP 404; check [schema_registry] url"
+    nowhere, hanging = f"{written.subjects.url}/nowhere", "no answer (timed out)"
+    # Now and then this registry never answers for a path that it does not know.
+    lines = (told(written, nowhere, way) for _ in range(ATTEMPTS))
+    line = next(line for line in lines if hanging not in line)
+    assert line == "Schema Registry URL: HTTP 404; check [schema_registry] url"
 
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
