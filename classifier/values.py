@@ -34,7 +34,7 @@ def complaint_about(section: str, key: str, value: str) -> str:
 
 def has_comment(section: str, key: str, value: str) -> bool:
     """Whether a comment stands behind the value: none ends there, so it would be a part of it."""
-    return key != "sasl.username" and bool(COMMENT.search(value))
+    return bool(COMMENT.search(value))
 
 
 def is_quoted(section: str, key: str, value: str) -> bool:

@@ -14,9 +14,8 @@ def test_a_key_pasted_where_its_file_belongs_is_not_looked_up() -> None:
     assert complaint_about("consumer", "ssl.key.location", "M" * 5000) == ""
 
 
-@pytest.mark.parametrize(("key", "value"), [("sasl.username", "user #1"), ("sasl.password", "p # ;")])
-def test_a_name_or_a_secret_may_hold_what_looks_like_a_comment(key: str, value: str) -> None:
-    assert complaint_about("consumer", key, value) == ""
+def test_a_secret_may_hold_what_looks_like_a_comment() -> None:
+    assert complaint_about("consumer", "sasl.password", "p # ;") == ""
 
 
 def test_where_a_secret_lies_is_none() -> None:
