@@ -6,9 +6,7 @@ never by its value: a proxy's URL can hold a password.
 
 import os
 import re
-import ssl
 import sys
-import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
 from urllib.parse import urlsplit
@@ -62,17 +60,23 @@ def check_variable(name: str, complaint: str, use: Callable[[str], object]) -> N
 
 def certificates_of(path: str) -> None:
     """Read a file as the ssl module reads certificates."""
+    import ssl
+
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
 
 
 def appendable(path: str) -> None:
     """Open a file as the ssl module does to write keys to it."""
+    import ssl
+
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
 
 
 def proxies() -> dict[str, str]:
     """Return the proxies of the environment, or of the system, by the scheme of URLs they are for."""
-    found = {scheme: proxy for scheme, proxy in urllib.request.getproxies().items() if scheme in PROXIES and proxy}
+    from urllib.request import getproxies  # slow to import, with the ssl module: --help need not wait for it
+
+    found = {scheme: proxy for scheme, proxy in getproxies().items() if scheme in PROXIES and proxy}
     return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
 
 
@@ -118,6 +122,8 @@ def is_url(url: str) -> bool:
 
 def can_be_made(**how: object) -> bool:
     """Whether an HTTP client can be made so; ImportError for a proxy that takes another package."""
+    import ssl
+
     no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unusable: tuple[type[Exception], ...] = ValueError, TypeError, *http_errors("InvalidURL")
     try:
@@ -141,7 +147,9 @@ def also_to_check(properties: Mapping[str, str], cause: str) -> str:
 
 def proxies_used(urls: str) -> Iterator[str]:
     """Yield the variables that name a proxy for one of these URLs, separated by commas."""
+    from urllib.request import proxy_bypass
+
     for url in map(str.strip, urls.split(",")):
         named = [scheme for scheme in (urlsplit(url).scheme, "all") if scheme in proxies()]
-        if named and not urllib.request.proxy_bypass(host_of(url)):
+        if named and not proxy_bypass(host_of(url)):
             yield proxy_variable(named[0])
