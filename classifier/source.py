@@ -58,11 +58,6 @@ class Source:
         consumer.assign([TopicPartition(topic, partition, at) for partition, at in offsets.items()])
 
     @property
-    def n_partitions(self) -> int:
-        """Number of partitions being read."""
-        return len(self._partitions)
-
-    @property
     def at_end(self) -> bool:
         """Whether every partition has been read to its end."""
         return self._at_end == self._partitions
