@@ -60,6 +60,8 @@ def error(code: int, fatal: bool = False, retriable: bool = False, abort: bool =
         (error(E._TRANSPORT), BrokerUnavailable, "cannot read topic t: told so"),
         (error(E._ALL_BROKERS_DOWN), BrokerUnavailable, "cannot read topic t: told so"),
         (error(E._TIMED_OUT), BrokerUnavailable, "cannot read topic t: told so"),
+        (error(E._DESTROY_BROKER), BrokerUnavailable, "cannot read topic t: told so"),
+        (error(E.NOT_ENOUGH_REPLICAS), BrokerUnavailable, "cannot read topic t: told so"),
         (error(E._TRANSPORT, fatal=True), KafkaFailed, f"cannot read topic t: told so (_TRANSPORT){AGAIN}"),
         (error(E._STATE), KafkaFailed, f"cannot read topic t: told so (_STATE){AGAIN}"),
         (error(E.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True), KafkaFailed, None),
