@@ -24,7 +24,8 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     changelog                 nets a batch as bytes, decodes what is left (registry, schemas, avro, rows, input_keys)
     user_table                one current row per user, and which labels changed
     intake                    these together: restore, gather, settle
-    number_of_clusters        -k, and how `auto` chooses (exploration, comparison, clustering)
+    scaling, cells, search    where K-means measures, and how the best centres are found (clusters)
+    number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
     state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
     sink                      one Kafka transaction per step
     look, check, reports/     what people look at
@@ -49,7 +50,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clusters import Cluster, Clusters, kmeans_class
+from classifier.cells import Cells, cells_of
+from classifier.clusters import Cluster, Clusters, kmeans_class, n_different
 from classifier.errors import (
     BrokerUnavailable,
     ClassifierError,
@@ -66,7 +68,9 @@ from classifier.number_of_clusters import NumberOfClusters
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.reports import Report
 from classifier.reports.asked import reports_for
+from classifier.scaling import Scaling, scaling
 from classifier.schedule import Schedule
+from classifier.search import best_fit, lloyd
 from classifier.settings import Settings, add_options, settings_from
 from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
@@ -136,8 +140,16 @@ def one_hot_places(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
 
 
-def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "auto") -> Clusters:
-    """Fit KMeans on one-hot user_id and totals, and number the clusters by what they spend.
+def cluster(
+    totals: NDArray[np.float64],
+    n_clusters: int,
+    n_init: int | str = "auto",
+    scale: str = "none",
+    fit: str = "users",
+    *,
+    weights: NDArray[np.int64] | None = None,
+) -> Clusters:
+    """Fit KMeans, and number the clusters by what their users spend: label 0 is the one of the smallest mean.
 
     Parameters
     ----------
@@ -146,37 +158,78 @@ def cluster(totals: NDArray[np.float64], n_clusters: int, n_init: int | str = "a
     n_clusters : int
         With fewer users than that, every label is 0.
     n_init : int or 'auto'
-        Runs of k-means++, the one of least inertia counts; 'auto' is one.
+        Runs of k-means++, the one of least inertia counts; 'auto' is one, with cells 30.
+    scale : {'none', 'standard', 'log'}
+        Where distances are measured, see `classifier/scaling.py`.
+    fit : {'users', 'cells'}
+        With 'cells' the centres are searched among users taken together, see `classifier/search.py`.
+    weights : ndarray of shape (n_users,), optional
+        Each row stands for this many users, and the search is all.
 
-    Returns
-    -------
-    Clusters
-        Label 0 is the cluster whose centre has the smallest total_amount.
+    Notes
+    -----
+    One-hot user_id is part of the fit only where the original's is wanted: users, no scale. It decides nothing. Two
+    one-hot users lie sqrt(2) apart, so one of a cluster of m lies at the squared distance 1 - 1/m from its centre:
+    m - 1 for a cluster, n_users - n_clusters for all k clusters, whoever is in them.
 
     References
     ----------
     Lloyd, S. P. (1982), "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2).
     Arthur, D. and Vassilvitskii, S. (2007), "k-means++: the advantages of careful seeding", SODA.
     """
-    if len(totals) < n_clusters:
-        mean = totals.mean(axis=0, keepdims=True) if len(totals) else np.empty((0, 2))
+    n_users = len(totals) if weights is None else int(weights.sum())
+    if n_users < n_clusters:
+        mean = np.average(totals, axis=0, weights=weights)[None] if n_users else np.empty((0, 2))
         return Clusters(np.zeros(len(totals), np.int32), mean)
+    scaled = scaling(scale, totals, weights)
+    if fit == "cells" or weights is not None:
+        model = search(totals, n_clusters, 30 if n_init == "auto" else int(n_init), scaled, weights)
+    elif scale == "none":
+        model = k_means(one_hot_totals(totals), n_clusters, n_init)
+    else:
+        points = scaled.points(totals)
+        model = k_means(points, n_different(points, n_clusters), n_init)
+    return numbered(model, totals, scaled, weights)
+
+
+def k_means(matrix: Any, n_clusters: int, n_init: int | str) -> Any:
+    """Fit KMeans on users, a row each."""
     model = kmeans_class()(
         n_clusters=n_clusters,
         init="k-means++",
         n_init=n_init,
         random_state=RANDOM_STATE,
-        copy_x=False,  # a CSR matrix is only read
+        copy_x=False,  # a CSR matrix is only read, and points are of no use afterwards
     )
     with warnings.catch_warnings():
         # "Fewer distinct clusters than n_clusters": beside totals of 1e16 the one-hot part is lost to rounding.
         warnings.simplefilter("ignore")
-        found = model.fit_predict(one_hot_totals(totals))
-    centers = model.cluster_centers_[:, -2:]
-    ascending = np.lexsort((centers[:, 1], centers[:, 0]))
-    rank = np.empty(n_clusters, np.int32)
-    rank[ascending] = np.arange(n_clusters, dtype=np.int32)
-    return Clusters(rank[found], centers[ascending])
+        return model.fit(matrix)
+
+
+def search(
+    totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Scaling, weights: NDArray[np.int64] | None
+) -> Any:
+    """Fit KMeans on cells, from there on users; cells that are given (`weights`) have no users at hand."""
+    cells = cells_of(totals) if weights is None else Cells(totals, weights)
+    points = scaled.points(cells.totals)
+    n_clusters = n_different(points, n_clusters)
+    model = best_fit(points, cells.weights, n_clusters, n_init, RANDOM_STATE)
+    return model if weights is not None else lloyd(scaled.points(totals), model.cluster_centers_, n_clusters)
+
+
+def numbered(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: NDArray[np.int64] | None) -> Clusters:
+    """Number the clusters by the mean total_amount of their users."""
+    centers = scaled.totals(model.cluster_centers_[:, -2:])
+    spent = centers[:, 0]
+    if scaled.name == "log":  # a centre there is no mean of totals
+        users = np.bincount(model.labels_, weights, len(centers))
+        amounts = np.bincount(model.labels_, totals[:, 0] * (1 if weights is None else weights), len(centers))
+        spent = np.divide(amounts, users, out=np.full(len(centers), np.inf), where=users > 0)
+    ascending = np.lexsort((centers[:, 1], spent))
+    rank = np.empty(len(centers), np.int32)
+    rank[ascending] = np.arange(len(centers), dtype=np.int32)
+    return Clusters(rank[model.labels_], centers[ascending], float(model.inertia_), scaled)
 
 
 # -------------------------------------------------------------------------------------- run loop
@@ -255,7 +308,7 @@ class Classifier:
         if self.number.value is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
-        if schedule.records or (self.intake.source.at_end and self.intake.table.absent):
+        if schedule.records or self.intake.owes:
             self.step(schedule, last=True)
         log.info("stopped; %d users, offsets committed", len(self.intake.table))
 
@@ -325,7 +378,7 @@ def label(
 ) -> None:
     """Label, or look first at what would be labelled."""
     with opened(settings, kafka, registry, stop, report) as intake:
-        cluster_as_asked = functools.partial(cluster, n_init=settings.n_init)
+        cluster_as_asked = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
         if settings.looks:
             Look(settings, intake, cluster_as_asked, stop, report, clock).run()
         else:

@@ -13,10 +13,16 @@ from classifier.clusters import Cluster
 from classifier.exploration import Fit, explore
 
 FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts
+FEW_CELLS = 200  # the same, with many runs each
 WATCH_SECONDS = 0.1
 
 
-def compare(totals: NDArray[np.float64], cluster: Cluster, go_on: Callable[[], bool]) -> list[Fit]:
+def compare(
+    totals: NDArray[np.float64],
+    cluster: Cluster,
+    go_on: Callable[[], bool],
+    weights: NDArray[np.int64] | None = None,
+) -> list[Fit]:
     """Fit and score as `explore` does; nothing once `go_on`, asked ten times a second, says no.
 
     With a million users this takes a minute or two. A thread could not be ended in the middle of a fit, neither by
@@ -27,10 +33,10 @@ def compare(totals: NDArray[np.float64], cluster: Cluster, go_on: Callable[[], b
     ChildProcessError
         If the process ends before its work.
     """
-    if len(totals) <= FEW_USERS:
-        return list(explore(totals, cluster))
+    if len(totals) <= (FEW_USERS if weights is None else FEW_CELLS):
+        return list(explore(totals, cluster, weights=weights))
     fits: list[Fit] = []
-    with in_a_process(totals, cluster) as results:
+    with in_a_process(totals, cluster, weights) as results:
         while go_on():
             if not results.poll(WATCH_SECONDS):
                 continue
@@ -45,11 +51,13 @@ def compare(totals: NDArray[np.float64], cluster: Cluster, go_on: Callable[[], b
 
 
 @contextmanager
-def in_a_process(totals: NDArray[np.float64], cluster: Cluster) -> Iterator[Connection]:
+def in_a_process(
+    totals: NDArray[np.float64], cluster: Cluster, weights: NDArray[np.int64] | None = None
+) -> Iterator[Connection]:
     """Compare in a process of its own; yield where its results arrive, None being the last."""
     context = multiprocessing.get_context("spawn")
     results, sender = context.Pipe(duplex=False)
-    process = context.Process(target=send_fits, args=(sender, totals, cluster), daemon=True)
+    process = context.Process(target=send_fits, args=(sender, totals, cluster, weights), daemon=True)
     signals = {signal.SIGINT, signal.SIGTERM}
     known = signal.pthread_sigmask(signal.SIG_BLOCK, signals)  # inherited: Ctrl-C is for us to pass on
     try:
@@ -65,8 +73,10 @@ def in_a_process(totals: NDArray[np.float64], cluster: Cluster) -> Iterator[Conn
         results.close()
 
 
-def send_fits(sender: Connection, totals: NDArray[np.float64], cluster: Cluster) -> None:
+def send_fits(
+    sender: Connection, totals: NDArray[np.float64], cluster: Cluster, weights: NDArray[np.int64] | None
+) -> None:
     """Send each fit as it comes, and None at the end."""
-    for fit in explore(totals, cluster):
+    for fit in explore(totals, cluster, weights=weights):
         sender.send(fit)
     sender.send(None)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clusters import Cluster, Clusters
+from classifier.clusters import Cluster, n_different
 from classifier.text import n_of, users
 
 N_CLUSTERS = range(2, 11)
@@ -19,7 +19,6 @@ MAX_SAMPLE = 10_000  # users; the silhouette takes time with their square, 10,00
 RANDOM_STATE = 42
 SEPARATES = 0.0005  # silhouettes below are shown as 0.000
 SEPARATES_NOTHING = "no number of clusters separates them"
-FIRST_USERS = 1_000  # looked at first for different totals; nearly always there are enough among them
 
 
 class Fit(NamedTuple):
@@ -35,6 +34,7 @@ def explore(
     cluster: Cluster,
     n_clusters: Iterable[int] = N_CLUSTERS,
     max_sample: int = MAX_SAMPLE,
+    weights: NDArray[np.int64] | None = None,
 ) -> Iterator[Fit]:
     """Fit every number of clusters that the users allow.
 
@@ -43,12 +43,14 @@ def explore(
     totals : ndarray of shape (n_users, 2)
         As for `cluster`: total_amount in the currency of the input, num_transactions as a count.
     cluster : callable
-        Fits one-hot user_id and totals: (totals, n_clusters) -> labels and centers.
+        Fits: (totals, n_clusters) -> labels, inertia, and the scale on which distances are measured.
     n_clusters : iterable of int
         Numbers as large as n_users or larger are left out: the silhouette needs a cluster of two users. So are those
         larger than the number of different totals.
     max_sample : int
         Users of whom the silhouette is taken, drawn once with a fixed seed: the same for every fit and every run.
+    weights : ndarray of shape (n_users,), optional
+        How many users each row stands for, one by default.
 
     Yields
     ------
@@ -56,42 +58,34 @@ def explore(
 
     Notes
     -----
-    The silhouette is taken of the totals alone. One-hot encoding puts every user sqrt(2) from every other: that says
-    nothing about who belongs together, and only blurs the distances that do.
+    The silhouette is taken of the totals alone, on their scale. One-hot encoding puts every user sqrt(2) from every
+    other: that says nothing about who belongs together, and only blurs the distances that do.
 
     References
     ----------
     Rousseeuw, P. J. (1987), "Silhouettes", J. Comput. Appl. Math. 20.
     """
     rng = np.random.default_rng(RANDOM_STATE)
-    n_users = len(totals)
-    sample = np.sort(rng.choice(n_users, min(n_users, max_sample), replace=False))
+    until = np.cumsum(np.ones(len(totals), np.int64) if weights is None else weights)
+    n_users = int(until[-1])
+    sample = np.searchsorted(until, np.sort(rng.choice(n_users, min(n_users, max_sample), replace=False)), "right")
     most = min(n_users - 1, n_different(totals, N_CLUSTERS[-1]))
     for k in n_clusters:
         if k > most:
             return
-        found = cluster(totals, k)
-        yield Fit(k, silhouette(totals[sample], found.labels[sample]), inertia(totals, found))
+        found = cluster(totals, k, weights=weights)
+        yield Fit(k, silhouette(found.scaling.points(totals[sample]), found.labels[sample]), found.inertia)
 
 
-def n_different(totals: NDArray[np.float64], at_most: int) -> int:
-    """Return how many different totals there are, counting no further than `at_most`."""
-    if len(totals) > FIRST_USERS and n_different(totals[:FIRST_USERS], at_most) == at_most:
-        return at_most
-    count, left = 0, totals
-    while len(left) and count < at_most:
-        count, left = count + 1, left[(left != left[0]).any(axis=1)]
-    return count
-
-
-def too_alike(totals: NDArray[np.float64], n_clusters: int) -> str | None:
+def too_alike(totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool) -> str | None:
     """Say so where users have fewer different totals than there are clusters to put them in."""
     n_users, n_totals = len(totals), n_different(totals, n_clusters)
     if n_users < n_clusters or n_totals >= n_clusters:  # fewer users are all labelled 0
         return None
+    follows = "equal users get different labels" if one_hot else "there are no more labels than that"
     return (
-        f"{users(n_users)} with {n_of(n_totals, 'different total')}, fewer than the {n_clusters} clusters: equal users"
-        f" get different labels; choose fewer clusters: -k {n_totals}"
+        f"{users(n_users)} with {n_of(n_totals, 'different total')}, fewer than the {n_clusters} clusters: {follows};"
+        f" choose fewer clusters: -k {n_totals}"
     )
 
 
@@ -110,16 +104,6 @@ def silhouette(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
     if not 2 <= len(np.unique(labels)) < len(labels):
         return float("nan")
     return float(silhouette_score(totals, labels))
-
-
-def inertia(totals: NDArray[np.float64], found: Clusters) -> float:
-    """Return the sum of squared distances to the centres, as KMeans does: in one-hot user_id and totals.
-
-    In a cluster of m users, one-hot encoding puts each of them at the squared distance 1 - 1/m from the centre: m - 1
-    for the cluster, n_users - n_clusters for all.
-    """
-    n_clusters = len(np.unique(found.labels))
-    return float(((totals - found.centers[found.labels]) ** 2).sum()) + len(totals) - n_clusters
 
 
 def best(fits: Sequence[Fit]) -> Fit:
@@ -141,13 +125,13 @@ def choice(fits: Sequence[Fit]) -> Fit | None:
     return found if found and found.silhouette >= SEPARATES else None  # NaN is not
 
 
-def table_lines(fits: Sequence[Fit], n_users: int, max_sample: int = MAX_SAMPLE) -> list[str]:
-    """Return the comparison as the lines of a table; ValueError where there is none."""
+def table_lines(fits: Sequence[Fit], n_users: int, how: str = "", max_sample: int = MAX_SAMPLE) -> list[str]:
+    """Return the comparison as the lines of a table, `how` being the scale; ValueError where there is none."""
     if n_users > 2 and not fits:
         raise ValueError(f"{users(n_users)} with equal totals: {SEPARATES_NOTHING}")
     chosen = choice(fits) if fits else best(fits)
     sampled = f", silhouette of {max_sample:,} of them" if n_users > max_sample else ""
-    lines = [f"{users(n_users)}{sampled}", " k  silhouette     inertia"]
+    lines = [f"{users(n_users)}{sampled}{how}", " k  silhouette     inertia"]
     for fit in fits:
         mark = "  best silhouette" if fit is chosen else ""
         lines.append(f"{fit.n_clusters:>2}  {fit.silhouette:>10.3f}  {fit.inertia:>10.3g}{mark}")

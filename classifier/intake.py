@@ -103,6 +103,7 @@ class Intake:
             check_layout(self.committed.values(), settings.output, self.layout)
         self.source = self._input.read_from(self._load(changes))
         self._began = dict(self.source.positions)  # of the batch
+        self._ended = False  # whether the last step came at the end, with nothing read since
         committed = {} if self.rebuild else self.committed
         if self._several.begin(self.table, self._began, committed) and not self.rebuild:
             self.table.trust_order()
@@ -153,6 +154,7 @@ class Intake:
     def gather(self, limit: int = CHUNK) -> None:
         """Take what has arrived, up to `limit` records."""
         messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
+        self._ended = self._ended and not messages
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
         if self.batch.taken_back is not None:
@@ -166,7 +168,7 @@ class Intake:
         without a row whose old one has been taken back and whose new one is still to come. The next end is that of
         the next step, --batch-interval later. The `last` settling has no next end: one is enough.
         """
-        at_end = self.source.at_end
+        at_end = self._ended = self.source.at_end or (last and self._ended)
         sources = self._apply()
         self.table.settle()
         if self.table.several and self.batch.returned:
@@ -181,6 +183,11 @@ class Intake:
             self.check_retractions()
             self._look_at_several_rows(last=last)
         return sources
+
+    @property
+    def owes(self) -> bool:
+        """Whether a stop has users to delete. After reading again, no partition has told yet that this is its end."""
+        return bool(self.table.absent) and (self.source.at_end or self._ended)
 
     @property
     def waits(self) -> bool:
@@ -281,7 +288,7 @@ class Intake:
         """Return what reports are told of a step."""
         table, n_records, lag = self.table, self.batch.n_records, self.source.lag()
         told = table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes
-        return Step(*told, fit_seconds, commit_seconds, lag, self._several.n_users)
+        return Step(*told, fit_seconds, commit_seconds, lag, self._several.n_users, found.scaling)
 
     def offsets(self, mark: str) -> list[TopicPartition]:
         """Return the place of the next record in each partition, with a mark beside it."""

@@ -12,6 +12,7 @@ from classifier.intake import Intake
 from classifier.label_names import names_for
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.reports import Report
+from classifier.scaling import scale_shown
 from classifier.settings import Settings
 from classifier.stop import StopRequest
 from classifier.streams import say
@@ -75,13 +76,13 @@ class Look:
         if self.stop.requested:
             return
         try:
-            yield from table_lines(fits, len(totals))
+            yield from table_lines(fits, len(totals), scale_shown(self.settings.scale))
             if told := left_out(totals):
                 yield told
             if path is not None:
                 from classifier.reports import elbow, plot
 
-                plot.save(elbow.draw(fits, len(totals)), path)
+                plot.save(elbow.draw(fits, len(totals), scale_shown(self.settings.scale)), path)
                 yield f"drawn: {path}"
         except OSError as error:
             raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
@@ -104,6 +105,6 @@ class Look:
         self.report.step(step)
         names = names_for(self.settings.label_names, number.value)
         yield from (*first_users(step, names), "", *summary_lines(step, names), "")
-        if number.value and (told := too_alike(intake.table.totals, number.value)):
+        if number.value and (told := too_alike(intake.table.totals, number.value, one_hot=self.settings.one_hot)):
             yield from (told, "")
         yield f"a run would change {n_changes} users of {self.settings.output}; nothing was written"

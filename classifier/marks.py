@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
@@ -21,22 +22,33 @@ WHAT_WENT = {
 # Metadata of every committed offset.
 MARK = re.compile(
     r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
-    r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?(?: k=(?P<k>\d+))?"
+    r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?"
+    r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?"
     r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?"
 )
 
 
-def mark(table: UserTable, mode: str, chosen: int | None = None, layout: str = "", ids: str = "") -> str:
+class Chosen(NamedTuple):
+    """What -k auto has chosen."""
+
+    n_clusters: int
+    scale: str = "none"
+
+
+def mark(table: UserTable, mode: str, chosen: Chosen | None = None, layout: str = "", ids: str = "") -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
-    `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen.
+    `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen,
+    `scale` the one on which it did, nothing for none.
     `layout` is as `layout_of` gives it, `ids` as `ids_of`.
     """
     read_as = "" if mode == "retract" else f" mode={mode}"
     waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
-    k = f" k={chosen}" if chosen else ""
+    k = f" k={chosen.n_clusters}" if chosen else ""
+    if chosen and chosen.scale != "none":
+        k += f" scale={chosen.scale}"
     return f"user_classifier/1 users={len(table)}{waiting}{layout}{read_as}{k}{ids}"
 
 
@@ -75,9 +87,10 @@ def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:
     return [match for each in committed if (match := MARK.match(each.metadata or ""))]
 
 
-def chosen_before(committed: Iterable[TopicPartition]) -> int | None:
-    """Return the number of clusters in the marks beside the offsets, None if none was chosen."""
-    return next((int(match["k"]) for match in marks_of(committed) if match["k"]), None)
+def chosen_before(committed: Iterable[TopicPartition]) -> Chosen | None:
+    """Return what -k auto has chosen, from the marks beside the offsets."""
+    told = (Chosen(int(match["k"]), match["scale"] or "none") for match in marks_of(committed) if match["k"])
+    return next(told, None)
 
 
 def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:

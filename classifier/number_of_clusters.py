@@ -10,11 +10,13 @@ import numpy as np
 from confluent_kafka import TopicPartition
 from numpy.typing import NDArray
 
-from classifier.clusters import Cluster
+from classifier.cells import cells_of
+from classifier.clusters import Cluster, n_different
 from classifier.errors import ClassifierError, ConfigError
-from classifier.exploration import SEPARATES_NOTHING, Fit, choice, n_different, table_lines, too_alike
+from classifier.exploration import SEPARATES_NOTHING, Fit, choice, table_lines, too_alike
 from classifier.label_names import names_for
-from classifier.marks import chosen_before
+from classifier.marks import Chosen, chosen_before
+from classifier.scaling import scale_shown
 from classifier.settings import Settings
 from classifier.text import users
 
@@ -36,13 +38,18 @@ class NumberOfClusters:
         return self.value or 1
 
     @property
-    def to_keep(self) -> int | None:
-        """The number to keep beside the offsets, None unless -k auto has chosen it."""
-        return self.value if self._settings.auto_k else None
+    def to_keep(self) -> Chosen | None:
+        """The number to keep beside the offsets, and on which scale it was chosen; None unless -k auto did."""
+        return Chosen(self.value, self._settings.scale) if self.value and self._settings.auto_k else None
 
     def recall(self, committed: Iterable[TopicPartition]) -> None:
-        """Take the number that -k auto has chosen at an earlier start."""
-        if self.value is None and (chosen := chosen_before(committed)):
+        """Take the number that -k auto has chosen at an earlier start, on the same scale."""
+        if self.value is None and (before := chosen_before(committed)):
+            chosen, scale = before
+            if scale != self._settings.scale:
+                told = "-k auto: %d clusters were chosen with --scale %s; with --scale %s the choice is made anew"
+                log.info(told, chosen, scale, self._settings.scale)
+                return
             self._take(chosen)
             log.info("-k auto: %d clusters, as chosen before", chosen)
 
@@ -54,7 +61,7 @@ class NumberOfClusters:
         if self.value is None:
             fits = self.compare(totals)
             if chosen := choice(fits):
-                for line in table_lines(fits, len(totals)):
+                for line in table_lines(fits, len(totals), scale_shown(self._settings.scale)):
                     log.info(line)
                 self._take(chosen.n_clusters)
                 log.info("-k auto: %d clusters; kept until -k says otherwise", self.value)
@@ -65,7 +72,7 @@ class NumberOfClusters:
 
     def warn_of_equal_users(self, totals: NDArray[np.float64]) -> None:
         """Say that there are more clusters than different totals; once, and again only if that was not so meanwhile."""
-        told = too_alike(totals, self.value) if self.value else None
+        told = too_alike(totals, self.value, one_hot=self._settings.one_hot) if self.value else None
         if told and not self._warned:
             log.warning(told)
         self._warned = told is not None
@@ -77,8 +84,11 @@ class NumberOfClusters:
         if len(totals) < FEWEST_USERS or n_different(totals, 2) < 2:
             return []
         log.info("comparing 2 to 10 clusters of %s users", f"{len(totals):,}")
+        weights = None
+        if self._settings.fit == "cells":
+            totals, weights = cells_of(totals)
         try:
-            return compare(totals, self._cluster, self._go_on)
+            return compare(totals, self._cluster, self._go_on, weights)
         except ChildProcessError as error:
             raise ClassifierError(f"numbers of clusters cannot be compared ({error}); give one, e.g. -k 3") from None
 

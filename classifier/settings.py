@@ -14,6 +14,7 @@ from typing import Any
 from classifier.configuration import FIXED, OFFSET_RESETS, SECTIONS, check_configuration, read_configuration
 from classifier.errors import ConfigError
 from classifier.parsing import group_name, number_or_auto, seconds, topic_name, whole_number
+from classifier.scaling import SCALES
 
 GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
@@ -76,7 +77,14 @@ class Settings:
     n_clusters: int | str = option(CLUSTERING, 3,
         "number of clusters; auto chooses 2 to 10 by silhouette, once, and keeps that",
         short="-k", metavar="N", parse=number_or_auto("n_clusters"), unit="whole number, 1 or more, or auto")
-    n_init: int | str = option(CLUSTERING, "auto", "runs of k-means++ per fit, of which the best counts; auto is 1",
+    scale: str = option(CLUSTERING, "none",
+        "where distances are measured: totals as they are, each divided by its standard deviation, or logarithms",
+        choices=SCALES)
+    fit: str = option(CLUSTERING, "users",
+        "one run of k-means++ on all users, or the best of many on users taken together: labels then move less",
+        choices=("users", "cells"))
+    n_init: int | str = option(CLUSTERING, "auto",
+        "runs of k-means++ per fit, of which the best counts; auto is 1, with --fit cells 30",
         metavar="N", parse=number_or_auto("n_init"), unit="whole number, or auto")
 
     batch_interval: float = option(RUNNING, 1.0, "least time between two fits, in seconds",
@@ -120,6 +128,11 @@ class Settings:
     def auto_k(self) -> bool:
         """Whether the number of clusters is to be chosen by their silhouettes."""
         return self.n_clusters == "auto"
+
+    @property
+    def one_hot(self) -> bool:
+        """Whether user_id is part of the fit."""
+        return self.scale == "none" and self.fit == "users"
 
     @property
     def looks(self) -> bool:

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.scaling import Scaling
+
 log = logging.getLogger("user_classifier")
 
 
@@ -16,13 +18,14 @@ class Step(NamedTuple):
     user_ids: Sequence[str]  # ascending; the arrays lie in the same order
     totals: NDArray[np.float64]  # shape (n_users, 2): total_amount in the currency of the input, num_transactions
     labels: NDArray[np.int32]  # shape (n_users,)
-    centers: NDArray[np.float64]  # shape (n_clusters, 2), ascending total_amount; one row if users are fewer
+    centers: NDArray[np.float64]  # shape (n_clusters, 2), in the units of the input; one row if users are fewer
     n_records: int  # read since the last step
     n_changes: int  # users whose row or label changed
     fit_seconds: float
     commit_seconds: float
     lag: Mapping[int, int]  # records behind, by partition; empty if unknown
     n_several: int = 0  # users with more than one row at two ends of the input in a row
+    scaling: Scaling = Scaling()  # where distances to the centres are measured
 
 
 def log_step(step: Step) -> None:

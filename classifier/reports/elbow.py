@@ -11,8 +11,8 @@ from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
 from classifier.text import users
 
 
-def draw(fits: Sequence[Fit], n_users: int) -> Figure:
-    """Draw the elbow and the silhouette, side by side, the best one marked."""
+def draw(fits: Sequence[Fit], n_users: int, how: str = "") -> Figure:
+    """Draw the elbow and the silhouette, side by side, the best one marked; `how` tells the scale."""
     figure = Figure(figsize=(SIZE_INCHES[0], 0.7 * SIZE_INCHES[1]), layout="constrained")
     elbow, score = figure.subplots(1, 2)
     chosen = choice(fits)
@@ -23,7 +23,7 @@ def draw(fits: Sequence[Fit], n_users: int) -> Figure:
     draw_curve(score, fits, [fit.silhouette for fit in fits], chosen)
     score.set(title="silhouette: the largest is best", ylabel="mean silhouette (-1 to 1)")
     told = f"best silhouette: {chosen.n_clusters} clusters" if chosen else SEPARATES_NOTHING
-    figure.suptitle(f"{users(n_users)}; {told}")
+    figure.suptitle(f"{users(n_users)}{how}; {told}")
     return figure
 
 

@@ -44,6 +44,8 @@ class Metrics:
         self._committed_at: float | None = None
         self._n_behind: int | None = None
         self._of_step: tuple[int, int, Mapping[int, int], Mapping[int, int]] | None = None
+        self._centers: Sequence[Sequence[float]] = ()
+        self._scale = "none"
         self._registry = CollectorRegistry()
         self._make_counters()
         self._registry.register(self)
@@ -82,6 +84,7 @@ class Metrics:
         self._fit.observe(step.fit_seconds)
         self._commit.observe(step.commit_seconds)
         counts = np.bincount(step.labels, minlength=len(step.centers)).tolist()
+        self._centers, self._scale = step.centers.tolist(), step.scaling.name
         self._of_step = len(step.labels), step.n_several, dict(enumerate(counts)), dict(step.lag)
 
     def close(self) -> None:
@@ -118,9 +121,21 @@ class Metrics:
             {(str(label), self._name(label)): n for label, n in by_label.items()},
             ("label", "name"),
         )
+        yield self._centers_gauge()
         yield gauge(
             "lag_records", "Records behind, at the last step.", {(str(p),): n for p, n in lag.items()}, ("partition",)
         )
+
+    def _centers_gauge(self) -> Metric:
+        """Make the gauge of where the centres lie: a value for each label and column."""
+        columns = ("total_amount", "num_transactions")
+        values: dict[tuple[str, ...], float] = {
+            (str(label), self._name(label), column, self._scale): value
+            for label, center in enumerate(self._centers)
+            for column, value in zip(columns, center, strict=True)
+        }
+        help_ = "Centre of each label, in the units of the input; scale says where it was fitted."
+        return gauge("label_center", help_, values, ("label", "name", "column", "scale"))
 
     def _name(self, label: int) -> str:
         return self._names[label] if label < len(self._names) else ""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.target import check_target
+from classifier.scaling import scale_shown
 from classifier.step import Step
 from classifier.text import share, users
 
@@ -135,7 +136,8 @@ def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
     """Draw the clusters of a step, as dots or as density."""
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    axes.set_title(f"{len(step.labels):,} users, {now:%Y-%m-%d %H:%M:%S %Z}".rstrip())
+    title = f"{len(step.labels):,} users{scale_shown(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
+    axes.set_title(title.rstrip())
     axes.grid(color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
     if not len(step.labels):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -10,13 +10,24 @@ from numpy.typing import NDArray
 
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
+from classifier.scaling import Scaling, scale_shown
 from classifier.step import Step
 from classifier.text import money, readable, share, users
 
 SUMMARY_SECONDS = 60.0
+CHANGED = 0.05  # share of the users; borders that follow the users a little move fewer
 MOST_MOVES = 12  # kinds of moves that are listed; ten labels can have ninety
 ROW = "{:<{width}}  {:>11}  {:>7}  {:>15}  {:>18}  {:>17}  {}"
 HEADINGS = ("users", "share", "mean amount", "total amount", "mean transactions", "centre")
+
+
+class Shown(NamedTuple):
+    """What is kept of a step that was shown."""
+
+    user_ids: Sequence[str]
+    labels: NDArray[np.int32]
+    centers: NDArray[np.float64]
+    scaling: Scaling
 
 
 class Summary(Periodic):
@@ -25,14 +36,16 @@ class Summary(Periodic):
     def __init__(self, echo: Callable[[str], object], names: Sequence[str] = (), clock: Clock = time.monotonic) -> None:
         super().__init__(self._echo_table, SUMMARY_SECONDS, clock)
         self._echo, self._names = echo, names
-        self._before: tuple[Sequence[str], NDArray[np.int32]] | None = None
+        self._before: Shown | None = None
 
     def _echo_table(self, step: Step) -> None:
         for line in summary_lines(step, self._names):
             self._echo(line)
-        if self._before is not None:
-            self._echo("since the last summary: " + moves(*self._before, step.user_ids, step.labels))
-        self._before = step.user_ids, step.labels
+        if (before := self._before) is not None:
+            self._echo("since the last summary: " + moves(before.user_ids, before.labels, step.user_ids, step.labels))
+            if told := change_of_clusters(before, step):
+                self._echo(told)
+        self._before = Shown(step.user_ids, step.labels, step.centers, step.scaling)
 
 
 def per_label(totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int) -> pd.DataFrame:
@@ -68,10 +81,10 @@ def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
     n_users, n_labels = len(step.labels), len(step.centers)
     titles = [label_name(label, names) for label in range(n_labels)]
     width = max(len(title) for title in ("label", *titles))
-    lines = [ROW.format("label", *HEADINGS, width=width)]
+    lines = [ROW.format("label", *HEADINGS, width=width) + scale_shown(step.scaling.name)]
     rows = per_label(step.totals, step.labels, n_labels).itertuples()
-    for title, row, (amount, transactions) in zip(titles, rows, step.centers.tolist(), strict=True):
-        cells = (*table_cells(row, n_users), f"{money(amount)} / {transactions:,.1f}")
+    for title, row, place in zip(titles, rows, step.centers.tolist(), strict=True):
+        cells = (*table_cells(row, n_users), center(place))
         lines.append(ROW.format(title, *cells, width=width))
     for row in per_label(step.totals, np.zeros_like(step.labels), 1).itertuples():
         lines.append(ROW.format("all", *table_cells(row, n_users), "", width=width).rstrip())
@@ -107,6 +120,27 @@ def moves(
         told.append(f"{users(counts[most_first[MOST_MOVES:]].sum())} otherwise")
     told = told or ["nobody moved"]
     return ", ".join(told + [f"{n:,} {what}" for n, what in ((n_new, "new"), (n_gone, "gone")) if n])
+
+
+def change_of_clusters(before: Shown, step: Step) -> str | None:
+    """Say so where many users have another label although they would have kept it with the centres of before."""
+    if len(before.centers) != len(step.centers) or not len(step.labels):
+        return None
+    moved = before.scaling.nearest(step.totals, before.centers) != step.labels
+    if moved.mean() < CHANGED:
+        return None
+    centers = zip(before.centers.tolist(), step.centers.tolist(), strict=True)
+    told = [f"{label} from {center(old)} to {center(new)}" for label, (old, new) in enumerate(centers)]
+    n_moved = int(moved.sum())
+    return (
+        f"the clusters have changed: with those of before, {users(n_moved)} ({share(n_moved, len(moved))}) would"
+        f" have another label; centres: {', '.join(told)}"
+    )
+
+
+def center(place: Sequence[float]) -> str:
+    """Return a centre as text, in the units of the input."""
+    return f"{money(place[0])} / {place[1]:,.1f}"
 
 
 def first_users(step: Step, names: Sequence[str] = (), n: int = 20) -> list[str]:

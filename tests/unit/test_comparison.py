@@ -25,13 +25,13 @@ def users(n_users: int) -> NDArray[np.float64]:
     return np.random.default_rng(n_users).lognormal(3, 1, (n_users, 2))
 
 
-def ends(totals: NDArray[np.float64], n_clusters: int) -> Clusters:
+def ends(totals: NDArray[np.float64], n_clusters: int, **_: object) -> Clusters:
     """End of the process, as for lack of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
 
-def sleeps(totals: NDArray[np.float64], n_clusters: int) -> Clusters:
+def sleeps(totals: NDArray[np.float64], n_clusters: int, **_: object) -> Clusters:
     """A fit that takes very long."""
     time.sleep(600)
     raise AssertionError

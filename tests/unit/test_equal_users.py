@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.exploration import Fit, choice, explore, left_out, n_different, table_lines, too_alike
+from classifier.clusters import n_different
+from classifier.exploration import Fit, choice, explore, left_out, table_lines, too_alike
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.reports import elbow
 from classifier.settings import Settings
@@ -76,7 +77,7 @@ def test_more_clusters_than_different_totals_is_said_once(caplog: pytest.LogCapt
 def test_there_is_nothing_to_say(totals: Totals, caplog: pytest.LogCaptureFixture) -> None:
     assert world_of(totals).run() is None
     assert warnings(caplog) == []
-    assert too_alike(totals, 3) is None
+    assert too_alike(totals, 3, one_hot=True) is None
 
 
 def test_a_dry_run_says_so(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from classifier.clusters import Clusters
-from classifier.exploration import RANDOM_STATE, Fit, best, explore, inertia, silhouette, table_lines
+from classifier.exploration import RANDOM_STATE, Fit, best, explore, silhouette, table_lines
 from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]
@@ -36,7 +36,11 @@ def test_as_many_clusters_as_the_users_allow(n_users: int, numbers: list[int]) -
 def test_inertia_is_that_of_kmeans(seed: int) -> None:
     totals = np.random.default_rng(seed).lognormal(2, 1, (40 + seed, 2))
     model = KMeans(n_clusters=4, n_init="auto", random_state=RANDOM_STATE).fit(one_hot_totals(totals))
-    assert inertia(totals, cluster(totals, 4)) == pytest.approx(model.inertia_, rel=1e-9)
+    (fit,) = explore(totals, cluster, [4])
+    assert fit.inertia == pytest.approx(model.inertia_, rel=1e-9)
+    centers, labels = cluster(totals, 4).centers, cluster(totals, 4).labels
+    of_totals = ((totals - centers[labels]) ** 2).sum()  # to which one-hot user_id adds n_users - n_clusters
+    assert fit.inertia == pytest.approx(of_totals + len(totals) - 4, rel=1e-9)
 
 
 def test_silhouette_from_its_definition() -> None:
@@ -65,7 +69,7 @@ def test_every_fit_is_scored_on_the_same_sample_and_every_run_alike() -> None:
     totals = groups(1, 3, n_users=500)
     asked: list[Totals] = []
 
-    def by_amount(given: Totals, n_clusters: int) -> Clusters:
+    def by_amount(given: Totals, n_clusters: int, **_: object) -> Clusters:
         """Two halves, whatever is asked for: then the silhouette depends on the sample alone."""
         asked.append(given)
         labels = (given[:, 0] > 1500).astype(np.int32)

@@ -29,12 +29,12 @@ LAYERS = (
     "intake number_of_clusters schedule reports.elbow",
     "topic_watch several_rows glance",
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
-    "changelog marks sink source exploration reports.periodic",
+    "changelog marks sink source exploration search reports.periodic",
     "kafka keys input_keys labels user_table reports",
     "avro settings",
     "registry rows records columns",
     "configuration parsing outage stop step label_names clusters schemas",
-    "values streams transport",
+    "values streams transport scaling cells",
     "errors text properties reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)

@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from classifier.errors import StateError
-from classifier.marks import check_marks, check_range, mark, warn_of_dropped
+from classifier.marks import Chosen, check_marks, check_range, mark, warn_of_dropped
 from classifier.user_table import UserTable
 
 REBUILD = "type this"
@@ -62,7 +62,7 @@ def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: in
 
 def test_each_mode_goes_on_from_its_own_marks() -> None:
     for mode in ("retract", "upsert", "append"):
-        told = mark(UserTable(), mode, 4, " partitions=6")
+        told = mark(UserTable(), mode, Chosen(4), " partitions=6")
         assert check_marks(committed(told), "out", 0, mode, REBUILD)
         for other in {"retract", "upsert", "append"} - {mode}:
             with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):

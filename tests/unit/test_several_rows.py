@@ -297,6 +297,20 @@ def test_a_stop_while_the_input_is_read_again(monkeypatch: pytest.MonkeyPatch) -
     assert ann(world) == B.total_amount
 
 
+def test_a_stop_after_the_input_was_read_again_leaves_no_tombstone_to_be_written() -> None:
+    """The partitions have not been heard of since, but they were at their ends."""
+    world = twice(until_end=False)
+
+    def leaves() -> None:
+        world.write([takes_back(REST[2])], [10])
+
+    def stops() -> None:
+        world.stop.requested = True
+
+    assert world.run({"commit_transaction": [leaves, stops]}) is None
+    assert rows(world) == {row.user_id: tuple(row[1:]) for row in (*REST[:2], B)}
+
+
 def test_an_end_counts_though_all_steps_came_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """What comes after it is newer, and nothing is read again."""
     world = World(partitions=2, batch_size=4, until_end=False)

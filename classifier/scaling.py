@@ -1,0 +1,55 @@
+"""--scale: totals as the points between which K-means measures, and points as totals again.
+
+`none` leaves totals as they are, `standard` takes the mean from each column and divides by its standard deviation,
+`log` takes the logarithm of both: 10 and 100 are then as far apart as 1,000 and 10,000. Totals below zero (refunds)
+are scaled by their size and keep their sign.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SCALES = ("none", "standard", "log")
+
+
+class Scaling(NamedTuple):
+    """One scale. Points and totals have the same shape, (n, 2)."""
+
+    name: str = "none"
+    scaler: Any = None  # of scikit-learn, fitted: for `standard`
+
+    def points(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return totals as points."""
+        if self.name == "log":
+            logarithms: NDArray[np.float64] = np.sign(totals) * np.log1p(np.abs(totals))
+            return logarithms
+        return totals if self.scaler is None else self.scaler.transform(totals)
+
+    def totals(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return points as totals, in the units of the input."""
+        if self.name == "log":
+            totals: NDArray[np.float64] = np.sign(points) * np.expm1(np.abs(points))
+            return totals
+        return points if self.scaler is None else self.scaler.inverse_transform(points)
+
+    def nearest(self, totals: NDArray[np.float64], centers: NDArray[np.float64]) -> NDArray[np.int32]:
+        """Return the number of the nearest centre for each row; both in the units of the input."""
+        points, there = self.points(totals), self.points(centers)
+        distances = np.array([((points - center) ** 2).sum(axis=1) for center in there])
+        numbers: NDArray[np.int32] = distances.argmin(axis=0).astype(np.int32)
+        return numbers
+
+
+def scale_shown(name: str) -> str:
+    """Return ', scale log' to put behind what is shown, nothing where totals are left as they are."""
+    return "" if name == "none" else f", scale {name}"
+
+
+def scaling(name: str, totals: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> Scaling:
+    """Return the scale of this name for these totals; `weights` says how many users each row stands for."""
+    if name != "standard" or not len(totals):
+        return Scaling(name)
+    from sklearn.preprocessing import StandardScaler
+
+    return Scaling(name, StandardScaler().fit(totals, sample_weight=weights))

@@ -1,0 +1,80 @@
+"""Points and weights -> the best centres that can be found in short time.
+
+The points are users, each of weight 1, or stand for many users (`cells`). Everything depends on them alone.
+
+One run of k-means++ ends in one of several optima, and in which of them changes with every row that comes in: labels
+would jump. So the best of many runs counts, and from there one centre after the other is tried elsewhere.
+
+References
+----------
+Fraenti, P. (2018), "Efficiency of random swap clustering", J. Big Data 5:13.
+"""
+
+import warnings
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.clusters import kmeans_class
+
+SWAPS = 2  # places tried for each centre
+MOST_ROUNDS = 10
+WORTH = 1e-5  # share of the inertia that a swap has to save
+
+
+def best_fit(
+    points: NDArray[np.float64], weights: NDArray[np.int64], n_clusters: int, n_init: int, random_state: int
+) -> Any:
+    """Return the fitted KMeans of least inertia.
+
+    Parameters
+    ----------
+    points : ndarray of shape (n_points, 2)
+        As K-means sees them; at least `n_clusters` of them are different.
+    weights : ndarray of shape (n_points,)
+        How many users each point stands for.
+    n_init : int
+        Runs of k-means++.
+    random_state : int
+        Seed of these runs and of the swaps.
+    """
+    best = lloyd(points, "k-means++", n_clusters, weights, n_init=n_init, random_state=random_state)
+    rng = np.random.default_rng(random_state)
+    for _ in range(MOST_ROUNDS):
+        starts = swapped(points, weights, best.cluster_centers_, rng)
+        trials = (lloyd(points, centers, n_clusters, weights) for centers in starts)
+        found = min(trials, key=lambda model: model.inertia_, default=best)
+        if not found.inertia_ < best.inertia_ * (1 - WORTH):
+            break
+        best = found
+    return best
+
+
+def lloyd(
+    points: NDArray[np.float64],
+    init: NDArray[np.float64] | str,
+    n_clusters: int,
+    weights: NDArray[np.int64] | None = None,
+    **runs: int,
+) -> Any:
+    """Return KMeans, fitted from these centres or by runs of k-means++."""
+    model = kmeans_class()(n_clusters, init=init, **{"n_init": 1, **runs})
+    with warnings.catch_warnings():
+        # "Fewer distinct clusters than n_clusters": beside totals of 1e16 small differences are lost to rounding.
+        warnings.simplefilter("ignore")
+        return model.fit(points, sample_weight=weights)
+
+
+def swapped(
+    points: NDArray[np.float64], weights: NDArray[np.int64], centers: NDArray[np.float64], rng: np.random.Generator
+) -> Iterator[NDArray[np.float64]]:
+    """Yield centres of which one lies elsewhere, drawn as k-means++ draws: where much is far from all others."""
+    distances = ((points[:, None, :] - centers) ** 2).sum(axis=2)
+    for at in range(len(centers)) if len(centers) > 1 else ():
+        others = np.delete(centers, at, axis=0)
+        missing = weights * np.delete(distances, at, axis=1).min(axis=1)
+        if total := missing.sum():
+            for place in rng.choice(len(points), SWAPS, p=missing / total):
+                yield np.vstack((others, points[place]))
