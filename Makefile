@@ -15,16 +15,19 @@
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
+# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
 
 PYTHON ?= python3
 SEED ?= 1
+WORKERS ?= 3
 MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier local tests $(wildcard benchmarks img)
-# Tests that need a real broker and registry, but no Flink.
-BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/real_world tests/faults)
+# Tests that need a real broker and registry, but no Flink; the longest first.
+BROKER_TESTS := $(wildcard tests/faults tests/real_world tests/integration tests/hostile tests/secure)
+# Side by side, a file at a time: they wait more than they work. Each process has services of its own.
+SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
 
 # Stamp files: a step is done again when what it was made from has changed.
@@ -40,7 +43,7 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos soak bench img lock
+.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -65,13 +68,16 @@ types: $(TEST_TOOLS)
 layout: $(TEST_TOOLS)
 	$(BIN)/pytest -q tests/unit/test_layout.py
 
-test: check test-unit test-integration test-end-to-end test-oldest
+test: check test-unit test-services test-oldest
 
 test-unit: $(TEST_TOOLS)
-	$(BIN)/pytest tests/unit
+	$(BIN)/pytest -n 2 tests/unit
+
+test-services: $(TEST_TOOLS) $(FETCHED)
+	$(BIN)/pytest $(SIDE_BY_SIDE) tests/end_to_end $(BROKER_TESTS)
 
 test-integration: $(TEST_TOOLS) $(FETCHED)
-	$(BIN)/pytest $(BROKER_TESTS)
+	$(BIN)/pytest $(SIDE_BY_SIDE) $(BROKER_TESTS)
 
 test-end-to-end: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/pytest tests/end_to_end
@@ -80,7 +86,7 @@ test-end-to-end: $(TEST_TOOLS) $(FETCHED)
 test-oldest: $(OLDEST_INSTALLED) $(FETCHED)
 	$(OLDEST)/bin/python -m tests.lower_bounds --check
 	$(OLDEST)/bin/node --version
-	$(OLDEST)/bin/pytest -W default::DeprecationWarning tests/unit tests/integration/test_reports.py
+	$(OLDEST)/bin/pytest -W default::DeprecationWarning -n 2 tests/unit tests/integration/test_reports.py
 
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ import psutil
 LOOPBACK = "127.0.0.1"
 LOG_LINES_SHOWN = 20
 POLL_SECONDS = 0.1
+PORTS = 10_000, 32_768
+"""From which free ones are taken; above them, systems begin to number connections."""
 STOP_SECONDS = 20.0
 """How long a service may take to end after SIGTERM; then it is killed."""
 
@@ -27,11 +30,16 @@ class ServiceError(Exception):
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at the moment."""
-    with closing(socket.socket()) as probe:
-        probe.bind((LOOPBACK, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port of 127.0.0.1 that nobody listens on at the moment.
+
+    It is none of those that the system gives to connections: one of them could take it before the service does, or
+    while the service is restarted.
+    """
+    while True:
+        with closing(socket.socket()) as probe, suppress(OSError):
+            port = random.randrange(*PORTS)
+            probe.bind((LOOPBACK, port))
+            return port
 
 
 def is_listening(port: int) -> bool:
