@@ -150,7 +150,8 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
         return TransactionAborted(f"transaction aborted ({error.str()})")
     if error.code() == KafkaError._AUTHENTICATION:
         return AccessDenied(f"{error.str()}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
-    if error.code() == KafkaError._SSL:
+    # Where the handshake breaks while something is sent, the same is told as a broken connection.
+    if error.code() == KafkaError._SSL or "certificate verify failed" in error.str():
         return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
     if error.code() in MISSING:
         return TopicMissing(f"cannot {doing}: {error.str()}; to see what is missing and what makes it: --check")

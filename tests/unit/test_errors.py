@@ -26,6 +26,7 @@ TOO_LARGE = (
     "(MSG_SIZE_TOO_LARGE); such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
 )
 GONE = "cannot read topic t: told so; to see what is missing and what makes it: --check"
+BROKEN = "ssl://host:9092/bootstrap: SSL routines::certificate verify failed (after 15ms in state SSL_HANDSHAKE)"
 AGAIN = "; start again, and if that ends the same way, with --log-level DEBUG: the lines above the end say more"
 E = KafkaError
 
@@ -53,6 +54,7 @@ def error(code: int, fatal: bool = False, retriable: bool = False, abort: bool =
             "told so; check security.protocol, sasl.mechanisms, sasl.username and sasl.password",
         ),
         (error(E._SSL), AccessDenied, f"told so; {CHECK_CERTIFICATE}"),
+        (KafkaError(E._TRANSPORT, BROKEN), AccessDenied, f"{BROKEN}; {CHECK_CERTIFICATE}"),
         (error(E.UNKNOWN_TOPIC_OR_PART), TopicMissing, GONE),
         (error(E._UNKNOWN_TOPIC), TopicMissing, GONE),
         (error(E._UNKNOWN_PARTITION), TopicMissing, GONE),
