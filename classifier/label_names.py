@@ -52,9 +52,7 @@ def label_of(text: str, names: Sequence[str] = ()) -> int:
     if not names:
         if text.isascii() and text.isdigit():
             return int(text)
-        raise ValueError(
-            f"a label is a number, 0 for the users who spend least, got {text!r}; for names: --label-names"
-        )
+        raise ValueError(f"a label is a number, 0 for who spends least, got {text!r}; for names add --label-names")
     found = [label for label, name in enumerate(names) if text in (str(label), name)]
     if not found:
         known = ", ".join(label_name(label, names) for label in range(len(names)))
