@@ -27,11 +27,12 @@ from classifier.kafka import Kafka
 from classifier.keys import KeyCodec
 from classifier.label_names import label_of, names_for
 from classifier.labels import LabelCodec
+from classifier.records import Record
 from classifier.registry import SchemaRegistry
 from classifier.reports.target import check_target
 from classifier.rows import LABEL_FIELDS
 from classifier.settings import Settings
-from classifier.source import Topic
+from classifier.source import Source, Topic
 from classifier.state import read_labels
 from classifier.stop import StopRequest
 from classifier.text import users
@@ -101,6 +102,18 @@ def check_arrow(path: Path) -> None:
 # the output, as a restore reads it
 
 
+class Output(Source):
+    """The output, which tells how old its newest record is."""
+
+    newest = 0  # its timestamp in ms
+
+    def read(self, limit: int, timeout: float) -> list[Record]:
+        """See Source."""
+        records = super().read(limit, timeout)
+        self.newest = max([self.newest, *(record.timestamp()[1] for record in records)])
+        return records
+
+
 def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> tuple[Changes, int]:
     """Return the last word on every user, and the timestamp of the newest record in ms."""
     consumer = kafka.consumer()
@@ -111,7 +124,7 @@ def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop
         if not beginnings:
             raise TopicMissing(missing(settings.output, compacted=True))
         keys, values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        source = topic.read_from(beginnings, grouped=False)
+        source = Output(kafka, consumer, settings.output, beginnings, grouped=False)
         changes = read_labels(source, keys, values, stop)
     except RestoreNeeded as gone:
         raise StateError(f"{gone}; run the export again") from None

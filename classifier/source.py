@@ -34,11 +34,9 @@ class Topic:
         at, watermarks = TopicPartition(self.name, partition), self._consumer.get_watermark_offsets
         return self._kafka.call(f"read topic {self.name}", lambda: watermarks(at, CALL_TIMEOUT_SECONDS))
 
-    def read_from(
-        self, offsets: Mapping[int, int], polled: Callable[[], object] = lambda: None, *, grouped: bool = True
-    ) -> "Source":
-        """Read these partitions, each from its offset on; see `Source`."""
-        return Source(self._kafka, self._consumer, self.name, offsets, polled, grouped=grouped)
+    def read_from(self, offsets: Mapping[int, int], polled: Callable[[], object] = lambda: None) -> "Source":
+        """Read these partitions, each from its offset on; `polled` is told of each poll."""
+        return Source(self._kafka, self._consumer, self.name, offsets, polled)
 
 
 class Source:
@@ -56,7 +54,6 @@ class Source:
     ) -> None:
         """`polled` is told of each poll. Not `grouped`: no offsets of the group are asked for, and no right to it."""
         self._polled, self._grouped = polled, grouped
-        self.newest = 0  # timestamp of the newest among the last records of each read, in ms
         self.topic, self._kafka, self._consumer, self._partitions = topic, kafka, consumer, set(offsets)
         # partition -> offset of the next record; complete from the start, so that every commit covers them all
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
@@ -92,7 +89,6 @@ class Source:
             if error is None:
                 self.positions[partition] = message.offset() + 1
                 self._at_end.discard(partition)
-                self.newest = max(self.newest, message.timestamp()[1])
             elif error.code() == KafkaError._PARTITION_EOF:
                 self.positions[partition] = message.offset()
                 self._at_end.add(partition)
