@@ -108,7 +108,7 @@ class Settings:
     summary: bool = option(REPORTS, False,
         "log a table of the clusters and of moves between them, at most every 60 s and at the end")
     label_names: str | None = option(REPORTS, None,
-        "names for plot, summary and metrics, label 0 first: stingy,standard,spendthrift",
+        "names for plot, summary, metrics and export, label 0 first: stingy,standard,spendthrift",
         metavar="NAMES", unit="as many names as clusters", unset="numbers")
     metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health on 127.0.0.1",
         metavar="PORT", parse=whole_number("port"), unit="port", unset="off")
