@@ -41,7 +41,7 @@ from classifier.user_table import Changes
 
 log = logging.getLogger("user_classifier")
 
-AT_ONCE = 50_000  # rows written between two looks at whether to stop; in Parquet, a row group
+AT_ONCE = 50_000  # users written between two looks at whether to stop; in Parquet, a row group
 LABEL_NAME = "label_name"  # the column that --label-names adds
 # What a spreadsheet takes for a formula; it may pass over white space and control characters before it. A text that
 # begins with the mark itself gets another one, so that taking one away gives back every text.
@@ -49,7 +49,7 @@ TEXT_MARK = "'"
 NO_TEXT = re.compile(r"'|[\s\x00-\x1f]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
 
 Columns = Sequence[str]
-Blocks = Iterable[list[tuple[Any, ...]]]
+Blocks = Iterable[Sequence[Sequence[Any]]]  # many users at once, by column
 
 
 class Asked(NamedTuple):
@@ -159,23 +159,22 @@ def columns_of(asked: Asked) -> Columns:
     return [*LABEL_FIELDS, *([LABEL_NAME] if asked.names else [])]
 
 
-def blocks(user_ids: Iterable[str], changes: Changes, names: Sequence[str], stop: StopRequest) -> Blocks:
-    """Yield the rows, many at once."""
-    labels, totals, left = changes.labels, changes.rows, iter(user_ids)
-    while block := list(itertools.islice(left, AT_ONCE)):
+def blocks(user_ids: Sequence[str], changes: Changes, names: Sequence[str], stop: StopRequest) -> Blocks:
+    """Yield many users at once, by column."""
+    for start in range(0, len(user_ids), AT_ONCE):
         if stop.requested:
             raise ClassifierError("not all was written")
-        if names:
-            yield [(user_id, *totals[user_id], labels[user_id], names[labels[user_id]]) for user_id in block]
-        else:
-            yield [(user_id, *totals[user_id], labels[user_id]) for user_id in block]
+        block = user_ids[start : start + AT_ONCE]
+        amounts, counts = zip(*map(changes.rows.__getitem__, block), strict=True)
+        labels = list(map(changes.labels.__getitem__, block))
+        yield [block, amounts, counts, labels, *([[names[label] for label in labels]] if names else [])]
 
 
-def write(path: Path, columns: Columns, rows: Blocks) -> None:
+def write(path: Path, columns: Columns, table: Blocks) -> None:
     """Write beside `path`, and move when all of it lies on the disk; a reader never sees half a file."""
     with beside(path) as part:
         with part.open("wb") as file:
-            format_of(path)(file, columns, rows)
+            format_of(path)(file, columns, table)
             file.flush()
             os.fsync(file.fileno())
         part.replace(linked(path))
@@ -205,12 +204,12 @@ def linked(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
-def write_csv(file: Any, columns: Columns, rows: Blocks) -> None:
+def write_csv(file: Any, columns: Columns, table: Blocks) -> None:
     """Write texts in quotes and numbers as they are, so that what is text is text whatever separates the columns."""
-    for block in itertools.chain([[tuple(columns)]], rows):
+    for block in itertools.chain([[[column] for column in columns]], table):
+        shown = [map(safe, values) if type(values[0]) is str else values for values in block]
         lines = io.StringIO()
-        writer = csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-        writer.writerows([safe(value) if type(value) is str else value for value in row] for row in block)
+        csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(zip(*shown, strict=True))
         file.write(lines.getvalue().encode())
 
 
@@ -219,13 +218,13 @@ def safe(text: str) -> str:
     return TEXT_MARK + text if NO_TEXT.match(text) else text
 
 
-def write_gzip(file: BinaryIO, columns: Columns, rows: Blocks) -> None:
+def write_gzip(file: BinaryIO, columns: Columns, table: Blocks) -> None:
     """Write CSV, compressed; the same users give the same bytes."""
     with gzip.GzipFile("", "wb", compresslevel=6, fileobj=file, mtime=0) as packed:
-        write_csv(packed, columns, rows)
+        write_csv(packed, columns, table)
 
 
-def write_parquet(file: BinaryIO, columns: Columns, rows: Blocks) -> None:
+def write_parquet(file: BinaryIO, columns: Columns, table: Blocks) -> None:
     """Write Parquet: texts as they are, and the types of the output."""
     import pyarrow
     from pyarrow.parquet import ParquetWriter
@@ -234,9 +233,9 @@ def write_parquet(file: BinaryIO, columns: Columns, rows: Blocks) -> None:
     kinds = {**LABEL_FIELDS, LABEL_NAME: "string"}
     schema = pyarrow.schema([(column, types[kinds[column]]) for column in columns])
     with ParquetWriter(file, schema) as writer:
-        for block in rows:
-            arrays = map(pyarrow.array, zip(*block, strict=True), schema.types)
-            writer.write_table(pyarrow.Table.from_arrays(list(arrays), schema=schema))
+        for block in table:
+            arrays = list(map(pyarrow.array, block, schema.types))
+            writer.write_table(pyarrow.Table.from_arrays(arrays, schema=schema))
 
 
 Format = Callable[[BinaryIO, Columns, Blocks], None]

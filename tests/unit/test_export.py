@@ -147,8 +147,8 @@ COLUMNS = [*HEADER.replace('"', "").split(","), "label_name"]
 
 def written(name: str, rows: list[tuple[Any, ...]], folder: Path) -> Path:
     """A file with these rows, three at once."""
-    cut = [rows[at : at + 3] for at in range(0, len(rows), 3)]
-    room.write(folder / name, COLUMNS, cut)
+    blocks = [list(zip(*rows[at : at + 3], strict=True)) for at in range(0, len(rows), 3)]
+    room.write(folder / name, COLUMNS, blocks)
     return folder / name
 
 
