@@ -28,7 +28,7 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
     state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
     sink                      one Kafka transaction per step
-    look, check, reports/     what people look at
+    look, check, export, reports/    what people look at
     schedule, step, stop, outage, errors
 """
 
@@ -395,6 +395,16 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
         registry.close()
 
 
+def export_labels(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> None:
+    """Write the users of the output to a file."""
+    from classifier.export import export
+
+    try:
+        export(settings, kafka, registry, stop)
+    finally:
+        registry.close()
+
+
 def print_configuration(path: str, settings: Settings) -> None:
     """Print what takes effect of options and file, without secrets."""
     from classifier.reports.effective import effective_lines
@@ -456,6 +466,8 @@ def act(path: str, settings: Settings, kafka: Kafka, registry: SchemaRegistry, s
         print_configuration(path, settings)
     elif settings.check:
         return check_all(settings, kafka, registry)
+    elif settings.export:
+        export_labels(settings, kafka, registry, stop)
     else:
         with reports_for(settings) as report:
             label(settings, kafka, registry, stop, report)

@@ -39,3 +39,24 @@ def names_for(given: str | None, n_clusters: int | None) -> Sequence[str]:
         return parse_label_names(given, given.count(",") + 1 if n_clusters is None else n_clusters)
     except ValueError as error:
         raise ValueError(f"--label-names: {error}") from None
+
+
+def label_of(text: str, names: Sequence[str] = ()) -> int:
+    """Return the label that a number or a name stands for.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, or the number of one label and the name of another.
+    """
+    if not names:
+        if text.isascii() and text.isdigit():
+            return int(text)
+        raise ValueError(f"a label is a number, 0 for who spends least, got {text!r}; for names add --label-names")
+    found = [label for label, name in enumerate(names) if text in (str(label), name)]
+    if not found:
+        known = ", ".join(label_name(label, names) for label in range(len(names)))
+        raise ValueError(f"there is no label {text!r} among {known}")
+    if len(found) > 1:
+        raise ValueError(f"{text!r} is the name of one label and the number of another; choose other --label-names")
+    return found[0]

@@ -20,6 +20,8 @@ GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
 GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
 LOOKS = "to look first: these write nothing to Kafka, and end"
+# An export neither labels nor reads the input. --until-end is what it does anyway, --print-config prints it, too.
+NOT_WITH_EXPORT = ("rebuild", "plot", "summary", "metrics_port", "check", "explore_k", "dry_run")
 
 
 def option(
@@ -106,7 +108,7 @@ class Settings:
     summary: bool = option(REPORTS, False,
         "log a table of the clusters and of moves between them, at most every 60 s and at the end")
     label_names: str | None = option(REPORTS, None,
-        "names for plot, summary and metrics, label 0 first: stingy,standard,spendthrift",
+        "names for plot, summary, metrics and export, label 0 first: stingy,standard,spendthrift",
         metavar="NAMES", unit="as many names as clusters", unset="numbers")
     metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health on 127.0.0.1",
         metavar="PORT", parse=whole_number("port"), unit="port", unset="off")
@@ -116,6 +118,12 @@ class Settings:
     explore_k: bool = option(LOOKS, False,
         "read TOPIC to its end and compare 2 to 10 clusters; with --plot FILE also as a picture")
     dry_run: bool = option(LOOKS, False, "read TOPIC to its end and show the labels that a run would write")
+    export: Path | None = option(LOOKS, None,  # noqa: RUF009  a frozen field as all the others
+        "read OUTPUT to its end and write its users and their labels to FILE (.csv, .csv.gz, .parquet)",
+        metavar="FILE", parse=Path, unit=".csv, .csv.gz, .parquet", unset="no file")
+    export_label: str | None = option(LOOKS, None,
+        "of these only the users of one label: its number, or its name in --label-names",
+        metavar="LABEL", unit="label", unset="all labels")
     print_config: bool = option(LOOKS, False, "print the settings that take effect, secrets as ****")
     # fmt: on
 
@@ -137,7 +145,7 @@ class Settings:
     @property
     def looks(self) -> bool:
         """Whether nothing is to be written."""
-        return self.explore_k or self.dry_run or self.check or self.print_config
+        return self.explore_k or self.dry_run or self.check or self.print_config or self.export is not None
 
     @property
     def max_poll_seconds(self) -> float:
@@ -217,6 +225,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     if not options["group"].isprintable():
         raise ConfigError(f"{path}: [consumer] group.id holds characters that cannot be printed; remove them")
     check_topics_differ(options)
+    check_export(options)
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)
 
@@ -229,3 +238,15 @@ def check_topics_differ(options: Mapping[str, Any]) -> None:
     for (one, topic), (other, same) in itertools.combinations(roles.items(), 2):
         if topic == same:
             raise ConfigError(f"{other} and {one} are both {topic}; each needs a topic of its own")
+
+
+def check_export(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where an export is asked for together with what it does not do."""
+    if options["export"] is None:
+        if options["export_label"] is not None:
+            raise ConfigError("--export-label says which users of --export FILE are wanted; add that, or leave it out")
+        return
+    for name in NOT_WITH_EXPORT:
+        if options[name]:
+            other = f"--{name.replace('_', '-')}"
+            raise ConfigError(f"--export and {other} cannot be meant together; run one after the other")

@@ -49,8 +49,11 @@ class Source:
         topic: str,
         offsets: Mapping[int, int],
         polled: Callable[[], object] = lambda: None,
+        *,
+        grouped: bool = True,
     ) -> None:
-        self._polled = polled  # told of each poll
+        """`polled` is told of each poll. Not `grouped`: no offsets of the group are asked for, and no right to it."""
+        self._polled, self._grouped = polled, grouped
         self.topic, self._kafka, self._consumer, self._partitions = topic, kafka, consumer, set(offsets)
         # partition -> offset of the next record; complete from the start, so that every commit covers them all
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
@@ -100,6 +103,8 @@ class Source:
             # By retention, or with the topic: the restore finds out which.
             where = f"{self.topic} [{message.partition()}]"
             raise RestoreNeeded(f"{where}: the record to read next is not there any more ({error.str()})")
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._grouped:
+            return False  # librdkafka looks for the group's coordinator, whether that is needed or not
         meaning = self._kafka.meaning(error, f"read topic {self.topic}")
         if not isinstance(meaning, BrokerUnavailable):
             raise meaning

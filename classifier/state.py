@@ -16,6 +16,7 @@ from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
 from classifier.marks import OTHER_OUTPUT
 from classifier.records import Headers, Record, place
+from classifier.rows import Row
 from classifier.sink import OutputRecord
 from classifier.source import CHUNK, Source
 from classifier.stop import StopRequest
@@ -105,9 +106,8 @@ def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: Ke
     held = [message for message in messages.values() if message.value() is not None]
     try:
         labelled = values.decode([cast(bytes, message.value()) for message in held])
-    except RecordError as error:
-        topic = held[0].topic()
-        raise StateError(f"{topic}: a value was not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
+    except RecordError:
+        labelled = [labelled_in(message, values) for message in held]  # one of them is none
     for message, (user_id, row, label) in zip(held, labelled, strict=True):
         last.labels[user_id], last.rows[user_id] = label, row
         if message.headers() or user_id in last.pending:
@@ -117,6 +117,14 @@ def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: Ke
             user_id = user_of(message, keys)
             last.labels[user_id], last.pending[user_id] = NO_LABEL, pending_of(message)
             last.rows.pop(user_id, None)
+
+
+def labelled_in(message: Record, values: LabelCodec) -> tuple[str, Row, int]:
+    """Return user_id, row and label in a record."""
+    try:
+        return values.decode([cast(bytes, message.value())])[0]
+    except RecordError as error:
+        raise StateError(f"{place(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
 
 
 def user_of(message: Record, keys: KeyCodec) -> str:

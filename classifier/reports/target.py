@@ -1,17 +1,18 @@
-"""Where a picture is written, looked at before matplotlib is imported, which wants a place of its own."""
+"""Where a file is written, looked at before it is made: a picture before matplotlib is imported."""
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 ENDINGS = (".png", ".svg", ".pdf")
 
 
-def check_target(path: Path) -> None:
-    """Raise ValueError if no picture can be written to `path`, with what to do."""
-    if path.suffix.lower() not in ENDINGS:
-        found = f"cannot draw {path.suffix} files" if path.suffix else "the name has no ending"
-        raise ValueError(f"{path}: {found}; end it in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}")
+def check_target(path: Path, endings: Sequence[str] = ENDINGS, verb: str = "draw") -> None:
+    """Raise ValueError if no picture, or another file that `verb` makes, can be written to `path`, with what to do."""
+    if not (path.suffix and path.name.lower().endswith(tuple(endings))):
+        found = f"cannot {verb} {path.suffix} files" if path.suffix else "the name has no ending"
+        raise ValueError(f"{path}: {found}; end it in {', '.join(endings[:-1])} or {endings[-1]}")
     # Path.is_dir raises where the account may not look; os.path says no.
     if os.path.isdir(path):  # noqa: PTH112
         raise ValueError(f"{path}: is a folder; name a file")

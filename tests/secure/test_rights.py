@@ -115,3 +115,19 @@ def test_a_look_needs_no_right_to_write(option: str, pipeline: SecuredPipeline, 
     finished = inside.run(pipeline.arguments(option, "--error-handling-mode", "ignore"))
     assert finished.code == 0, finished.output
     assert "3 users" in finished.stdout or finished.stdout.startswith("user_id")
+
+
+def test_an_export_needs_only_the_right_to_read_the_output(pipeline: SecuredPipeline, access: AccessControl) -> None:
+    """Neither the input, nor the group, nor the transactional id."""
+    access.grant(needed(pipeline, target(pipeline)))
+    assert run(pipeline).code == 0
+    wait_until(lambda: set(pipeline.labelling()) == {"ann", "bob", "cem"}, "the labels")
+    access.grant([read_output := Right("READ", "TOPIC", pipeline.output)])
+    file = pipeline.directory / "labels.csv"
+    finished = inside.run(pipeline.arguments("--export", str(file)))
+    assert finished.code == 0, finished.output
+    assert file.read_text(encoding="utf-8").splitlines()[1:] == ['"ann",1.0,1,0', '"bob",2.0,1,1', '"cem",3.0,2,2']
+    access.revoke(read_output)
+    finished = inside.run(pipeline.arguments("--export", str(file)))
+    assert finished.code == 1
+    assert finished.stderr.startswith(f"{PREFIX}not allowed to read topic {pipeline.output} (")

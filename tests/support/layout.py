@@ -13,7 +13,7 @@ MAX_LINES_OF_OTHERS = 350
 MAX_LINES_OF_A_FUNCTION = 40
 NO_SUBJECTS = {"util", "utils", "common", "helper", "helpers", "base", "manager", "managers", "misc"}
 # Slow to import: --help and a mistake in the configuration are told without them.
-HEAVY = {"matplotlib", "pandas", "prometheus_client", "scipy", "sklearn", "tqdm"}
+HEAVY = {"matplotlib", "pandas", "prometheus_client", "pyarrow", "scipy", "sklearn", "tqdm"}
 # What the parts of the script must not know.
 ABOVE_THE_PARTS = {"user_classifier", "local", "dashboard", "benchmarks", "img", "tests"}
 # Names with an underscore that are public all the same.

@@ -25,7 +25,7 @@ Rule = Callable[[Source], Iterator[str]]
 
 # The modules of classifier/: each imports only from the lines below its own. The script is above all of them.
 LAYERS = (
-    "look check reports.asked reports.effective reports.jsonlog",
+    "look check export reports.asked reports.effective reports.jsonlog",
     "intake number_of_clusters schedule reports.elbow",
     "topic_watch several_rows glance",
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",

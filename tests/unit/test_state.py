@@ -96,7 +96,7 @@ def test_pending_keeps_the_order_in_which_rows_came() -> None:
             [],
             rf"out [0] at offset 0: {NOT_OURS} (key b'\xff' does not name a user_id); {OTHER}",
         ),
-        (b"ann", b"{}", [], f"out: a value was {NOT_OURS} (not Confluent Avro (first byte 0x7b)); {OTHER}"),
+        (b"ann", b"{}", [], f"out [0] at offset 0: {NOT_OURS} (not Confluent Avro (first byte 0x7b)); {OTHER}"),
     ],
 )
 def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[str, bytes]], message: str) -> None:
