@@ -33,6 +33,8 @@ TEST_TOOLS := $(VENV)/test-tools-installed
 BENCH_TOOLS := $(VENV)/bench-tools-installed
 IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
+# Purchases of real customers, for tests, measurements and pictures.
+CDNOW := .local/cdnow/lifetimes/datasets/CDNOW_master.txt
 
 # The oldest versions have wheels for Python 3.11 and 3.12 only.
 OLDEST := .local/oldest
@@ -67,17 +69,17 @@ layout: $(TEST_TOOLS)
 
 test: check test-unit test-integration test-end-to-end test-oldest
 
-test-unit: $(TEST_TOOLS)
+test-unit: $(TEST_TOOLS) $(CDNOW)
 	$(BIN)/pytest tests/unit
 
-test-integration: $(TEST_TOOLS) $(FETCHED)
+test-integration: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
 	$(BIN)/pytest $(BROKER_TESTS)
 
-test-end-to-end: $(TEST_TOOLS) $(FETCHED)
+test-end-to-end: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
 	$(BIN)/pytest tests/end_to_end
 
 # Old libraries may warn of what newer ones have done since.
-test-oldest: $(OLDEST_INSTALLED) $(FETCHED)
+test-oldest: $(OLDEST_INSTALLED) $(FETCHED) $(CDNOW)
 	$(OLDEST)/bin/python -m tests.lower_bounds --check
 	$(OLDEST)/bin/node --version
 	$(OLDEST)/bin/pytest -W default::DeprecationWarning tests/unit tests/integration/test_reports.py
@@ -88,10 +90,10 @@ chaos: $(TEST_TOOLS) $(FETCHED)
 soak: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.soak --seed $(SEED) --minutes $(MINUTES)
 
-bench: $(BENCH_TOOLS) $(FETCHED)
+bench: $(BENCH_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-img: $(IMG_TOOLS) $(FETCHED)
+img: $(IMG_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m img
 
 lock: $(INSTALLED)
@@ -112,6 +114,10 @@ $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps
 
 $(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+$(CDNOW): tests/requirements-cdnow.txt | $(INSTALLED)
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-compile --upgrade --target .local/cdnow -r $<
 	@touch $@
 
 $(OLDEST_INSTALLED): $(REQUIREMENTS) tests/lower_bounds.py
