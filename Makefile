@@ -1,4 +1,5 @@
 # make demo        the whole pipeline once, to look at
+# make demo CSV=purchases.csv   the same on purchases of your own, until every user is labelled: docs/own-data.md
 # make up          the local stack in the background: Kafka, Schema Registry, Flink SQL
 # make status      what is running, and where
 # make datagen     the stream of transactions, as Confluent's Datagen connector makes it
@@ -16,6 +17,7 @@
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
 # Settings: PYTHON=python3.12   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
+#           with CSV= also: USER=customer AMOUNT=price DELIMITER=tab DECIMAL=, OUT=labels K=4 SCALE=log FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
@@ -26,6 +28,12 @@ CODE := user_classifier.py classifier local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink.
 BROKER_TESTS := $(wildcard tests/integration tests/hostile tests/secure tests/real_world tests/faults)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
+# What is said of own data counts on the command line only: USER is a variable of every shell. make exports what stands
+# there, so that the shell takes it as it is, whatever letters are in it.
+told = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
+OWN_DATA = $(call told,CSV,--csv) $(call told,USER,--user) $(call told,AMOUNT,--amount) \
+  $(call told,DELIMITER,--delimiter) $(call told,DECIMAL,--decimal) $(call told,OUT,--out) \
+  $(call told,K,-k) $(call told,SCALE,--scale) $(call told,FIT,--fit)
 
 # Stamp files: a step is done again when what it was made from has changed.
 INSTALLED := $(VENV)/installed
@@ -50,7 +58,7 @@ help:
 setup: $(FETCHED)
 
 demo: $(FETCHED)
-	@$(BIN)/python -m local demo
+	@$(BIN)/python -m local demo $(OWN_DATA)
 
 up down status datagen run-sql sql: $(FETCHED)
 	@$(BIN)/python -m local $@
