@@ -259,7 +259,7 @@ def _load(arguments: argparse.Namespace) -> None:
     purchases = own_data_options.purchases(arguments.file, arguments)
     n_purchases = own_data.counted(purchases, _echo)
     there = stack.topics(ports)
-    if not there.exists(load.TABLE):
+    if there.schema(f"{load.TABLE}-value") is None:
         _workspace(arguments).run_file(load.statement())
     elif not there.is_empty(load.TABLE):
         _echo(f"{load.TABLE} holds records already; the totals count them, too")

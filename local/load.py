@@ -70,17 +70,25 @@ def statement() -> Path:
     return pipeline_files()[0]
 
 
+def table() -> Table:
+    """The table that statement 1 makes."""
+    made = parse(statement().read_text(encoding="utf-8"))
+    if not (isinstance(made, CreateTable) and set(made.table.column_names) >= COLUMNS):
+        raise LoadError(f"{statement().name} must make a table with the columns {', '.join(sorted(COLUMNS))}")
+    return made.table
+
+
 def target(topics: Topics) -> Target:
     """The table of statement 1 as it is there; LoadError if its schema is not the one that the statement makes."""
-    table = _table()
-    found = topics.registered(f"{table.name}-value")
-    if found is None or not describes(found.schema, table):
+    made = table()
+    found = topics.registered(f"{made.name}-value")
+    if found is None or not describes(found.schema, made):
         raise LoadError(
-            f"the schema {table.name}-value is not the one that {statement().name} registers; "
+            f"the schema {made.name}-value is not the one that {statement().name} registers; "
             "to start from nothing: python -m local down --delete-data, make up"
         )
     schema = fastavro.parse_schema(json.loads(found.schema))
-    return Target(table.name, topics.n_partitions(table.name), found.schema_id, schema)
+    return Target(made.name, topics.n_partitions(made.name), found.schema_id, schema)
 
 
 def load(purchases: Iterable[Purchase], n_purchases: int, servers: str, into: Target, tell: Tell = ignore) -> None:
@@ -139,13 +147,6 @@ def partitions(values: Sequence[bytes], n_partitions: int) -> list[int]:
     return found
 
 
-def _table() -> Table:
-    made = parse(statement().read_text(encoding="utf-8"))
-    if not (isinstance(made, CreateTable) and set(made.table.column_names) >= COLUMNS):
-        raise LoadError(f"{statement().name} must make a table with the columns {', '.join(sorted(COLUMNS))}")
-    return made.table
-
-
 def _producer(servers: str, timeout_ms: int) -> Producer:
     """A producer of whose kind there is one; what another has left open is ended."""
     producer = Producer(
@@ -171,6 +172,9 @@ def _write(producer: Producer, into: Target, values: Sequence[bytes]) -> None:
                 break
             except BufferError:  # the queue is full: let it drain
                 producer.poll(POLL_SECONDS)
+            except KafkaException:
+                producer.commit_transaction(ANSWER_SECONDS)  # it has failed; the attempt to end it says why
+                raise
     producer.poll(0)
 
 

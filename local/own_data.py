@@ -88,7 +88,8 @@ class OwnData(Show):
         command = self.client.command_with(["--export", str(self.out / LABELS)])
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise ServiceError(done.stderr.strip() or f"the client ended with {done.returncode}")
+            said = done.stderr.strip().splitlines() or [f"the client ended with {done.returncode}"]
+            raise ServiceError(said[-1])
 
 
 def own_data(

@@ -85,6 +85,6 @@ def require_none(arguments: argparse.Namespace) -> None:
 
 def _delimiter(text: str) -> str:
     delimiter = "\t" if text == "tab" else text
-    if delimiter != WHITESPACE and (len(delimiter) != 1 or delimiter in ' "\r\n'):
+    if delimiter not in ("", WHITESPACE) and (len(delimiter) > 1 or delimiter in ' "\r\n'):
         raise argparse.ArgumentTypeError(f"a delimiter is one character, or tab, or {WHITESPACE}, got '{text}'")
     return delimiter

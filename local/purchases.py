@@ -192,9 +192,8 @@ class Purchases:
         delimiter = self.layout.delimiter
         between = "whitespace" if delimiter == WHITESPACE else repr(delimiter)
         fields = "1 field" if n_fields == 1 else f"{n_fields} fields"
-        raise self._lines.error(
-            f": {fields}, where the first line has {self.layout.n_fields}, with {between} between", number
-        )
+        expected = f"expected {self.layout.n_fields}, as in the first line, with {between} between them"
+        raise self._lines.error(f": {fields}; {expected}", number)
 
     def _number(self, text: str, number: int) -> float:
         if self._is_number(text):
