@@ -13,11 +13,12 @@
 # make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
 # make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
+# make cdnow       purchases of real customers, to try make demo CSV= with
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
 # Settings: PYTHON=python3.12   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
-#           with CSV= also: USER=customer AMOUNT=price DELIMITER=tab DECIMAL=, OUT=labels K=4 SCALE=log FIT=cells
+# Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
@@ -50,7 +51,7 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos soak bench img lock
+.PHONY: help setup layout demo cdnow up down status datagen run-sql sql check lint types test test-unit test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -59,6 +60,8 @@ setup: $(FETCHED)
 
 demo: $(FETCHED)
 	@$(BIN)/python -m local demo $(OWN_DATA)
+
+cdnow: $(CDNOW)
 
 up down status datagen run-sql sql: $(FETCHED)
 	@$(BIN)/python -m local $@

@@ -145,7 +145,7 @@ def _add_pipeline_commands(add: Add) -> None:
     topic.add_argument("--config", action="append", default=[], metavar="KEY=VALUE", help="e.g. cleanup.policy=compact")
     loader = add("load", _load, "load purchases from a file into transactions_enriched, in place of statement 2")
     loader.add_argument("file", type=Path, metavar="FILE", help="a line for each purchase; plain or gzip")
-    own_data_options.add_columns(loader)
+    own_data_options.add_columns(loader.add_argument)
     for command in (sql, run_sql, datagen, loader, topic):
         _add_directory(command)
 

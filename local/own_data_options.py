@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from local.purchases import AMOUNT_NAMES, USER_NAMES, WHITESPACE, Purchases, Wanted
@@ -30,7 +31,7 @@ def add_demo(command: argparse.ArgumentParser) -> None:
     """The options of `demo`."""
     own = command.add_argument_group("purchases of your own", "these need --csv")
     own.add_argument("--csv", type=Path, metavar="FILE", help="show the pipeline on the purchases in FILE")
-    add_columns(own)
+    add_columns(own.add_argument)
     own.add_argument(
         "--out",
         type=Path,
@@ -42,26 +43,24 @@ def add_demo(command: argparse.ArgumentParser) -> None:
         own.add_argument(option, metavar="VALUE", help=f"{what}, passed on to user_classifier.py")
 
 
-def add_columns(command: argparse._ActionsContainer) -> None:
+def add_columns(add: Callable[..., object]) -> None:
     """The options that say how a file is to be read."""
     for option, names in (("--user", USER_NAMES), ("--amount", AMOUNT_NAMES)):
         usual = ", ".join(names)
-        command.add_argument(
+        add(
             option,
             default=DEFAULTS[option.strip("-")],
             metavar="COLUMN",
             help=f"its name, or its place from 1 (default: one of {usual})",
         )
-    command.add_argument(
+    add(
         "--delimiter",
         type=_delimiter,
         default=DEFAULTS["delimiter"],
         metavar="CHARACTER",
         help=f"between the fields; also tab, or {WHITESPACE} for any whitespace (default: found out)",
     )
-    command.add_argument(
-        "--decimal", choices=(".", ","), default=DEFAULTS["decimal"], help="decimal point (default: %(default)s)"
-    )
+    add("--decimal", choices=(".", ","), default=DEFAULTS["decimal"], help="decimal point (default: %(default)s)")
 
 
 def purchases(path: Path, arguments: argparse.Namespace) -> Purchases:

@@ -1,7 +1,10 @@
 """`python -m local` as its user has it: up, status, run-sql, down, the demo; what it says, what it leaves behind."""
 
+import csv
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -179,6 +182,33 @@ def test_demo(stack: Stack) -> None:
     rows = [line.strip("| ").split() for line in done.stdout.splitlines() if line.startswith("| User_")]
     assert len({row[0] for row in rows}) == 10
     assert {row[-1] for row in rows} == {"0", "1", "2"}
+    assert stack.processes() == []
+
+
+def test_demo_on_own_data(stack: Stack, tmp_path: Path) -> None:
+    """Every user of a file is labelled, with twice its totals; a table, a picture, a file; no process is left."""
+    path, out = tmp_path / "purchases.csv.gz", tmp_path / "out"
+    amounts = {f"user {number}": [float(10 ** (number % 3)), number / 4] for number in range(60)}
+    lines = [f"{user};{amount}" for user, spent in amounts.items() for amount in spent]
+    path.write_bytes(gzip.compress("\n".join(["who;price", *lines]).encode()))
+    command = stack.command("demo", "--csv", str(path), "--user", "who", "--out", str(out), "-k", "2")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEMO_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [re.sub(r"^\[ *\d+ s\] ", "", line) for line in done.stdout.splitlines()]
+    assert f"{path}: 120 purchases" in said
+    assert "all 60 users are labelled, 0 spends least; totals are twice those of the file" in said
+    assert said[-2:] == [f"labels: {out / 'labels.csv'}", f"picture: {out / 'clustering.png'}"]
+    assert [line.split()[0] for line in said if line.startswith(("label ", "0 ", "1 ", "all  "))][-4:] == [
+        "label", "0", "1", "all",
+    ]  # fmt: skip
+    with (out / "labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["user_id"]: row for row in csv.DictReader(file)}
+    assert {user: float(row["total_amount"]) for user, row in rows.items()} == {
+        user: 2 * sum(spent) for user, spent in amounts.items()
+    }
+    assert {row["num_transactions"] for row in rows.values()} == {"4"}
+    assert {row["label"] for row in rows.values()} == {"0", "1"}
+    assert (out / "clustering.png").read_bytes().startswith(b"\x89PNG")
     assert stack.processes() == []
 
 

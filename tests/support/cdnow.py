@@ -20,5 +20,5 @@ def cdnow_file() -> Path:
     """Where the file is; FileNotFoundError says how to fetch it."""
     path = ROOT / FILE
     if not path.is_file():
-        raise FileNotFoundError(f"{FILE} is not there; to fetch it: make {FILE}")
+        raise FileNotFoundError(f"{FILE} is not there; to fetch it: make cdnow")
     return path
