@@ -52,7 +52,7 @@ class OwnData(Show):
             self._stop_client()
         self.say(f"all {n_users:,} users are labelled, 0 spends least; totals are twice those of the file")
         with self.step(f"writing {self.out / LABELS}"):
-            self._export()
+            ask(self.client, ["--export", str(self.out / LABELS)])
         for line in last_table(self.client.log_since_start()):
             self.echo(line)
 
@@ -84,13 +84,6 @@ class OwnData(Show):
         if self.client.exit_code != 0:
             raise self.client.failure(f"ended with {self.client.exit_code}")
 
-    def _export(self) -> None:
-        command = self.client.command_with(["--export", str(self.out / LABELS)])
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            said = done.stderr.strip().splitlines() or [f"the client ended with {done.returncode}"]
-            raise ServiceError(said[-1])
-
 
 def own_data(
     directory: Path, ports: Ports, purchases: Purchases, out: Path, client_options: Sequence[str], echo: Echo
@@ -105,10 +98,19 @@ def own_data(
     fresh(directory)
     options = ["--plot", str((out / PICTURE).absolute()), "--summary", *client_options]
     client = Client(directory / "user_classifier", client_configuration(directory, ports), options)
+    ask(client, [*client_options, "--print-config"])  # a mistake in what is passed on is told before the start
     stack = Stack(directory, ports)
     OwnData(stack, client, echo, began, purchases=purchases, n_purchases=n_purchases, out=out).run()
     echo(f"labels: {out / LABELS}")
     echo(f"picture: {out / PICTURE}")
+
+
+def ask(client: Client, options: Sequence[str]) -> None:
+    """Run the client to its end for something else; DemoError says in its own words why it did not."""
+    done = subprocess.run(client.command_with(options), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or [f"the client ended with {done.returncode}"]
+        raise DemoError(said[-1])
 
 
 def counted(purchases: Purchases, echo: Echo) -> int:

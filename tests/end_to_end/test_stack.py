@@ -212,6 +212,25 @@ def test_demo_on_own_data(stack: Stack, tmp_path: Path) -> None:
     assert stack.processes() == []
 
 
+def test_load(stack: Stack, tmp_path: Path) -> None:
+    """Statement 1 is run if it was not; a second file adds to the first, which is said."""
+    path = tmp_path / "purchases.csv"
+    path.write_text("user,amount\nann,10\nbob,5\n", encoding="utf-8")
+    stack.up_again()
+    told = [
+        f"{path}: the user is column user, the amount column amount; line 1 is its header",
+        f"{path}: 2 purchases",
+        "all of them are in transactions_enriched; to go on: python -m local run-sql sql/[3-8]_*.sql",
+    ]
+    first, second = stack.run("load", str(path)), stack.run("load", str(path))
+    assert (first.code, first.stdout.splitlines()) == (0, told), first.output
+    told.insert(2, "transactions_enriched holds records already; the totals count them, too")
+    assert (second.code, second.stdout.splitlines()) == (0, told), second.output
+    records = stack.topics.read("transactions_enriched")
+    rows = [unframe(stack.subjects.schema(schema_id_of(r.value or b"")), r.value or b"") for r in records]
+    assert sorted((row["user_id"], row["amount"]) for row in rows) == [("ann", 10.0)] * 2 + [("bob", 5.0)] * 2
+
+
 def takes_signals() -> None:
     """Take Ctrl-C, which a shell lets what it starts in the background ignore, and all that this starts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)

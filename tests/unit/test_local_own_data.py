@@ -87,6 +87,20 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == f"python -m local demo: {told}\n"
 
 
+def test_what_the_client_does_not_take_is_told_before_anything_is_started(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "purchases.csv"
+    path.write_text("user,amount\nann,1\n", encoding="utf-8")
+    assert (
+        main(["demo", "--csv", str(path), "-k", "three", "--out", str(tmp_path), "--directory", str(tmp_path / "d")])
+        == 1
+    )
+    said = capsys.readouterr().err
+    assert said.startswith("python -m local demo: user_classifier.py: error: argument -k: ")
+    assert said.count("\n") == 1
+
+
 def test_a_load_needs_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["load", "purchases.csv", "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "python -m local load: nothing is running; to start: make up\n"
