@@ -62,6 +62,11 @@ class Labelled:
         """How many of their purchases their rows count."""
         return self._n_counted // COPIES
 
+    @property
+    def n_followed(self) -> int:
+        """The same of the rows in `user_labeling_final`; for moments more, while an old row is not taken back yet."""
+        return self._n_final // COPIES
+
     def is_complete(self, n_purchases: int) -> bool:
         """Whether all is counted of so many purchases. No row ever counts more: so each one counts all."""
         counts = (self._n_counted, self._n_final)

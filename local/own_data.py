@@ -64,17 +64,18 @@ class OwnData(Show):
         """Wait until every user is labelled by all of its purchases: how many users there are."""
         what = ("counted", self.n_purchases, " purchases")
         with closing(Labelled(self.stack.ports.endpoints)) as labelled, bar(*what) as advance:
-            seen, changed = 0, time.monotonic()
+            seen, changed = (0, 0), time.monotonic()
             while not labelled.is_complete(self.n_purchases):
                 self.require_healthy()
                 labelled.read(POLL_SECONDS)
-                if labelled.n_purchases != seen:
-                    advance(labelled.n_purchases - seen)
-                    seen, changed = labelled.n_purchases, time.monotonic()
+                now = labelled.n_purchases, labelled.n_followed
+                if now != seen:
+                    advance(now[0] - seen[0])
+                    seen, changed = now, time.monotonic()
                 if time.monotonic() - changed > IDLE_SECONDS:
                     raise ServiceError(
                         f"for {IDLE_SECONDS:.0f} s nothing has changed: {labelled.n_users:,} users are labelled by "
-                        f"{seen:,} of {self.n_purchases:,} purchases; logs: {self.stack.directory}"
+                        f"{seen[0]:,} of {self.n_purchases:,} purchases; logs: {self.stack.directory}"
                     )
             return labelled.n_users
 

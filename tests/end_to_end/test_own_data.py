@@ -62,8 +62,9 @@ def totals(session: Session) -> dict[str, tuple[float, int]]:
     changes = []
     for record in session.topics.read("own_aggregate"):
         row = unframe(session.subjects.schema(schema_id_of(record.value or b"")), record.value or b"")
-        op = Op((dict(record.headers).get("op") or b"\0")[0])
-        changes.append(Change(op, Row(row["user_id"], row["total_amount"], row["num_transactions"])))
+        header = dict(record.headers).get("op") or b"\0"
+        assert isinstance(header, bytes)
+        changes.append(Change(Op(header[0]), Row(row["user_id"], row["total_amount"], row["num_transactions"])))
     return oracle.settled_table(changes)
 
 

@@ -52,29 +52,30 @@ def test_complete_when_both_topics_count_every_purchase(services: Services, writ
     endpoints = Endpoints(services.topics.bootstrap_servers, services.subjects.url)
     with closing(Labelled(endpoints)) as labelled:
 
-        def comes_to(n_users: int, n_purchases: int) -> None:
+        def comes_to(*expected: int) -> None:
             def is_so() -> bool:
                 labelled.read(SECONDS)
-                return (labelled.n_users, labelled.n_purchases) == (n_users, n_purchases)
+                return (labelled.n_users, labelled.n_purchases, labelled.n_followed) == expected
 
-            wait_until(is_so, f"{n_users} users and {n_purchases} purchases")
-
-        def is_complete() -> bool:
-            labelled.read(SECONDS)
-            return labelled.is_complete(3)
+            wait_until(is_so, f"users, purchases, and those that followed: {expected}")
 
         writer.label("ann", 2)
-        comes_to(1, 1)
+        comes_to(1, 1, 0)
         writer.label("bob", 2)
         writer.label("eve", 8)
-        comes_to(3, 6)
+        comes_to(3, 6, 0)
         writer.label("eve", None)
         writer.label("ann", 4)
-        comes_to(2, 3)
+        comes_to(2, 3, 0)
+        assert not labelled.is_complete(3), "nothing has followed"
         writer.final(Op.INSERT, "ann", 2)
-        writer.final(Op.INSERT, "bob", 2)
         writer.final(Op.UPDATE_AFTER, "ann", 4)  # read before the one that takes the old row back
-        assert not labelled.is_complete(3)
+        comes_to(2, 3, 3)
+        assert not labelled.is_complete(3), "bob has no row"
+        writer.final(Op.INSERT, "bob", 2)
+        comes_to(2, 3, 4)
+        assert not labelled.is_complete(3), "ann has two rows"
         writer.final(Op.UPDATE_BEFORE, "ann", 2)
-        wait_until(is_complete, "the end")
+        comes_to(2, 3, 3)
+        assert labelled.is_complete(3)
         assert not labelled.is_complete(4)
