@@ -1,4 +1,5 @@
 # make demo        the whole pipeline once, to look at
+# make demo CSV=purchases.csv   the same on purchases of your own, until every user is labelled: docs/own-data.md
 # make up          the local stack in the background: Kafka, Schema Registry, Flink SQL
 # make status      what is running, and where
 # make datagen     the stream of transactions, as Confluent's Datagen connector makes it
@@ -12,10 +13,12 @@
 # make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look
 # make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
+# make cdnow       purchases of real customers, to try make demo CSV= with
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
 # Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
+# Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
@@ -29,6 +32,12 @@ BROKER_TESTS := $(wildcard tests/faults tests/real_world tests/integration tests
 # Side by side, a file at a time: they wait more than they work. Each process has services of its own.
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 export KAFKA_PORT REGISTRY_PORT SQL_PORT
+# What is said of own data counts on the command line only: USER is a variable of every shell. make exports what stands
+# there, so that the shell takes it as it is, whatever letters are in it.
+told = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
+OWN_DATA = $(call told,CSV,--csv) $(call told,USER,--user) $(call told,AMOUNT,--amount) \
+  $(call told,DELIMITER,--delimiter) $(call told,DECIMAL,--decimal) $(call told,OUT,--out) \
+  $(call told,K,-k) $(call told,SCALE,--scale) $(call told,FIT,--fit)
 
 # Stamp files: a step is done again when what it was made from has changed.
 INSTALLED := $(VENV)/installed
@@ -36,6 +45,8 @@ TEST_TOOLS := $(VENV)/test-tools-installed
 BENCH_TOOLS := $(VENV)/bench-tools-installed
 IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
+# Purchases of real customers, for tests, measurements and pictures.
+CDNOW := .local/cdnow/lifetimes/datasets/CDNOW_master.txt
 
 # The oldest versions have wheels for Python 3.11 and 3.12 only.
 OLDEST := .local/oldest
@@ -43,7 +54,7 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup layout demo up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
+.PHONY: help setup layout demo cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -51,7 +62,9 @@ help:
 setup: $(FETCHED)
 
 demo: $(FETCHED)
-	@$(BIN)/python -m local demo
+	@$(BIN)/python -m local demo $(OWN_DATA)
+
+cdnow: $(CDNOW)
 
 up down status datagen run-sql sql: $(FETCHED)
 	@$(BIN)/python -m local $@
@@ -70,20 +83,20 @@ layout: $(TEST_TOOLS)
 
 test: check test-unit test-services test-oldest
 
-test-unit: $(TEST_TOOLS)
+test-unit: $(TEST_TOOLS) $(CDNOW)
 	$(BIN)/pytest -n 2 tests/unit
 
-test-services: $(TEST_TOOLS) $(FETCHED)
+test-services: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
 	$(BIN)/pytest $(SIDE_BY_SIDE) tests/end_to_end $(BROKER_TESTS)
 
-test-integration: $(TEST_TOOLS) $(FETCHED)
+test-integration: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(BROKER_TESTS)
 
-test-end-to-end: $(TEST_TOOLS) $(FETCHED)
+test-end-to-end: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
 	$(BIN)/pytest tests/end_to_end
 
 # Old libraries may warn of what newer ones have done since.
-test-oldest: $(OLDEST_INSTALLED) $(FETCHED)
+test-oldest: $(OLDEST_INSTALLED) $(FETCHED) $(CDNOW)
 	$(OLDEST)/bin/python -m tests.lower_bounds --check
 	$(OLDEST)/bin/node --version
 	$(OLDEST)/bin/pytest -W default::DeprecationWarning -n 2 tests/unit tests/integration/test_reports.py
@@ -94,10 +107,10 @@ chaos: $(TEST_TOOLS) $(FETCHED)
 soak: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.soak --seed $(SEED) --minutes $(MINUTES)
 
-bench: $(BENCH_TOOLS) $(FETCHED)
+bench: $(BENCH_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
-img: $(IMG_TOOLS) $(FETCHED)
+img: $(IMG_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m img
 
 lock: $(INSTALLED)
@@ -118,6 +131,10 @@ $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps
 
 $(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r tests/requirements.txt
+	@touch $@
+
+$(CDNOW): tests/requirements-cdnow.txt | $(INSTALLED)
+	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-compile --upgrade --target .local/cdnow -r $<
 	@touch $@
 
 $(OLDEST_INSTALLED): $(REQUIREMENTS) tests/lower_bounds.py

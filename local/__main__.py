@@ -17,16 +17,21 @@ from urllib.parse import urlsplit
 import requests
 from confluent_kafka import KafkaException
 
-from local import artifacts, demo, stack
+from local import artifacts, demo, load, own_data, own_data_options, stack
 from local.artifacts import ArtifactError
 from local.confluent_sql import StatementError
+from local.lines import FileError
 from local.live_table import LiveTable, Screen, follow
+from local.load import LoadError
 from local.process import LOOPBACK, ServiceError
 from local.sql_gateway import Result, SqlError
 from local.stack import Ports, Record, StackError
 from local.workspace import Workspace, pipeline_files
 
-ERRORS = (ArtifactError, ServiceError, SqlError, StackError, StatementError, demo.DemoError)
+ERRORS = (
+    *(ArtifactError, ServiceError, SqlError, StackError, StatementError, demo.DemoError),
+    *(FileError, LoadError, own_data_options.OptionError),
+)
 EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
 
 EXAMPLES = """\
@@ -35,6 +40,7 @@ examples:
   python -m local datagen                  the stream of transactions
   python -m local run-sql                  sql/*.sql in order; ends in the live table, Ctrl-C leaves it
   python -m local run-sql sql/1*.sql       one statement
+  python -m local load purchases.csv       purchases of your own, in place of statement 2
   python -m local create-topic user_labeling --partitions 1 --config cleanup.policy=compact
   python -m local down                     end it; topics and schemas stay
 """
@@ -119,6 +125,7 @@ def _add_stack_commands(add: Add) -> None:
     show.add_argument("--seconds", type=float, default=demo.WATCH_SECONDS, help="how long to show the labelled users")
     show.add_argument("--directory", type=Path, default=demo.DIRECTORY, help="emptied first (default: .local/demo)")
     _add_ports(show)
+    own_data_options.add_demo(show)
 
 
 def _add_pipeline_commands(add: Add) -> None:
@@ -136,7 +143,10 @@ def _add_pipeline_commands(add: Add) -> None:
     topic.add_argument("name", metavar="NAME")
     topic.add_argument("--partitions", type=int, default=6, help="default: %(default)s")
     topic.add_argument("--config", action="append", default=[], metavar="KEY=VALUE", help="e.g. cleanup.policy=compact")
-    for command in (sql, run_sql, datagen, topic):
+    loader = add("load", _load, "load purchases from a file into transactions_enriched, in place of statement 2")
+    loader.add_argument("file", type=Path, metavar="FILE", help="a line for each purchase; plain or gzip")
+    own_data_options.add_columns(loader.add_argument)
+    for command in (sql, run_sql, datagen, loader, topic):
         _add_directory(command)
 
 
@@ -244,6 +254,19 @@ def _datagen(arguments: argparse.Namespace) -> None:
         _echo(f"{arguments.rate} transactions per second, running as job {result.job_id}")
 
 
+def _load(arguments: argparse.Namespace) -> None:
+    ports = _running(arguments.directory.resolve()).ports
+    purchases = own_data_options.purchases(arguments.file, arguments)
+    n_purchases = own_data.counted(purchases, _echo)
+    there = stack.topics(ports)
+    if there.schema(f"{load.TABLE}-value") is None:
+        _workspace(arguments).run_file(load.statement())
+    elif not there.is_empty(load.TABLE):
+        _echo(f"{load.TABLE} holds records already; the totals count them, too")
+    own_data.load_file(purchases, n_purchases, ports)
+    _echo(f"all of them are in {load.TABLE}; to go on: python -m local run-sql sql/[3-8]_*.sql")
+
+
 def _create_topic(arguments: argparse.Namespace) -> None:
     config = dict(_setting(text) for text in arguments.config)
     ports = _running(arguments.directory.resolve()).ports
@@ -271,7 +294,14 @@ def _sql(arguments: argparse.Namespace) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    demo.demo(arguments.directory.resolve(), _ports(arguments), arguments.seconds, _echo)
+    directory, ports = arguments.directory.resolve(), _ports(arguments)
+    if arguments.csv is None:
+        own_data_options.require_none(arguments)
+        demo.demo(directory, ports, arguments.seconds, _echo)
+        return
+    purchases = own_data_options.purchases(arguments.csv, arguments)
+    passed_on = own_data_options.passed_on(arguments)
+    own_data.own_data(directory, ports, purchases, arguments.out, passed_on, _echo)
 
 
 if __name__ == "__main__":

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,18 +43,23 @@ class Client(Service):
 
     name = "user_classifier"
 
-    def __init__(self, directory: Path, configuration: Path) -> None:
+    def __init__(self, directory: Path, configuration: Path, options: Sequence[str] = ()) -> None:
         super().__init__(directory)
-        self._configuration = configuration
+        self._configuration, self._options = configuration, options
 
     def command(self) -> list[str]:
         """See Service."""
-        return [sys.executable, str(ROOT / "user_classifier.py"), str(self._configuration)]
+        return self.command_with(self._options)
+
+    def command_with(self, options: Sequence[str]) -> list[str]:
+        """The same program on the same configuration, asked for something else."""
+        return [sys.executable, str(ROOT / "user_classifier.py"), str(self._configuration), *options]
 
     def __str__(self) -> str:
         """The command as its user types it."""
         path = self._configuration
-        return f"python user_classifier.py {f'./{path.relative_to(ROOT)}' if path.is_relative_to(ROOT) else path}"
+        file = f"./{path.relative_to(ROOT)}" if path.is_relative_to(ROOT) else str(path)
+        return shlex.join(["python", "user_classifier.py", file, *map(_short, self._options)])
 
     def is_ready(self) -> bool:
         """It has not ended."""
@@ -61,64 +67,29 @@ class Client(Service):
 
 
 @dataclass
-class Demo:
-    """One run of the demo: its services and its way of talking."""
+class Show:
+    """Services that are shown at work, step by step, and ended again."""
 
     stack: Stack
     client: Client
     echo: Echo
-    watch_seconds: float
     started: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Every step in order; nothing is left running, however it ends."""
         try:
-            self._run()
+            self.steps()
         finally:
-            self._say("stopping everything")
+            self.say("stopping everything")
             self.client.stop()
             self.stack.stop()
 
-    def _run(self) -> None:
-        *statements, select = pipeline_files()
-        with self._step("starting Kafka, Schema Registry and Flink"):
-            self.stack.start()
-        with self._step("starting the stream of transactions"):
-            workspace = self.stack.workspace(self._say)
-            workspace.start_datagen(ROWS_PER_SECOND)
-        for path in statements:
-            with self._step(f"running {path.relative_to(ROOT)}"):
-                workspace.run_file(path)
-        with self._step(f"running {self.client}"):
-            self.client.start()
-        with self._step(f"running {select.relative_to(ROOT)}"):
-            self._watch(workspace.query_file(select))
+    def steps(self) -> None:
+        """What there is to see."""
+        raise NotImplementedError
 
-    def _watch(self, result: Result) -> None:
-        table, screen, changes = LiveTable(result.columns), Screen(), result.changes()
-        deadline = time.monotonic() + LABELLED_SECONDS
-
-        def is_labelled() -> bool:
-            self._require_healthy()
-            if time.monotonic() > deadline:
-                raise ServiceError(f"after {LABELLED_SECONDS:.0f} s there is only this:\n{table.render()}")
-            return len(table.rows) == N_USERS and {row[-1] for row in table.rows} == LABELS
-
-        follow(changes, table, screen, is_labelled)
-        screen.draw(table.render(), keep=True)
-        self._say(
-            f"all {N_USERS} users are labelled, 0 spends least; the same table for {self.watch_seconds:.0f} s more"
-        )
-        screen, deadline = Screen(), time.monotonic() + self.watch_seconds
-
-        def is_watched() -> bool:
-            self._require_healthy()
-            return time.monotonic() > deadline
-
-        follow(changes, table, screen, is_watched)
-        screen.draw(table.render(), keep=True)
-
-    def _require_healthy(self) -> None:
+    def require_healthy(self) -> None:
+        """ServiceError if a service or a job has ended by itself."""
         for service in [*self.stack.services, self.client]:
             if not service.is_running:
                 raise service.failure("ended by itself")
@@ -126,20 +97,80 @@ class Demo:
             self.stack.flink.jobs.require_healthy()
 
     @contextmanager
-    def _step(self, what: str) -> Iterator[None]:
-        self._say(what)
+    def step(self, what: str) -> Iterator[None]:
+        """Say what is being done; DemoError if it fails."""
+        self.say(what)
         try:
             yield
         except FAILURES as error:
             raise DemoError(f"failed while {what}: {error}") from error
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """A line, with the time since the start."""
         self.echo(f"[{time.monotonic() - self.started:3.0f} s] {text}")
+
+
+@dataclass
+class Demo(Show):
+    """The whole pipeline on a stream of transactions."""
+
+    watch_seconds: float = WATCH_SECONDS
+
+    def steps(self) -> None:
+        """See Show."""
+        *statements, select = pipeline_files()
+        with self.step("starting Kafka, Schema Registry and Flink"):
+            self.stack.start()
+        with self.step("starting the stream of transactions"):
+            workspace = self.stack.workspace(self.say)
+            workspace.start_datagen(ROWS_PER_SECOND)
+        for path in statements:
+            with self.step(f"running {path.relative_to(ROOT)}"):
+                workspace.run_file(path)
+        with self.step(f"running {self.client}"):
+            self.client.start()
+        with self.step(f"running {select.relative_to(ROOT)}"):
+            self._watch(workspace.query_file(select))
+
+    def _watch(self, result: Result) -> None:
+        table, screen, changes = LiveTable(result.columns), Screen(), result.changes()
+        deadline = time.monotonic() + LABELLED_SECONDS
+
+        def is_labelled() -> bool:
+            self.require_healthy()
+            if time.monotonic() > deadline:
+                raise ServiceError(f"after {LABELLED_SECONDS:.0f} s there is only this:\n{table.render()}")
+            return len(table.rows) == N_USERS and {row[-1] for row in table.rows} == LABELS
+
+        follow(changes, table, screen, is_labelled)
+        screen.draw(table.render(), keep=True)
+        self.say(
+            f"all {N_USERS} users are labelled, 0 spends least; the same table for {self.watch_seconds:.0f} s more"
+        )
+        screen, deadline = Screen(), time.monotonic() + self.watch_seconds
+
+        def is_watched() -> bool:
+            self.require_healthy()
+            return time.monotonic() > deadline
+
+        follow(changes, table, screen, is_watched)
+        screen.draw(table.render(), keep=True)
+
+
+def fresh(directory: Path) -> None:
+    """Empty a folder, so that the demo begins from nothing."""
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir(parents=True)
 
 
 def demo(directory: Path, ports: Ports, watch_seconds: float, echo: Echo) -> None:
     """Run the demo in a fresh ``directory``; DemoError if a step fails."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    fresh(directory)
     client = Client(directory / "user_classifier", client_configuration(directory, ports))
-    Demo(Stack(directory, ports), client, echo, watch_seconds).run()
+    Demo(Stack(directory, ports), client, echo, watch_seconds=watch_seconds).run()
+
+
+def _short(option: str) -> str:
+    """A path as it is seen from here."""
+    path = Path(option)
+    return str(path.relative_to(Path.cwd())) if path.is_absolute() and path.is_relative_to(Path.cwd()) else option

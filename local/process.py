@@ -102,6 +102,11 @@ class Service(ABC):
         """Whether the process started here is still there."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def exit_code(self) -> int | None:
+        """With what the process started here has ended; None if it has not."""
+        return None if self._process is None else self._process.poll()
+
     def start(self) -> None:
         """Start and block until the service answers."""
         self.launch()

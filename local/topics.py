@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import requests
-from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, NewTopic, TopicMetadata  # type: ignore[attr-defined]
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import (  # type: ignore[attr-defined]
+    AdminClient,
+    ConfigResource,
+    NewTopic,
+    OffsetSpec,
+    TopicMetadata,
+)
 
 from local.confluent_sql import Table, duration_ms
 from local.flink_tables import Endpoints, key_schema, value_schema
@@ -18,6 +25,13 @@ LEADER_SECONDS = 30.0
 """How long a new topic may take until the broker names a leader of each partition; on an idle machine milliseconds."""
 POLL_SECONDS = 0.05
 CLEANUP = {"delete": "delete", "compact": "compact", "delete-compact": "compact,delete"}
+
+
+class Registered(NamedTuple):
+    """A schema as the registry knows it."""
+
+    schema_id: int
+    schema: str
 
 
 class Topics:
@@ -32,6 +46,17 @@ class Topics:
     def exists(self, name: str) -> bool:
         """Whether there is a topic of this name."""
         return name in self._admin.list_topics(timeout=ANSWER_SECONDS).topics
+
+    def n_partitions(self, name: str) -> int:
+        """How many partitions a topic has that is there."""
+        return len(self._admin.list_topics(timeout=ANSWER_SECONDS).topics[name].partitions)
+
+    def is_empty(self, name: str) -> bool:
+        """Whether nothing was ever written to a topic that is there."""
+        latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        ends = {TopicPartition(name, number): latest for number in range(self.n_partitions(name))}
+        answers = self._admin.list_offsets(ends, request_timeout=ANSWER_SECONDS).values()
+        return all(answer.result().offset == 0 for answer in answers)
 
     def create(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
         """Make a topic; False if there is one already. Either way it can be read and written when this returns."""
@@ -75,12 +100,18 @@ class Topics:
 
     def schema(self, subject: str) -> str | None:
         """The subject's latest schema, None if there is no such subject."""
+        found = self.registered(subject)
+        return None if found is None else found.schema
+
+    def registered(self, subject: str) -> Registered | None:
+        """The same, with the id that stands before each value."""
         url = f"{self.endpoints.registry_url}/subjects/{subject}/versions/latest"
         answer = requests.get(url, timeout=ANSWER_SECONDS)
         if answer.status_code == requests.codes.not_found:
             return None
         answer.raise_for_status()
-        return str(answer.json()["schema"])
+        document = answer.json()
+        return Registered(int(document["id"]), str(document["schema"]))
 
     def _wait_for_leaders(self, name: str, partitions: int) -> None:
         # The controller makes a topic; the broker, and whoever asks it, learns of it a moment later.

@@ -1,7 +1,10 @@
 """`python -m local` as its user has it: up, status, run-sql, down, the demo; what it says, what it leaves behind."""
 
+import csv
+import gzip
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,6 +183,52 @@ def test_demo(stack: Stack) -> None:
     assert len({row[0] for row in rows}) == 10
     assert {row[-1] for row in rows} == {"0", "1", "2"}
     assert stack.processes() == []
+
+
+def test_demo_on_own_data(stack: Stack, tmp_path: Path) -> None:
+    """Every user of a file is labelled, with twice its totals; a table, a picture, a file; no process is left."""
+    path, out = tmp_path / "purchases.csv.gz", tmp_path / "out"
+    amounts = {f"user {number}": [float(10 ** (number % 3)), number / 4] for number in range(60)}
+    lines = [f"{user};{amount}" for user, spent in amounts.items() for amount in spent]
+    path.write_bytes(gzip.compress("\n".join(["who;price", *lines]).encode()))
+    command = stack.command("demo", "--csv", str(path), "--user", "who", "--out", str(out), "-k", "2")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEMO_SECONDS, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = [re.sub(r"^\[ *\d+ s\] ", "", line) for line in done.stdout.splitlines()]
+    assert f"{path}: 120 purchases" in said
+    assert "all 60 users are labelled, 0 spends least; totals are twice those of the file" in said
+    assert said[-2:] == [f"labels: {out / 'labels.csv'}", f"picture: {out / 'clustering.png'}"]
+    assert [line.split()[0] for line in said if line.startswith(("label ", "0 ", "1 ", "all  "))][-4:] == [
+        "label", "0", "1", "all",
+    ]  # fmt: skip
+    with (out / "labels.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["user_id"]: row for row in csv.DictReader(file)}
+    assert {user: float(row["total_amount"]) for user, row in rows.items()} == {
+        user: 2 * sum(spent) for user, spent in amounts.items()
+    }
+    assert {row["num_transactions"] for row in rows.values()} == {"4"}
+    assert {row["label"] for row in rows.values()} == {"0", "1"}
+    assert (out / "clustering.png").read_bytes().startswith(b"\x89PNG")
+    assert stack.processes() == []
+
+
+def test_load(stack: Stack, tmp_path: Path) -> None:
+    """Statement 1 is run if it was not; a second file adds to the first, which is said."""
+    path = tmp_path / "purchases.csv"
+    path.write_text("user,amount\nann,10\nbob,5\n", encoding="utf-8")
+    stack.up_again()
+    told = [
+        f"{path}: the user is column user, the amount column amount; line 1 is its header",
+        f"{path}: 2 purchases",
+        "all of them are in transactions_enriched; to go on: python -m local run-sql sql/[3-8]_*.sql",
+    ]
+    first, second = stack.run("load", str(path)), stack.run("load", str(path))
+    assert (first.code, first.stdout.splitlines()) == (0, told), first.output
+    told.insert(2, "transactions_enriched holds records already; the totals count them, too")
+    assert (second.code, second.stdout.splitlines()) == (0, told), second.output
+    records = stack.topics.read("transactions_enriched")
+    rows = [unframe(stack.subjects.schema(schema_id_of(r.value or b"")), r.value or b"") for r in records]
+    assert sorted((row["user_id"], row["amount"]) for row in rows) == [("ann", 10.0)] * 2 + [("bob", 5.0)] * 2
 
 
 def takes_signals() -> None:

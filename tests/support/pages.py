@@ -77,10 +77,11 @@ class Page:
 
 README = Page(ROOT / "README.md")
 CHANGELOG = Page(ROOT / "CHANGELOG.md")
-CONFLUENT_CLOUD, CONFIGURATION, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, SPEED = (
+CONFLUENT_CLOUD, CONFIGURATION, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, OWN_DATA, SPEED = (
     Page(ROOT / "docs" / f"{name}.md")
     for name in (
-        "confluent-cloud", "configuration", "developing", "how-it-works", "local-stack", "operating", "speed",
+        "confluent-cloud", "configuration", "developing", "how-it-works",
+        "local-stack", "operating", "own-data", "speed",
     )
 )  # fmt: skip
 DOCS = [Page(path) for path in sorted((ROOT / "docs").glob("**/*.md"))]

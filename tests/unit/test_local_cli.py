@@ -96,10 +96,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    for command in ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "create-topic", "fetch", "lock"):
+    started = ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "load", "create-topic")
+    for command in (*started, "fetch", "lock"):
         assert re.search(rf"^ +{command}\s", text, re.MULTILINE), command
     examples = re.findall(r"^  python -m local (.+?)(?:  .*)?$", text, re.MULTILINE)
-    assert len(examples) == 6
+    assert len(examples) == 7
     for example in examples:
         _parser().parse_args(example.split())
 

@@ -1,0 +1,24 @@
+"""CDNOW: 69,659 purchases of 23,570 real customers, January 1997 to June 1998, as `make` fetches them.
+
+The file is the one that Fader and Hardie published, as the package lifetimes carries it. Its lines begin with a space,
+end in CR LF, and have four columns with whitespace between them, the first line their names:
+customer_id, date (YYYYMMDD), number_of_cds, dollar_value. 80 purchases are worth 0.00.
+"""
+
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = Path(".local", "cdnow", "lifetimes", "datasets", "CDNOW_master.txt")
+"""From the repository's root; `make` knows it by this name."""
+USER, AMOUNT = "customer_id", "dollar_value"
+USER_NUMBER, AMOUNT_NUMBER = 1, 4
+"""The two columns that the pipeline needs, by name and by place."""
+N_PURCHASES, N_CUSTOMERS = 69_659, 23_570
+
+
+def cdnow_file() -> Path:
+    """Where the file is; FileNotFoundError says how to fetch it."""
+    path = ROOT / FILE
+    if not path.is_file():
+        raise FileNotFoundError(f"{FILE} is not there; to fetch it: make cdnow")
+    return path
