@@ -12,7 +12,7 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 
 from classifier.changelog import retract_changelog, takes_back
 from classifier.columns import misfit
-from classifier.errors import MISSING, ClassifierError, RecordError, SchemaError
+from classifier.errors import MISSING, REFUSED_CERTIFICATE, ClassifierError, RecordError, SchemaError
 from classifier.glance import last_records
 from classifier.input_keys import InputKeys
 from classifier.kafka import CALL_TIMEOUT_SECONDS, Kafka
@@ -102,10 +102,8 @@ def connection(client: AdminClient, section: str, settings: Settings, kafka: Kaf
 
 def connection_advice(error: KafkaError) -> str:
     """Say what to look at when a broker cannot be reached; refusals are explained already."""
-    if error.code() not in UNREACHED:
+    if error.code() not in UNREACHED or REFUSED_CERTIFICATE in error.str():
         return ""
-    if "certificate" in error.str():
-        return "; check ssl.ca.location, and that the broker's certificate is valid for its host"
     return "; check host, port and security.protocol"
 
 

@@ -127,6 +127,7 @@ PASSING = {
 }
 
 
+REFUSED_CERTIFICATE = "certificate verify failed"
 CHECK_CERTIFICATE = (
     "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
     " the host in bootstrap.servers, and that it has not expired"
@@ -151,7 +152,7 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
     if error.code() == KafkaError._AUTHENTICATION:
         return AccessDenied(f"{error.str()}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
     # Where the handshake breaks while something is sent, the same is told as a broken connection.
-    if error.code() == KafkaError._SSL or "certificate verify failed" in error.str():
+    if error.code() == KafkaError._SSL or REFUSED_CERTIFICATE in error.str():
         return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
     if error.code() in MISSING:
         return TopicMissing(f"cannot {doing}: {error.str()}; to see what is missing and what makes it: --check")

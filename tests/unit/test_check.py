@@ -178,8 +178,10 @@ def test_a_certificate_that_is_not_accepted() -> None:
     admin = everything()
     admin.reached = failure(KafkaError._TRANSPORT)
     (line,) = to_do(lines(admin, last_error=KafkaError(KafkaError._TRANSPORT, "certificate verify failed")))
-    assert line.endswith(
-        "certificate verify failed; check ssl.ca.location, and that the broker's certificate is valid for its host"
+    assert line == (
+        "TO DO   [consumer] bootstrap.servers and credentials: certificate verify failed; check that ssl.ca.location"
+        " holds the authority that signed the broker's certificate, that the certificate is for the host in"
+        " bootstrap.servers, and that it has not expired"
     )
 
 
