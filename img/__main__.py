@@ -1,4 +1,4 @@
-"""Draw the pictures anew: python -m img [architecture] [demo] [pipeline] [rooms]."""
+"""Draw the pictures anew: python -m img [architecture] [cdnow] [demo] [pipeline] [rooms]."""
 
 import argparse
 import sys
@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from img.architecture import draw_architecture
+from img.cdnow import draw_cdnow
 from img.clusters import draw_clusters
 from img.demo import draw_demo
 from img.one_room import draw_one_room
@@ -43,6 +44,7 @@ def _pipeline() -> list[Path]:
 
 RUNS: dict[str, Callable[[], list[Path]]] = {
     "architecture": draw_architecture,
+    "cdnow": draw_cdnow,
     "demo": lambda: [draw_demo()],
     "pipeline": _pipeline,
     "rooms": lambda: [*draw_rooms(), *draw_one_room()],

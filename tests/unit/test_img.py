@@ -57,10 +57,10 @@ def test_a_picture_is_small_and_names_no_machine(name: str) -> None:
     content = (IMG / name).read_bytes()
     assert len(content) < MOST_BYTES
     places = r"/(?:root|home|work|opt|tmp|usr|Users|var|mnt)/|localhost|127\.0\.0\.1"
-    assert re.findall(places, content.decode("utf-8")) == []
+    assert re.findall(places, content.decode("latin-1")) == []
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", [name for name in PICTURES if name.endswith(".svg")])
 def test_a_picture_loads_nothing(name: str) -> None:
     svg = (IMG / name).read_text(encoding="utf-8")
     assert re.findall(r"@import|@font-face|<image|url\((?!#)|href=\"(?!#)", svg) == []
@@ -160,7 +160,7 @@ def test_a_program_that_takes_too_long_is_told_with_its_screen() -> None:
 def test_an_unknown_picture_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "photograph"])
-    assert "argument NAME: photograph: not of architecture, demo, pipeline, rooms\n" in capsys.readouterr().err
+    assert "argument NAME: photograph: not of architecture, cdnow, demo, pipeline, rooms\n" in capsys.readouterr().err
 
 
 def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
