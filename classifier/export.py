@@ -20,7 +20,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-from confluent_kafka import OFFSET_BEGINNING
+from confluent_kafka import OFFSET_BEGINNING, Consumer
 
 from classifier.errors import ClassifierError, ConfigError, RestoreNeeded, StateError, TopicMissing
 from classifier.kafka import Kafka
@@ -42,6 +42,7 @@ from classifier.user_table import Changes
 log = logging.getLogger("user_classifier")
 
 AT_ONCE = 50_000  # users written between two looks at whether to stop; in Parquet, a row group
+SILENCE_SECONDS = 10.0  # without a record, until the brokers are asked for something to which they must answer
 LABEL_NAME = "label_name"  # the column that --label-names adds
 # What a spreadsheet takes for a formula; it may pass over white space and control characters before it. A text that
 # begins with the mark itself gets another one, so that taking one away gives back every text.
@@ -103,14 +104,22 @@ def check_arrow(path: Path) -> None:
 
 
 class Output(Source):
-    """The output, which tells how old its newest record is."""
+    """The output; it tells how old its newest record is, and whether it is silent because the brokers are away."""
 
-    newest = 0  # its timestamp in ms
+    def __init__(self, kafka: Kafka, consumer: Consumer, topic: Topic, partitions: Iterable[int]) -> None:
+        super().__init__(kafka, consumer, topic.name, dict.fromkeys(partitions, OFFSET_BEGINNING), grouped=False)
+        self.newest = 0  # timestamp of that record in ms
+        self._ask, self._heard = topic.partitions, time.monotonic()
 
     def read(self, limit: int, timeout: float) -> list[Record]:
         """See Source."""
         records = super().read(limit, timeout)
         self.newest = max([self.newest, *(record.timestamp()[1] for record in records)])
+        if not records and time.monotonic() - self._heard > SILENCE_SECONDS:
+            self._ask()  # says that they are away, and waits
+            self._heard = time.monotonic()
+        elif records:
+            self._heard = time.monotonic()
         return records
 
 
@@ -120,11 +129,11 @@ def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop
     try:
         kafka.connect(consumer, "consumer")
         topic = Topic(kafka, consumer, settings.output)
-        beginnings = dict.fromkeys(topic.partitions(), OFFSET_BEGINNING)
-        if not beginnings:
+        partitions = topic.partitions()
+        if not partitions:
             raise TopicMissing(missing(settings.output, compacted=True))
         keys, values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        source = Output(kafka, consumer, settings.output, beginnings, grouped=False)
+        source = Output(kafka, consumer, topic, partitions)
         changes = read_labels(source, keys, values, stop)
     except RestoreNeeded as gone:
         raise StateError(f"{gone}; run the export again") from None

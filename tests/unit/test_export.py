@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from confluent_kafka import KafkaError
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -29,7 +30,7 @@ from classifier.stop import StopRequest
 from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed
 from tests.support.configuration import taken
-from tests.support.fakes import FakeConsumer, FakeProducer
+from tests.support.fakes import FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory
 from tests.support.world import BASE, INSERTS, ROWS, World
 
@@ -61,10 +62,12 @@ def world() -> World:
     return made
 
 
-def exported(world: World, path: Path, stop: StopRequest | None = None, **given: object) -> None:
+def exported(
+    world: World, path: Path, stop: StopRequest | None = None, consumer: FakeConsumer | None = None, **given: object
+) -> None:
     """Export the output of a world; without a producer Kafka can but stay as it is."""
     settings, stop = Settings(**{**vars(BASE), "export": path, **given}), stop or StopRequest()
-    consumer = FakeConsumer(world.broker, seed=3)
+    consumer = consumer or FakeConsumer(world.broker, seed=3)
     kafka = KafkaInMemory(settings, stop, consumer, cast(FakeProducer, None))
     try:
         export(settings, kafka, world.registry, stop)
@@ -135,6 +138,32 @@ def test_how_old_the_newest_record_is(
     monkeypatch.setattr(time, "time", lambda: 1_000 + 3 * 86_400 + 61.0)
     exported(world, file)
     assert caplog.messages[-1] == f"{file}: 6 users of out, the last change 3 days, 0:01:01 ago"
+
+
+class Away(FakeConsumer):
+    """A consumer that hears nothing from brokers that are away, until it has asked for them twice."""
+
+    asked = 0
+
+    def list_topics(self, topic: str, timeout: float) -> Any:
+        """At first, before they go, and at last they answer."""
+        self.asked += 1
+        if self.asked == 2:
+            raise failure(KafkaError._TRANSPORT)
+        return super().list_topics(topic, timeout)
+
+    def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
+        """Nothing."""
+        return super().consume(limit, timeout) if self.asked >= 3 else []
+
+
+def test_brokers_that_go_away_while_it_reads(
+    world: World, file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "SILENCE_SECONDS", 0.0)
+    exported(world, file, consumer=Away(world.broker, seed=3))
+    assert len(lines(file)) == 1 + len(ROWS)
+    assert "cannot read topic out: made up; trying again until it is back" in caplog.text
 
 
 # Formats
