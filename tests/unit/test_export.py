@@ -371,6 +371,23 @@ def test_a_record_that_is_no_row(world: World, file: Path) -> None:
     assert untouched(file)
 
 
+class Gone(FakeConsumer):
+    """A consumer of a topic whose records are deleted while they are read."""
+
+    def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
+        """The news of it."""
+        return [FakeMessage(("out", 0, 4), error=KafkaError(KafkaError._AUTO_OFFSET_RESET, "out of range"))]
+
+
+def test_records_that_go_while_they_are_read(world: World, file: Path) -> None:
+    with pytest.raises(StateError) as caught:
+        exported(world, file, consumer=Gone(world.broker, seed=3))
+    assert str(caught.value) == (
+        "out [0]: the record to read next is not there any more (out of range); run the export again"
+    )
+    assert untouched(file)
+
+
 # The old file stays until the new one is whole
 
 
