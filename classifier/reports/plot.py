@@ -106,10 +106,10 @@ class Scale(NamedTuple):
         return [-value for value in reversed(below)] + [0.0, *above]
 
 
-def scale_for(values: NDArray[np.float64]) -> Scale:
-    """Choose the scale on which values can be told apart."""
+def scale_for(values: NDArray[np.float64], fitted_on: str = "none") -> Scale:
+    """Choose the scale on which values can be told apart; that of the fit where it is logarithmic."""
     sizes = np.abs(values[values != 0])
-    if not len(sizes) or sizes.max() <= FAR * np.median(sizes):
+    if not len(sizes) or (fitted_on != "log" and sizes.max() <= FAR * np.median(sizes)):
         return Scale("linear", 1.0)
     if values.min() > 0:
         return Scale("log", 1.0)
@@ -144,7 +144,7 @@ def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
         axes.set(xlabel="total_amount", ylabel="num_transactions")
         axes.text(0.5, 0.5, "no users yet", transform=axes.transAxes, ha="center")
         return figure
-    scales = (scale_for(step.totals[:, 0]), scale_for(step.totals[:, 1]))
+    scales = [scale_for(column, step.scaling.name) for column in step.totals.T]
     dots = len(step.totals) <= MAX_DOTS
     if dots:
         draw_dots(axes, on_axes(step.totals, scales), step.labels, len(step.centers))

@@ -25,6 +25,7 @@ from classifier.reports.plot import (
     short,
 )
 from classifier.reports.target import check_target
+from classifier.scaling import Scaling
 from classifier.step import Step
 from tests.support.steps import EMPTY, Hand, made_step, step_of
 from user_classifier import cluster
@@ -252,3 +253,10 @@ def test_short_numbers() -> None:
     assert [short(value) for value in values] == [
         *("0", "0.01", "7", "250", "1k", "1.5M", "2G", "3T", "1e+15", "-10k", "1e-05"),
     ]
+
+
+def test_a_logarithmic_fit_is_drawn_on_logarithmic_axes_and_named() -> None:
+    for scale, told in (("none", "total_amount"), ("log", "total_amount (logarithmic)")):
+        (axes,) = draw(STEP._replace(scaling=Scaling(scale)), (), NOW).axes
+        assert axes.get_xlabel() == told
+        assert (", scale log" in axes.get_title()) is (scale == "log")
