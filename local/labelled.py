@@ -30,8 +30,8 @@ TAKES_BACK = (b"\x01", b"\x03")
 class Labelled:
     """Both topics from their beginnings, as a read_committed reader sees them."""
 
-    def __init__(self, endpoints: Endpoints) -> None:
-        self._topics = Topics(endpoints)
+    def __init__(self, endpoints: Endpoints, labels: str = LABELS, final: str = FINAL) -> None:
+        self._topics, self._labels = Topics(endpoints), labels
         self._schemas: dict[str, Any] = {}
         self._counted: dict[bytes, int] = {}
         self._final: Counter[str] = Counter()
@@ -45,7 +45,7 @@ class Labelled:
                 "log_level": 0,
             }
         )
-        places = [(topic, number) for topic in (LABELS, FINAL) for number in range(self._topics.n_partitions(topic))]
+        places = [(topic, number) for topic in (labels, final) for number in range(self._topics.n_partitions(topic))]
         self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
 
     def close(self) -> None:
@@ -77,7 +77,7 @@ class Labelled:
         for message in self._consumer.consume(RECORDS, seconds):
             if message.error():
                 raise KafkaException(message.error())
-            if message.topic() == LABELS:
+            if message.topic() == self._labels:
                 self._take_label(message)
             else:
                 self._take_final(message)

@@ -1,18 +1,18 @@
 """When everything is labelled: as a reader of both topics of labels sees it."""
 
-from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
 
 from local.flink_tables import Endpoints
-from local.labelled import FINAL, LABELS, Labelled
+from local.labelled import Labelled
 from tests.support.changelog import Op
 from tests.support.pipeline import Services
 from tests.support.topics import Outgoing
 from tests.support.waiting import wait_until
 from tests.support.wire import LABELING_SCHEMA, body, frame
 
+LABELS, FINAL = "labelled_labels", "labelled_final"
 SECONDS = 0.05
 
 
@@ -38,19 +38,17 @@ class Writer:
 
 
 @pytest.fixture
-def writer(services: Services) -> Iterator[Writer]:
-    """Both topics, for this test alone."""
+def writer(services: Services) -> Writer:
+    """Both topics."""
     for name in (LABELS, FINAL):
         services.topics.create(name, 1)
-    yield Writer(services)
-    for name in (LABELS, FINAL):
-        services.topics.delete(name)
+    return Writer(services)
 
 
 def test_complete_when_both_topics_count_every_purchase(services: Services, writer: Writer) -> None:
     """Three purchases, of two users; each is counted twice."""
     endpoints = Endpoints(services.topics.bootstrap_servers, services.subjects.url)
-    with closing(Labelled(endpoints)) as labelled:
+    with closing(Labelled(endpoints, LABELS, FINAL)) as labelled:
 
         def comes_to(*expected: int) -> None:
             def is_so() -> bool:
