@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier import cells
-from classifier.cells import COARSEST, ENOUGH_CELLS, Cells, cells_of
+from classifier.cells import COARSEST, ENOUGH_CELLS, Cells, cells_of, occupied
 from tests.support.customers import customers
 
 Totals = NDArray[np.float64]
@@ -103,7 +103,20 @@ def test_a_few_users_are_each_a_cell(n_users: int) -> None:
 )
 def test_totals_however_close_together_are_told_apart(totals: Totals) -> None:
     different = len(np.unique(totals, axis=0))
-    assert len(cells_of(totals).weights) >= min(different, ENOUGH_CELLS)
+    n_cells = len(cells_of(totals).weights)
+    assert min(different, ENOUGH_CELLS) <= n_cells <= 2 * ENOUGH_CELLS
+
+
+def test_no_finer_lattice_is_looked_at_than_there_is_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noted(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        looked_at.append(len(places))
+        return occupied(places)
+
+    monkeypatch.setattr(cells, "occupied", noted)
+    for totals in (equal(1), equal(7, step=1e6), users(8)):
+        looked_at: list[int] = []
+        cells_of(totals)
+        assert len(looked_at) == 1
 
 
 def test_cells_of_a_large_lattice_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

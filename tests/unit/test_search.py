@@ -65,12 +65,9 @@ def test_a_weight_is_as_many_users_and_the_best_is_found(seed: int) -> None:
 
 
 def test_the_same_points_give_the_same_centres() -> None:
-    points, weights = some_points(11)
-    np.random.seed(1)
-    first = best_fit(points, weights, 5, 30, SEED)
-    np.random.seed(2)
-    second = best_fit(points.copy(), weights.copy(), 5, 30, SEED)
-    assert (first.cluster_centers_ == second.cluster_centers_).all()
+    points, weights = np.random.default_rng(11).uniform(size=(300, 2)), np.ones(300, np.int64)
+    fits = [best_fit(points.copy(), weights, 9, 1, SEED) for _ in range(6)]
+    assert all((each.cluster_centers_ == fits[0].cluster_centers_).all() for each in fits)
 
 
 @pytest.mark.parametrize("n_points", [1, 2, 5])
