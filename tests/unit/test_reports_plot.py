@@ -142,12 +142,6 @@ def test_title_legend_and_numbers_at_the_centres() -> None:
     assert np.array([text.get_position() for text in axes.texts]) == pytest.approx(STEP.centers)
 
 
-def test_the_title_names_the_scale_and_centres_lie_among_the_totals() -> None:
-    axes = draw(STEP._replace(scaling=Scaling("log")), (), NOW).axes[0]
-    assert axes.get_title() == "4 users, scale log, 2026-11-24 10:11:12 UTC"
-    assert np.array([text.get_position() for text in axes.texts]) == pytest.approx(STEP.centers)
-
-
 def test_no_users_yet() -> None:
     figure = draw(EMPTY, (), NOW)
     assert [text.get_text() for text in figure.axes[0].texts] == ["no users yet"]

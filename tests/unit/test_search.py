@@ -65,9 +65,10 @@ def test_a_weight_is_as_many_users_and_the_best_is_found(seed: int) -> None:
 
 
 def test_the_same_points_give_the_same_centres() -> None:
+    """So many clusters that hardly two searches with other draws end at the same place."""
     points, weights = np.random.default_rng(11).uniform(size=(300, 2)), np.ones(300, np.int64)
-    fits = [best_fit(points.copy(), weights, 9, 1, SEED) for _ in range(6)]
-    assert all((each.cluster_centers_ == fits[0].cluster_centers_).all() for each in fits)
+    first, second = (best_fit(points.copy(), weights, 40, 1, SEED) for _ in range(2))
+    assert (first.cluster_centers_ == second.cluster_centers_).all()
 
 
 @pytest.mark.parametrize("n_points", [1, 2, 5])
