@@ -70,7 +70,7 @@ from classifier.reports import Report
 from classifier.reports.asked import reports_for
 from classifier.scaling import Scaling, scaling
 from classifier.schedule import Schedule
-from classifier.search import best_fit, lloyd
+from classifier.search import best_fit, refined
 from classifier.settings import Settings, add_options, settings_from
 from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
@@ -177,11 +177,11 @@ def cluster(
     Lloyd, S. P. (1982), "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2).
     Arthur, D. and Vassilvitskii, S. (2007), "k-means++: the advantages of careful seeding", SODA.
     """
+    scaled = scaling(scale, totals, weights)
     n_users = len(totals) if weights is None else int(weights.sum())
     if n_users < n_clusters:
         mean = np.average(totals, axis=0, weights=weights)[None] if n_users else np.empty((0, 2))
-        return Clusters(np.zeros(len(totals), np.int32), mean)
-    scaled = scaling(scale, totals, weights)
+        return Clusters(np.zeros(len(totals), np.int32), mean, scaling=scaled)
     if fit == "cells" or weights is not None:
         model = search(totals, n_clusters, 30 if n_init == "auto" else int(n_init), scaled, weights)
     elif scale == "none":
@@ -215,14 +215,14 @@ def search(
     points = scaled.points(cells.totals)
     n_clusters = n_different(points, n_clusters)
     model = best_fit(points, cells.weights, n_clusters, n_init, RANDOM_STATE)
-    return model if weights is not None else lloyd(scaled.points(totals), model.cluster_centers_, n_clusters)
+    return model if weights is not None else refined(scaled.points(totals), model.cluster_centers_)
 
 
 def numbered(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: NDArray[np.int64] | None) -> Clusters:
     """Number the clusters by the mean total_amount of their users."""
     centers = scaled.totals(model.cluster_centers_[:, -2:])
     spent = centers[:, 0]
-    if scaled.name == "log":  # a centre there is no mean of totals
+    if model.cluster_centers_.shape[1] == 2:  # a centre may be no mean of totals, and one without users comes last
         users = np.bincount(model.labels_, weights, len(centers))
         amounts = np.bincount(model.labels_, totals[:, 0] * (1 if weights is None else weights), len(centers))
         spent = np.divide(amounts, users, out=np.full(len(centers), np.inf), where=users > 0)

@@ -12,7 +12,7 @@ from benchmarks.plan import QUICK, Plan
 from benchmarks.programs import ROOT
 from benchmarks.progress import Progress
 
-MEASURES = ("original", "changed_users", "restart", "latency", "start_up")
+MEASURES = ("original", "changed_users", "segments", "restart", "latency", "start_up")
 LINES = ("limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax")
 COMMITTED = ROOT / "benchmarks" / "results"
 LOCAL = ROOT / ".local" / "bench" / "results"

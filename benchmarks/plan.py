@@ -33,6 +33,9 @@ class Plan:
     original_seconds: float = 60.0
     changed_users: tuple[int, ...] = (10_000, 100_000, MANY_USERS)
     changed_steps: int = 5
+    cell_users: int = MANY_USERS
+    best_of: int = 60
+    """Runs of k-means++ that --fit cells is compared with."""
     restart_users: int = MANY_USERS
     latency_users: int = TARGET_USERS
     latency_seconds: float = 30.0
@@ -66,6 +69,7 @@ class Plan:
             self,
             users=users,
             changed_users=changed,
+            cell_users=min(self.cell_users, most),
             restart_users=min(self.restart_users, most),
             latency_users=min(self.latency_users, most),
         )
@@ -81,6 +85,8 @@ QUICK = Plan(
     original_seconds=3.0,
     changed_users=(10_000,),
     changed_steps=3,
+    cell_users=10_000,
+    best_of=10,
     restart_users=10_000,
     latency_seconds=5.0,
     starts=3,

@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.line import Line
+from benchmarks.measures.cell_steps import CellSteps
 from benchmarks.measures.changed_users import ChangedUsers
 from benchmarks.measures.latency import Latency
 from benchmarks.measures.one_record import OneRecord
 from benchmarks.measures.restart import Restart
+from benchmarks.measures.segments import Segments
 from benchmarks.measures.start_up import StartUp
 from benchmarks.programs import ROOT
 
@@ -32,6 +34,8 @@ class Results:
     lines: list[Line] = field(default_factory=list)
     one_record: list[OneRecord] = field(default_factory=list)
     changed_users: list[ChangedUsers] = field(default_factory=list)
+    segments: Segments | None = None
+    cell_steps: list[CellSteps] = field(default_factory=list)
     restart: Restart | None = None
     latency: Latency | None = None
     start_up: StartUp | None = None
@@ -57,6 +61,11 @@ class Results:
     def changed_users_at(self, n_users: int) -> ChangedUsers | None:
         """Steps with 1 % of the users changed at a number of users."""
         return next((each for each in self.changed_users if each.n_users == n_users), None)
+
+    def cell_steps_at(self, n_users: int, scale: str) -> ChangedUsers | None:
+        """Steps with --fit cells at a number of users."""
+        found = (each.steps for each in self.cell_steps if each.scale == scale)
+        return next((each for each in found if each.n_users == n_users), None)
 
     def user_counts(self) -> list[int]:
         """The numbers of users of the comparison, ascending."""

@@ -13,10 +13,12 @@ from benchmarks.environments import NotInstalled, python_of, versions_in
 from benchmarks.inputs import skewed_input
 from benchmarks.last_rows import WrongTable
 from benchmarks.line import BYTEWAX, OURS, QUIX
+from benchmarks.measures.cell_steps import CellSteps, cell_steps
 from benchmarks.measures.changed_users import ChangedUsers, changed_users
 from benchmarks.measures.latency import latency
 from benchmarks.measures.one_record import one_record
 from benchmarks.measures.restart import restart
+from benchmarks.measures.segments import segments
 from benchmarks.measures.start_up import start_up
 from benchmarks.plan import Plan
 from benchmarks.plots import draw_all
@@ -33,6 +35,8 @@ T = TypeVar("T")
 PACKAGES = {QUIX: ["quixstreams", "confluent-kafka", "fastavro"], BYTEWAX: ["bytewax", "confluent-kafka", "fastavro"]}
 # How long measures may take beside what their plan says.
 CHANGED_USERS_SECONDS = 15.0
+SEGMENTS_SECONDS = 30.0
+SECONDS_PER_RUN = 2.0  # of those that cells are compared with, on each scale and for each number of clusters
 RESTART_SECONDS = 4.0
 SECONDS_PER_MILLION = 60.0
 RESTART_SECONDS_PER_MILLION = 15.0
@@ -93,6 +97,8 @@ class Session:
         self.one_record()
         self.start_up()
         self.changed_users()
+        self.segments()
+        self.cell_steps()
         self.restart()
         self.latency()
         for n_users in self.plan.users:
@@ -166,6 +172,30 @@ class Session:
 
     def _changed_users(self, n_users: int) -> ChangedUsers:
         return changed_users(self.labelled(n_users), self.plan.changed_steps)
+
+    def segments(self) -> None:
+        """Labels that move, and how good the clusters are."""
+        n_runs = self.plan.best_of
+        seconds = SEGMENTS_SECONDS + SECONDS_PER_RUN * n_runs
+        what = "segments of CDNOW's customers"
+        self.results.segments = self.attempt("segments", what, seconds, partial(segments, n_runs))
+
+    def cell_steps(self) -> None:
+        """Steps with 1 % of the users changed, on cells."""
+        n_users = self.plan.cell_users
+        for scale in ("none", "log"):
+            found = self.attempt(
+                "segments",
+                f"steps with 1 % changed, {n_users} users, --fit cells --scale {scale}",
+                CHANGED_USERS_SECONDS + 2 * SECONDS_PER_MILLION * n_users / 1e6,
+                partial(self._cell_steps, n_users, scale),
+            )
+            self.results.cell_steps += [found] if found else []
+
+    def _cell_steps(self, n_users: int, scale: str) -> CellSteps:
+        topic, records = self.stack.new_name("aggregate"), self.plan.records_for(n_users)
+        source = skewed_input(self.stack, topic, n_users, records)
+        return cell_steps(self.stack, source, scale, self.plan.changed_steps)
 
     def restart(self) -> None:
         """Until the first new label."""

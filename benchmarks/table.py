@@ -103,6 +103,7 @@ def further(results: Results) -> list[str]:
             f" KMeans.fit in it {number(many.fit_in_step_ms.median)}, bare {number(many.bare_fit_ms.median)};"
             f" {many.n_changes.median:,.0f} labels written"
         )
+    lines += segment_lines(results)
     if results.restart:
         seconds, peak = results.restart.first_label_seconds, results.restart.peak_mib
         users = f"{results.restart.n_users:,} users"
@@ -114,6 +115,24 @@ def further(results: Results) -> list[str]:
             f" max {found.max:.2f} s, {found.n_labels:,} labels"
         )
     return lines + [f"not measured: {each}" for each in results.not_measured]
+
+
+def segment_lines(results: Results) -> list[str]:
+    """Labels that moved, inertia and steps on cells."""
+    lines = []
+    for moves in results.segments.moves if results.segments else []:
+        what = f"customers moved a step, --scale {moves.scale} --fit {moves.fit}, {moves.n_clusters} clusters"
+        lines.append(f"{what}: {number(moves.percent.median)} % ({spread(moves.percent)})")
+    for inertia in results.segments.inertias if results.segments else []:
+        what = f"inertia, --scale {inertia.scale}, {inertia.n_clusters} clusters, to the best of {inertia.n_runs} runs"
+        users = 100 * (inertia.users / inertia.least - 1)
+        lines.append(f"{what}: --fit users {users:+.2f} %, cells {inertia.percent_above:+.2f} %")
+    for scale, steps in ((each.scale, each.steps) for each in results.cell_steps):
+        what = f"step with 1 % changed, {steps.n_users:,} users, --fit cells --scale {scale}"
+        took = f"{number(steps.step_ms.median)} ms ({spread(steps.step_ms)})"
+        fits = f"fit in it {number(steps.fit_in_step_ms.median)}, bare KMeans.fit {number(steps.bare_fit_ms.median)}"
+        lines.append(f"{what}: {took}, {fits}; {steps.n_changes.median:,.0f} labels written")
+    return lines
 
 
 def target_table(found: Sequence[Target]) -> list[str]:

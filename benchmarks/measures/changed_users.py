@@ -28,35 +28,37 @@ class ChangedUsers:
     step_ms: Summary
     """Choosing rows, fit, changed labels, one transaction."""
     fit_in_step_ms: Summary
-    """Of this, KMeans.fit."""
+    """Of this, KMeans.fit, or with cells all that is in its place."""
     bare_fit_ms: Summary
     step_over_bare_fit: Summary
     """Step by step, on the same matrix: how many rounds a fit takes depends on it."""
     n_changes: Summary
 
 
-def changed_users(client: Client, n_steps: int) -> ChangedUsers:
+def changed_users(client: Client, n_steps: int, *options: str, check: bool = True) -> ChangedUsers:
     """Let a client that has labelled its input follow it, and change 1 % of the users again and again."""
     stack, source = client.stack, client.source
     result = stack.directory / f"{stack.new_name('fits')}.json"
-    command = [sys.executable, "-m", "benchmarks.lines.timed_client", result, *client.arguments()]
+    command = [sys.executable, "-m", "benchmarks.lines.timed_client", result, *client.arguments(*options)]
     with Background(command, client.log()) as background:
         feeder = Feeder(source, background)
         feeder.change(1)  # the first step brings the state back: not counted
         steps = feeder.steps(n_steps)
         background.stop()
-    client.check()
+    if check:
+        client.check()
     return summary_of(source.n_users, steps, result)
 
 
 def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUsers:
     """Join the steps with the fits inside them, which the process counted in the same order.
 
-    A step as the client logs it holds the bare fit, too; that is taken off.
+    A step as the client logs it holds the bare fit, too, and what that is made on; both are taken off.
     """
     fits = json.loads(result.read_text(encoding="utf-8"))
     bare_ms = {number: fits["bare"][number] for number in steps}
-    step_ms = {number: step.ms - bare_ms[number] for number, step in steps.items()}
+    encoding_ms = fits["encoding"] or [0.0] * len(fits["bare"])
+    step_ms = {number: step.ms - bare_ms[number] - encoding_ms[number] for number, step in steps.items()}
     return ChangedUsers(
         n_users,
         Summary.of(list(step_ms.values())),

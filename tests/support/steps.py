@@ -5,7 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.scaling import Scaling
 from classifier.step import Step
+
+AS_THEY_ARE = Scaling()
 
 
 def made_step(rows: Sequence[tuple[str, float, int, int]], n_labels: int = 3) -> Step:
@@ -17,10 +20,14 @@ def made_step(rows: Sequence[tuple[str, float, int, int]], n_labels: int = 3) ->
 
 
 def step_of(
-    user_ids: Sequence[str], totals: NDArray[np.float64], labels: NDArray[np.int32], centers: NDArray[np.float64]
+    user_ids: Sequence[str],
+    totals: NDArray[np.float64],
+    labels: NDArray[np.int32],
+    centers: NDArray[np.float64],
+    scaling: Scaling = AS_THEY_ARE,
 ) -> Step:
     """A step that took no time."""
-    return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {})
+    return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {}, scaling=scaling)
 
 
 class Hand:

@@ -3,6 +3,7 @@
 import re
 import sys
 import zlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -18,22 +19,29 @@ from benchmarks.line import LIMIT, OURS, Line
 from benchmarks.lines.job import Row, save_table
 from benchmarks.lines.last_row import LastRows
 from benchmarks.lines.limit import CHUNK, POLL_SECONDS, PROPERTIES
+from benchmarks.lines.timed_client import FitsOnCells
+from benchmarks.measures import segments
+from benchmarks.measures.cell_steps import CellSteps
 from benchmarks.measures.changed_users import ChangedUsers
+from benchmarks.measures.changed_users import summary_of as changed_users_of
 from benchmarks.measures.latency import summary_of
+from benchmarks.measures.segments import Inertia, Moves, Segments
 from benchmarks.plan import QUICK, Plan
 from benchmarks.programs import CLIENT, ProgramFailed, Usage, measure
 from benchmarks.progress import Progress
 from benchmarks.results import Results, as_json, rounded
-from benchmarks.steps import cycles_ms, steps_in
+from benchmarks.steps import Step, cycles_ms, steps_in
 from benchmarks.summary import Summary, paired_ratios, percentile
-from benchmarks.table import report
+from benchmarks.table import report, segment_lines
 from benchmarks.targets import Target, overall, targets
 from classifier import kafka, source
 from classifier.settings import Settings
 from tests.support.changelog import Change, Op
 from tests.support.changelog import Row as Aggregate
+from tests.support.customers import customers
 from tests.support.oracle import settled_table
 from tests.support.wire import AGGREGATE_SCHEMA, unframe
+from user_classifier import cluster
 
 # Inputs
 
@@ -224,6 +232,78 @@ def test_targets_of_large_steps() -> None:
         "step with 1 % changed / bare KMeans.fit, 1,000,000 users": "met",
         "step with 1 % changed, 1,000,000 / 10,000 users": "met",
     }
+
+
+def some_segments(percent: float, cells: float) -> Segments:
+    """Labels that moved in the median step, and an inertia beside a least one of 100."""
+    moves = [
+        Moves("log", fit, n_clusters, Summary(percent if (fit, n_clusters) == ("cells", 5) else 50.0, 0.0, 60.0, 68))
+        for fit in ("users", "cells")
+        for n_clusters in (3, 5)
+    ]
+    inertias = [Inertia("log", 3, 110.0, 99.0, 100.0, 60), Inertia("log", 5, 120.0, cells, 100.0, 60)]
+    return Segments(23_570, moves, inertias)
+
+
+@pytest.mark.parametrize(("percent", "cells", "verdict"), [(3.0, 100.0999, "met"), (3.1, 100.11, "MISSED")])
+def test_targets_of_segments(percent: float, cells: float, verdict: str) -> None:
+    ratios = {"none": 0.9, "log": 1.1}
+    steps = [CellSteps(scale, changed(1_000_000, 600.0 * ratio, 600.0)) for scale, ratio in ratios.items()]
+    found = verdicts(Results(False, segments=some_segments(percent, cells), cell_steps=steps))
+    assert found == {
+        "customers moved a step, --fit cells --scale log, 5 clusters": verdict,
+        "inertia over the best of many runs on all users, --fit cells, most": verdict,
+        "step with 1 % changed, --fit cells --scale none / bare KMeans.fit, 1,000,000 users": "met",
+        "step with 1 % changed, --fit cells --scale log / bare KMeans.fit, 1,000,000 users": "MISSED",
+    }
+
+
+def test_steps_on_cells_count_without_what_is_measured_beside_them(tmp_path: Path) -> None:
+    result = tmp_path / "fits.json"
+    result.write_text('{"in_steps": [1, 200], "bare": [1, 300], "encoding": [1, 50]}', encoding="utf-8")
+    steps = {1: Step(datetime.now(UTC), 20, 10, 5, fit_ms=600.0, commit_ms=100.0)}
+    found = changed_users_of(10, steps, result)
+    assert (found.step_ms.median, found.fit_in_step_ms.median) == (350.0, 200.0)
+    assert found.step_over_bare_fit.median == pytest.approx(350 / 300)
+
+
+def test_fits_on_cells_are_timed_and_stay_what_they_are() -> None:
+    fits = FitsOnCells()
+    totals = np.random.default_rng(1).lognormal(3, 1, (50, 2))
+    found = fits.cluster(totals, 3, scale="log", fit="cells")
+    assert found.labels.tolist() == cluster(totals, 3, scale="log", fit="cells").labels.tolist()
+    assert [len(each) for each in (fits.in_steps_ms, fits.bare_ms, fits.encoding_ms)] == [1, 1, 1]
+
+
+def test_segments_are_told() -> None:
+    steps = [CellSteps("log", changed(10_000, 6.0, 5.0))]
+    told = segment_lines(Results(True, segments=some_segments(2.0, 100.05), cell_steps=steps))
+    assert told[3:] == [
+        "customers moved a step, --scale log --fit cells, 5 clusters: 2 % (0 - 60)",
+        "inertia, --scale log, 3 clusters, to the best of 60 runs: --fit users +10.00 %, cells -1.00 %",
+        "inertia, --scale log, 5 clusters, to the best of 60 runs: --fit users +20.00 %, cells +0.05 %",
+        "step with 1 % changed, 10,000 users, --fit cells --scale log: 6 ms (6 - 6), fit in it 5, bare KMeans.fit 5;"
+        " 100 labels written",
+    ]
+
+
+def test_customers_are_fed_by_date(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(segments, "N_PURCHASES", 3_500)
+    assert segments.moves("none", "users", 3).percent.n == 2
+    first, second = (customers(n_purchases) for n_purchases in (1_000, 2_000))
+    before, after = (cluster(each.totals, 3).labels.tolist() for each in (first, second))
+    now = dict(zip(second.numbers.tolist(), after, strict=True))
+    moved = [now[customer] != label for customer, label in zip(first.numbers.tolist(), before, strict=True)]
+    assert next(segments.percents_moved("none", "users", 3)) == pytest.approx(100 * np.mean(moved))
+    assert any(moved)
+
+
+@pytest.mark.parametrize("scale", ["none", "log"])
+def test_inertia_is_compared_in_the_same_space(scale: str) -> None:
+    """The best of two runs cannot be far from what each fit finds."""
+    found = segments.inertia(scale, 3, 2)
+    assert found.users == pytest.approx(found.least, rel=1e-3)
+    assert abs(found.percent_above) < 0.1
 
 
 def test_verdicts_are_counted() -> None:

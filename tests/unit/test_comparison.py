@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from classifier import comparison
 from classifier.clusters import Clusters
-from classifier.comparison import FEW_USERS, compare
+from classifier.comparison import FEW_IN_CELLS, FEW_USERS, compare
 from classifier.exploration import explore
 from user_classifier import cluster
 
@@ -50,9 +50,29 @@ def test_few_users_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [fit.n_clusters for fit in compare(users(20), CLUSTER, lambda: True)] == list(range(2, 11))
 
 
-def test_a_stop_ends_it_at_once() -> None:
+def test_a_process_finds_what_we_find_among_cells() -> None:
+    totals, weights = users(FEW_IN_CELLS + 1), 1 + np.arange(FEW_IN_CELLS + 1) % 3
+    on_cells = functools.partial(cluster, n_init=3, scale="log", fit="cells")
+    asked = itertools.count()
+    found = compare(totals, on_cells, lambda: next(asked) >= 0, weights)
+    assert found == list(explore(totals, on_cells, weights=weights))
+    assert next(asked) > 9, "asked all along"
+
+
+def test_few_users_in_cells_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is users of whom the silhouette is taken, and that takes long, however few the cells."""
+    monkeypatch.delattr(comparison, "in_a_process")
+    weights = np.full(20, FEW_IN_CELLS // 20)
+    assert compare(users(20), CLUSTER, lambda: True, weights)
+    weights[0] += 1
+    with pytest.raises(NameError):
+        compare(users(20), CLUSTER, lambda: True, weights)
+
+
+@pytest.mark.parametrize("weights", [None, np.ones(FEW_USERS + 1, np.int64)], ids=["users", "cells"])
+def test_a_stop_ends_it_at_once(weights: NDArray[np.int64] | None) -> None:
     began = time.monotonic()
-    assert compare(users(FEW_USERS + 1), sleeps, lambda: time.monotonic() < began + 0.3) == []
+    assert compare(users(FEW_USERS + 1), sleeps, lambda: time.monotonic() < began + 0.3, weights) == []
     assert time.monotonic() - began < 30
     assert multiprocessing.active_children() == []
 

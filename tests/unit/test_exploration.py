@@ -1,5 +1,6 @@
 """Choosing the number of clusters: silhouette, inertia, the best, the table."""
 
+import functools
 import itertools
 
 import numpy as np
@@ -82,6 +83,45 @@ def test_every_fit_is_scored_on_the_same_sample_and_every_run_alike() -> None:
     assert fits[0].silhouette != pytest.approx(silhouette(totals, halves), abs=1e-9)
 
 
+@pytest.mark.parametrize("max_sample", [50, 10_000])
+def test_a_cell_is_as_many_users_as_its_weight(max_sample: int) -> None:
+    totals = groups(4, 3)
+    weights = np.random.default_rng(4).geometric(0.2, len(totals))
+
+    def by_amount(given: Totals, n_clusters: int, **_: object) -> Clusters:
+        return Clusters((given[:, 0] > 1500).astype(np.int32), given[:2])
+
+    (cells,) = explore(totals, by_amount, [2], max_sample, weights)
+    (users,) = explore(np.repeat(totals, weights, axis=0), by_amount, [2], max_sample)
+    (one_each,) = explore(totals, by_amount, [2], max_sample)
+    assert cells.silhouette == pytest.approx(users.silhouette)
+    assert cells.silhouette != pytest.approx(one_each.silhouette, abs=1e-9)
+
+
+def test_cells_are_compared_as_their_users_would_be() -> None:
+    totals = groups(6, 3, n_users=30)
+    weights = np.random.default_rng(6).geometric(0.2, len(totals))
+    found = [
+        list(explore(*given, weights=weights_))
+        for given, weights_ in (
+            ((totals, functools.partial(cluster, fit="cells")), weights),
+            ((np.repeat(totals, weights, axis=0), functools.partial(cluster, fit="cells")), None),
+        )
+    ]
+    assert [fit.n_clusters for fit in found[0]] == list(range(2, 11))
+    for cells, users in zip(*found, strict=True):
+        assert cells[:2] == pytest.approx(users[:2])
+        assert cells.inertia == pytest.approx(users.inertia)
+
+
+def test_the_silhouette_is_that_of_the_scale() -> None:
+    totals = np.random.default_rng(8).lognormal(3, 2, (80, 2))
+    (fit,) = explore(totals, functools.partial(cluster, scale="log"), [3])
+    labels = cluster(totals, 3, scale="log").labels
+    assert fit.silhouette == pytest.approx(silhouette(np.log1p(totals), labels))
+    assert fit.silhouette != pytest.approx(silhouette(totals, labels), abs=1e-3)
+
+
 def test_best_of_equals_has_the_fewest_clusters() -> None:
     fits = [Fit(2, float("nan"), 9.0), Fit(3, 0.5, 8.0), Fit(4, 0.7, 7.0), Fit(5, 0.7, 6.0)]
     assert best(fits).n_clusters == 4
@@ -114,3 +154,4 @@ def test_table_in_full() -> None:
  4       0.742    1.62e+03"""
     )
     assert table_lines(FITS, 10_000)[0] == "10,000 users"
+    assert table_lines(FITS, 10_001, ", scale log")[0] == "10,001 users, silhouette of 10,000 of them, scale log"

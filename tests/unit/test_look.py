@@ -76,6 +76,29 @@ def test_numbers_of_clusters_are_compared(tmp_path: Path, capsys: pytest.Capture
     assert (world.broker.history, world.broker.logs["out"]) == ([], [[], []])
 
 
+def test_numbers_of_clusters_are_compared_on_the_scale_of_the_fit(capsys: pytest.CaptureFixture[str]) -> None:
+    world = World()
+    world.write(grouped(4))
+    tables = {scale: look(world, capsys, explore_k=True, scale=scale) for scale in ("none", "log")}
+    assert tables["log"][0] == "12 users, scale log"
+    assert tables["log"][2:] != tables["none"][2:]
+    cells = look(world, capsys, explore_k=True, scale="log", fit="cells")
+    assert cells[0] == "12 users, scale log"
+    assert [line.split()[:2] for line in cells[2:5]] == [line.split()[:2] for line in tables["log"][2:5]], "the optima"
+
+
+@pytest.mark.parametrize("fit", ["users", "cells"])
+def test_a_dry_run_labels_on_the_scale_of_the_run(fit: str, capsys: pytest.CaptureFixture[str]) -> None:
+    world = World(scale="log", fit=fit)
+    world.write(grouped(3, n_users=15))
+    told = look(world, capsys, dry_run=True, scale="log", fit=fit)
+    assert any(line.endswith("centre, scale log") for line in told)
+    world.settings = Settings(**{**vars(BASE), "scale": "log", "fit": fit})
+    assert world.run() is None
+    shown = {line.split()[0]: int(line.split()[-1]) for line in told if re.match(r"u\d\d ", line)}
+    assert shown == {user_id: row.label for user_id, row in world.labelling().items()}
+
+
 def test_too_few_users_to_compare() -> None:
     world = World(explore_k=True)
     world.write(INSERTS[:2])

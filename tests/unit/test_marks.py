@@ -4,7 +4,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from classifier.errors import StateError
-from classifier.marks import Chosen, check_marks, check_range, mark, warn_of_dropped
+from classifier.marks import Chosen, check_marks, check_range, chosen_before, mark, marks_of, warn_of_dropped
 from classifier.user_table import UserTable
 
 REBUILD = "type this"
@@ -67,6 +67,27 @@ def test_each_mode_goes_on_from_its_own_marks() -> None:
         for other in {"retract", "upsert", "append"} - {mode}:
             with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):
                 check_marks(committed(told), "out", 0, other, REBUILD)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        (None, ""),
+        (Chosen(4), " k=4"),
+        (Chosen(4, "log"), " k=4 scale=log"),
+        (Chosen(10, "standard"), " k=10 scale=standard"),
+    ],
+)
+def test_a_choice_is_kept_with_its_scale(chosen: Chosen | None, told: str) -> None:
+    ids = " input=a1 output=b2"
+    text = mark(UserTable(), "upsert", chosen, " partitions=6", ids)
+    assert text == f"user_classifier/1 users=0 partitions=6 mode=upsert{told}{ids}"
+    assert chosen_before(committed(None, text)) == chosen
+    assert [marks["output"] for marks in marks_of(committed(text))] == ["b2"], "what comes behind is read, too"
+
+
+def test_a_choice_of_before_there_were_scales() -> None:
+    assert chosen_before(committed("user_classifier/1 users=3 waiting=2 k=4 input=a1 output=b2")) == Chosen(4, "none")
 
 
 @pytest.mark.parametrize(

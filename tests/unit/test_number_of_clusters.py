@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from classifier import cells, comparison
+from classifier.comparison import compare
 from classifier.errors import ConfigError
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.settings import Settings
@@ -58,6 +60,58 @@ def test_k_auto_is_kept_until_k_says_otherwise(monkeypatch: pytest.MonkeyPatch) 
     auto(world).write([Placed(0, Change(Op.INSERT, Row("y", 1.0, 1)))])
     world.run()
     assert len(ks(world)) == 3, "chosen anew, as nothing is kept"
+
+
+def test_a_choice_holds_for_its_scale(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = auto(World(), scale="log")
+    world.write(grouped(4))
+    marks: list[str] = []
+    for scale in ("log", "log", "none", "standard"):
+        auto(world, scale=scale).write([Placed(0, Change(Op.INSERT, Row(f"x{len(marks)}", 1.0, 1)))])
+        caplog.clear()
+        assert world.run() is None
+        marks.append(str(world.broker.history[-1].metadata))
+        if scale == "none":
+            assert f"{chosen_on('log', marks)} with --scale none the choice is made anew" in caplog.messages
+        if scale == "standard":
+            assert f"{chosen_on('none', marks)} with --scale standard the choice is made anew" in caplog.messages
+        assert any("silhouette" in line for line in caplog.messages) is (len(marks) != 2)
+        assert any(line.endswith("clusters, as chosen before") for line in caplog.messages) is (len(marks) == 2)
+    assert [re.findall(r" k=\d+(?: scale=(\w+))?", mark) for mark in marks] == [["log"], ["log"], [""], ["standard"]]
+
+
+def chosen_on(scale: str, marks: list[str]) -> str:
+    """How a log line begins that tells of the number in the mark before the last."""
+    k = re.findall(r" k=(\d+)", marks[-2])
+    return f"-k auto: {k[0]} clusters were chosen with --scale {scale};"
+
+
+def test_the_table_of_a_choice_names_the_scale(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    world = auto(World(), scale="log")
+    world.write(grouped(4))
+    assert world.run() is None
+    assert "12 users, scale log" in caplog.messages
+
+
+def test_on_cells_their_users_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In so many cells that it matters; each row of the table stands for one of them."""
+    monkeypatch.setattr(cells, "ENOUGH_CELLS", 4)
+    compared = []
+
+    def noted(totals: Any, cluster: Any, go_on: Any, weights: Any) -> Any:
+        compared.append((len(totals), weights.sum()))
+        return compare(totals, cluster, go_on, weights)
+
+    monkeypatch.setattr(comparison, "compare", noted)
+    world = auto(World(), fit="cells")
+    world.write(grouped(4, n_users=120))
+    assert world.run() is None
+    ((n_cells, n_users),) = compared
+    assert (n_cells < 60, n_users) == (True, 120)
+    assert ks(world) == ["4"]
+    assert {row.label for row in world.labelling().values()} == {0, 1, 2, 3}
 
 
 def test_k_auto_is_kept_over_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:

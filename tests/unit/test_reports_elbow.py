@@ -11,6 +11,11 @@ from classifier.reports.plot import save
 FITS = [Fit(2, 0.856, 423_000.0), Fit(3, 0.9521, 3840.0), Fit(4, 0.742, 1623.0)]
 
 
+def test_the_title_names_the_scale() -> None:
+    assert elbow.draw(FITS, 20_000).get_suptitle().startswith("20,000 users; ")
+    assert elbow.draw(FITS, 20_000, ", scale log").get_suptitle().startswith("20,000 users, scale log; ")
+
+
 def test_picture_of_elbow_and_silhouette(tmp_path: Path) -> None:
     figure = elbow.draw(FITS, 20_000)
     left, right = figure.axes

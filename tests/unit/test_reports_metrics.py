@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from classifier.reports.metrics import Metrics
+from classifier.scaling import Scaling
 from tests.support.steps import Hand, made_step
 
 STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2)._replace(
@@ -89,6 +90,29 @@ def test_scrape_after_two_steps() -> None:
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
     assert 'lag_records{partition="0"}' not in found, "a partition that is not reported any more is gone"
+
+
+def test_where_the_centres_lie_and_on_which_scale_they_were_found() -> None:
+    with served(Hand(), ("stingy", "spendthrift")) as metrics:
+        metrics.step(STEP)
+        first = scrape(metrics)
+        metrics.step(STEP._replace(scaling=Scaling("log"), centers=STEP.centers[:1] + 0.5))
+        then = scrape(metrics)
+
+    def centers(found: dict[str, float]) -> dict[str, float]:
+        return {name: value for name, value in found.items() if name.startswith("label_center")}
+
+    where = 'label_center{{column="{}",label="{}",name="{}",scale="{}"}}'
+    assert centers(first) == {
+        where.format("total_amount", 0, "stingy", "none"): 1.5,
+        where.format("num_transactions", 0, "stingy", "none"): 1.0,
+        where.format("total_amount", 1, "spendthrift", "none"): 9.0,
+        where.format("num_transactions", 1, "spendthrift", "none"): 9.0,
+    }
+    assert centers(then) == {
+        where.format("total_amount", 0, "stingy", "log"): 2.0,
+        where.format("num_transactions", 0, "stingy", "log"): 1.5,
+    }, "the others are gone"
 
 
 def test_every_metric_has_a_help_text() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from classifier.reports.summary import SUMMARY_SECONDS, Summary, first_users, moves, summary_lines
+from classifier.scaling import Scaling
+from classifier.step import Step
 from tests.support.steps import EMPTY, Hand, made_step, step_of
 
 ROWS = [("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)]
@@ -80,6 +82,63 @@ def test_summary_is_echoed_line_by_line_every_minute_and_tells_of_moves_since_th
     clock.now += 1
     summary.step(made_step([*moved, ("eve", 2200.0, 30, 2)]))
     assert lines[10:] == ["since the last summary: 1 user 0 -> 1, 1 new"]
+
+
+def shown(*steps: Step) -> list[str]:
+    """What is echoed of the last of some steps, each shown, behind its table."""
+    lines: list[str] = []
+    clock = Hand()
+    summary = Summary(lines.append, (), clock)
+    for step in steps:
+        lines.clear()
+        summary.step(step)
+        clock.now += SUMMARY_SECONDS
+    return lines[2 + len(steps[-1].centers) :]
+
+
+LOG = Scaling("log")
+IDS = [f"{number:02}" for number in range(20)]
+TOTALS = np.array([(10.0 if number < 11 else 1000.0, 2.0) for number in range(20)])
+LABELS = (TOTALS[:, 0] > 10).astype(np.int32)
+BEFORE = step_of(IDS, TOTALS, LABELS, np.array([[10.0, 2], [1000, 2]]), LOG)
+
+
+def test_a_change_of_the_clusters_themselves_is_told() -> None:
+    others = step_of(IDS, TOTALS, np.where(LABELS, 1, np.arange(20) % 2).astype(np.int32), BEFORE.centers * 1.5, LOG)
+    assert shown(BEFORE, others) == [
+        "since the last summary: 5 users 0 -> 1",
+        "the clusters have changed: with those of before, 5 users (25.0%) would have another label;"
+        " centres: 0 from 10.00 / 2.0 to 15.00 / 3.0, 1 from 1,000.00 / 2.0 to 1,500.00 / 3.0",
+    ]
+
+
+def test_customers_who_moved_are_no_change_of_the_clusters() -> None:
+    """On the scale of the fit: 200 is nearer to 1,000 than to 10 there, and the other way round in dollars."""
+    spent = TOTALS.copy()
+    spent[:10, 0] = 200.0
+    moved = step_of(IDS, spent, (spent[:, 0] > 100).astype(np.int32), np.array([[10.0, 2], [500, 2]]), LOG)
+    assert shown(BEFORE, moved) == ["since the last summary: 10 users 0 -> 1"]
+
+
+@pytest.mark.parametrize("n_others", [0, 1])
+def test_borders_that_follow_the_users_are_no_change(n_others: int) -> None:
+    ids, totals = [f"{number:03}" for number in range(100)], np.tile(TOTALS, (5, 1))
+    labels = np.tile(LABELS, 5)
+    later = labels.copy()
+    later[: 4 + n_others] = 1
+    steps = [step_of(ids, totals, each, BEFORE.centers, LOG) for each in (labels, later)]
+    assert len(shown(*steps)) == 1 + n_others, "from 5 % of the users on"
+
+
+def test_another_number_of_clusters_is_not_compared() -> None:
+    fewer = step_of(IDS, TOTALS, LABELS * 0, BEFORE.centers[:1], LOG)
+    assert shown(BEFORE, fewer) == ["since the last summary: 9 users 1 -> 0"]
+    assert shown(EMPTY, BEFORE) == ["since the last summary: nobody moved, 20 new"]
+
+
+def test_the_table_names_the_scale() -> None:
+    assert summary_lines(BEFORE)[0].endswith("  centre, scale log")
+    assert [line.split("  ")[-1] for line in summary_lines(BEFORE)[1:3]] == ["10.00 / 2.0", "1,000.00 / 2.0"]
 
 
 def test_first_users_in_full() -> None:

@@ -1,0 +1,25 @@
+"""The best clustering of a few points, by looking at every one."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+Points = NDArray[np.float64]
+Labels = tuple[int, ...]
+
+
+def clusterings(n_points: int, n_clusters: int) -> Iterator[Labels]:
+    """Each way to part the points into so many clusters, once: the first point of a cluster numbers it."""
+    for labels in itertools.product(range(n_clusters), repeat=n_points):
+        firsts = list(dict.fromkeys(labels))
+        if firsts == list(range(n_clusters)):
+            yield labels
+
+
+def inertia(points: Points, labels: Labels) -> float:
+    """Sum of squared distances to the means, from the definition."""
+    numbers = np.array(labels)
+    parts = (points[numbers == number] for number in set(labels))
+    return float(sum(((part - part.mean(axis=0)) ** 2).sum() for part in parts))

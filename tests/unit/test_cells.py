@@ -1,0 +1,126 @@
+"""Users taken together: nobody is lost, the table alone decides, and cells are as coarse as they may be."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from classifier import cells
+from classifier.cells import COARSEST, ENOUGH_CELLS, Cells, cells_of, occupied
+from tests.support.customers import customers
+
+Totals = NDArray[np.float64]
+N_USERS = 3 * ENOUGH_CELLS
+
+
+def users(seed: int, n_users: int = N_USERS) -> Totals:
+    """Users who spend very differently, some of whom were paid back more than they had paid."""
+    rng = np.random.default_rng(seed)
+    counts = rng.geometric(0.1, n_users)
+    return np.column_stack((rng.lognormal(3, 1.5, n_users) * counts * rng.choice([1, 1, 1, -1], n_users), counts))
+
+
+def equal(n_totals: int, step: float = 1.0, n_users: int = N_USERS) -> Totals:
+    """Users of few different totals."""
+    return np.column_stack((1e6 + step * (np.arange(n_users) % n_totals), np.ones(n_users)))
+
+
+def on_a_lattice(totals: Totals, fineness: float) -> dict[tuple[float, ...], list[tuple[float, ...]]]:
+    """The users of each cell, one after the other."""
+    found: dict[tuple[float, ...], list[tuple[float, ...]]] = {}
+    for place, row in zip(np.floor(fineness * np.sign(totals) * np.log1p(np.abs(totals))), totals, strict=True):
+        found.setdefault(tuple(place), []).append(tuple(row))
+    return found
+
+
+def on_the_coarsest_lattice(totals: Totals) -> dict[tuple[float, ...], list[tuple[float, ...]]]:
+    """The users of each cell, where cells are enough or have only equal users."""
+    fineness = COARSEST
+    while True:
+        found = on_a_lattice(totals, fineness)
+        if len(found) >= ENOUGH_CELLS or all(len(set(rows)) == 1 for rows in found.values()):
+            return found
+        fineness *= 2
+
+
+def in_order(found: Cells) -> NDArray[np.float64]:
+    """Means and weights, whatever the order of the cells."""
+    rows = np.column_stack((found.totals, found.weights.astype(np.float64)))
+    return rows[np.lexsort(rows.T)]
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        *(users(seed) for seed in range(3)),
+        customers().totals,
+        equal(1),
+        equal(7),
+        equal(1500),
+        np.column_stack((np.random.default_rng(1).uniform(0.001, 0.01, N_USERS), np.ones(N_USERS))),
+        np.column_stack((1e6 * np.random.default_rng(2).uniform(0.99, 1.01, N_USERS), np.ones(N_USERS))),
+    ],
+    ids=["users", "users", "users", "CDNOW", "all equal", "7", "1500", "below 1", "around 1e6"],
+)
+def test_the_coarsest_lattice_that_parts_users_enough(totals: Totals) -> None:
+    expected = on_the_coarsest_lattice(totals).values()
+    means, weights = [np.mean(rows, axis=0) for rows in expected], [len(rows) for rows in expected]
+    found = cells_of(totals)
+    assert in_order(found) == pytest.approx(in_order(Cells(np.array(means), np.array(weights))), rel=1e-12)
+
+
+@pytest.mark.parametrize("totals", [users(4), customers().totals, equal(7)])
+def test_nobody_is_lost(totals: Totals) -> None:
+    means, weights = cells_of(totals)
+    assert weights.sum() == len(totals)
+    assert weights.min() > 0
+    assert weights @ means == pytest.approx(totals.sum(axis=0))
+    assert len(weights) < len(totals) / 1.5, "some are taken together"
+
+
+def test_the_order_of_users_does_not_matter() -> None:
+    totals = users(5)
+    shuffled = np.random.default_rng(6).permutation(totals)
+    assert in_order(cells_of(shuffled)) == pytest.approx(in_order(cells_of(totals)), rel=1e-12)
+
+
+@pytest.mark.parametrize("n_users", [0, 1, ENOUGH_CELLS])
+def test_a_few_users_are_each_a_cell(n_users: int) -> None:
+    totals = equal(3, n_users=n_users)
+    found = cells_of(totals)
+    assert found.totals is totals
+    assert found.weights.tolist() == [1] * n_users
+
+
+@pytest.mark.parametrize(
+    "totals",
+    [
+        equal(100, step=0.01),
+        equal(100, step=1e-9) - [1e6, 0],
+        np.column_stack((np.linspace(1e-9, 1e-7, N_USERS), np.ones(N_USERS))),
+        np.vstack((equal(100, step=1e-9) - [1e6, 0], [(1e150, 1.0), (-1e150, 2.0**53)])),
+    ],
+    ids=["cents beside a million", "billionths", "all of them", "and two far away"],
+)
+def test_totals_however_close_together_are_told_apart(totals: Totals) -> None:
+    different = len(np.unique(totals, axis=0))
+    n_cells = len(cells_of(totals).weights)
+    assert min(different, ENOUGH_CELLS) <= n_cells <= 2 * ENOUGH_CELLS
+
+
+def test_no_finer_lattice_is_looked_at_than_there_is_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noted(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        looked_at.append(len(places))
+        return occupied(places)
+
+    monkeypatch.setattr(cells, "occupied", noted)
+    for totals in (equal(1), equal(7, step=1e6), users(8)):
+        looked_at: list[int] = []
+        cells_of(totals)
+        assert len(looked_at) == 1
+
+
+def test_cells_of_a_large_lattice_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted = cells_of(users(7))
+    monkeypatch.setattr(cells, "MOST_COUNTED", 0)
+    sorted_out = cells_of(users(7))
+    assert (in_order(sorted_out) == in_order(counted)).all()
