@@ -42,7 +42,6 @@ import logging
 import os
 import sys
 import time
-import traceback
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -60,6 +59,7 @@ from classifier.errors import (
     RegistryUnavailable,
     RestoreNeeded,
     TransactionAborted,
+    let_go,
 )
 from classifier.intake import Intake, opened
 from classifier.kafka import Kafka
@@ -277,8 +277,7 @@ class Classifier:
                 raise
             log.warning("%s; restoring from %s", reason, self.settings.output)
             self.pace.give_up()
-            # What the calls that ended here still hold: two tables are more than the memory is meant for.
-            traceback.clear_frames(reason.__traceback__)
+            let_go(reason)  # two tables are more than the memory is meant for
             return False
 
     def restore(self) -> None:
