@@ -168,10 +168,13 @@ def wrong_commits(pipeline: Pipeline, feeder: Feeder, committed: Iterable[Record
     """
     told, read = states_of_output(pipeline, committed), distinct(states_of_input(feeder, batches))
     n_parts = len(list(itertools.takewhile(is_part, batches)))
-    return min(
-        sum(a != b for a, b in zip_longest(distinct(told[n_skipped:]), read))
-        for n_skipped in {n_parts, max(0, n_parts - 1)}
-    )
+    wrong = [differences(distinct(told[n:]), read) for n in (n_parts, max(0, n_parts - 1))]
+    return min(wrong)
+
+
+def differences(told: Iterable[int], read: Iterable[int]) -> int:
+    """Count the places at which two lists differ."""
+    return sum(a != b for a, b in zip_longest(told, read))
 
 
 def is_part(batch: Batch) -> bool:
