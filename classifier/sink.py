@@ -129,8 +129,12 @@ class Sink:
         left, pace, producer, deliveries = iter(records), self._pace, self._producer, self._deliveries
         while portion := list(itertools.islice(left, FEW)):
             for record in portion:
-                if not self._produce(record):
-                    return  # the transaction has failed; the calls that follow say why
+                topic, key, value, headers = record
+                try:
+                    producer.produce(topic, value, key, headers=headers)
+                except (BufferError, KafkaException) as error:
+                    if not self._produce_after(error, record):
+                        return  # the transaction has failed; the calls that follow say why
             deliveries.n_written += len(portion)
             while pace.waits(len(producer)) and not deliveries.failed:
                 self._flush(MOMENT_SECONDS)
@@ -146,31 +150,32 @@ class Sink:
             # Beside each other, records and offsets take two thirds of the time.
             self._kafka.call(doing, lambda: aside(doing, send, lambda: self._flush(POLL_SECONDS)))
         self._drain()
+        self._pace.measure(self._deliveries.n_written, len(self._producer))
 
     def _commit(self, *, complete: bool) -> None:
         self._kafka.call(self._doing, lambda: self._producer.commit_transaction(CALL_TIMEOUT_SECONDS))
         self._pace.end(complete=complete)
 
-    def _produce(self, record: OutputRecord) -> bool:
-        """Queue a record; return False once the transaction takes no more of them."""
+    def _produce_after(self, error: BufferError | KafkaException, record: OutputRecord) -> bool:
+        """Queue a record that was not taken; return False once the transaction takes no more of them."""
         topic, key, value, headers = record
-        while True:
+        while isinstance(error, BufferError):  # the queue is full: let it drain
+            self._flush(POLL_SECONDS)
             try:
                 self._producer.produce(topic, value, key, headers=headers)
                 return True
-            except BufferError:  # the queue is full: let it drain
-                self._flush(POLL_SECONDS)
-            except KafkaException as exception:
-                if exception.args[0].code() == KafkaError._STATE:
-                    return False
-                raise self._kafka.meaning(exception.args[0], f"write topic {topic}") from None
+            except (BufferError, KafkaException) as again:
+                error = again
+        if error.args[0].code() == KafkaError._STATE:
+            return False
+        raise self._kafka.meaning(error.args[0], f"write topic {topic}") from None
 
     def _drain(self) -> None:
         """Wait until all records are delivered, or the transaction has failed; the commit tells which."""
         left = len(self._producer)
         while left and not self._deliveries.failed:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
-            self._pace.measure(self._deliveries.n_written, left)
+            self._pace.measure(self._deliveries.n_written, left)  # also of a transaction that comes to nothing
             if left == before:
                 self._outage.begins("takes no records")
                 self._while_stuck()

@@ -122,10 +122,10 @@ class UserTable:
 
     def settle(self) -> None:
         """Choose the current row of every user touched."""
-        new: dict[str, Row] = {}
+        shown, new = self._rows, dict[str, Row]()
         changed: dict[str, Row] = {}
         for user_id, known in self._touched.items():
-            before, current = self._rows.get(user_id), current_row(known)
+            before, current = shown.get(user_id), known or None if type(known) is tuple else current_row(known)
             if current is None:
                 current = before
                 if before is not None:
@@ -249,9 +249,12 @@ class UserTable:
         self._rows.update(changed)
         if new:
             user_ids = sorted(new)
-            at = self._places(user_ids)
-            self.totals = np.insert(self.totals, at, as_array(map(new.__getitem__, user_ids)), axis=0)
-            self.labels = np.insert(self.labels, at, NO_LABEL)
+            totals = as_array(map(new.__getitem__, user_ids))
+            if self.user_ids:
+                at = self._places(user_ids)
+                self.totals, self.labels = np.insert(self.totals, at, totals, 0), np.insert(self.labels, at, NO_LABEL)
+            else:
+                self.totals, self.labels = totals, np.full(len(user_ids), NO_LABEL, np.int32)
             # Two sorted runs, which Python's sort makes use of.
             self.user_ids = sorted(self.user_ids + user_ids) if self.user_ids else user_ids
         if changed:

@@ -141,3 +141,22 @@ def test_an_output_that_takes_no_records_is_told_once(caplog: pytest.LogCaptureF
     assert said[0] == "Kafka host:9092: the output: takes no records"
     assert [line for line in said[1:] if "back after" not in line] == []
     assert len(said) == 2
+
+
+def test_a_rate_is_known_though_all_is_delivered_beside_the_offsets() -> None:
+    """Or a first part, cut short by a broker that was slow to begin, would be followed by others as short."""
+    left, now = [0], [0.0]
+
+    def flush(producer: FakeProducer, timeout: float) -> int:
+        now[0], left[0] = now[0] + 0.5, 0
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeProducer, "__len__", lambda producer: left[0])
+        patch.setattr(FakeProducer, "flush", flush)
+        producer, pace = FakeProducer(FakeBroker(out=1)), Pace(60.0, lambda: now[0])
+        kafka = in_memory(producer, FakeConsumer(FakeBroker(), seed=1))
+        sink = Sink(kafka, kafka.consumer(), "x", pace)
+        left[0] = 500
+        sink.write([("out", b"key", b"value", None)] * 1_500, [TopicPartition("in", 0, 7, "mark")])
+    assert pace.most == 3_000 * 15
