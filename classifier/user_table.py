@@ -91,7 +91,8 @@ class UserTable:
             if known is None:
                 known = self._known(user_id) if user_id in pending else shown.get(user_id, ())
             if count == 1 and not known:
-                touched[user_id] = row
+                before = shown.get(user_id)
+                touched[user_id] = before if before == row else row  # one object: a rebuild is made of such
             elif count == -1 and known == row:
                 touched[user_id] = ()
             else:
