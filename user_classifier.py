@@ -9,8 +9,9 @@ Writes  `user_labeling`: (user_id, total_amount, num_transactions, label), keyed
         whose row or label changed. Label 0 is the cluster that spends least.
 
 Guarantee: every change of `transactions_aggregate` is reflected exactly once in `user_labeling` for a
-read_committed reader. Labels and input offsets are committed in one Kafka transaction, and a crash, an
-aborted transaction and a plain restart all take one path: forget everything, restore, go on.
+read_committed reader. Labels and input offsets are committed in one Kafka transaction (what a large step
+writes ahead of it is such that a restore can do without), and a crash, an aborted transaction and a plain
+restart all take one path: forget everything, restore, go on.
 
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
@@ -27,7 +28,7 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     scaling, cells, search    where K-means measures, and how the best centres are found (clusters)
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
     state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
-    sink                      one Kafka transaction per step
+    sink                      one Kafka transaction per step, and parts ahead of it where that is too much (pace)
     look, check, export, reports/    what people look at
     schedule, step, stop, outage, errors
 """
