@@ -11,7 +11,7 @@
 # make test-oldest unit tests and a run with the oldest versions that the requirements files allow
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
-# make bench       how fast it is, side by side with others; BENCH=--quick for a look
+# make bench       how fast it is, side by side with others; BENCH=--quick for a look, BENCH=--large for 10 million users
 # make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
 # make cdnow       purchases of real customers, to try make demo CSV= with
 # make check       lint, types and layout rules

@@ -9,8 +9,9 @@ Writes  `user_labeling`: (user_id, total_amount, num_transactions, label), keyed
         whose row or label changed. Label 0 is the cluster that spends least.
 
 Guarantee: every change of `transactions_aggregate` is reflected exactly once in `user_labeling` for a
-read_committed reader. Labels and input offsets are committed in one Kafka transaction, and a crash, an
-aborted transaction and a plain restart all take one path: forget everything, restore, go on.
+read_committed reader. Labels and input offsets are committed in one Kafka transaction (what a large step
+writes ahead of it is such that a restore can do without), and a crash, an aborted transaction and a plain
+restart all take one path: forget everything, restore, go on.
 
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
@@ -27,7 +28,7 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     scaling, cells, search    where K-means measures, and how the best centres are found (clusters)
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
     state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
-    sink                      one Kafka transaction per step
+    sink                      one Kafka transaction per step, and parts ahead of it where that is too much (pace)
     look, check, export, reports/    what people look at
     schedule, step, stop, outage, errors
 """
@@ -59,12 +60,14 @@ from classifier.errors import (
     RegistryUnavailable,
     RestoreNeeded,
     TransactionAborted,
+    let_go,
 )
 from classifier.intake import Intake, opened
 from classifier.kafka import Kafka
 from classifier.look import Look
 from classifier.marks import ids_of, mark
 from classifier.number_of_clusters import NumberOfClusters
+from classifier.pace import Pace
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.reports import Report
 from classifier.reports.asked import reports_for
@@ -250,8 +253,10 @@ class Classifier:
     report: Report
     clock: Callable[[], float] = time.monotonic
     number: NumberOfClusters = field(init=False)
+    pace: Pace = field(init=False)
 
     def __post_init__(self) -> None:
+        self.pace = Pace(self.settings.transaction_timeout)
         self.number = NumberOfClusters(self.settings, self.cluster, self.intake.go_on)
 
     def run(self) -> None:
@@ -272,13 +277,16 @@ class Classifier:
             if self.stop.requested:
                 raise
             log.warning("%s; restoring from %s", reason, self.settings.output)
+            self.pace.give_up()
+            let_go(reason)  # two tables are more than the memory is meant for
             return False
 
     def restore(self) -> None:
         """Begin from what is committed: the table from the output, the place in the input from the offsets."""
         # First the producer: it ends what an older instance left open in the output and in the offsets.
         watch = self.intake.watch
-        self.sink = Sink(self.kafka, self.intake.consumer, self.settings.transactional_id, while_stuck=watch.check)
+        transactional_id, consumer = self.settings.transactional_id, self.intake.consumer
+        self.sink = Sink(self.kafka, consumer, transactional_id, self.pace, while_stuck=watch.check)
         self.intake.restore()
         if not (self.stop.requested or self.intake.rebuild):  # a rebuild chooses anew
             self.number.recall(self.intake.committed.values())
@@ -292,7 +300,7 @@ class Classifier:
             at_end = intake.source.at_end
             # Users without a row wait for the next end: at the second one in a row they are deleted.
             # With -k auto nothing is labelled before all has been read.
-            if (at_end or self.number.value) and schedule.due(self.clock(), at_end, intake.waits):
+            if (at_end or self.number.value or schedule.full) and schedule.due(self.clock(), at_end, intake.waits):
                 self.step(schedule)
             if intake.source.at_end and schedule.last_end and not schedule.records:
                 intake.note_end()  # no step follows this end of the input
@@ -316,14 +324,17 @@ class Classifier:
         """Take what has arrived; rows that are added and retracted cancel at once."""
         batch = self.intake.batch
         size = self.settings.batch_size if self.number.value else None  # the first step of -k auto waits for the end
-        self.intake.gather(CHUNK if size is None else size - batch.n_records)
-        schedule.records, schedule.rows = batch.n_records, len(batch.net)
+        schedule.most_rows = sys.maxsize if self.intake.incomplete else self.pace.most
+        room = min(CHUNK, schedule.most_rows - schedule.rows)
+        self.intake.gather(room if size is None else min(room, size - batch.n_records))
+        schedule.records, schedule.rows = batch.n_records, len(batch.net) + len(batch.bad)
 
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
         intake.watch.ask()  # whether they are still the same: answered while the table is fitted
-        originals = intake.settle(last=last)  # rows with the bytes they were read from
+        most_gone = None if intake.incomplete else max(0, self.pace.most - schedule.rows)
+        originals = intake.settle(last=last, most_gone=most_gone)  # rows with the bytes they were read from
         if self.number.value is None:
             if not self.number.choose(intake.table.totals):
                 return
@@ -334,8 +345,10 @@ class Classifier:
         fitted = self.clock()
         # Encoded as they are written, inside the transaction.
         records = label_records(changes, intake.key_codec, intake.label_codec, self.settings.output, originals)
+        # Another label changes no row: it need not wait for the offsets. Nor need anything before the first ones.
+        ahead = itertools.islice(records, len(changes) if intake.incomplete else changes.n_relabelled)
         intake.watch.check()  # what was asked: no record of another topic is committed
-        self.commit(itertools.chain(self.dead_letters(), records))
+        self.commit(ahead, itertools.chain(self.dead_letters(), records))
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)
         log_step(step)
@@ -349,17 +362,17 @@ class Classifier:
         bad = self.intake.batch.bad if settings.error_handling_mode == "log" else []
         return [dead_letter(each, settings.error_handling_log_target) for each in bad]
 
-    def commit(self, records: Iterable[OutputRecord]) -> None:
-        """Write records and the place in the input in one transaction."""
-        settings, intake, began = self.settings, self.intake, time.time()
+    def commit(self, ahead: Iterable[OutputRecord], records: Iterable[OutputRecord]) -> None:
+        """Write records and the place in the input in one transaction; what goes `ahead` may take others before it."""
+        settings, intake = self.settings, self.intake
         told = mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout, ids_of(intake.ids))
-        offsets = intake.offsets(told)
+        offsets, unfinished = intake.offsets(told), intake.unfinished(told)
         try:
-            self.sink.write(records, offsets)
+            self.sink.write(records, offsets, ahead, unfinished)
         except ProducerFenced:
             # A transaction that takes too long (a suspended machine: hence the time of day) is fenced by the broker
             # itself. Nobody took over if the offsets are still ours.
-            if time.time() - began > settings.transaction_timeout and intake.is_ours(offsets):
+            if self.pace.outlived and intake.is_ours(offsets, unfinished):
                 raise TransactionAborted("the transaction timed out") from None
             raise
         intake.committed_at(offsets)

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--quick", action="store_true", help="small sizes, under 3 minutes; saved to .local/bench/results")
+    add("--large", action="store_true", help="how far one process goes: 1 and 10 million users, half an hour and 16 GB")
     add("--users", type=numbers, metavar="N,...", help="numbers of users (default: 10,1000,10000,100000,1000000)")
     records = "least number of records of an input (default: 1000000 and 4000000)"
     add("--records", type=whole_number, metavar="N", help=records)
@@ -87,6 +88,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     whole = plan == Plan()
     directory = arguments.output or (COMMITTED if whole else LOCAL)
     # Later than the command line: it should be told at once what is wrong with it.
+    if arguments.large:
+        from benchmarks.large import SIZES, run_large
+
+        directory = arguments.output or (LOCAL if arguments.users else COMMITTED)
+        print(run_large(arguments.users or SIZES, directory, Progress(plan.minutes)))
+        return 0
     from benchmarks.run import run
 
     print(run(plan, directory, Progress(plan.minutes)))

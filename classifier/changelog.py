@@ -160,8 +160,8 @@ class Batch:
 def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
     """Add and retract the rows of a retract changelog.
 
-    Returns the rows, by user, and the entries that cannot be read. Retractions come first: a user's new row then finds
-    the old one gone, which is what a table does fastest.
+    Returns the rows that are news, by user, and the entries that cannot be read. Retractions come first: a user's new
+    row then finds the old one gone, which is what a table does fastest.
     """
     sources: Sources = {}
     broken: Broken = {}
@@ -172,7 +172,9 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
             values, rows = sound(values, user_rows(reader.all_fields(values)), broken)
             table.add_all(rows, map(net.__getitem__, values))
             if entries is added:
-                sources.update({user_id: (row, value) for value, (user_id, row) in zip(values, rows, strict=True)})
+                told = zip(values, rows, strict=True)
+                # A row that is shown already is hardly ever written again: a rebuild is made of such.
+                sources.update({user: (row, value) for value, (user, row) in told if table.row(user) != row})
     return sources, broken
 
 

@@ -4,6 +4,8 @@ Every error of the client descends from `ClassifierError`; its text is one line 
 next. `main` prints it and ends with its exit code.
 """
 
+import traceback
+
 from confluent_kafka import KafkaError
 
 
@@ -132,6 +134,17 @@ CHECK_CERTIFICATE = (
     "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
     " the host in bootstrap.servers, and that it has not expired"
 )
+
+
+def let_go(error: BaseException) -> None:
+    """Empty the calls that an error has ended, and those of errors before it: they hold what they worked on.
+
+    An error that a call knows by name is part of a cycle, and nobody looks for these while records stream in.
+    """
+    ended: BaseException | None = error
+    while ended is not None:
+        traceback.clear_frames(ended.__traceback__)
+        ended = ended.__context__
 
 
 def classify(error: KafkaError, doing: str, transactional_id: str = "") -> ClassifierError:

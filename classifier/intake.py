@@ -19,7 +19,17 @@ from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
-from classifier.marks import check_ids, check_layout, check_marks, check_range, layout_of, marks_of, warn_of_dropped
+from classifier.marks import (
+    UNFINISHED,
+    check_ids,
+    check_layout,
+    check_marks,
+    check_range,
+    is_unfinished,
+    layout_of,
+    marks_of,
+    warn_of_dropped,
+)
 from classifier.records import BadRecord, Record
 from classifier.registry import SchemaRegistry
 from classifier.reports import Report
@@ -81,6 +91,7 @@ class Intake:
         self._several = SeveralRows(settings.topic)
         kafka.while_waiting = self.go_on  # a client that waits is alive
         self.rebuild = settings.rebuild  # until the first step is committed
+        self.incomplete = False  # whether the output is still to be made what the input says, by the first step
 
     # restore: the table from the output, the place in the input from the offsets that belong to it
 
@@ -101,15 +112,16 @@ class Intake:
         self.layout = layout_of(len(beginnings), self.key_codec)
         if changes.labels:
             check_layout(self.committed.values(), settings.output, self.layout)
-        self.source = self._input.read_from(self._load(changes))
+        anew = self.rebuild or is_unfinished(self.committed.values())  # the input has to confirm what is there
+        self.incomplete = anew or all(at.offset == OFFSET_INVALID for at in self.committed.values())
+        self.source = self._input.read_from(self._load(changes, confirmed=not anew))
         self._began = dict(self.source.positions)  # of the batch
         self._ended = False  # whether the last step came at the end, with nothing read since
-        committed = {} if self.rebuild else self.committed
-        if self._several.begin(self.table, self._began, committed) and not self.rebuild:
+        if self._several.begin(self.table, self._began, {} if anew else self.committed) and not anew:
             self.table.trust_order()
         # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
         # so that -k auto does not count them.
-        self._leaving = set(self.table.user_ids) if self.rebuild else set[str]()
+        self._leaving = set(self.table.user_ids) if anew else set[str]()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
@@ -129,7 +141,7 @@ class Intake:
         """Return the group's offsets as the broker knows them."""
         return self._input.committed(self.settings.group)
 
-    def _load(self, changes: Changes) -> dict[int, int]:
+    def _load(self, changes: Changes, *, confirmed: bool) -> dict[int, int]:
         """Load the table; return the offset in each partition that belongs to it."""
         settings, committed, n_users = self.settings, self.committed, len(changes.rows)
         bounds = {partition: self._input.bounds(partition) for partition in committed}
@@ -138,11 +150,16 @@ class Intake:
             return {partition: low for partition, (low, _) in bounds.items()}
         if not check_marks(committed.values(), settings.output, n_users, settings.changelog_mode, AGAIN):
             return {partition: at[settings.reset_to] for partition, at in bounds.items()}
-        check_range(committed, bounds, AGAIN)
-        self.table.load(changes, confirmed=True)
-        warn_of_dropped(committed.values(), self.table.n_waiting)
+        if confirmed:
+            check_range(committed, bounds, AGAIN)
+        else:  # what retention has taken since the labelling began, no start would find
+            log.info("%s: an unfinished labelling, of %d users so far; it goes on", settings.output, n_users)
+            check_range(committed, {partition: (0, high) for partition, (_, high) in bounds.items()}, AGAIN)
+        self.table.load(changes, confirmed=confirmed)
+        if confirmed:
+            warn_of_dropped(committed.values(), self.table.n_waiting)
         # A partition without an offset is a new one: from its beginning, whatever the file says.
-        return {p: bounds[p][0] if at.offset == OFFSET_INVALID else at.offset for p, at in committed.items()}
+        return {partition: max(bounds[partition][0], at.offset) for partition, at in committed.items()}
 
     def go_on(self) -> bool:
         """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
@@ -161,12 +178,13 @@ class Intake:
             told = retract_changelog(self.batch.taken_back)
             raise StateError(f"{told}: run with --changelog-mode retract{self._anew}")
 
-    def settle(self, *, last: bool = False) -> Sources:
+    def settle(self, *, last: bool = False, most_gone: int | None = None) -> Sources:
         """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
 
         Of one transaction, some partitions can be read a moment before others. So at one end a user may be
         without a row whose old one has been taken back and whose new one is still to come. The next end is that of
-        the next step, --batch-interval later. The `last` settling has no next end: one is enough.
+        the next step, --batch-interval later. The `last` settling has no next end: one is enough. Should more than
+        `most_gone` be to be dropped, the others wait for another end.
         """
         at_end = self._ended = self.source.at_end or (last and self._ended)
         sources = self._apply()
@@ -178,7 +196,8 @@ class Intake:
             self.table.doubt_order(returned)
         self._leaving &= self.table.absent
         if at_end:
-            self.table.drop(set(self.table.absent) if last else self._leaving)
+            gone = self.table.absent if last else self._leaving
+            self.table.drop(set(itertools.islice(gone, most_gone)))
             self._leaving = set(self.table.absent)
             self.check_retractions()
             self._look_at_several_rows(last=last)
@@ -295,15 +314,23 @@ class Intake:
         places, note = self.source.positions.items(), self._several.note
         return [TopicPartition(self.settings.topic, *place, mark + note(*place)) for place in places]
 
-    def is_ours(self, offsets: list[TopicPartition]) -> bool:
-        """Whether the group's offsets are still those known here, or already these: nobody else has committed."""
-        there = offsets_of(self.committed_now())
-        return there in (offsets_of(self.committed), offsets_of({each.partition: each for each in offsets}))
+    def unfinished(self, mark: str) -> list[TopicPartition]:
+        """Return where reading began, with a mark that says so, for a part of the step that completes the output.
+
+        Nothing in later steps: their parts hold what leaves the table as it is.
+        """
+        begun = self._began.items() if self.incomplete else ()
+        return [TopicPartition(self.settings.topic, *place, mark + UNFINISHED) for place in begun]
+
+    def is_ours(self, *offsets: list[TopicPartition]) -> bool:
+        """Whether the group's offsets are still those known here, or some of these: nobody else has committed."""
+        ours = [self.committed, *({each.partition: each for each in some} for some in offsets)]
+        return offsets_of(self.committed_now()) in map(offsets_of, ours)
 
     def committed_at(self, offsets: list[TopicPartition]) -> None:
         """Note that a step has been committed with these offsets."""
         self.committed = {each.partition: each for each in offsets}
-        self._began, self.rebuild = offsets_of(self.committed), False
+        self._began, self.rebuild, self.incomplete = offsets_of(self.committed), False, False
 
 
 def offsets_of(committed: Mapping[int, TopicPartition]) -> dict[int, int]:

@@ -24,8 +24,9 @@ MARK = re.compile(
     r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
     r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?"
     r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?"
-    r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?"
+    r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?(?P<unfinished> unfinished)?"
 )
+UNFINISHED = " unfinished"  # behind a mark: the output is half of what the records from this offset on will make it
 
 
 class Chosen(NamedTuple):
@@ -93,6 +94,11 @@ def chosen_before(committed: Iterable[TopicPartition]) -> Chosen | None:
     return next(told, None)
 
 
+def is_unfinished(committed: Iterable[TopicPartition]) -> bool:
+    """Return whether a first labelling or a rebuild has begun at these offsets, and has not come to its end."""
+    return any(match["unfinished"] for match in marks_of(committed))
+
+
 def check_range(offsets: Mapping[int, TopicPartition], bounds: Mapping[int, tuple[int, int]], rebuild: str) -> None:
     """Raise StateError where the input no longer holds the records after a committed offset."""
     for partition, (low, high) in bounds.items():
@@ -117,7 +123,7 @@ def check_marks(committed: Iterable[TopicPartition], output: str, n_users: int, 
         match = MARK.match(each.metadata or "")
         if match is None:
             raise StateError(f"{where} was not written by user_classifier, {output} holds {n_users} users; {rebuild}")
-        if int(match["users"]) != n_users:
+        if int(match["users"]) != n_users and not match["unfinished"]:
             raise StateError(f"{where} belongs to {match['users']} users, but {output} holds {n_users}; {rebuild}")
         if (before := match["mode"] or "retract") != mode:
             raise StateError(f"{where} was reached with --changelog-mode {before}, this is {mode}; {rebuild}")

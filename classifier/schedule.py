@@ -1,5 +1,6 @@
 """When a step (fit, emit, commit) is due."""
 
+import sys
 from dataclasses import dataclass
 
 from classifier.settings import Settings
@@ -20,6 +21,12 @@ class Schedule:
     last_duration: float = FIRST_CATCH_UP_SECONDS / CATCH_UP_FACTOR
     records: int = 0  # since the last step
     rows: int = 0  # of these, what is left after netting
+    most_rows: int = sys.maxsize  # what one transaction takes in time
+
+    @property
+    def full(self) -> bool:
+        """Whether a step has to come before more is read."""
+        return self.rows >= self.most_rows
 
     def due(self, now: float, at_end: bool, waiting: bool) -> bool:
         """Whether the time for a step has come.
@@ -31,7 +38,7 @@ class Schedule:
         first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
         if not (self.records or (at_end and (waiting or first or now - since >= REFRESH_SECONDS))):
             return False
-        if self.settings.batch_size and self.records >= self.settings.batch_size:
+        if self.full or (self.settings.batch_size and self.records >= self.settings.batch_size):
             return True
         if self.settings.until_end and at_end:  # nothing more is waited for
             return True

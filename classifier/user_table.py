@@ -25,6 +25,7 @@ class Changes:
     labels: dict[str, int] = field(default_factory=dict)  # whom they are of, with NO_LABEL for users gone
     rows: dict[str, Row] = field(default_factory=dict)  # of users who are not gone, and maybe of others
     pending: dict[str, Multiset] = field(default_factory=dict)
+    n_relabelled: int = 0  # so many of them, the first ones, differ from what was said by their label alone
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -63,6 +64,7 @@ class UserTable:
         self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
         self._changed: set[str] = set()  # since `relabel`: users gone, and users whose pending rows changed
         self._said: dict[str, Multiset] = {}  # what `user_labeling` says is pending, where that was not taken over
+        self._said_gone: AbstractSet[str] = set()  # those of them of whom it says that they have no row
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -89,7 +91,8 @@ class UserTable:
             if known is None:
                 known = self._known(user_id) if user_id in pending else shown.get(user_id, ())
             if count == 1 and not known:
-                touched[user_id] = row
+                before = shown.get(user_id)
+                touched[user_id] = before if before == row else row  # one object: a rebuild is made of such
             elif count == -1 and known == row:
                 touched[user_id] = ()
             else:
@@ -116,13 +119,14 @@ class UserTable:
                 self._count_rows(user_id, NOTHING, as_multiset(self._known(user_id)))
         else:
             self._touched, self._said = dict.fromkeys(self._rows, ()), pending
+            self._said_gone = pending.keys() - self._rows.keys()
 
     def settle(self) -> None:
         """Choose the current row of every user touched."""
-        new: dict[str, Row] = {}
+        shown, new = self._rows, dict[str, Row]()
         changed: dict[str, Row] = {}
         for user_id, known in self._touched.items():
-            before, current = self._rows.get(user_id), current_row(known)
+            before, current = shown.get(user_id), known or None if type(known) is tuple else current_row(known)
             if current is None:
                 current = before
                 if before is not None:
@@ -189,18 +193,24 @@ class UserTable:
 
         What is returned holds until the table is touched again.
         """
-        for user_id, said in self._said.items():
-            note(self._changed, user_id, user_id not in self._rows or not self._is_pending(user_id, said))
-        self._said = {}
+        self._compare_with_said()
         gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
-        at = labels != self.labels
-        at[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
-        places = np.flatnonzero(at)
-        user_ids = gone + [self.user_ids[place] for place in places.tolist()]
+        news = self.labels == NO_LABEL
+        news[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
+        relabelled = np.flatnonzero((labels != self.labels) & ~news)
+        places = np.concatenate((relabelled, np.flatnonzero(news)))
+        user_ids = [self.user_ids[place] for place in places.tolist()] + gone
         self.labels = labels.copy()  # those of the caller stay as they are
         self._changed.clear()
-        told = itertools.chain(itertools.repeat(NO_LABEL, len(gone)), labels[places].tolist())
-        return Changes(dict(zip(user_ids, told, strict=True)), self._rows, self._pending)
+        told = itertools.chain(labels[places].tolist(), itertools.repeat(NO_LABEL, len(gone)))
+        return Changes(dict(zip(user_ids, told, strict=True)), self._rows, self._pending, len(relabelled))
+
+    def _compare_with_said(self) -> None:
+        """Take out of the changes what `user_labeling` says already, and add what it says and is not so."""
+        for user_id, said in self._said.items():
+            same = (user_id in self._rows) != (user_id in self._said_gone) and self._is_pending(user_id, said)
+            note(self._changed, user_id, not same)
+        self._said, self._said_gone = {}, set()
 
     def _known(self, user_id: str) -> Known:
         """Return all that is known of a user: the shown row once, and what is pending."""
@@ -240,9 +250,12 @@ class UserTable:
         self._rows.update(changed)
         if new:
             user_ids = sorted(new)
-            at = self._places(user_ids)
-            self.totals = np.insert(self.totals, at, as_array(map(new.__getitem__, user_ids)), axis=0)
-            self.labels = np.insert(self.labels, at, NO_LABEL)
+            totals = as_array(map(new.__getitem__, user_ids))
+            if self.user_ids:
+                at = self._places(user_ids)
+                self.totals, self.labels = np.insert(self.totals, at, totals, 0), np.insert(self.labels, at, NO_LABEL)
+            else:
+                self.totals, self.labels = totals, np.full(len(user_ids), NO_LABEL, np.int32)
             # Two sorted runs, which Python's sort makes use of.
             self.user_ids = sorted(self.user_ids + user_ids) if self.user_ids else user_ids
         if changed:

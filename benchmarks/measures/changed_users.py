@@ -72,8 +72,8 @@ def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUse
 class Feeder:
     """Changes users, and waits for the client to have taken it all."""
 
-    def __init__(self, source: Input, background: Background) -> None:
-        self._source, self._background = source, background
+    def __init__(self, source: Input, background: Background, seconds: float = STEP_SECONDS) -> None:
+        self._source, self._background, self._seconds = source, background, seconds
         self._n_written = 0
 
     def change(self, n_users: int) -> list[Step]:
@@ -82,7 +82,7 @@ class Feeder:
         changes = self._source.spend(chosen)
         self._source.write(changes)
         self._n_written += len(changes)
-        self._background.wait_until(self._taken, STEP_SECONDS)
+        self._background.wait_until(self._taken, self._seconds)
         return steps_in(self._background.output)
 
     def steps(self, n_steps: int) -> dict[int, Step]:

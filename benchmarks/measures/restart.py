@@ -35,7 +35,7 @@ def restart(client: Client, n_runs: int) -> Restart:
     return Restart(client.source.n_users, Summary.of(seconds), Summary.of(peaks))
 
 
-def one_restart(client: Client) -> tuple[float, float]:
+def one_restart(client: Client, timeout: float = RESTART_SECONDS) -> tuple[float, float]:
     """Seconds from the start to the new label, and the largest resident size until then in MiB."""
     source = client.source
     user = int(source.rng.integers(source.n_users))
@@ -50,7 +50,7 @@ def one_restart(client: Client) -> tuple[float, float]:
 
     began = time.monotonic()
     with Background([sys.executable, CLIENT, *client.arguments()], client.log()) as background:
-        background.wait_until(readable, RESTART_SECONDS)
+        background.wait_until(readable, timeout)
         seconds, peak = time.monotonic() - began, background.peak_mib
         background.stop()
     tail.close()

@@ -34,6 +34,7 @@ class Arena:
     relay : through which the client reaches the broker; directly by default.
     flowing : whether the input flows by itself.
     per_second : transactions a second of the flow.
+    n_users : among whom they are.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Arena:
         output_partitions: int = 1,
         flowing: bool = True,
         per_second: int = 300,
+        n_users: int = 200,
     ) -> None:
         self.stack, self.name, self.flowing, self.rng = stack, name, flowing, random.Random(f"{seed} {name}")
         directory = directory / name
@@ -61,7 +63,7 @@ class Arena:
                 sections[section]["bootstrap.servers"] = f"{LOOPBACK}:{relay.port}"
         configuration.write(self.pipeline.file, sections)
         self.clients = Clients(self.pipeline)
-        self.feeder = Feeder(self.pipeline, seed, per_second=per_second)
+        self.feeder = Feeder(self.pipeline, seed, n_users, per_second)
         self.watcher = Watcher(self.pipeline)
         self.recovery: list[float] = []
         """Seconds until labels flowed again, one for each fault that was measured."""

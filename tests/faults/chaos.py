@@ -32,6 +32,7 @@ from tests.faults.replies import lose_replies
 from tests.faults.report import Result, table
 from tests.faults.resets import RESETS, kill_rebuild, reset
 from tests.faults.second_statement import write_twice
+from tests.faults.slow_broker import label_slowly
 from tests.faults.stack import RelayedStack, Stack, running_stack
 from tests.faults.takeovers import take_over
 from tests.faults.topics_change import grow, trim
@@ -59,6 +60,7 @@ def scenarios() -> list[Scenario]:
         *(partial(reset, which=which) for which in RESETS),
         kill_rebuild,
         partial(compact, times=3),
+        label_slowly,
     ]
 
 

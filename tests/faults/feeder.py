@@ -34,6 +34,7 @@ class Feeder(threading.Thread):
         self.n_partitions = len(pipeline.topics.partitions(pipeline.source))
         self._rng = random.Random(seed)
         self._habits = {f"User_{number}": self._rng.choice((10.0, 100.0, 1000.0)) for number in range(n_users)}
+        self._users = tuple(self._habits)
         self._table = Aggregate()
         self._transactions: list[tuple[str, float | None]] = []
         """All of them: user and amount, None where the user's last one was taken back."""
@@ -75,10 +76,17 @@ class Feeder(threading.Thread):
         """Write some transactions."""
         before = len(self._table.changes)
         for _ in range(n_transactions):
-            user_id = self._rng.choice(tuple(self._habits))
+            user_id = self._rng.choice(self._users)
             deleted = self._rng.random() < 0.05
             self._aggregate(user_id, None if deleted else self._rng.uniform(0, self._habits[user_id]))
         self._send(before)
+
+    def spend(self, user_id: str, amount: float) -> None:
+        """Write one transaction."""
+        before = len(self._table.changes)
+        self._aggregate(user_id, amount)
+        self._send(before)
+        self.flush()
 
     def _aggregate(self, user_id: str, amount: float | None) -> None:
         self._transactions.append((user_id, amount))

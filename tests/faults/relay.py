@@ -2,7 +2,7 @@
 
 It knows just enough of Kafka's framing: a length, then in a request api_key,
 api_version and correlation id, in a reply the correlation id. It can also hide a topic, as a broker
-does that has not heard of it yet.
+does that has not heard of it yet, and take records slowly.
 """
 
 import socket
@@ -83,6 +83,8 @@ class Relay:
         self._trap: Trap | None = None
         self.sprung = threading.Event()
         self.hidden: Hidden | None = None
+        self.bytes_per_s: float | None = None
+        """How fast records are taken; None for as fast as can be."""
         self._listener = socket.create_server((LOOPBACK, port))
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -166,6 +168,8 @@ class _Connection:
             return
         if trap is not None:
             self._harmed[correlation] = trap
+        if api_key == Api.PRODUCE and (rate := self._relay.bytes_per_s) is not None:
+            time.sleep(len(frame) / rate)
         self._broker.sendall(frame)
 
     def _replies(self) -> None:

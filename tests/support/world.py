@@ -2,9 +2,11 @@
 
 import itertools
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple, cast
 
+import pytest
 from confluent_kafka import KafkaError
 from hypothesis import strategies as st
 
@@ -30,6 +32,18 @@ BASE = Settings(
 METHODS = ("begin_transaction", "produce", "send_offsets_to_transaction", "commit_transaction")
 ROWS = [Row(f"user {number}", 10.0 * number, number) for number in range(1, 7)]
 INSERTS = [Placed(0, Change(Op.INSERT, row)) for row in ROWS]
+
+
+NO_TIME = {"transaction.timeout.ms": "0"}  # for [producer]: whatever is written fills a transaction
+
+
+@contextmanager
+def smallest_parts(size: int = 1) -> Iterator[None]:
+    """Where there is NO_TIME, each so many records are a part of their step, and each so many rows a step."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("pace", "sink"):
+            patch.setattr(f"classifier.{module}.FEW", size)
+        yield
 
 
 class Died(BaseException):

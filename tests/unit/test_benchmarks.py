@@ -3,6 +3,7 @@
 import re
 import sys
 import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,8 @@ import pytest
 from benchmarks.__main__ import parser, plan_from
 from benchmarks.history import INSERT, Changes, History, n_events_for, skewed_users, whole_amounts
 from benchmarks.inputs import N_PARTITIONS, Input
+from benchmarks.large import Large, large_targets, seconds_of_first
+from benchmarks.large import cells as large_cells
 from benchmarks.last_rows import WrongTable, check_last_rows
 from benchmarks.line import LIMIT, OURS, Line
 from benchmarks.lines.job import Row, save_table
@@ -377,3 +380,33 @@ def test_programs_are_measured(tmp_path: Path) -> None:
     command: list[Any] = [sys.executable, "-S", "-c", "import sys; sys.exit('oops')"]
     with pytest.raises(ProgramFailed, match=r"exit code 1; it wrote: \.\.\.oops"):
         measure(command, log, 10.0)
+
+
+# How far one process goes
+
+MEASURED = Large(10_000_000, 99.6, 5_400.0, 5_900.0, 68.0, 3_900.0, 21_000.0, 19_500.0, 4_900.0, 20_000.0)
+FIRST_LOG = """\
+2026-11-24 09:38:10,000 INFO aggregate: 0 users restored from labels
+2026-11-24 09:38:30,500 INFO a large step: 1650000 labels are committed, more follow
+2026-11-24 09:38:40,250 INFO 20 records, 10 users, 10 changes, fit 4 ms, commit 23 ms, lag 0
+2026-11-24 09:38:41,000 INFO 0 records, 10 users, 0 changes, fit 4 ms, commit 23 ms, lag 0
+"""
+
+
+def test_first_labels_take_from_the_restore_to_the_last_that_was_written() -> None:
+    assert seconds_of_first(FIRST_LOG) == 30.25
+    with pytest.raises(ValueError, match="nothing was labelled"):
+        seconds_of_first(FIRST_LOG.replace("10 changes", "0 changes"))
+
+
+def test_a_row_of_the_table_of_large_sizes() -> None:
+    told = ["10,000,000", "99.6 s", "5,400 MiB", "5,900 MiB", "68 s", "21 s", "19.5 s", "4.9 s", "20 s"]
+    assert large_cells(MEASURED) == told
+
+
+def test_targets_of_ten_million_users() -> None:
+    assert [each.met for each in large_targets([MEASURED])] == [True] * 5
+    slower = replace(MEASURED, first_seconds=101.0, restart_seconds=71.0, step_ms=23_500.0, cells_step_ms=5_100.0)
+    assert [each.met for each in large_targets([slower])] == [False] * 4 + [True]
+    assert [each.met for each in large_targets([replace(MEASURED, aborted_peak_mib=6_145.0)])][-1] is False
+    assert [each.met for each in large_targets([replace(MEASURED, n_users=1_000_000)])] == [None] * 5

@@ -33,7 +33,7 @@ LAYERS = (
     "kafka keys input_keys labels user_table reports",
     "avro settings",
     "registry rows records columns",
-    "configuration parsing outage stop step label_names clusters schemas",
+    "configuration parsing outage pace stop step label_names clusters schemas",
     "values streams transport scaling cells",
     "errors text properties reports.target",
 )

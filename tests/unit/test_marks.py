@@ -4,7 +4,16 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from classifier.errors import StateError
-from classifier.marks import Chosen, check_marks, check_range, chosen_before, mark, marks_of, warn_of_dropped
+from classifier.marks import (
+    Chosen,
+    check_marks,
+    check_range,
+    chosen_before,
+    is_unfinished,
+    mark,
+    marks_of,
+    warn_of_dropped,
+)
 from classifier.user_table import UserTable
 
 REBUILD = "type this"
@@ -25,6 +34,7 @@ def committed(*marks: str | None) -> list[TopicPartition]:
         (["user_classifier/1 users=3", None], 3, True),
         (["user_classifier/1 users=0"], 0, True),
         (["user_classifier/1 users=3 waiting=2 partitions=6 keys=avro k=4"], 3, True),
+        (["user_classifier/1 users=3 unfinished", "user_classifier/1 users=3 k=4 output=x unfinished"], 2, True),
     ],
 )
 def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
@@ -58,6 +68,19 @@ def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: in
     with pytest.raises(StateError) as caught:
         check_marks(committed(*marks), "out", n_users, "retract", REBUILD)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("marks", "unfinished"),
+    [
+        ([None, None], False),
+        ([""], False),
+        (["user_classifier/1 users=3 input=x output=y several=1"], False),
+        (["user_classifier/1 users=3 mode=append k=4 scale=log input=x output=y unfinished", None], True),
+    ],
+)
+def test_a_labelling_without_its_end_is_seen(marks: list[str | None], unfinished: bool) -> None:
+    assert is_unfinished(committed(*marks)) is unfinished
 
 
 def test_each_mode_goes_on_from_its_own_marks() -> None:

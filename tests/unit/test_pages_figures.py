@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from benchmarks.large import Large, cells
 from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.measures.latency import RECORDS_PER_SECOND
 from benchmarks.plan import MANY_USERS, TARGET_USERS, Plan
@@ -19,6 +20,7 @@ from tests.support.client import ROOT
 from tests.support.pages import CHANGELOG, HOW_IT_WORKS, PAGES, README, SPEED, Page
 
 RESULTS = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))
+LARGE = ROOT / "benchmarks" / "results" / "large.json"
 FIGURE = re.compile(r"\d[\d,.]* (?:records per second|labels per second|per second into|ms\b|MiB\b)|\d+\.\d+ s\b")
 """What can only have been measured: rates, milliseconds, memory, and seconds that are no whole ones."""
 
@@ -111,7 +113,7 @@ def told() -> dict[Page, list[str]]:
     return {
         README: list(readme()),
         HOW_IT_WORKS: list(how_it_works()),
-        SPEED: [*conditions(), *comparison(), *sizes(), *steps(), *latency()],
+        SPEED: [*conditions(), *comparison(), *sizes(), *steps(), *large(), *latency()],
         CHANGELOG: list(changelog()),
     }
 
@@ -171,6 +173,15 @@ def steps() -> Iterator[str]:
     restart = RESULTS["restart"]
     seconds, peak = restart["first_label_seconds"]["median"], number(restart["peak_mib"]["median"])
     yield f"**Restart with {number(restart['n_users'])} users:** {seconds:.1f} s until the first new label, {peak} MiB."
+
+
+def large() -> Iterator[str]:
+    """What benchmarks/results/large.json holds, or that there is none."""
+    if not LARGE.exists():
+        yield "No run of it is kept yet."
+        return
+    for found in json.loads(LARGE.read_text(encoding="utf-8"))["sizes"]:
+        yield f"| {' | '.join(cells(Large(**found)))} |"
 
 
 def latency() -> Iterator[str]:

@@ -14,16 +14,23 @@ from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.fakes import Accident, FakeConsumer, FakeMessage, failure
 from tests.support.strategies import changelogs, cuts, placements
-from tests.support.world import BASE, INSERTS, ROWS, World, aborts, accidents, dies
+from tests.support.world import BASE, INSERTS, NO_TIME, ROWS, World, aborts, accidents, dies, smallest_parts
 
 
+@pytest.mark.parametrize("producer", [{}, NO_TIME], ids=["whole", "in parts"])
 @settings(max_examples=60)
 @given(st.data())
-def test_whatever_happens_the_output_is_the_oracles(data: st.DataObject) -> None:
+def test_whatever_happens_the_output_is_the_oracles(producer: dict[str, str], data: st.DataObject) -> None:
     """Any changelog in any partitions, arriving in pieces; stops, deaths, aborts and hesitations anywhere."""
+    with smallest_parts():
+        check_whatever_happens(producer, data)
+
+
+def check_whatever_happens(producer: dict[str, str], data: st.DataObject) -> None:
+    """The test above; in parts, each record is one of them, and each row a step."""
     changes = data.draw(changelogs(max_steps=30))
     placed = data.draw(placements(changes, max_partitions=4))
-    world = World(partitions=4, batch_size=data.draw(st.sampled_from([1, 3, 20, None])))
+    world = World(partitions=4, batch_size=data.draw(st.sampled_from([1, 3, 20, None])), producer=producer)
     ends = [*data.draw(cuts(len(placed), max_cuts=3)), len(placed)]
     for start, end in itertools.pairwise([0, *ends]):
         world.write(placed[start:end])

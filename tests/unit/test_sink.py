@@ -6,6 +6,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from classifier.errors import AccessDenied, KafkaFailed, ProducerFenced, RecordError, TransactionAborted
+from classifier.pace import Pace
 from classifier.records import BadRecord
 from classifier.sink import Sink, dead_letter
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
@@ -34,7 +35,7 @@ def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakePr
     broker = FakeBroker(out=1)
     producer = FakeProducer(broker, {failing: [raising(each) for each in failures]})
     kafka = in_memory(producer, FakeConsumer(broker, seed=1))
-    sink = Sink(kafka, kafka.consumer(), "x")
+    sink = Sink(kafka, kafka.consumer(), "x", Pace(60.0))
     producer.calls.clear()
     records = [("out", key, b"value", None) for key in (b"a", b"b")]
     return broker, producer, lambda: sink.write(records, [TopicPartition("in", 0, 7, "mark")])
@@ -134,9 +135,28 @@ def test_an_output_that_takes_no_records_is_told_once(caplog: pytest.LogCaptureF
         patch.setattr(FakeProducer, "__len__", lambda producer: 2)
         patch.setattr(FakeProducer, "flush", lambda producer, timeout: next(left))
         kafka = in_memory(producer, FakeConsumer(broker, seed=1))
-        sink = Sink(kafka, kafka.consumer(), "x", while_stuck=lambda: kafka.call("describe", lambda: None))
+        sink = Sink(kafka, kafka.consumer(), "x", Pace(60.0), while_stuck=lambda: kafka.call("describe", lambda: None))
         sink.write([], [])
     said = [record.getMessage().partition("; ")[0] for record in caplog.records]
     assert said[0] == "Kafka host:9092: the output: takes no records"
     assert [line for line in said[1:] if "back after" not in line] == []
     assert len(said) == 2
+
+
+def test_a_rate_is_known_though_all_is_delivered_beside_the_offsets() -> None:
+    """Or a first part, cut short by a broker that was slow to begin, would be followed by others as short."""
+    left, now = [0], [0.0]
+
+    def flush(producer: FakeProducer, timeout: float) -> int:
+        now[0], left[0] = now[0] + 0.5, 0
+        return 0
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeProducer, "__len__", lambda producer: left[0])
+        patch.setattr(FakeProducer, "flush", flush)
+        producer, pace = FakeProducer(FakeBroker(out=1)), Pace(60.0, lambda: now[0])
+        kafka = in_memory(producer, FakeConsumer(FakeBroker(), seed=1))
+        sink = Sink(kafka, kafka.consumer(), "x", pace)
+        left[0] = 500
+        sink.write([("out", b"key", b"value", None)] * 1_500, [TopicPartition("in", 0, 7, "mark")])
+    assert pace.most == 3_000 * 15

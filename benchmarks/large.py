@@ -1,0 +1,224 @@
+"""How far one process goes: first labels, restart, steps and memory with so many users, in a file of its own."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.client import Client
+from benchmarks.inputs import Input, empty_input
+from benchmarks.lines.job import USER
+from benchmarks.measures.changed_users import Feeder
+from benchmarks.measures.restart import one_restart
+from benchmarks.plan import MANY_USERS
+from benchmarks.programs import CLIENT, Background, measure
+from benchmarks.progress import Progress
+from benchmarks.results import about, rounded
+from benchmarks.stack import Stack, running_stack
+from benchmarks.steps import TIME, steps_in
+from benchmarks.summary import Summary
+from benchmarks.table import columns, number
+from benchmarks.targets import Target
+from tests.support import configuration
+
+SIZES = (MANY_USERS, 10 * MANY_USERS)
+WRITTEN_AT_ONCE = 500_000
+RUN_SECONDS = 1_800.0
+"""A run that takes longer has failed."""
+
+SHORT_TIMEOUT_SECONDS = 4.0
+"""transaction.timeout.ms of the client that is held up in the middle of its first labelling."""
+
+BROKER_LOOKS_SECONDS = 10.0
+"""How often a broker looks for transactions that have timed out."""
+
+RESTORED = re.compile(r"^(\S+ \S+) INFO .* users restored", re.MULTILINE)
+PART = "labels are committed, more follow"
+
+
+@dataclass(frozen=True)
+class Large:
+    """What was measured with one number of users."""
+
+    n_users: int
+    first_seconds: float
+    """From the first record read to the last label committed."""
+    first_peak_mib: float
+    aborted_peak_mib: float
+    """Of a first labelling of which a transaction was aborted in the middle."""
+    restart_seconds: float
+    restart_peak_mib: float
+    step_ms: float
+    """With 1 % of the users changed."""
+    bare_fit_ms: float
+    """KMeans.fit alone, on the same matrix."""
+    cells_step_ms: float
+    """The step with --fit cells."""
+    cells_bare_fit_ms: float
+    """KMeans.fit alone, on the matrix of all users at that step."""
+
+
+def run_large(sizes: Sequence[int], directory: Path, progress: Progress) -> str:
+    """Measure, save; return what is to be printed."""
+    found = []
+    for n_users in sizes:
+        with running_stack() as stack:
+            found.append(Session(stack, n_users, progress).run())
+        targets = large_targets(found)
+        written = {
+            "about": about(progress.seconds),
+            "sizes": [asdict(each) for each in found],
+            "targets": [asdict(each) | {"met": each.met} for each in targets],
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "large.json").write_text(json.dumps(rounded(written), indent=1) + "\n", encoding="utf-8")
+        progress.say("written: large.json")
+    return "\n".join([*columns([HEAD, *map(cells, found)], ()), "", *map(target_line, targets)])
+
+
+class Session:
+    """One number of users, on a broker of its own."""
+
+    def __init__(self, stack: Stack, n_users: int, progress: Progress) -> None:
+        self.stack, self.n_users, self.progress = stack, n_users, progress
+
+    def run(self) -> Large:
+        """Everything in order, on one input."""
+        self.say("writing the input")
+        source = self.input()
+        client = Client.new(self.stack, source)
+        self.say("first labels")
+        first_seconds, first_peak = self.first_labels(client)
+        self.say("first labels, with a transaction aborted in the middle")
+        aborted_peak = self.aborted(source)
+        self.say("restart")
+        restart_seconds, restart_peak = one_restart(client, RUN_SECONDS)
+        self.say("steps")
+        step_ms, fit_ms = self.steps(client)
+        self.say("steps with --fit cells")
+        measured = self.steps(client, "--fit", "cells")
+        restart = restart_seconds, restart_peak
+        return Large(self.n_users, first_seconds, first_peak, aborted_peak, *restart, step_ms, fit_ms, *measured)
+
+    def say(self, what: str) -> None:
+        """Tell what comes next."""
+        self.progress.say(f"{self.n_users:,} users: {what}")
+
+    def input(self) -> Input:
+        """A topic in which each user has acted once, written piece by piece: the whole is more than memory likes."""
+        source = empty_input(self.stack, self.stack.new_name("aggregate"), self.n_users)
+        for start in range(0, self.n_users, WRITTEN_AT_ONCE):
+            source.write(source.spend(np.arange(start, min(start + WRITTEN_AT_ONCE, self.n_users), dtype=np.int64)))
+        return source
+
+    def first_labels(self, client: Client) -> tuple[float, float]:
+        """Seconds, and the largest resident size in MiB."""
+        log = client.log()
+        usage = measure([sys.executable, CLIENT, *client.arguments("--until-end")], log, RUN_SECONDS)
+        return seconds_of_first(log.read_text(encoding="utf-8")), usage.peak_mib
+
+    def aborted(self, source: Input) -> float:
+        """Hold a client up in the middle of its first labelling until the broker has aborted a transaction."""
+        client = Client.new(self.stack, source)
+        arguments = client.arguments("--until-end")
+        arguments[0] = self.short_transactions()
+        with Background([sys.executable, CLIENT, *arguments], client.log()) as background:
+            background.wait_until(lambda: PART in background.output, RUN_SECONDS)
+            with background.paused():
+                time.sleep(SHORT_TIMEOUT_SECONDS + BROKER_LOOKS_SECONDS)
+            background.wait_until(lambda: bool(steps_in(background.output)), RUN_SECONDS)
+            peak = background.peak_mib
+        client.forget()
+        return peak
+
+    def short_transactions(self) -> Path:
+        """The client's file, with transactions that are soon too long."""
+        sections = configuration.sections(self.stack.bootstrap_servers, self.stack.registry_url)
+        sections["producer"]["transaction.timeout.ms"] = str(int(1000 * SHORT_TIMEOUT_SECONDS))
+        return configuration.write(self.stack.directory / "short.ini", sections)
+
+    def steps(self, client: Client, *more: str) -> tuple[float, float]:
+        """Milliseconds of a step with 1 % of the users changed, and of KMeans.fit alone on the same table."""
+        with Background([sys.executable, CLIENT, *client.arguments(*more)], client.log()) as background:
+            feeder = Feeder(client.source, background, RUN_SECONDS)
+            feeder.change(1)  # the first step brings the state back: not counted
+            (step,) = feeder.steps(1).values()
+            background.stop()
+        return step.ms, self.bare_fit_ms(client.source)
+
+    def bare_fit_ms(self, source: Input) -> float:
+        """Milliseconds of the bare fit on the table as it is."""
+        amounts, counts = source.history.table()
+        order = np.argsort(np.array([f"{USER}{number}" for number in range(self.n_users)]))
+        stem = self.stack.directory / self.stack.new_name("table")
+        table, result = stem.with_suffix(".npy"), stem.with_suffix(".json")
+        np.save(table, np.column_stack((amounts, counts))[order])
+        command: list[str | Path] = [sys.executable, "-m", "benchmarks.lines.bare_fit", table, result]
+        measure(command, stem.with_suffix(".log"), RUN_SECONDS)
+        table.unlink()
+        fit_ms: float = json.loads(result.read_text(encoding="utf-8"))["fit_ms"]
+        return fit_ms
+
+
+def seconds_of_first(log: str) -> float:
+    """Seconds from the first record read to the end of the last step that wrote labels; from a client's log."""
+    restored = RESTORED.search(log)
+    wrote = [step.at for step in steps_in(log) if step.n_changes]
+    if restored is None or not wrote:
+        raise ValueError(f"nothing was labelled: {log[-500:]}")
+    return (wrote[-1] - datetime.strptime(restored[1], TIME)).total_seconds()
+
+
+def large_targets(found: Sequence[Large]) -> list[Target]:
+    """What is wanted with ten million users."""
+    wanted = (
+        ("first labels", 100_000, True, "users/s", lambda most: most.n_users / most.first_seconds),
+        ("restart until the first new label", 70.0, False, "s", lambda most: most.restart_seconds),
+        ("step with 1 % changed / bare KMeans.fit", 1.2, False, "x", lambda most: most.step_ms / most.bare_fit_ms),
+        (
+            "step with --fit cells / bare fit",
+            0.25,
+            False,
+            "x",
+            lambda most: most.cells_step_ms / most.cells_bare_fit_ms,
+        ),
+        ("peak memory", 6 * 1024, False, "MiB", largest_mib),
+    )
+    measured = [each for each in found if each.n_users == SIZES[-1]]
+    return [
+        Target(f"{name}, {SIZES[-1]:,} users", limit, at_least, Summary.of(values) if values else None, unit)
+        for name, limit, at_least, unit, value in wanted
+        for values in [[value(each) for each in measured]]
+    ]
+
+
+def largest_mib(found: Large) -> float:
+    """The largest memory of all runs."""
+    return max(found.first_peak_mib, found.aborted_peak_mib, found.restart_peak_mib)
+
+
+HEAD = ("users", "first labels", "peak", "aborted", "restart", "step", "bare fit", "cells", "bare fit")
+
+
+def cells(found: Large) -> list[str]:
+    """One row of the table."""
+    seconds = [f"{number(each / 1000)} s" for each in (found.step_ms, found.bare_fit_ms)]
+    of_cells = [f"{number(each / 1000)} s" for each in (found.cells_step_ms, found.cells_bare_fit_ms)]
+    memory = [f"{number(each)} MiB" for each in (found.first_peak_mib, found.aborted_peak_mib)]
+    first, restart = f"{number(found.first_seconds)} s", f"{number(found.restart_seconds)} s"
+    return [f"{found.n_users:,}", first, *memory, restart, *seconds, *of_cells]
+
+
+def target_line(target: Target) -> str:
+    """One target in a line."""
+    measured = "-" if target.measured is None else f"{number(target.measured.median)} {target.unit}"
+    sign = ">=" if target.at_least else "<="
+    return f"{target.verdict:>12}  {target.name}: {measured} (wanted {sign} {number(target.wanted)} {target.unit})"
