@@ -121,7 +121,7 @@ def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: Ke
 def all_labelled_in(messages: Sequence[Record], values: LabelCodec) -> list[tuple[str, Row, int]]:
     """Return user_id, row and label in each record; StateError for one that holds none."""
     try:
-        return values.decode([cast(bytes, message.value()) for message in messages])
+        return values.decode(cast(list[bytes], [message.value() for message in messages]))
     except RecordError:
         return [labelled_in(message, values) for message in messages]  # one of them is none
 

@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
 
 from classifier.label_names import label_name
 from classifier.reports.summary import per_label
-from classifier.text import money, share
+from classifier.text import money, n_of, share
 from classifier.user_table import NO_LABEL
 from dashboard.table import Snapshot
 
@@ -87,11 +87,18 @@ def named(label: int, names: Sequence[str]) -> str:
 
 
 def age(milliseconds: int, now: float | None = None) -> str:
-    """Return how long ago a timestamp was: '0:01:05 ago'."""
+    """Return how long ago a timestamp was: '40 s ago', '3 h 5 min ago'."""
     if not milliseconds:
         return "-"
-    seconds = max(0.0, (time.time() if now is None else now) - milliseconds / 1000)
-    return f"{timedelta(seconds=round(seconds))} ago"
+    seconds = max(0, round((time.time() if now is None else now) - milliseconds / 1000))
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    if not minutes:
+        return f"{seconds} s ago"
+    if not hours:
+        return f"{minutes} min {seconds % 60} s ago"
+    if not days:
+        return f"{hours} h {minutes % 60} min ago"
+    return f"{n_of(days, 'day')} {hours % 24} h ago"
 
 
 def clock(seconds: float) -> str:

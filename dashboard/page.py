@@ -25,16 +25,21 @@ from dashboard.table import Snapshot
 
 REDRAW_SECONDS = 2.0
 MOST_MOVED = 50  # users listed
+LONG = 12  # rows; a longer table is scrolled by itself
+ALL = "all labels"
 GLYPHS = "●■▲◆▼✚✖⬢⬟★"  # the shapes of the client's plot
 STYLE = """<style>
 .labels {border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums}
 .labels th, .labels td {padding: .3rem .7rem; border-bottom: 1px solid rgba(128,128,128,.35); text-align: right}
 .labels th {font-weight: 600}
-.labels th:first-child, .labels td:first-child, .labels .text {text-align: left}
+.labels th:first-child, .labels .text {text-align: left}
+.labels tbody th {white-space: nowrap}
 .labels caption {text-align: left; padding-bottom: .4rem; opacity: .8}
 .labels tr.all td, .labels tr.all th {font-weight: 600; border-bottom: none}
-.scroll {overflow-x: auto; max-height: 26rem; overflow-y: auto}
-.chip {display: inline-block; width: 1.3em}
+.scroll {overflow: auto}
+.scroll.long {max-height: 26rem}
+.chip {display: inline-block; width: 1.4em; font-size: 1.2em}
+.stMainBlockContainer {padding-top: 3rem}
 </style>"""
 
 
@@ -85,11 +90,11 @@ def literal(text: str) -> str:
 
 def show_totals(reader: Reader, now: Snapshot, moved: Moves) -> None:
     """How many users, how new, how many moved."""
-    columns = st.columns(4)
-    columns[0].metric("Users", f"{len(now.there):,}")
-    columns[1].metric("Newest label", figures.age(now.newest))
-    columns[2].metric("Moved since opened", f"{moved.n_moved:,}")
-    columns[3].metric("Come / gone since opened", f"{moved.n_new:,} / {moved.n_gone:,}")
+    with st.container(horizontal=True, gap="large"):
+        st.metric("Users", f"{len(now.there):,}", width="content")
+        st.metric("Newest label", figures.age(now.newest), width="content")
+        st.metric("Moved since opened", f"{moved.n_moved:,}", width="content")
+        st.metric("Come / gone since opened", f"{moved.n_new:,} / {moved.n_gone:,}", width="content")
     seen = figures.clock(reader.looked_at)
     st.caption(f"Read from the topic until {seen}. This page keeps itself up to date; label 0 spends least.")
 
@@ -135,7 +140,12 @@ def table_of(
         cells = "".join(f"<td {kind}>{cell}</td>" for kind, cell in zip(kinds[1:], rest, strict=True))
         lines.append(f'<tr {kind}><th scope="row" class="text">{first}</th>{cells}</tr>')
     body = f"<thead><tr>{head}</tr></thead><tbody>{''.join(lines)}</tbody>"
-    return f'<div class="scroll"><table class="labels"><caption>{caption}</caption>{body}</table></div>'
+    scroll = (
+        f'class="scroll long" tabindex="0" role="region" aria-label="{caption}"'
+        if len(rows) > LONG
+        else 'class="scroll"'
+    )
+    return f'<div {scroll}><table class="labels"><caption>{caption}</caption>{body}</table></div>'
 
 
 # the picture
@@ -213,8 +223,8 @@ def show_changes(reader: Reader, now: Snapshot, moved: Moves, since: float, view
     st.subheader("Since this page was opened", anchor=False)
     left, right = st.columns(2)
     with left:
-        points = reader.history.since(since)
-        st.plotly_chart(picture.sizes_over_time(points, view), key="sizes", config={"displayModeBar": False})
+        sizes = picture.sizes_over_time(reader.history.since(since), reader.looked_at, view)
+        st.plotly_chart(sizes, key="sizes", config={"displayModeBar": False})
     with right:
         st.html(now.remembered(("flows", view.names), lambda: flows(moved, view.names)))
     if len(moved.places):
@@ -223,6 +233,8 @@ def show_changes(reader: Reader, now: Snapshot, moved: Moves, since: float, view
 
 def flows(moved: Moves, names: Sequence[str]) -> str:
     """Return how many users moved from which label to which."""
+    if not len(moved.places):
+        return "<p>Nobody has come, gone or moved.</p>"
     size = len(moved.pairs)
     called = [html.escape(label_name(label, names)) for label in range(size - 1)]
     rows = [
@@ -262,23 +274,23 @@ def show_users(reader: Reader, now: Snapshot, names: Sequence[str]) -> None:
             st.html(found(reader, now, text, names))
     with right:
         st.subheader("Take a list along", anchor=False)
-        options = [None, *range(now.n_labels)]
+        options = range(NO_LABEL, now.n_labels)
         label = st.selectbox(
             "Users of",
             options,
-            format_func=lambda each: "all labels" if each is None else label_name(each, names),
+            format_func=lambda each: ALL if each == NO_LABEL else label_name(each, names),
             key="list",
         )
         output = reader.settings.output
-        file = f"{output}.csv" if label is None else f"{output}-{label}.csv"
+        file = f"{output}.csv" if label == NO_LABEL else f"{output}-{label}.csv"
         st.download_button(
             "Save as CSV", lambda: csv_now(reader, label, names), file, "text/csv", on_click="ignore", key="save"
         )
 
 
-def csv_now(reader: Reader, label: int | None, names: Sequence[str]) -> bytes:
+def csv_now(reader: Reader, label: int, names: Sequence[str]) -> bytes:
     """Return the list as it is when it is asked for."""
-    return csv_of(reader.latest, label, names) if reader.latest else b""
+    return csv_of(reader.latest, None if label == NO_LABEL else label, names) if reader.latest else b""
 
 
 def found(reader: Reader, now: Snapshot, text: str, names: Sequence[str]) -> str:

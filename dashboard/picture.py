@@ -226,8 +226,9 @@ def ticks(scale: Scale, ends: tuple[float, float]) -> list[float]:
 # how sizes have changed
 
 
-def sizes_over_time(points: Sequence[Point], view: View) -> go.Figure:
-    """Draw how many users each label has had."""
+def sizes_over_time(points: Sequence[Point], until: float, view: View) -> go.Figure:
+    """Draw how many users each label has had, up to a time."""
+    points = [*points, *(point._replace(time=max(until, point.time)) for point in points[-1:])]
     figure, n_labels = go.Figure(), max((len(point.sizes) for point in points), default=0)
     times = [clock(point.time) for point in points]
     for label in range(n_labels):

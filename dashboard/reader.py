@@ -32,8 +32,9 @@ from dashboard.table import Snapshot, Table
 
 AGAIN_SECONDS = 2.0  # pause before the output is read anew
 LOOK_SECONDS = 2.0  # between two looks at whether the topic is still the same
-SHOW_SECONDS = 1.0  # between two snapshots
-SHOW_BEHIND_SECONDS = 10.0  # the same, while records come faster than they can be read
+SHOW_SECONDS = 1.0  # between two snapshots, and for each user a little more: it takes as long to draw
+SHOW_SECONDS_PER_USER = 3e-6
+SHOW_BEHIND = 5  # times as long, while records come faster than they can be read
 
 
 class Reading:
@@ -134,6 +135,8 @@ class Reader:
             except ClassifierError as error:
                 self._complaint = str(error)
                 self._pause(max(AGAIN_SECONDS, time.monotonic() - began))
+            finally:
+                gc.enable()
 
     def _pause(self, seconds: float) -> None:
         """Wait, unless told to stop."""
@@ -144,6 +147,7 @@ class Reader:
     def _follow(self, source: Source, watch: TopicWatch, keys: KeyCodec, values: LabelCodec) -> None:
         """Read to the end, and on."""
         self.table.clear()
+        gc.disable()  # records make no reference cycles, and looking for some takes a third of the time
         newest, whole, looked = dict[bytes | None, Record](), False, time.monotonic()
         while not self._stop.requested:
             newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
@@ -154,6 +158,7 @@ class Reader:
             if at_end and not whole:
                 whole, self._complaint = True, ""
                 gc.freeze()  # the table is there to stay, and need not be looked through again and again
+                gc.enable()
             if whole:
                 self._show(at_end)
             if whole and time.monotonic() - looked >= LOOK_SECONDS:
@@ -174,8 +179,8 @@ class Reader:
         now = time.monotonic()
         if at_end:
             self.looked_at = time.time()
-        old = self.latest is not None and self.latest.version == self.table.version
-        if old or (self.latest and now - self._shown_at < (SHOW_SECONDS if at_end else SHOW_BEHIND_SECONDS)):
+        seconds = (SHOW_SECONDS + SHOW_SECONDS_PER_USER * len(self.table)) * (1 if at_end else SHOW_BEHIND)
+        if self.latest and (self.latest.version == self.table.version or now - self._shown_at < seconds):
             return
         self._shown_at = now
         snapshot = self.table.snapshot()
