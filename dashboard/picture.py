@@ -220,7 +220,10 @@ def ticks(scale: Scale, ends: tuple[float, float]) -> list[float]:
         return found
     step = 10.0 ** np.floor(np.log10((high - low) / 4))
     step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= MOST_TICKS)
-    return [float(f"{value:.12g}") for value in (np.arange(np.ceil(low / step), np.floor(high / step) + 1) * step)]
+    return [
+        float(f"{value:.12g}")
+        for value in (np.arange(np.ceil(low / step - 1e-6), np.floor(high / step + 1e-6) + 1) * step)
+    ]
 
 
 # how sizes have changed
