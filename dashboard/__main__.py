@@ -3,12 +3,14 @@
 A mistake in the command line or in the file is told before anything is started, as the client tells it.
 """
 
+import importlib.util
 import logging
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from classifier.errors import ClassifierError
+from classifier.errors import ClassifierError, ConfigError
 from classifier.settings import Settings
 from classifier.streams import complain, exit_code_of, repair_streams, say
 from classifier.transport import HTTP_LIBRARIES
@@ -45,6 +47,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         settings, port = parsed(arguments)
+        check_packages()
+        check_port(port)
     except ClassifierError as error:
         complain(f"python -m dashboard: error: {error}")
         return error.exit_code
@@ -52,6 +56,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     say(f"http://{ADDRESS}:{port} shows the labels; Ctrl-C ends it")
     serve(port, arguments)
     return 0
+
+
+def check_packages() -> None:
+    """Raise ConfigError where the packages of the page are not there."""
+    wanted = ("streamlit", "plotly")
+    if missing := [name for name in wanted if importlib.util.find_spec(name) is None]:
+        raise ConfigError(f"no package {missing[0]}; type: pip install -r dashboard/requirements.txt")
+
+
+def check_port(port: int) -> None:
+    """Raise ConfigError where somebody else serves on the port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((ADDRESS, port))
+        except OSError as error:
+            raise ConfigError(f"port {port}: {error.strerror}; choose another one: --port N") from None
 
 
 def set_up_logging(settings: Settings) -> None:

@@ -1,10 +1,15 @@
-"""A browser on this machine: Chromium or one of its kin, as the system has it, or as Playwright has installed it."""
+"""A browser on this machine: Chromium or one of its kin, as the system has it, or as Playwright has installed it.
+
+python -m tests.browser.chromium --install   have one: Debian's, where there is none and root may install it
+"""
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
-from playwright.sync_api import Browser, Playwright
+from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "chrome")
 APPLICATION = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
@@ -29,3 +34,21 @@ def launched(playwright: Playwright) -> Browser:
     """Start it without a window. Root gets no sandbox from it."""
     path = executable(playwright)
     return playwright.chromium.launch(executable_path=path, chromium_sandbox=os.geteuid() != 0)
+
+
+def install() -> None:
+    """Install one with Debian's packages, where that can be done without asking; else say that tests will fail."""
+    with sync_playwright() as playwright:
+        try:
+            executable(playwright)
+        except FileNotFoundError as error:
+            if os.geteuid() or not shutil.which("apt-get"):
+                print(f"the tests of the page in a browser will fail: {error}", file=sys.stderr)
+                return
+            print("installing chromium, for the tests of the page in a browser", flush=True)
+            for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", "chromium"]):
+                subprocess.run(["apt-get", *command], check=True, stdout=subprocess.DEVNULL)
+
+
+if __name__ == "__main__" and sys.argv[1:] == ["--install"]:
+    install()
