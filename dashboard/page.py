@@ -226,7 +226,7 @@ def show_changes(reader: Reader, now: Snapshot, moved: Moves, since: float, view
         sizes = picture.sizes_over_time(reader.history.since(since), reader.looked_at, view)
         st.plotly_chart(sizes, key="sizes", config={"displayModeBar": False})
     with right:
-        st.html(now.remembered(("flows", view.names), lambda: flows(moved, view.names)))
+        st.html(flows(moved, view.names))
     if len(moved.places):
         st.html(who_moved(now, moved, view.names))
 

@@ -22,9 +22,9 @@ class Dashboard(Service):
 
     name = "dashboard"
 
-    def __init__(self, directory: Path, configuration: Path, port: int) -> None:
+    def __init__(self, directory: Path, configuration: Path, port: int, label_names: str = "") -> None:
         super().__init__(directory)
-        self._configuration, self._port = configuration, port
+        self._configuration, self._port, self._label_names = configuration, port, label_names
 
     @property
     def url(self) -> str:
@@ -33,7 +33,8 @@ class Dashboard(Service):
 
     def command(self) -> list[str]:
         """See Service."""
-        return command(self._configuration, self._port)
+        names = ["--label-names", self._label_names] if self._label_names else []
+        return [*command(self._configuration, self._port), *names]
 
     def environment(self) -> dict[str, str]:
         """See Service."""

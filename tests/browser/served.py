@@ -77,8 +77,7 @@ class Seen:
     @property
     def trouble(self) -> str:
         """What is said to be wrong."""
-        found = self.page.get_by_test_id("stAlertContentError")
-        return found.first.inner_text() if found.count() else ""
+        return "\n".join(self.page.get_by_test_id("stAlertContentError").all_inner_texts())
 
     def wait_for_trouble(self, text: str) -> None:
         """Wait until something is said to be wrong."""

@@ -1,12 +1,15 @@
 """The command line of the page: a mistake is told before anything is started."""
 
+import shlex
 from pathlib import Path
 
 import pytest
 
 from dashboard import __main__ as program
-from dashboard.options import parsed
+from dashboard.options import parsed, parser
 from tests.support import configuration
+from tests.support.client import ROOT
+from tests.support.pages import DASHBOARD, commands, rows
 
 
 @pytest.fixture
@@ -57,6 +60,18 @@ def test_what_cannot_be_meant(
 def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["nowhere.ini"]) == 2
     assert capsys.readouterr().err.startswith("python -m dashboard: error: nowhere.ini: no such file; ")
+
+
+@pytest.mark.parametrize("command", commands("python -m dashboard"))
+def test_commands_of_the_pages_can_be_parsed(command: str) -> None:
+    arguments = parser().parse_args(shlex.split(command)[3:])
+    assert (ROOT / arguments.config).is_file()
+
+
+def test_options_are_those_of_the_table() -> None:
+    table = {cells[0].strip("`").split()[0] for cells in rows(DASHBOARD.section("Start it"))} - {"Option", "---"}
+    taken = {name for action in parser()._actions for name in action.option_strings}
+    assert table == taken - {"-h", "--help"}
 
 
 def test_the_page_is_for_this_machine_alone() -> None:
