@@ -21,7 +21,7 @@ from tests.browser.chromium import launched
 N_CUSTOMERS = 20_000
 NAMES = "stingy,standard,spendthrift"
 OUTPUT = "user_labeling"
-WIDTH, HEIGHT = 1100, 1010  # pixels: numbers and clusters
+WIDTH, HEIGHT = 1100, 1230  # pixels: numbers and clusters
 DRAWN_MS = 60_000
 
 

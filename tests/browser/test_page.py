@@ -139,3 +139,8 @@ def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen
     for user_id in changed & before.keys():
         labels = before[user_id].label, after[user_id].label
         assert listed[user_id] == [f"{label} {NAMES[label]}" for label in labels]
+    other = Seen(seen.page.context.new_page())
+    other.page.goto(labelling.page.url)
+    other.wait_for_users(len(after))
+    assert (other.number("Moved since opened"), other.table("Who moved where")) == ("0", {}), "since that was opened"
+    other.page.close()
