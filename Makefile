@@ -1,10 +1,11 @@
-# make demo        the whole pipeline once, to look at
+# make demo        the whole pipeline once, to look at; DASHBOARD=1 ends in a browser
 # make demo CSV=purchases.csv   the same on purchases of your own, until every user is labelled: docs/own-data.md
 # make up          the local stack in the background: Kafka, Schema Registry, Flink SQL
 # make status      what is running, and where
 # make datagen     the stream of transactions, as Confluent's Datagen connector makes it
 # make run-sql     sql/*.sql in order; ends in the live table, Ctrl-C leaves it
 # make sql         Flink's SQL client; the five tables are declared
+# make dashboard   the labels of the local stack in a browser; Ctrl-C ends it
 # make down        end the stack; topics and schemas stay
 # make test        everything: check, unit, integration (Kafka), end-to-end (Flink), oldest versions
 # make test-unit   the tests that need no service
@@ -17,7 +18,7 @@
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   SEED=1   MINUTES=30   BENCH=--quick
+# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick
 # Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
@@ -26,12 +27,12 @@ WORKERS ?= 3
 MINUTES ?= 30
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := user_classifier.py classifier local tests $(wildcard benchmarks img)
+CODE := user_classifier.py classifier dashboard local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink; the longest first.
-BROKER_TESTS := $(wildcard tests/faults tests/real_world tests/integration tests/hostile tests/secure)
+BROKER_TESTS := $(wildcard tests/browser tests/faults tests/real_world tests/integration tests/hostile tests/secure)
 # Side by side, a file at a time: they wait more than they work. Each process has services of its own.
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
-export KAFKA_PORT REGISTRY_PORT SQL_PORT
+export KAFKA_PORT REGISTRY_PORT SQL_PORT DASHBOARD_PORT
 # What is said of own data counts on the command line only: USER is a variable of every shell. make exports what stands
 # there, so that the shell takes it as it is, whatever letters are in it.
 told = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
@@ -42,6 +43,7 @@ OWN_DATA = $(call told,CSV,--csv) $(call told,USER,--user) $(call told,AMOUNT,--
 # Stamp files: a step is done again when what it was made from has changed.
 INSTALLED := $(VENV)/installed
 TEST_TOOLS := $(VENV)/test-tools-installed
+DASHBOARD_TOOLS := $(VENV)/dashboard-tools-installed
 BENCH_TOOLS := $(VENV)/bench-tools-installed
 IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
@@ -54,15 +56,18 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup layout demo cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
+.PHONY: help setup layout demo dashboard browser cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 setup: $(FETCHED)
 
-demo: $(FETCHED)
-	@$(BIN)/python -m local demo $(OWN_DATA)
+demo: $(FETCHED) $(if $(DASHBOARD),$(DASHBOARD_TOOLS))
+	@$(BIN)/python -m local demo $(OWN_DATA) $(if $(DASHBOARD),--dashboard)
+
+dashboard: $(DASHBOARD_TOOLS) $(FETCHED)
+	@$(BIN)/python -m local dashboard
 
 cdnow: $(CDNOW)
 
@@ -86,10 +91,14 @@ test: check test-unit test-services test-oldest
 test-unit: $(TEST_TOOLS) $(CDNOW)
 	$(BIN)/pytest -n 2 tests/unit
 
-test-services: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
+# The tests of the page look at it in a browser: the one that is there, else Debian's where we may install it.
+browser: $(TEST_TOOLS)
+	@$(BIN)/python -m tests.browser.chromium --install
+
+test-services: $(TEST_TOOLS) $(FETCHED) $(CDNOW) browser
 	$(BIN)/pytest $(SIDE_BY_SIDE) tests/end_to_end $(BROKER_TESTS)
 
-test-integration: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
+test-integration: $(TEST_TOOLS) $(FETCHED) $(CDNOW) browser
 	$(BIN)/pytest $(SIDE_BY_SIDE) $(BROKER_TESTS)
 
 test-end-to-end: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
@@ -129,12 +138,16 @@ $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps
 	$(BIN)/pip install --disable-pip-version-check --resume-retries 5 --no-deps -r local/requirements-no-deps.txt
 	@touch $@
 
-$(TEST_TOOLS): tests/requirements.txt $(INSTALLED)
+$(TEST_TOOLS): tests/requirements.txt $(DASHBOARD_TOOLS)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r tests/requirements.txt
 	@touch $@
 
 $(CDNOW): tests/requirements-cdnow.txt | $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet --no-deps --no-compile --upgrade --target .local/cdnow -r $<
+	@touch $@
+
+$(DASHBOARD_TOOLS): dashboard/requirements.txt $(INSTALLED)
+	$(BIN)/pip install --disable-pip-version-check --quiet -r dashboard/requirements.txt
 	@touch $@
 
 $(OLDEST_INSTALLED): $(REQUIREMENTS) tests/lower_bounds.py

@@ -23,6 +23,7 @@ class Outage:
     def __init__(self, service: str) -> None:
         self.service = service
         self.since: float | None = None
+        self.told = ""  # what was said of the outage that lasts
         self.answered: float | None = None  # the first time after the last failure
 
     def begins(self, cause: object) -> None:
@@ -30,7 +31,8 @@ class Outage:
         self.answered = None
         if self.since is None:
             self.since = time.monotonic()
-            log.warning("%s: %s; trying again until it is back", self.service, cause)
+            self.told = f"{self.service}: {cause}; trying again until it is back"
+            log.warning(self.told)
 
     def wait(self, cause: object) -> None:
         """Note that a call failed, and pause before the next attempt."""
@@ -50,4 +52,4 @@ class Outage:
         if self.since is not None:
             back = self.answered or time.monotonic()
             log.warning("%s: back after %.1f s", self.service, back - self.since)
-            self.since = self.answered = None
+            self.since, self.answered, self.told = None, None, ""

@@ -70,7 +70,7 @@ class SchemaRegistry:
         self._properties, self._stop, self._answered = properties, stop, False
         # A url can hold a password, and that a slash.
         self._url = without_userinfo(properties["url"])
-        self._outage = Outage(f"Schema Registry {self._url}")
+        self.outage = Outage(f"Schema Registry {self._url}")
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
         check_transport(properties)
@@ -178,7 +178,7 @@ class SchemaRegistry:
                 self._wait("what answers is no Schema Registry")
                 continue
             self._answered = True
-            self._outage.ends()
+            self.outage.ends()
             return answer
 
     def _refused(self, status: int, message: str) -> None:
@@ -196,7 +196,7 @@ class SchemaRegistry:
     def _wait(self, cause: str) -> None:
         if not self._answered or self._stop.requested:
             raise self._no_use(cause, RegistryUnavailable)
-        self._outage.wait(cause)
+        self.outage.wait(cause)
 
     def _no_use(self, cause: str, kind: type[ClassifierError]) -> ClassifierError:
         also = also_to_check(self._properties, cause)

@@ -204,11 +204,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     for heading, options in itertools.groupby(OPTIONS, key=lambda each: each.metadata["group"]):
         target = parser if heading == GENERAL else parser.add_argument_group(heading)
         for each in options:
-            told, default = each.metadata, each.default
-            unset = told["unset"] if default is None else "" if default is False else str(default)
-            shown = f"{told['help']} (default: {unset})" if unset else told["help"]
-            target.add_argument(flag(each), dest=each.name, default=default, help=shown, **told["words"])
+            add_option(target, each)
     parser.set_defaults(group=None)  # without -g, the file may name the group
+
+
+def add_option(target: Any, each: Field[Any]) -> None:
+    """Describe one option to argparse."""
+    told, default = each.metadata, each.default
+    unset = told["unset"] if default is None else "" if default is False else str(default)
+    shown = f"{told['help']} (default: {unset})" if unset else told["help"]
+    target.add_argument(flag(each), dest=each.name, default=default, help=shown, **told["words"])
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:

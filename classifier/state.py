@@ -5,7 +5,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 from classifier.avro import BLOCK
@@ -82,6 +82,7 @@ class Hold:
     def __init__(self, source: Source) -> None:
         self._source, self._ends = source, dict[int, int]()
         self._told_at: float | None = None  # when it is to be said
+        self.told = ""  # what was said
 
     def lasts(self) -> bool:
         """Whether some are still held back; said once if it takes long."""
@@ -91,11 +92,13 @@ class Hold:
             self._told_at = time.monotonic() + PATIENCE_SECONDS
         if held and self._told_at is not None and time.monotonic() >= self._told_at:
             self._told_at = math.inf
-            log.warning(
-                "%s [%d] at offset %d: an open transaction of another program holds back what follows, up to"
-                " offset %d; waiting until that program or the broker ends it",
-                *(self._source.topic, held[0][0], self._source.positions[held[0][0]], held[0][1]),
+            partition, end = held[0]
+            self.told = (
+                f"{self._source.topic} [{partition}] at offset {self._source.positions[partition]}: an open transaction"
+                f" of another program holds back what follows, up to offset {end}; waiting until that program or the"
+                " broker ends it"
             )
+            log.warning(self.told)
         return bool(held)
 
 
@@ -104,11 +107,7 @@ def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: Ke
     if None in messages:
         raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
     held = [message for message in messages.values() if message.value() is not None]
-    try:
-        labelled = values.decode([cast(bytes, message.value()) for message in held])
-    except RecordError:
-        labelled = [labelled_in(message, values) for message in held]  # one of them is none
-    for message, (user_id, row, label) in zip(held, labelled, strict=True):
+    for message, (user_id, row, label) in zip(held, all_labelled_in(held, values), strict=True):
         last.labels[user_id], last.rows[user_id] = label, row
         if message.headers() or user_id in last.pending:
             last.pending[user_id] = pending_of(message)
@@ -117,6 +116,14 @@ def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: Ke
             user_id = user_of(message, keys)
             last.labels[user_id], last.pending[user_id] = NO_LABEL, pending_of(message)
             last.rows.pop(user_id, None)
+
+
+def all_labelled_in(messages: Sequence[Record], values: LabelCodec) -> list[tuple[str, Row, int]]:
+    """Return user_id, row and label in each record; StateError for one that holds none."""
+    try:
+        return values.decode(cast(list[bytes], [message.value() for message in messages]))
+    except RecordError:
+        return [labelled_in(message, values) for message in messages]  # one of them is none
 
 
 def labelled_in(message: Record, values: LabelCodec) -> tuple[str, Row, int]:

@@ -1,4 +1,4 @@
-"""Draw the pictures anew: python -m img [architecture] [cdnow] [demo] [pipeline] [rooms]."""
+"""Draw the pictures anew: python -m img [architecture] [cdnow] [dashboard] [demo] [pipeline] [rooms]."""
 
 import argparse
 import sys
@@ -8,6 +8,7 @@ from pathlib import Path
 from img.architecture import draw_architecture
 from img.cdnow import draw_cdnow
 from img.clusters import draw_clusters
+from img.dashboard import draw_dashboard
 from img.demo import draw_demo
 from img.one_room import draw_one_room
 from img.pipeline import Pipeline
@@ -45,6 +46,7 @@ def _pipeline() -> list[Path]:
 RUNS: dict[str, Callable[[], list[Path]]] = {
     "architecture": draw_architecture,
     "cdnow": draw_cdnow,
+    "dashboard": draw_dashboard,
     "demo": lambda: [draw_demo()],
     "pipeline": _pipeline,
     "rooms": lambda: [*draw_rooms(), *draw_one_room()],

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import requests
 from confluent_kafka import KafkaException
 
-from local import artifacts, demo, load, own_data, own_data_options, stack
-from local.artifacts import ArtifactError
+from local import artifacts, dashboard, demo, load, own_data, own_data_options, stack
+from local.artifacts import ROOT, ArtifactError
 from local.confluent_sql import StatementError
 from local.lines import FileError
 from local.live_table import LiveTable, Screen, follow
@@ -42,6 +42,7 @@ examples:
   python -m local run-sql sql/1*.sql       one statement
   python -m local load purchases.csv       purchases of your own, in place of statement 2
   python -m local create-topic user_labeling --partitions 1 --config cleanup.policy=compact
+  python -m local dashboard                the labels in a browser
   python -m local down                     end it; topics and schemas stay
 """
 
@@ -123,6 +124,8 @@ def _add_stack_commands(add: Add) -> None:
         _add_directory(command)
     show = add("demo", _demo, "show the whole pipeline once, with data of its own, and end")
     show.add_argument("--seconds", type=float, default=demo.WATCH_SECONDS, help="how long to show the labelled users")
+    show.add_argument("--dashboard", action="store_true", help="then show the labels in a browser, until Ctrl-C")
+    _add_page_port(show)
     show.add_argument("--directory", type=Path, default=demo.DIRECTORY, help="emptied first (default: .local/demo)")
     _add_ports(show)
     own_data_options.add_demo(show)
@@ -146,13 +149,25 @@ def _add_pipeline_commands(add: Add) -> None:
     loader = add("load", _load, "load purchases from a file into transactions_enriched, in place of statement 2")
     loader.add_argument("file", type=Path, metavar="FILE", help="a line for each purchase; plain or gzip")
     own_data_options.add_columns(loader.add_argument)
-    for command in (sql, run_sql, datagen, loader, topic):
+    page = add("dashboard", _dashboard, "show the labels in a browser, until Ctrl-C")
+    _add_page_port(page)
+    for command in (sql, run_sql, datagen, loader, topic, page):
         _add_directory(command)
 
 
 def _add_directory(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--directory", type=Path, default=stack.UP_DIRECTORY, help="data, logs and process ids (default: .local/up)"
+    )
+
+
+def _add_page_port(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--dashboard-port",
+        type=_port,
+        default=os.environ.get("DASHBOARD_PORT") or str(dashboard.PORT),
+        metavar="N",
+        help=f"the page on 127.0.0.1 (default: $DASHBOARD_PORT or {dashboard.PORT})",
     )
 
 
@@ -293,15 +308,27 @@ def _sql(arguments: argparse.Namespace) -> None:
     subprocess.run(command, env={**os.environ, "FLINK_CONF_DIR": str(directory)}, check=False)
 
 
+def _dashboard(arguments: argparse.Namespace) -> None:
+    directory = arguments.directory.resolve()
+    configuration = stack.client_configuration(directory, _running(directory).ports)
+    stack.require_free("dashboard", arguments.dashboard_port)
+    command = dashboard.command(configuration, arguments.dashboard_port)
+    os.chdir(ROOT)
+    os.execv(command[0], command)  # from here on this is that program: Ctrl-C and the exit code are its own
+
+
 def _demo(arguments: argparse.Namespace) -> None:
     directory, ports = arguments.directory.resolve(), _ports(arguments)
+    page = arguments.dashboard_port if arguments.dashboard else None
+    if page is not None:
+        stack.require_free("dashboard", page)
     if arguments.csv is None:
         own_data_options.require_none(arguments)
-        demo.demo(directory, ports, arguments.seconds, _echo)
+        demo.demo(directory, ports, arguments.seconds, page, _echo)
         return
     purchases = own_data_options.purchases(arguments.csv, arguments)
     passed_on = own_data_options.passed_on(arguments)
-    own_data.own_data(directory, ports, purchases, arguments.out, passed_on, _echo)
+    own_data.own_data(directory, ports, purchases, arguments.out, passed_on, page, _echo)
 
 
 if __name__ == "__main__":

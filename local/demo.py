@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,8 +15,9 @@ from confluent_kafka import KafkaException
 
 from local.artifacts import ROOT, STATE, ArtifactError
 from local.confluent_sql import StatementError
+from local.dashboard import Dashboard
 from local.live_table import LiveTable, Screen, follow
-from local.process import Service, ServiceError
+from local.process import POLL_SECONDS, Service, ServiceError
 from local.sql_gateway import Result, SqlError
 from local.stack import Echo, Ports, Stack, StackError, client_configuration
 from local.workspace import pipeline_files
@@ -30,6 +31,7 @@ LABELLED_SECONDS = 100.0
 """How long it may take until all users are labelled."""
 WATCH_SECONDS = 20.0
 """How long the table is then watched."""
+IN_A_BROWSER = "the same in a browser: make demo DASHBOARD=1, or make dashboard beside make up"
 
 FAILURES = (ArtifactError, KafkaException, ServiceError, SqlError, StackError, StatementError, OSError)
 
@@ -74,6 +76,7 @@ class Show:
     client: Client
     echo: Echo
     started: float = field(default_factory=time.monotonic)
+    dashboard: Dashboard | None = field(default=None, kw_only=True)
 
     def run(self) -> None:
         """Every step in order; nothing is left running, however it ends."""
@@ -81,12 +84,30 @@ class Show:
             self.steps()
         finally:
             self.say("stopping everything")
+            if self.dashboard is not None:
+                self.dashboard.stop()
             self.client.stop()
             self.stack.stop()
 
     def steps(self) -> None:
         """What there is to see."""
         raise NotImplementedError
+
+    def keep_open(self) -> None:
+        """Show the labels in a browser until Ctrl-C, or say how to."""
+        if self.dashboard is None:
+            self.say(IN_A_BROWSER)
+            return
+        with self.step("starting the page"):
+            self.dashboard.start()
+        self.say(f"{self.dashboard.url} shows the labels; Ctrl-C ends everything")
+        running = [service for service in [*self.stack.services, self.client, self.dashboard] if service.is_running]
+        with self.step("showing the page"), suppress(KeyboardInterrupt):
+            while True:
+                for service in running:
+                    if not service.is_running:
+                        raise service.failure("ended by itself")
+                time.sleep(POLL_SECONDS)
 
     def require_healthy(self) -> None:
         """ServiceError if a service or a job has ended by itself."""
@@ -131,6 +152,7 @@ class Demo(Show):
             self.client.start()
         with self.step(f"running {select.relative_to(ROOT)}"):
             self._watch(workspace.query_file(select))
+        self.keep_open()
 
     def _watch(self, result: Result) -> None:
         table, screen, changes = LiveTable(result.columns), Screen(), result.changes()
@@ -163,11 +185,18 @@ def fresh(directory: Path) -> None:
     directory.mkdir(parents=True)
 
 
-def demo(directory: Path, ports: Ports, watch_seconds: float, echo: Echo) -> None:
-    """Run the demo in a fresh ``directory``; DemoError if a step fails."""
+def demo(directory: Path, ports: Ports, watch_seconds: float, page_port: int | None, echo: Echo) -> None:
+    """Run the demo in a fresh ``directory``, with the page if it has a port; DemoError if a step fails."""
     fresh(directory)
-    client = Client(directory / "user_classifier", client_configuration(directory, ports))
-    Demo(Stack(directory, ports), client, echo, watch_seconds=watch_seconds).run()
+    configuration = client_configuration(directory, ports)
+    client = Client(directory / "user_classifier", configuration)
+    page = page_of(directory, configuration, page_port)
+    Demo(Stack(directory, ports), client, echo, watch_seconds=watch_seconds, dashboard=page).run()
+
+
+def page_of(directory: Path, configuration: Path, port: int | None) -> Dashboard | None:
+    """The page of a demo, if it has a port."""
+    return None if port is None else Dashboard(directory / "dashboard", configuration, port)
 
 
 def _short(option: str) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from local import load
 from local.artifacts import ROOT
-from local.demo import Client, DemoError, Show, fresh
+from local.demo import Client, DemoError, Show, fresh, page_of
 from local.labelled import Labelled
 from local.process import ServiceError
 from local.progress import bar
@@ -55,6 +55,7 @@ class OwnData(Show):
             ask(self.client, ["--export", str(self.out / LABELS)])
         for line in last_table(self.client.log_since_start()):
             self.echo(line)
+        self.keep_open()
 
     def _run_file(self, workspace: Workspace, path: Path) -> None:
         with self.step(f"running {path.relative_to(ROOT)}"):
@@ -87,7 +88,13 @@ class OwnData(Show):
 
 
 def own_data(
-    directory: Path, ports: Ports, purchases: Purchases, out: Path, client_options: Sequence[str], echo: Echo
+    directory: Path,
+    ports: Ports,
+    purchases: Purchases,
+    out: Path,
+    client_options: Sequence[str],
+    page_port: int | None,
+    echo: Echo,
 ) -> None:
     """Run the pipeline in a fresh ``directory``; picture and labels are written into ``out``."""
     began = time.monotonic()
@@ -98,10 +105,12 @@ def own_data(
     n_purchases = counted(purchases, echo)
     fresh(directory)
     options = ["--plot", str((out / PICTURE).absolute()), "--summary", *client_options]
-    client = Client(directory / "user_classifier", client_configuration(directory, ports), options)
+    configuration = client_configuration(directory, ports)
+    client = Client(directory / "user_classifier", configuration, options)
     ask(client, [*client_options, "--print-config"])  # a mistake in what is passed on is told before the start
     stack = Stack(directory, ports)
-    OwnData(stack, client, echo, began, purchases=purchases, n_purchases=n_purchases, out=out).run()
+    page = page_of(directory, configuration, page_port)
+    OwnData(stack, client, echo, began, dashboard=page, purchases=purchases, n_purchases=n_purchases, out=out).run()
     echo(f"labels: {out / LABELS}")
     echo(f"picture: {out / PICTURE}")
 

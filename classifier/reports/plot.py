@@ -119,7 +119,7 @@ def scale_for(values: NDArray[np.float64], fitted_on: str = "none") -> Scale:
 def decades(low: float, high: float) -> list[float]:
     """Return the powers of ten from `low` to `high`, thinned out if they are many."""
     first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
-    return [10.0**power for power in range(first, last + 1, 1 + (last - first) // MOST_DECADES)]
+    return [10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // MOST_DECADES)]
 
 
 def short(value: float) -> str:

@@ -77,10 +77,10 @@ class Page:
 
 README = Page(ROOT / "README.md")
 CHANGELOG = Page(ROOT / "CHANGELOG.md")
-CONFLUENT_CLOUD, CONFIGURATION, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, OWN_DATA, SPEED = (
+CONFLUENT_CLOUD, CONFIGURATION, DASHBOARD, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, OWN_DATA, SPEED = (
     Page(ROOT / "docs" / f"{name}.md")
     for name in (
-        "confluent-cloud", "configuration", "developing", "how-it-works",
+        "confluent-cloud", "configuration", "dashboard", "developing", "how-it-works",
         "local-stack", "operating", "own-data", "speed",
     )
 )  # fmt: skip

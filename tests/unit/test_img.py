@@ -160,7 +160,8 @@ def test_a_program_that_takes_too_long_is_told_with_its_screen() -> None:
 def test_an_unknown_picture_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "photograph"])
-    assert "argument NAME: photograph: not of architecture, cdnow, demo, pipeline, rooms\n" in capsys.readouterr().err
+    told = "argument NAME: photograph: not of architecture, cdnow, dashboard, demo, pipeline, rooms\n"
+    assert told in capsys.readouterr().err
 
 
 def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

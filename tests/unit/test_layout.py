@@ -45,7 +45,7 @@ TOP = {
     *("CHANGELOG.md", ".ci", ".gitignore"),
 }
 CLIENT = sources(ROOT, SCRIPT, "classifier/**/*.py")
-PRODUCT = [*CLIENT, *sources(ROOT, "local/**/*.py", "benchmarks/**/*.py", "img/**/*.py")]
+PRODUCT = [*CLIENT, *sources(ROOT, "dashboard/**/*.py", "local/**/*.py", "benchmarks/**/*.py", "img/**/*.py")]
 EVERYTHING = [*PRODUCT, *sources(ROOT, "tests/**/*.py")]
 
 

@@ -34,7 +34,9 @@ def test_no_port(text: str, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [["status"], ["sql"], ["run-sql"], ["datagen"], ["create-topic", "t"]], ids=lambda command: command[0]
+    "command",
+    [["status"], ["sql"], ["run-sql"], ["datagen"], ["dashboard"], ["create-topic", "t"]],
+    ids=lambda command: command[0],
 )
 def test_nothing_is_running(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Each command that needs the stack says how to start it."""
@@ -96,11 +98,11 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    started = ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "load", "create-topic")
+    started = ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "load", "create-topic", "dashboard")
     for command in (*started, "fetch", "lock"):
         assert re.search(rf"^ +{command}\s", text, re.MULTILINE), command
     examples = re.findall(r"^  python -m local (.+?)(?:  .*)?$", text, re.MULTILINE)
-    assert len(examples) == 7
+    assert len(examples) == 8
     for example in examples:
         _parser().parse_args(example.split())
 

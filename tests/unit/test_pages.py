@@ -18,6 +18,7 @@ from classifier.labels import label_schema
 from classifier.reports.metrics import Metrics
 from classifier.settings import DEFAULT_GROUP
 from classifier.step import Step
+from dashboard.options import parser as dashboard_parser
 from local.__main__ import _parser as local_parser
 from tests.support.client import ROOT
 from tests.support.pages import (
@@ -239,6 +240,7 @@ def test_options_of_the_local_commands_are_those_of_the_table() -> None:
 
 def test_no_other_options_are_told() -> None:
     ours = options(argument_parser()).union(*(options(parser) for parser in local_commands().values()))
+    ours |= options(dashboard_parser())
     told = {
         name
         for text in inline_code()

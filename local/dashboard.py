@@ -1,0 +1,45 @@
+"""The page with the labels: ``python -m dashboard CONFIG_FILE``, which is a program of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from local.artifacts import ROOT
+from local.process import LOOPBACK, Service, is_listening
+
+PORT = 8501
+
+
+def command(configuration: Path, port: int) -> list[str]:
+    """How the page is started; from the root of the repository, or with that on the path."""
+    return [sys.executable, "-m", "dashboard", str(configuration), "--port", str(port)]
+
+
+class Dashboard(Service):
+    """The page in the background, beside the demo."""
+
+    name = "dashboard"
+
+    def __init__(self, directory: Path, configuration: Path, port: int, label_names: str = "") -> None:
+        super().__init__(directory)
+        self._configuration, self._port, self._label_names = configuration, port, label_names
+
+    @property
+    def url(self) -> str:
+        """Where the page is."""
+        return f"http://{LOOPBACK}:{self._port}"
+
+    def command(self) -> list[str]:
+        """See Service."""
+        names = ["--label-names", self._label_names] if self._label_names else []
+        return [*command(self._configuration, self._port), *names]
+
+    def environment(self) -> dict[str, str]:
+        """See Service."""
+        return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+    def is_ready(self) -> bool:
+        """Somebody can look."""
+        return is_listening(self._port)

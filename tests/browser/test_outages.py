@@ -1,0 +1,85 @@
+"""What goes wrong is said on the page in the client's own words, and it recovers by itself."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local.services import KafkaBroker, SchemaRegistry, free_port
+from tests.browser.served import Seen, Served
+from tests.support import configuration
+from tests.support.subjects import Subjects
+from tests.support.topics import Outgoing, Topics
+from tests.support.wire import LABELING_SCHEMA, body, frame
+
+OUTPUT = "user_labeling"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
+    """A broker of its own, which may be ended and started."""
+    made = KafkaBroker(tmp_path / "kafka", free_port())
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[SchemaRegistry]:
+    """A registry that is not started yet."""
+    made = SchemaRegistry(tmp_path / "registry", free_port())
+    yield made
+    made.stop()
+
+
+def label(topics: Topics, schema_id: int, **labels: int) -> None:
+    """Write a label for each user."""
+    rows = [{"user_id": name, "total_amount": 10.0, "num_transactions": 1, "label": at} for name, at in labels.items()]
+    values = [frame(schema_id, body(LABELING_SCHEMA, row)) for row in rows]
+    topics.write(OUTPUT, [Outgoing(0, value, [], name.encode()) for name, value in zip(labels, values, strict=True)])
+
+
+def sizes(seen: Seen) -> dict[str, str]:
+    """Users by label."""
+    return {name: cells[0] for name, cells in seen.table("Each label").items()}
+
+
+def test_from_nothing_through_outages(
+    broker: KafkaBroker, registry: SchemaRegistry, seen: Seen, tmp_path: Path
+) -> None:
+    sections = configuration.sections(broker.bootstrap_servers, registry.url)
+    file = configuration.write(tmp_path / "x.ini", sections)
+    with Served([str(file)], tmp_path / "page.log") as page:
+        seen.page.goto(page.url)
+        missing = f"topic {OUTPUT} does not exist; check its name, or make it: run sql/5_create_user_labeling.sql"
+        seen.wait_for_trouble(missing)
+
+        topics = Topics(broker.bootstrap_servers)
+        topics.create(OUTPUT, 1, {"cleanup.policy": "compact"})
+        seen.wait_for_trouble(f"Schema Registry {registry.url}: no answer (")
+        assert seen.trouble.endswith("; check [schema_registry] url")
+
+        registry.start()
+        schema_id = Subjects(registry.url).register(f"{OUTPUT}-value", LABELING_SCHEMA)
+        label(topics, schema_id, ann=0, bob=0, cem=1)
+        seen.wait_for_users(3)
+        seen.wait_for_no_trouble()
+        assert sizes(seen) == {"0": "2", "1": "1", "all": "3"}
+
+        broker.stop()
+        seen.wait_for_trouble(f"Kafka {broker.bootstrap_servers}: ")
+        assert sizes(seen) == {"0": "2", "1": "1", "all": "3"}, "what is known stays to be seen"
+        broker.start()
+        label(topics, schema_id, bob=1, dea=1)
+        seen.wait_for_users(4)
+        seen.wait_for_no_trouble()
+        assert sizes(seen) == {"0": "1", "1": "3", "all": "4"}
+
+        topics.delete(OUTPUT)
+        seen.wait_for_trouble(missing)
+        topics.create(OUTPUT, 2, {"cleanup.policy": "compact"})
+        label(topics, schema_id, ann=0)
+        seen.wait_for_users(1)
+        seen.wait_for_no_trouble()
+        assert seen.number("Come / gone since opened") == "0 / 2"
+    assert "Traceback" not in page.output

@@ -1,0 +1,146 @@
+"""The page in a real browser says what the topic says, follows it, and hands out its lists."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.browser.served import Seen, Served, csv_rows
+from tests.support import inside
+from tests.support.changelog import Placed, aggregation, cut, place_by_hash
+from tests.support.oracle import Labelled
+from tests.support.pipeline import Pipeline, Services
+from tests.support.waiting import wait_until
+
+NAMES = ("stingy", "standard", "spendthrift")
+
+
+class Labelling(NamedTuple):
+    """A pipeline of several partitions and its page; the second half of its input is still to come."""
+
+    pipeline: Pipeline
+    page: Served
+    later: list[Placed]
+
+
+@pytest.fixture(scope="module")
+def labelling(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Labelling]:
+    """Labelled up to now, and served."""
+    directory = tmp_path_factory.mktemp("page")
+    pipeline = Pipeline(services, directory, "page", partitions=3)
+    first, later = cut(place_by_hash(aggregation(seed=7, n_users=40, n_transactions=600), 3), [500])
+    pipeline.write(first)
+    inside.run_to_end(pipeline.arguments())
+    arguments = [str(pipeline.file), "-o", pipeline.output, "--label-names", ",".join(NAMES)]
+    with Served(arguments, directory / "page.log") as page:
+        yield Labelling(pipeline, page, later)
+
+
+def expected(rows: list[Labelled]) -> dict[str, list[str]]:
+    """What the table of labels is to say of some rows, but for what changed."""
+    whole, found = sum(row.total_amount for row in rows), {}
+    for name, of in [*((f"{label} {NAMES[label]}", label) for label in range(3)), ("all", None)]:
+        chosen = [row for row in rows if of in (None, row.label)]
+        amount, n = sum(row.total_amount for row in chosen), len(chosen)
+        mean = sum(row.num_transactions for row in chosen) / n
+        shares = f"{n / len(rows):.1%}", f"{amount / whole:.1%}"
+        found[name] = [f"{n:,}", *shares, f"{amount / n:,.2f}", f"{mean:,.1f}"]
+    return found
+
+
+def told(seen: Seen) -> dict[str, list[str]]:
+    """What the table of labels says, but for what changed."""
+    return {name: cells[:-1] for name, cells in seen.table("Each label").items()}
+
+
+def test_a_list_is_what_an_export_writes(labelling: Labelling, seen: Seen, tmp_path: Path) -> None:
+    pipeline = labelling.pipeline
+    seen.page.goto(labelling.page.url)
+    seen.wait_for_users(len(pipeline.labelling()))
+    for name, label in (("all labels", None), ("2 spendthrift", 2)):
+        seen.choose_list(name)
+        file, chosen = tmp_path / "labels.csv", [] if label is None else ["--export-label", str(label)]
+        names = ("--label-names", ",".join(NAMES))
+        assert inside.run(pipeline.arguments("--export", str(file), *chosen, *names)).code == 0
+        wait_until(lambda: seen.saved() == file.read_bytes(), f"the list of {name}")  # noqa: B023
+        topic = {each.user_id for each in pipeline.labelling().values() if label in (None, each.label)}
+        assert {row[0] for row in csv_rows(file.read_bytes())} == topic
+
+
+def test_a_user_is_found(labelling: Labelling, seen: Seen) -> None:
+    user_id, row = sorted(labelling.pipeline.labelling().items())[3]
+    seen.page.goto(labelling.page.url)
+    search = seen.page.get_by_label("user_id, or a part of it")
+    search.fill(user_id)
+    search.press("Enter")
+    wait_until(lambda: seen.table("Found"), "the user")
+    ((found, cells),) = seen.table("Found").items()
+    told = [f"{row.label} {NAMES[row.label]}", f"{row.total_amount:,.2f}", f"{row.num_transactions:,}"]
+    assert (found, cells[:3]) == (user_id, told)
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\s+(\d+ (s|min|h) )+ago", cells[3])
+    search.fill("<b>nobody</b>")
+    search.press("Enter")
+    seen.page.get_by_text("There is no user <b>nobody</b>.", exact=True).wait_for()
+
+
+def test_the_picture_by_mouse_and_by_keyboard(labelling: Labelling, seen: Seen) -> None:
+    rows = labelling.pipeline.labelling()
+    seen.page.goto(labelling.page.url)
+    points = seen.page.locator(".scatterlayer .points path.point")
+    wait_until(lambda: points.count() == len(rows) + 3, "a point for each user, and the means")
+    everybody = seen.page.get_by_role("button", name="Show everybody")
+    assert everybody.is_disabled()
+    points.first.hover(force=True)
+    seen.page.locator(".hoverlayer .hovertext", has_text="num_transactions").wait_for()
+    box = seen.page.locator(".js-plotly-plot .nsewdrag").first.bounding_box()
+    assert box
+    seen.page.mouse.move(box["x"] + 0.6 * box["width"], box["y"] + 0.02 * box["height"])
+    seen.page.mouse.down()
+    for share in (0.8, 0.99):
+        seen.page.mouse.move(box["x"] + share * box["width"], box["y"] + 0.5 * box["height"])
+    seen.page.mouse.up()
+    wait_until(lambda: 3 <= points.count() < len(rows), "fewer users after looking closer")
+    everybody.press("Enter")
+    wait_until(lambda: points.count() == len(rows) + 3, "everybody again")
+    seen.page.get_by_text("linear", exact=True).click()
+    seen.page.locator(".xtitle", has_text=re.compile("^total_amount$")).wait_for()
+    seen.page.get_by_role("radio", name="linear").press("ArrowRight")
+    seen.page.locator(".xtitle", has_text="total_amount (logarithmic)").wait_for()
+
+
+def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen: Seen) -> None:
+    pipeline = labelling.pipeline
+    before = pipeline.labelling()
+    commits = pipeline.topics.commit_history(pipeline.group)
+    seen.page.goto(labelling.page.url)
+    seen.wait_for_users(len(before))
+    assert told(seen) == expected(list(before.values()))
+    assert seen.number("Moved since opened") == "0"
+    assert pipeline.topics.commit_history(pipeline.group) == commits, "no offsets are committed"
+    pipeline.write(labelling.later)
+    inside.run_to_end(pipeline.arguments())
+    after = pipeline.labelling()
+    assert after != before
+    wait_until(lambda: told(seen) == expected(list(after.values())), f"the new numbers, {told(seen)}")
+    assert seen.trouble == ""
+    flows = Counter((before[each].label, after[each].label) for each in before.keys() & after.keys())
+    moved = sum(count for (old, new), count in flows.items() if old != new)
+    assert moved
+    wait_until(lambda: seen.number("Moved since opened") == str(moved), "who moved")
+    for old in range(3):
+        row = seen.table("Who moved where")[f"from {old} {NAMES[old]}"]
+        assert row[:3] == ["" if new == old else str(flows[old, new]) for new in range(3)]
+    listed = {name: cells[:2] for name, cells in seen.table("Users who moved").items()}
+    changed = {each for each in after if each not in before or before[each].label != after[each].label}
+    assert listed.keys() == changed | (before.keys() - after.keys())
+    for user_id in changed & before.keys():
+        labels = before[user_id].label, after[user_id].label
+        assert listed[user_id] == [f"{label} {NAMES[label]}" for label in labels]
+    other = Seen(seen.page.context.new_page())
+    other.page.goto(labelling.page.url)
+    other.wait_for_users(len(after))
+    assert (other.number("Moved since opened"), other.table("Who moved where")) == ("0", {}), "since that was opened"
+    other.page.close()

@@ -1,0 +1,191 @@
+"""The page's table of labels: columns that are what the newest records say, and snapshots that stay."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from classifier.export import safe
+from classifier.user_table import NO_LABEL
+from dashboard import figures
+from dashboard.history import MOST_POINTS, History
+from dashboard.lists import csv_of
+from dashboard.moves import moves
+from dashboard.table import FIRST_ROOM, Table
+
+NAMES = st.sampled_from(["ann", "bob", "cem", "dea", "élo"])
+TAKEN = st.tuples(NAMES, st.tuples(st.floats(-1e9, 1e9), st.integers(0, 2**53)), st.integers(0, 4))
+BATCHES = st.lists(st.tuples(st.lists(TAKEN, max_size=6), st.lists(NAMES, max_size=2)), max_size=6)
+
+
+def table_of(*labelled: tuple[str, tuple[float, int], int]) -> Table:
+    """A table with some users, each changed one millisecond after the one before."""
+    table = Table()
+    table.take(labelled, range(1, len(labelled) + 1))
+    return table
+
+
+@given(BATCHES)
+def test_the_last_word_on_each_user_counts(
+    batches: list[tuple[list[tuple[str, tuple[float, int], int]], list[str]]],
+) -> None:
+    table, known = Table(), dict[str, tuple[float, int, int]]()
+    for labelled, gone in batches:
+        table.take(labelled, [7] * len(labelled))
+        known.update({user_id: (*row, label) for user_id, row, label in labelled})
+        table.forget(gone, [8] * len(gone))
+        known = {user_id: row for user_id, row in known.items() if user_id not in gone}
+    now = table.snapshot()
+    columns = zip(now.amounts.tolist(), now.counts.tolist(), now.labels.tolist(), strict=True)
+    shown = {now.user_ids[at]: row for at, row in enumerate(columns) if row[2] != NO_LABEL}
+    assert shown == known
+    assert now.totals.shape == (len(known), 2)
+    assert sum(now.sizes()) == len(known)
+    assert [table.place(user_id) for user_id in now.user_ids] == list(range(len(now.user_ids)))
+
+
+def test_it_grows_and_keeps_places() -> None:
+    many = [(f"user {n}", (float(n), n), n % 3) for n in range(FIRST_ROOM + 5)]
+    table = Table()
+    table.take(many[:3], [1, 2, 3])
+    table.take(many, range(len(many)))
+    now = table.snapshot()
+    assert now.counts.tolist() == list(range(len(many)))
+    assert table.place("user 2") == 2
+    table.clear()
+    assert len(table.snapshot().there) == 0
+    table.take(many[-1:], [9])
+    assert table.snapshot().there.tolist() == [len(many) - 1], "at the same place as before"
+
+
+def test_a_snapshot_stays_as_it_is() -> None:
+    table = table_of(("ann", (1.0, 1), 0))
+    before = table.snapshot()
+    table.take([("bob", (2.0, 2), 1), ("ann", (9.0, 9), 1)], [5, 6])
+    assert (before.sizes(), before.newest, len(before.labels)) == ([1], 1, 1)
+    now = table.snapshot()
+    assert (now.sizes(), now.newest, now.version > before.version) == ([0, 2], 6, True)
+    assert before.sizes(2) == [1, 0]
+    made = [now.remembered("x", lambda: "made"), now.remembered("x", lambda: "made again")]
+    assert made == ["made", "made"]
+
+
+def test_an_empty_table() -> None:
+    now = Table().snapshot()
+    assert (now.n_labels, now.newest, now.sizes()) == (0, 0, [])
+    (whole,) = figures.label_figures(now)
+    assert whole == (NO_LABEL, "0", "0.0%", "-", "-", "-")
+
+
+def test_who_moved_came_and_went() -> None:
+    table = table_of(("ann", (1.0, 1), 0), ("bob", (2.0, 1), 0), ("cem", (3.0, 1), 1), ("dea", (4.0, 1), 2))
+    then = table.snapshot()
+    table.take([("ann", (5.0, 1), 2), ("eve", (1.0, 1), 0), ("bob", (2.5, 1), 0)], [20, 30, 40])
+    table.forget(["cem"], [25])
+    now = table.snapshot()
+    found = moves(then, now)
+    assert (found.n_moved, found.n_new, found.n_gone) == (1, 1, 1)
+    assert found.pairs.tolist() == [[1, 0, 1, 0], [0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]]
+    assert [now.user_ids[at] for at in found.places] == ["eve", "cem", "ann"], "who changed last comes first"
+    assert found.before[found.places].tolist() == [NO_LABEL, 1, 0]
+    same = moves(now, now)
+    assert (same.n_moved, len(same.places)) == (0, 0)
+
+
+def test_moves_to_a_label_that_was_not_there() -> None:
+    table = table_of(("ann", (1.0, 1), 0), ("bob", (1.0, 1), 1))
+    then = table.snapshot()
+    table.take([("bob", (1.0, 1), 4)], [9])
+    assert moves(then, table.snapshot()).pairs[1, 4] == 1
+    assert moves(table.snapshot(), then).pairs[4, 1] == 1
+
+
+def test_figures_of_each_label() -> None:
+    table = table_of(("ann", (1.0, 1), 0), ("bob", (2.0, 3), 0), ("cem", (3000.0, 6), 2))
+    assert figures.label_figures(table.snapshot()) == [
+        (0, "2", "66.7%", "0.1%", "1.50", "2.0"),
+        (1, "0", "0.0%", "0.0%", "-", "-"),
+        (2, "1", "33.3%", "99.9%", "3,000.00", "6.0"),
+        (NO_LABEL, "3", "100.0%", "100.0%", "1,001.00", "3.3"),
+    ]
+
+
+def test_revenue_that_cannot_be_shared() -> None:
+    table = table_of(("ann", (-5.0, 1), 0), ("bob", (5.0, 1), 0))
+    assert {each.revenue for each in figures.label_figures(table.snapshot())} == {"-"}
+
+
+def test_finding_a_user() -> None:
+    table = table_of(("ann", (1.0, 1), 0), ("anna", (2.0, 2), 1), ("bob", (3.0, 3), 1), ("joan", (4.0, 4), 1))
+    table.forget(["joan"], [9])
+    now = table.snapshot()
+    assert figures.find(now, "ann", table.place("ann")) == [("ann", 1.0, 1, 0, 1)]
+    assert [each.user_id for each in figures.find(now, "an", table.place("an"))] == ["ann", "anna"]
+    (gone,) = figures.find(now, "joan", table.place("joan"))
+    assert (figures.named(gone.label, ()), gone.changed) == ("not there", 9)
+    assert figures.find(now, "nobody", None) == []
+    table.take([("zoe", (1.0, 1), 0)], [10])
+    assert figures.find(now, "zoe", table.place("zoe")) == [], "not in this snapshot yet"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"),
+    [
+        (0, "0 s ago"),
+        (59, "59 s ago"),
+        (61, "1 min 1 s ago"),
+        (3660, "1 h 1 min ago"),
+        (90_000, "1 day 1 h ago"),
+        (-9, "0 s ago"),
+    ],
+)
+def test_ages(seconds: int, told: str) -> None:
+    assert figures.age(1_000_000, 1000 + seconds) == told
+
+
+def test_no_age_of_nothing() -> None:
+    assert figures.age(0) == "-"
+
+
+def test_names_that_are_too_few() -> None:
+    told = "--label-names: out has a label 2, got 2 names; give it one, too"
+    assert figures.complaint_about(("a", "b"), 3, "out") == told
+    assert [figures.complaint_about(names, 2, "out") for names in ((), ("a", "b"), ("a", "b", "c"))] == ["", "", ""]
+
+
+def test_a_list_as_csv() -> None:
+    table = table_of(("zoe", (1.5, 1), 1), ("=1+1", (2.0, 2), 1), ("bob", (3.0, 3), 0))
+    table.forget(["bob"], [9])
+    now = table.snapshot()
+    heading = '"user_id","total_amount","num_transactions","label"'
+    lines = [heading, f'"{safe("=1+1")}",2.0,2,1', '"zoe",1.5,1,1']
+    assert csv_of(now, None).decode().splitlines() == csv_of(now, 1).decode().splitlines() == lines
+    assert csv_of(now, 0).decode().splitlines() == [heading]
+    named = [f'{heading},"label_name"', f'"{safe("=1+1")}",2.0,2,1,"much"', '"zoe",1.5,1,1,"much"']
+    assert csv_of(now, None, ("little", "much")).decode().splitlines() == named
+    assert csv_of(now, None, ("little",)).decode().splitlines()[1].endswith(',1,"1"'), "a label without a name"
+
+
+def test_history_is_bounded_and_ends_with_the_newest() -> None:
+    history = History()
+    for second in range(10 * MOST_POINTS):
+        history.note(float(second), [second])
+        points = history.since(0)
+        assert len(points) <= MOST_POINTS
+        assert points[-1] == (second, [second])
+    assert len(points) >= MOST_POINTS / 4
+    assert points[0].time == history.since(0)[0].time
+    apart = np.diff([point.time for point in points])
+    assert apart[:-1].max() <= 4 * apart[:-1].min()
+
+
+def test_history_since_a_time() -> None:
+    history = History()
+    for second in (10.0, 20.0, 30.0):
+        history.note(second, [1])
+    assert [[point.time for point in history.since(time)] for time in (0, 20, 25, 99)] == [
+        [10.0, 20.0, 30.0],
+        [20.0, 30.0],
+        [20.0, 30.0],
+        [30.0],
+    ]
