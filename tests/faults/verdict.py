@@ -57,6 +57,7 @@ def judge(
     stepwise : whether to hold each commit against the input; needs an output that is whole and of one partition.
     onward : whether offsets must never move back, as they do with --rebuild.
     """
+    feeder.take_stock()
     committed = pipeline.topics.read(pipeline.output)
     everything = pipeline.topics.read(pipeline.output, "read_uncommitted")
     batches = commit_batches(pipeline)
