@@ -57,6 +57,25 @@ def test_auto_over_a_restart(pipeline: Pipeline) -> None:
     pipeline.assert_offsets_sound()
 
 
+def test_a_choice_holds_for_its_scale(pipeline: Pipeline) -> None:
+    """Groups of 3 by their amounts, of 4 by the powers of ten of these."""
+    amounts = [10.0**power * (1 + 0.01 * user) for power in (1, 2, 3, 4) for user in range(10)]
+    rows = [Row(f"user {at:02}", amount, 1) for at, amount in enumerate(amounts)]
+    pipeline.write(Placed(0, Change(Op.INSERT, row)) for row in rows)
+    told = [
+        inside.run_to_end(pipeline.arguments("-k", "auto", *options)).stderr
+        for options in (("--scale", "log"), ("--scale", "log", "--fit", "cells"), (), ())
+    ]
+    assert "40 users, scale log\n" in told[0]
+    assert "-k auto: 4 clusters; kept until -k says otherwise\n" in told[0]
+    assert "-k auto: 4 clusters, as chosen before\n" in told[1]
+    assert "4 clusters were chosen with --scale log; with --scale none the choice is made anew\n" in told[2]
+    assert "-k auto: 2 clusters; kept until -k says otherwise\n" in told[2]
+    assert "-k auto: 2 clusters, as chosen before\n" in told[3]
+    assert metadata(pipeline) == {f"{MARK}40 k=2"}
+    assert {row.label for row in pipeline.labelling().values()} == {0, 1}
+
+
 def test_names_that_do_not_fit_the_choice(pipeline: Pipeline) -> None:
     pipeline.write(grouped(4, 40))
     finished = inside.run(pipeline.arguments("-k", "auto", "--label-names", "low,high"))
@@ -68,12 +87,17 @@ def test_names_that_do_not_fit_the_choice(pipeline: Pipeline) -> None:
     assert pipeline.offsets() == {}
 
 
-def test_a_stop_while_choosing(pipeline: Pipeline, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("options", "sent"), [((), signal.SIGINT), (("--scale", "log", "--fit", "cells"), signal.SIGTERM)]
+)
+def test_a_stop_while_choosing(
+    options: tuple[str, ...], sent: signal.Signals, pipeline: Pipeline, tmp_path: Path
+) -> None:
     """So many users are compared in a process of its own, for some seconds; Ctrl-C is for both of them."""
     pipeline.write(grouped(3, 30_000))
-    with Client(pipeline.arguments("-k", "auto"), tmp_path / "log") as running:
+    with Client(pipeline.arguments("-k", "auto", *options), tmp_path / "log") as running:
         running.wait_for_output("comparing 2 to 10 clusters of 30,000 users")
-        assert running.stop(signal.SIGINT) == 0
+        assert running.stop(sent) == 0
         assert "Traceback" not in running.output
         assert running.output.splitlines()[-1].endswith(
             " INFO stopped before -k auto could choose; the next start reads again what is not committed"

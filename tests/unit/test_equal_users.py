@@ -86,6 +86,12 @@ def test_a_dry_run_says_so(capsys: pytest.CaptureFixture[str], caplog: pytest.Lo
     assert warnings(caplog) == [], "once"
 
 
+def test_a_dry_run_on_a_scale_says_that_there_are_fewer_labels(capsys: pytest.CaptureFixture[str]) -> None:
+    assert world_of(equal(2), dry_run=True, scale="log").run() is None
+    told = SAID.replace("equal users get different labels", "there are no more labels than that")
+    assert told in capsys.readouterr().out.splitlines()
+
+
 def test_a_comparison_leaves_out_what_would_tear_equal_users_apart(capsys: pytest.CaptureFixture[str]) -> None:
     assert world_of(equal(3), explore_k=True).run() is None
     told = capsys.readouterr().out.splitlines()

@@ -104,11 +104,16 @@ BEFORE = step_of(IDS, TOTALS, LABELS, np.array([[10.0, 2], [1000, 2]]), LOG)
 
 
 def test_a_change_of_the_clusters_themselves_is_told() -> None:
-    others = step_of(IDS, TOTALS, np.where(LABELS, 1, np.arange(20) % 2).astype(np.int32), BEFORE.centers * 1.5, LOG)
-    assert shown(BEFORE, others) == [
-        "since the last summary: 5 users 0 -> 1",
+    totals = TOTALS.copy()
+    totals[15:, 0] = 200.0
+    before = step_of(IDS, totals, LABELS, BEFORE.centers, LOG)
+    others = step_of(IDS, totals, LABELS * (np.arange(20) < 15), np.array([[15.0, 2], [3000, 2.5]]), LOG)
+    for step in (before, others):
+        assert step.scaling.nearest(step.totals, step.centers).tolist() == step.labels.tolist()
+    assert shown(before, others) == [
+        "since the last summary: 5 users 1 -> 0",
         "the clusters have changed: with those of before, 5 users (25.0%) would have another label;"
-        " centres: 0 from 10.00 / 2.0 to 15.00 / 3.0, 1 from 1,000.00 / 2.0 to 1,500.00 / 3.0",
+        " centres: 0 from 10.00 / 2.0 to 15.00 / 2.0, 1 from 1,000.00 / 2.0 to 3,000.00 / 2.5",
     ]
 
 

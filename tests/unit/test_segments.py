@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
-from sklearn.preprocessing import StandardScaler
 
 import user_classifier
 from classifier.clusters import n_different
 from classifier.scaling import SCALES, scaling
 from classifier.search import best_fit
+from tests.support import scaled
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.customers import customers
 from tests.support.optimum import clusterings, inertia
@@ -34,20 +34,6 @@ def some_users(seed: int, n_users: int = 400) -> Totals:
     return np.column_stack((rng.lognormal(3, 1.5, n_users) * counts * rng.choice([1, 1, 1, -1], n_users), counts))
 
 
-def by_hand(totals: Totals, scale: str, of: Totals | None = None) -> Totals:
-    """The points that the pages tell of; on the standard scale of these or other totals."""
-    if scale == "log":
-        return np.copysign(np.log1p(np.abs(totals)), totals)
-    return totals if scale == "none" else StandardScaler().fit(totals if of is None else of).transform(totals)
-
-
-def numbered_by_amount(totals: Totals, numbers: NDArray[np.int32]) -> list[int]:
-    """The same clusters, numbered by the mean total_amount of their users."""
-    means = [totals[numbers == number, 0].mean() for number in range(numbers.max() + 1)]
-    ranks = np.argsort(np.argsort(means)).tolist()
-    return [ranks[number] for number in numbers.tolist()]
-
-
 # On a scale
 
 
@@ -57,12 +43,13 @@ def numbered_by_amount(totals: Totals, numbers: NDArray[np.int32]) -> list[int]:
 def test_users_are_labelled_as_scikit_learn_does_on_the_scaled_totals(
     totals: Totals, n_clusters: int, scale: str
 ) -> None:
-    model = KMeans(n_clusters, n_init=1, random_state=42).fit(by_hand(totals, scale))
+    model = KMeans(n_clusters, n_init=1, random_state=42).fit(scaled.points(totals, scale))
     found = cluster(totals, n_clusters, scale=scale)
-    assert found.labels.tolist() == numbered_by_amount(totals, model.labels_)
+    ranks = scaled.ranks_by_amount(totals, model.labels_)
+    assert found.labels.tolist() == [ranks[number] for number in model.labels_]
     assert found.inertia == pytest.approx(model.inertia_)
     numbers = [int(model.labels_[found.labels == label][0]) for label in range(n_clusters)]
-    assert by_hand(found.centers, scale, of=totals) == pytest.approx(model.cluster_centers_[numbers])
+    assert scaled.points(found.centers, scale, of=totals) == pytest.approx(model.cluster_centers_[numbers])
 
 
 def test_logarithms_make_segments_of_useful_sizes() -> None:
@@ -103,7 +90,8 @@ TABLES = {
     "two that differ in the count": repeated((5.0, 1), (5.0, 2)),
     "four different": repeated((1.0, 1), (5.0, 1), (9.0, 2), (100.0, 4)),
     "three users": np.array([[5.0, 1], [1, 9], [3, 2]]),
-    "at the end of what is read": np.vstack((some_users(3, 3000), [(1e150, 3), (-1e150, 4)])),
+    "one at the end of what is read": np.vstack((some_users(6, 3000), [(1e150, 3)])),
+    "two at both ends": np.vstack((some_users(3, 3000), [(1e150, 3), (-1e150, 4)])),
     "all of it huge": some_users(4, 3000) * [1e143, 1],
     "beside 1e16": some_users(5, 3000) + np.array([1e16, 0]),
     "thousandths": np.column_stack((np.linspace(0.001, 0.01, 3000), np.ones(3000))),
@@ -121,7 +109,7 @@ def test_labels_of_any_users(name: str, scale: str, fit: str) -> None:
     used = sorted(set(found.labels.tolist()))
     assert used == list(range(len(used)))
     if np.abs(totals).max() < 1e15:  # beside larger ones the small differences may be lost
-        assert len(used) == n_different(totals, 3)
+        assert len(used) == len(found.centers) == n_different(totals, 3)
     means = [totals[found.labels == label, 0].mean() for label in used]
     assert means == sorted(means)
     assert np.isfinite(found.centers).all()
@@ -187,7 +175,7 @@ def test_the_last_run_is_over_all_users(scale: str) -> None:
     """Each has the label of the nearest centre, which lies amidst its users."""
     totals = customers().totals
     found = cluster(totals, 5, scale=scale, fit="cells")
-    points = by_hand(totals, scale)
+    points = scaled.points(totals, scale)
     there = np.array([points[found.labels == label].mean(axis=0) for label in range(5)])
     distances = [((points - center) ** 2).sum(axis=1) for center in there]
     assert (np.argmin(distances, axis=0) != found.labels).mean() < 0.002
