@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = {"benchmarks", "classifier", "img", "local", "tests", "user_classifier"}
+OURS = {"benchmarks", "classifier", "dashboard", "img", "local", "tests", "user_classifier"}
 INTERNAL = {"confluent_kafka.cimpl"}  # private, although its name does not say so
 
 
