@@ -77,11 +77,11 @@ class Page:
 
 README = Page(ROOT / "README.md")
 CHANGELOG = Page(ROOT / "CHANGELOG.md")
-CONFLUENT_CLOUD, CONFIGURATION, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, OWN_DATA, SPEED = (
+CONFLUENT_CLOUD, CONFIGURATION, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, OWN_DATA, SEGMENTS, SPEED = (
     Page(ROOT / "docs" / f"{name}.md")
     for name in (
         "confluent-cloud", "configuration", "developing", "how-it-works",
-        "local-stack", "operating", "own-data", "speed",
+        "local-stack", "operating", "own-data", "segments", "speed",
     )
 )  # fmt: skip
 DOCS = [Page(path) for path in sorted((ROOT / "docs").glob("**/*.md"))]
