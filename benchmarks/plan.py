@@ -34,6 +34,7 @@ class Plan:
     changed_users: tuple[int, ...] = (10_000, 100_000, MANY_USERS)
     changed_steps: int = 5
     cell_users: int = MANY_USERS
+    segments: tuple[int, ...] = (3, 5, 8)
     best_of: int = 60
     """Runs of k-means++ that --fit cells is compared with."""
     restart_users: int = MANY_USERS
@@ -86,6 +87,7 @@ QUICK = Plan(
     changed_users=(10_000,),
     changed_steps=3,
     cell_users=10_000,
+    segments=(5,),
     best_of=10,
     restart_users=10_000,
     latency_seconds=5.0,

@@ -125,8 +125,7 @@ def segment_lines(results: Results) -> list[str]:
         lines.append(f"{what}: {number(moves.percent.median)} % ({spread(moves.percent)})")
     for inertia in results.segments.inertias if results.segments else []:
         what = f"inertia, --scale {inertia.scale}, {inertia.n_clusters} clusters, to the best of {inertia.n_runs} runs"
-        users = 100 * (inertia.users / inertia.least - 1)
-        lines.append(f"{what}: --fit users {users:+.2f} %, cells {inertia.percent_above:+.2f} %")
+        lines.append(f"{what}: --fit users {inertia.users:+.2f} %, cells {inertia.cells:+.2f} %")
     for scale, steps in ((each.scale, each.steps) for each in results.cell_steps):
         what = f"step with 1 % changed, {steps.n_users:,} users, --fit cells --scale {scale}"
         took = f"{number(steps.step_ms.median)} ms ({spread(steps.step_ms)})"

@@ -110,8 +110,8 @@ def segment_targets(results: Results) -> Iterator[Target]:
         (moved,) = (
             each.percent for each in found.moves if (each.scale, each.fit, each.n_clusters) == ("log", "cells", 5)
         )
-        most = max(each.percent_above for each in found.inertias)
-        above = Summary(most, min(each.percent_above for each in found.inertias), most, len(found.inertias))
+        percents = [each.cells for each in found.inertias]
+        above = Summary(max(percents), min(percents), max(percents), len(percents))
     yield Target("customers moved a step, --fit cells --scale log, 5 clusters", 3.0, False, moved, "%")
     yield Target("inertia over the best of many runs on all users, --fit cells, most", 0.1, False, above, "%")
     for scale in ("none", "log"):

@@ -70,10 +70,10 @@ def test_a_choice_holds_for_its_scale(pipeline: Pipeline) -> None:
     assert "-k auto: 4 clusters; kept until -k says otherwise\n" in told[0]
     assert "-k auto: 4 clusters, as chosen before\n" in told[1]
     assert "4 clusters were chosen with --scale log; with --scale none the choice is made anew\n" in told[2]
-    assert "-k auto: 2 clusters; kept until -k says otherwise\n" in told[2]
-    assert "-k auto: 2 clusters, as chosen before\n" in told[3]
-    assert metadata(pipeline) == {f"{MARK}40 k=2"}
-    assert {row.label for row in pipeline.labelling().values()} == {0, 1}
+    assert "-k auto: 3 clusters; kept until -k says otherwise\n" in told[2]
+    assert "-k auto: 3 clusters, as chosen before\n" in told[3]
+    assert metadata(pipeline) == {f"{MARK}40 k=3"}
+    assert {row.label for row in pipeline.labelling().values()} == {0, 1, 2}
 
 
 def test_names_that_do_not_fit_the_choice(pipeline: Pipeline) -> None:

@@ -77,13 +77,13 @@ class Page:
 
 README = Page(ROOT / "README.md")
 CHANGELOG = Page(ROOT / "CHANGELOG.md")
-CONFLUENT_CLOUD, CONFIGURATION, DASHBOARD, DEVELOPING, HOW_IT_WORKS, LOCAL_STACK, OPERATING, OWN_DATA, SPEED = (
+CONFLUENT_CLOUD, CONFIGURATION, DASHBOARD, DEVELOPING, HOW_IT_WORKS = (
     Page(ROOT / "docs" / f"{name}.md")
-    for name in (
-        "confluent-cloud", "configuration", "dashboard", "developing", "how-it-works",
-        "local-stack", "operating", "own-data", "speed",
-    )
-)  # fmt: skip
+    for name in ("confluent-cloud", "configuration", "dashboard", "developing", "how-it-works")
+)
+LOCAL_STACK, OPERATING, OWN_DATA, SEGMENTS, SPEED = (
+    Page(ROOT / "docs" / f"{name}.md") for name in ("local-stack", "operating", "own-data", "segments", "speed")
+)
 DOCS = [Page(path) for path in sorted((ROOT / "docs").glob("**/*.md"))]
 PAGES = [README, *DOCS]
 

@@ -17,7 +17,7 @@ from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.measures.latency import RECORDS_PER_SECOND
 from benchmarks.plan import MANY_USERS, TARGET_USERS, Plan
 from tests.support.client import ROOT
-from tests.support.pages import CHANGELOG, HOW_IT_WORKS, PAGES, README, SPEED, Page
+from tests.support.pages import CHANGELOG, HOW_IT_WORKS, PAGES, README, SEGMENTS, SPEED, Page
 
 RESULTS = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))
 LARGE = ROOT / "benchmarks" / "results" / "large.json"
@@ -114,6 +114,7 @@ def told() -> dict[Page, list[str]]:
         README: list(readme()),
         HOW_IT_WORKS: list(how_it_works()),
         SPEED: [*conditions(), *comparison(), *sizes(), *steps(), *large(), *latency()],
+        SEGMENTS: list(segments()),
         CHANGELOG: list(changelog()),
     }
 
@@ -192,6 +193,25 @@ def latency() -> Iterator[str]:
     )
 
 
+def segments() -> Iterator[str]:
+    found = RESULTS["segments"]
+    moves = {(each["scale"], each["n_clusters"], each["fit"]): each["percent"]["median"] for each in found["moves"]}
+    assert {each["n_runs"] for each in found["inertias"]} == {Plan.best_of}
+    yield f"the {number(found['n_customers'])} customers of CDNOW, step by step of 1,000 purchases"
+    yield f"the best of {Plan.best_of} runs of k-means++ on all users"
+    (percent,) = (
+        each["percent"]
+        for each in found["moves"]
+        if (each["scale"], each["fit"], each["n_clusters"]) == ("log", "cells", 5)
+    )
+    yield f"In one step of {percent['n']}, with `log` and 5 clusters, {percent['max']:.1f} % move:"
+    for each in found["inertias"]:
+        key = each["scale"], each["n_clusters"]
+        moved = [f"{moves[*key, fit]:.1f} %" for fit in ("users", "cells")]
+        above = [f"{round(each[fit], 2) or 0:+.2f} %" for fit in ("users", "cells")]
+        yield f"| `{each['scale']}` | {each['n_clusters']} | {' | '.join([*moved, *above])} |"
+
+
 def changelog() -> Iterator[str]:
     few = (FEW, HUNDRED, THOUSAND)
     yield "{} records per second with 10 users, {} with 100, {} with 1,000.".format(*map(original_rate, few))
@@ -222,6 +242,11 @@ def test_the_page_on_speed_has_no_other_figures_at_all() -> None:
     for each in known:
         rest = rest.replace(each, "")
     assert re.findall(r"[^\n]*\d[^\n]*", rest) == []
+
+
+def test_the_table_of_segments_has_no_other_rows() -> None:
+    rows = [row for row in SEGMENTS.text.splitlines() if re.match(r"\| `\w+` \| \d", row)]
+    assert rows == [row for row in told()[SEGMENTS] if row.startswith("|")]
 
 
 def without_what_was_measured(page: Page) -> str:

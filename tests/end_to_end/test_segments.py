@@ -1,0 +1,95 @@
+"""The CDNOW customers through Flink: labels are those of scikit-learn on the same totals, on each scale and fit."""
+
+import itertools
+import json
+from pathlib import Path
+
+import fastavro
+import numpy as np
+import pytest
+
+from local import load
+from local.flink_tables import Endpoints
+from local.purchases import Purchases, Wanted
+from local.topics import Topics
+from tests.end_to_end.sessions import Session
+from tests.support import inside, oracle, scaled
+from tests.support.cdnow import AMOUNT, N_CUSTOMERS, N_PURCHASES, USER, cdnow_file
+from tests.support.customers import customers
+from tests.support.optimum import inertia
+from tests.support.oracle import Table
+from tests.support.pipeline import Pipeline, Services
+from tests.support.waiting import wait_until
+
+N_PARTITIONS = 6
+COPIES = 2
+"""Statement 4 counts each purchase in two windows."""
+WAYS = list(itertools.product(("none", "standard", "log"), ("users", "cells")))
+PREFIX = "cdnow_"
+"""The broker is shared."""
+
+
+def on_tables_of_this_test(number: int) -> str:
+    """One of the pipeline's statements."""
+    (path,) = load.statement().parent.glob(f"{number}_*.sql")
+    return path.read_text(encoding="utf-8").replace("transactions_", f"{PREFIX}transactions_")
+
+
+def load_purchases(session: Session) -> None:
+    """Load the file in place of statements 1 and 2."""
+    session.workspace.run(on_tables_of_this_test(1))
+    topic = f"{PREFIX}transactions_enriched"
+    endpoints = Endpoints(session.topics.bootstrap_servers, session.subjects.url)
+    registered = Topics(endpoints).registered(f"{topic}-value")
+    assert registered is not None
+    schema = fastavro.parse_schema(json.loads(registered.schema))
+    into = load.Target(topic, N_PARTITIONS, registered.schema_id, schema)
+    purchases = Purchases(cdnow_file(), Wanted(user=USER, amount=AMOUNT))
+    load.load(purchases, N_PURCHASES, endpoints.bootstrap_servers, into)
+
+
+def table_of(pipeline: Pipeline) -> Table:
+    """The totals in the output."""
+    return {user: (row.total_amount, row.num_transactions) for user, row in pipeline.labelling().items()}
+
+
+def labelled(pipeline: Pipeline, scale: str, fit: str) -> dict[str, int]:
+    """Run the client to the end of its input; return the label of each user."""
+    inside.run_to_end(pipeline.arguments("--scale", scale, "--fit", fit))
+    return {user: row.label for user, row in pipeline.labelling().items()}
+
+
+@pytest.fixture
+def pipeline(session: Session, services: Services, tmp_path: Path) -> Pipeline:
+    """All that Flink has made of the purchases, and a client on it."""
+    load_purchases(session)
+    for number in (3, 4):
+        session.workspace.run(on_tables_of_this_test(number))
+    found = Pipeline(services, tmp_path, f"{PREFIX}segments")
+    found.source = f"{PREFIX}transactions_aggregate"
+
+    def all_counted() -> bool:
+        labelled(found, "none", "users")
+        return sum(count for _, count in table_of(found).values()) == COPIES * N_PURCHASES
+
+    wait_until(all_counted, "Flink to count all purchases", 300)
+    return found
+
+
+def test_customers_are_labelled_as_scikit_learn_labels_them(pipeline: Pipeline) -> None:
+    table = table_of(pipeline)
+    users = sorted(table)
+    totals = np.array([table[user] for user in users])
+    assert len(users) == N_CUSTOMERS
+    numbers, expected = customers()
+    assert [int(user) for user in users] == numbers.tolist()
+    assert totals == pytest.approx(COPIES * expected), "to the cent"
+    for scale, fit in WAYS:
+        found = labelled(pipeline, scale, fit)
+        assert table_of(pipeline) == table
+        labels, least = scaled.labels(table, 3, scale, 1 if fit == "users" else 10)
+        if fit == "users":
+            assert found == (oracle.labels(table, 3) if scale == "none" else labels)
+        else:
+            assert np.mean([found[user] != labels[user] for user in users]) < 0.005
+            assert inertia(scaled.points(totals, scale), tuple(found[user] for user in users)) < 1.001 * least
