@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
     )
     add = made.add_argument
     add("--quick", action="store_true", help="small sizes, under 3 minutes; saved to .local/bench/results")
-    add("--large", action="store_true", help="how far one process goes: 1 and 10 million users, half an hour and 16 GB")
+    add("--large", action="store_true", help="how far one process goes: 1 and 10 million users; long, and 16 GB")
     add("--users", type=numbers, metavar="N,...", help="numbers of users (default: 10,1000,10000,100000,1000000)")
     records = "least number of records of an input (default: 1000000 and 4000000)"
     add("--records", type=whole_number, metavar="N", help=records)
