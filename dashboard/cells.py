@@ -79,8 +79,6 @@ def count_cells(snapshot: Snapshot, window: Window, scales: Scales) -> Cells:
     """Count the users of each label in each cell of a window."""
     inside, frame = window.holds(snapshot.totals), framed(window, scales)
     totals, labels = spread_counts(snapshot.totals[inside]), snapshot.labels_there[inside]
-    # Spread, a count of 1 may become 0.5; no count is spread below where its scale begins.
-    totals[:, 1] = np.maximum(totals[:, 1], snapshot.totals[inside, 1] / 2)
     size = (frame.high - frame.low) / (N_COLUMNS, N_ROWS)
     at = ((on_axes(totals, scales) - frame.low) / size).astype(np.int64)
     column, row = at[:, 0].clip(0, N_COLUMNS - 1), at[:, 1].clip(0, N_ROWS - 1)

@@ -74,6 +74,8 @@ def clusters(snapshot: Snapshot, view: View) -> go.Figure:
         figure.add_trace(density(count_cells(snapshot, window, scales), scales, view))
     for label in range(snapshot.n_labels):
         figure.add_trace(mean_of(snapshot, label, scales, view, in_legend=not dots))
+    if not inside.any():
+        figure.add_annotation(text="nobody lies here", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
     frame = framed(window, scales)
     for at, (axis, name) in enumerate((("xaxis", "total_amount"), ("yaxis", "num_transactions"))):
         ends = float(frame.low[at]), float(frame.high[at])

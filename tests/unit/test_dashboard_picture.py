@@ -37,6 +37,15 @@ def test_every_user_is_counted_in_a_cell(many: Snapshot, axes: str) -> None:
     assert cells.counts.sum(axis=(1, 2)).tolist() == many.sizes()
 
 
+def test_a_user_is_counted_where_it_lies() -> None:
+    totals = np.array([[0.0, 1.0], [1.0, 1.0], [1000.0, 400.0]])
+    snapshot = snapshot_of(totals, np.array([0, 0, 1], np.int32))
+    cells = count_cells(snapshot, whole(snapshot), scales_of(snapshot, LINEAR))
+    low, high = cells.counts[0], cells.counts[1]
+    assert low[:3, :5].sum() == low.sum() == 2
+    assert high[-3:, -5:].sum() == high.sum() == 1
+
+
 def test_a_window_counts_those_in_it_more_finely(many: Snapshot) -> None:
     window = Window((50.0, 2.0), (500.0, 20.0))
     inside = (many.amounts >= 50) & (many.amounts <= 500) & (many.counts >= 2) & (many.counts <= 20)
@@ -54,6 +63,12 @@ def test_many_are_drawn_as_density_and_few_as_points(many: Snapshot) -> None:
     inside = (many.amounts >= 50) & (many.amounts <= 80) & (many.counts >= 2) & (many.counts <= 9)
     assert sum(len(trace.x) for trace in few.data[:3]) == inside.sum()
     assert few.layout.xaxis.title.text == "total_amount (logarithmic)"
+
+
+def test_a_part_where_nobody_lies_says_so(many: Snapshot) -> None:
+    (note,) = picture.clusters(many, FEW._replace(window=Window((1e8, 1.0), (1e9, 2.0)))).layout.annotations
+    assert note.text == "nobody lies here"
+    assert picture.clusters(many, FEW).layout.annotations == ()
 
 
 def test_a_cell_says_what_is_in_it(many: Snapshot) -> None:

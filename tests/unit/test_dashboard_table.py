@@ -110,8 +110,9 @@ def test_figures_of_each_label() -> None:
     ]
 
 
-def test_revenue_that_cannot_be_shared() -> None:
-    table = table_of(("ann", (-5.0, 1), 0), ("bob", (5.0, 1), 0))
+@pytest.mark.parametrize("amount", [5.0, 1.0])
+def test_revenue_that_cannot_be_shared(amount: float) -> None:
+    table = table_of(("ann", (-5.0, 1), 0), ("bob", (amount, 1), 0))
     assert {each.revenue for each in figures.label_figures(table.snapshot())} == {"-"}
 
 
