@@ -69,8 +69,10 @@ def whole(snapshot: Snapshot) -> Window:
 
 
 def framed(window: Window, scales: Scales) -> Frame:
-    """Return the ends of the axes, with some room around what is looked at."""
-    low, high = on_axes(np.array([window.low, window.high]), scales)
+    """Return the ends of the axes, with some room around what is looked at; counts are spread when users are many."""
+    least, most = window.low[1], window.high[1] + 0.5
+    least = max(least - 0.5, least / 2) if least > 0 else least - 0.5  # a logarithm is taken of it
+    low, high = on_axes(np.array([(window.low[0], least), (window.high[0], most)]), scales)
     room = np.where(high > low, ROOM * (high - low), 0.5)
     return Frame(low - room, high + room)
 

@@ -16,7 +16,7 @@ def test_the_right_to_read_the_output_is_enough(make_secured: Callable[[], Secur
     schema_id = pipeline.subjects.register(f"{pipeline.output}-value", LABELING_SCHEMA)
     row = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 1, "label": 0}
     pipeline.topics.write(pipeline.output, [Outgoing(0, frame(schema_id, body(LABELING_SCHEMA, row)), [], b"ann")])
-    access.grant([])
+    access.grant([Right("READ", "TOPIC", pipeline.source)])
     settings, _ = parsed([str(pipeline.file), "-o", pipeline.output])
     reader = Reader(settings).start()
     try:

@@ -136,8 +136,19 @@ def test_ticks_at_any_size(low: float, high: float, told: list[float]) -> None:
 
 
 def test_axes_leave_room() -> None:
-    frame = framed(Window((0.0, 5.0), (100.0, 5.0)), (Scale("linear", 1.0), Scale("linear", 1.0)))
-    assert (frame.low.tolist(), frame.high.tolist()) == ([-4.0, 4.5], [104.0, 5.5])
+    linear, logarithmic = Scale("linear", 1.0), Scale("log", 1.0)
+    frame = framed(Window((0.0, 5.0), (100.0, 5.0)), (linear, linear))
+    assert frame.low.tolist() == pytest.approx([-4.0, 4.46])
+    assert frame.high.tolist() == pytest.approx([104.0, 5.54])
+    same = framed(Window((7.0, 0.1), (7.0, 0.1)), (linear, logarithmic))
+    assert (same.low[0], same.high[0]) == (6.5, 7.5)
+    assert np.isfinite(same.low[1])
+
+
+def test_counts_of_one_are_not_heaped_at_the_edge(many: Snapshot) -> None:
+    cells = count_cells(many, whole(many), scales_of(many, LOGARITHMIC))
+    rows = cells.counts.sum(axis=(0, 2))
+    assert rows[0] <= rows.max() / 2
 
 
 def test_colours_and_shapes_are_those_of_the_plot() -> None:
