@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.scaling import Scaling
+
 COARSEST, FINEST = 32.0, 2.0**48  # cells for a factor of e in the totals; at most what their logarithms tell apart
 ENOUGH_CELLS = 2_000  # with fewer, the cells and not the users would decide which clustering is best
 MOST_PLACES = 2.0**62  # cells of a lattice, occupied or not, that can be numbered
@@ -36,7 +38,7 @@ def cells_of(totals: NDArray[np.float64]) -> Cells:
     if len(totals) <= ENOUGH_CELLS:
         return Cells(totals, np.ones(len(totals), np.int64))
     columns = np.ascontiguousarray(totals.T)  # several times as fast as rows of two
-    logarithms = np.sign(columns) * np.log1p(np.abs(columns))
+    logarithms = Scaling("log").points(columns)
     for fineness in lattices(logarithms):
         cell_of, weights = occupied(np.floor(fineness * logarithms).astype(np.int64))
         if len(weights) >= ENOUGH_CELLS or all_alike(columns, cell_of, len(weights)):

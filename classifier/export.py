@@ -25,7 +25,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer
 from classifier.errors import ClassifierError, ConfigError, RestoreNeeded, StateError, TopicMissing
 from classifier.kafka import Kafka
 from classifier.keys import KeyCodec
-from classifier.label_names import label_of, names_for
+from classifier.label_names import label_of, names_for, without_name
 from classifier.labels import LabelCodec
 from classifier.records import Record
 from classifier.registry import SchemaRegistry
@@ -148,9 +148,8 @@ def chosen(changes: Changes, asked: Asked, output: str) -> list[str]:
     """Return the users to be written, in order; ConfigError where their label is none, or has no name."""
     labels, rows = changes.labels, changes.rows
     there = sorted({labels[user_id] for user_id in rows})
-    if asked.names and there and there[-1] >= len(asked.names):
-        n_names = len(asked.names)
-        raise ConfigError(f"--label-names: {output} has a label {there[-1]}, got {n_names} names; give it one, too")
+    if there and (complaint := without_name(there[-1], asked.names, output)):
+        raise ConfigError(complaint)
     if there and there[-1] + 1 < len(asked.names):
         told = "the highest label of %s is %d, and --label-names has %d names; are they as many as the clusters?"
         log.warning(told, output, there[-1], len(asked.names))

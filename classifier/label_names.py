@@ -41,6 +41,13 @@ def names_for(given: str | None, n_clusters: int | None) -> Sequence[str]:
         raise ValueError(f"--label-names: {error}") from None
 
 
+def without_name(highest: int, names: Sequence[str], output: str) -> str:
+    """Say that the highest label in the output has no name; nothing where all have one, or none is wanted."""
+    if not names or highest < len(names):
+        return ""
+    return f"--label-names: {output} has a label {highest}, got {len(names)} names; give it one, too"
+
+
 def label_of(text: str, names: Sequence[str] = ()) -> int:
     """Return the label that a number or a name stands for.
 

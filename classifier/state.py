@@ -104,18 +104,23 @@ class Hold:
 
 def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: KeyCodec, values: LabelCodec) -> None:
     """Decode labels, by their keys, into `last`; StateError for what this client does not write."""
-    if None in messages:
-        raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
-    held = [message for message in messages.values() if message.value() is not None]
+    held, gone = held_and_gone(messages)
     for message, (user_id, row, label) in zip(held, all_labelled_in(held, values), strict=True):
         last.labels[user_id], last.rows[user_id] = label, row
         if message.headers() or user_id in last.pending:
             last.pending[user_id] = pending_of(message)
-    for message in messages.values():
-        if message.value() is None:
-            user_id = user_of(message, keys)
-            last.labels[user_id], last.pending[user_id] = NO_LABEL, pending_of(message)
-            last.rows.pop(user_id, None)
+    for message in gone:
+        user_id = user_of(message, keys)
+        last.labels[user_id], last.pending[user_id] = NO_LABEL, pending_of(message)
+        last.rows.pop(user_id, None)
+
+
+def held_and_gone(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
+    """Part records, by their keys, in those of users and those of users gone; StateError for one without a key."""
+    if None in messages:
+        raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
+    held = [message for message in messages.values() if message.value() is not None]
+    return held, [message for message in messages.values() if message.value() is None]
 
 
 def all_labelled_in(messages: Sequence[Record], values: LabelCodec) -> list[tuple[str, Row, int]]:

@@ -104,10 +104,3 @@ def age(milliseconds: int, now: float | None = None) -> str:
 def clock(seconds: float) -> str:
     """Return a time of day, as the clock of this machine shows it."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"
-
-
-def complaint_about(names: Sequence[str], n_labels: int, output: str) -> str:
-    """Say that a label has no name, in the words of the export; nothing where all have one."""
-    if not names or n_labels <= len(names):
-        return ""
-    return f"--label-names: {output} has a label {n_labels - 1}, got {len(names)} names; give it one, too"

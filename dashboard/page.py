@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from classifier.label_names import label_name, names_for
+from classifier.label_names import label_name, names_for, without_name
 from classifier.text import money, readable
 from classifier.user_table import NO_LABEL
 from dashboard import figures, picture
@@ -68,7 +68,7 @@ def live(reader: Reader) -> None:
         st.info(literal(reader.doing), icon=":material/hourglass_top:")
         return
     names = tuple(names_for(reader.settings.label_names, None))
-    if complaint := figures.complaint_about(names, now.n_labels, reader.settings.output):
+    if complaint := without_name(now.n_labels - 1, names, reader.settings.output):
         st.warning(literal(complaint))
     then, since = st.session_state.setdefault("opened", (now, time.time()))
     moved = now.remembered(("moves", then.version), lambda: moves(then, now))

@@ -13,16 +13,15 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 
-from classifier.errors import ClassifierError, RestoreNeeded, StateError, TopicMissing
+from classifier.errors import ClassifierError, RestoreNeeded, TopicMissing
 from classifier.kafka import POLL_SECONDS, Kafka
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
-from classifier.marks import OTHER_OUTPUT
-from classifier.records import Record, place
+from classifier.records import Record
 from classifier.registry import ReadOnlyRegistry
 from classifier.settings import Settings
 from classifier.source import CHUNK, Source, Topic
-from classifier.state import LABELS_AT_ONCE, Hold, all_labelled_in, user_of
+from classifier.state import LABELS_AT_ONCE, Hold, all_labelled_in, held_and_gone, user_of
 from classifier.stop import StopRequest
 from classifier.text import users
 from classifier.topic_watch import TopicWatch
@@ -190,10 +189,7 @@ class Reader:
 
 def take(messages: dict[bytes | None, Record], table: Table, keys: KeyCodec, values: LabelCodec) -> None:
     """Decode the newest record of each user into the table; StateError for what the client does not write."""
-    if None in messages:
-        raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
-    held = [message for message in messages.values() if message.value() is not None]
-    gone = [message for message in messages.values() if message.value() is None]
+    held, gone = held_and_gone(messages)
     table.take(all_labelled_in(held, values), [message.timestamp()[1] for message in held])
     if gone:
         table.forget([user_of(message, keys) for message in gone], [message.timestamp()[1] for message in gone])

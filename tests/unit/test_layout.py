@@ -34,8 +34,8 @@ LAYERS = (
     "avro settings",
     "registry rows records columns",
     "configuration parsing outage pace stop step label_names clusters schemas",
-    "values streams transport scaling cells",
-    "errors text properties reports.target",
+    "values streams transport cells",
+    "errors text properties scaling reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.
