@@ -20,6 +20,11 @@ SKEW = 0.9
 MAX_AMOUNT = 100
 """The seed's `FLOOR(RAND() * 100)`."""
 
+TAIL, MOST_PURCHASES = 1.5, 1_000
+"""Of customers: the exponent of the Pareto distribution of their purchases, and the most that one makes."""
+MEAN_LOG_AMOUNT = 3.0
+"""Of what one purchase of a customer costs, whose logarithm is normal with variance 1."""
+
 
 @dataclass(frozen=True)
 class Changes:
@@ -58,6 +63,10 @@ class History:
         events = np.arange(first, first + len(users), dtype=np.int64)
         self._last[users] = events  # of a repeated index the last one stays
         return changes_of(events, previous)
+
+    def as_inserted(self, users: NDArray[np.int64]) -> Changes:
+        """Return the changelog that holds the current row of each of these users, and nothing older."""
+        return Changes(np.full(len(users), INSERT, np.uint8), self._last[users])
 
     def _running(
         self, users: NDArray[np.int64], amounts: NDArray[np.float64]
@@ -139,3 +148,10 @@ def skewed_users(rng: np.random.Generator, n_users: int, n_events: int) -> NDArr
 def whole_amounts(rng: np.random.Generator, n_events: int) -> NDArray[np.float64]:
     """What each event spends."""
     return np.floor(rng.random(n_events) * MAX_AMOUNT)
+
+
+def purchases(rng: np.random.Generator, users: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Who buys, and for how much, as real customers do: most of them once and for little, a few for very much."""
+    numbers = np.minimum(1 + rng.pareto(TAIL, len(users)), MOST_PURCHASES).astype(np.int64)
+    amounts: NDArray[np.float64] = np.ceil(np.exp(rng.normal(MEAN_LOG_AMOUNT, 1, numbers.sum())))
+    return np.repeat(users, numbers), amounts

@@ -14,7 +14,7 @@ import numpy as np
 from confluent_kafka import Producer
 from numpy.typing import NDArray
 
-from benchmarks.history import Changes, History, n_events_for, skewed_users, whole_amounts
+from benchmarks.history import Changes, History, n_events_for, purchases, skewed_users, whole_amounts
 from benchmarks.lines.job import USER
 from benchmarks.stack import TIMEOUT_SECONDS, Stack
 from tests.support.wire import AGGREGATE_SCHEMA, Headers, frame
@@ -23,6 +23,7 @@ N_PARTITIONS = 6
 SEED = 20240
 RECORDS_PER_TRANSACTION = 200_000
 RECORDS_PER_POLL = 10_000
+USERS_AT_ONCE = 500_000
 HEADERS: dict[int, Headers | None] = {op: [("op", bytes([op]))] for op in range(4)}
 
 
@@ -118,4 +119,14 @@ def loaded_input(stack: Stack, topic: str, n_users: int) -> Input:
     """A topic in which each user has acted once."""
     source = empty_input(stack, topic, n_users)
     source.write(source.spend(np.arange(n_users, dtype=np.int64)))
+    return source
+
+
+def customers_input(stack: Stack, topic: str, n_users: int) -> Input:
+    """A topic of one row a user, whose totals spread as those of real customers; written piece by piece, to save memory."""
+    source = empty_input(stack, topic, n_users)
+    for start in range(0, n_users, USERS_AT_ONCE):
+        users = np.arange(start, min(start + USERS_AT_ONCE, n_users), dtype=np.int64)
+        source.history.spend(*purchases(source.rng, users))
+        source.write(source.history.as_inserted(users))
     return source

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.client import Client
-from benchmarks.inputs import Input, empty_input
+from benchmarks.inputs import Input, customers_input
 from benchmarks.lines.job import USER
 from benchmarks.measures.changed_users import Feeder
 from benchmarks.measures.restart import one_restart
@@ -30,7 +30,6 @@ from benchmarks.targets import Target
 from tests.support import configuration
 
 SIZES = (MANY_USERS, 10 * MANY_USERS)
-WRITTEN_AT_ONCE = 500_000
 RUN_SECONDS = 1_800.0
 """A run that takes longer has failed."""
 
@@ -93,7 +92,7 @@ class Session:
     def run(self) -> Large:
         """Everything in order, on one input."""
         self.say("writing the input")
-        source = self.input()
+        source = customers_input(self.stack, self.stack.new_name("aggregate"), self.n_users)
         client = Client.new(self.stack, source)
         self.say("first labels")
         first_seconds, first_peak = self.first_labels(client)
@@ -111,13 +110,6 @@ class Session:
     def say(self, what: str) -> None:
         """Tell what comes next."""
         self.progress.say(f"{self.n_users:,} users: {what}")
-
-    def input(self) -> Input:
-        """A topic in which each user has acted once, written piece by piece: the whole is more than memory likes."""
-        source = empty_input(self.stack, self.stack.new_name("aggregate"), self.n_users)
-        for start in range(0, self.n_users, WRITTEN_AT_ONCE):
-            source.write(source.spend(np.arange(start, min(start + WRITTEN_AT_ONCE, self.n_users), dtype=np.int64)))
-        return source
 
     def first_labels(self, client: Client) -> tuple[float, float]:
         """Seconds, and the largest resident size in MiB."""

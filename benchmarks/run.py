@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from benchmarks.client import Client
 from benchmarks.environments import NotInstalled, python_of, versions_in
-from benchmarks.inputs import skewed_input
+from benchmarks.inputs import customers_input, skewed_input
 from benchmarks.last_rows import WrongTable
 from benchmarks.line import BYTEWAX, OURS, QUIX
 from benchmarks.measures.cell_steps import CellSteps, cell_steps
@@ -193,8 +193,7 @@ class Session:
             self.results.cell_steps += [found] if found else []
 
     def _cell_steps(self, n_users: int, scale: str) -> CellSteps:
-        topic, records = self.stack.new_name("aggregate"), self.plan.records_for(n_users)
-        source = skewed_input(self.stack, topic, n_users, records)
+        source = customers_input(self.stack, self.stack.new_name("aggregate"), n_users)
         return cell_steps(self.stack, source, scale, self.plan.changed_steps)
 
     def restart(self) -> None:
