@@ -256,9 +256,9 @@ def test_demo_with_a_service_that_fails(stack: Stack) -> None:
     with subprocess.Popen(
         stack.command("demo"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as demo:
-        # Not told by the number of processes: scripts that start a service have some of their own for a moment.
-        wait_until(lambda: stack.processes("quarkus"), "the registry to be started")
-        stack.processes("quarkus")[0].kill()
+        # Kept as it is seen: a process that executes another program has no command line for a moment.
+        registry, *_ = wait_until(lambda: stack.processes("quarkus"), "the registry to be started")
+        registry.kill()
         _, errors = demo.communicate(timeout=UP_SECONDS)
     assert demo.returncode == 1
     log = stack.directory / "registry" / "schema-registry.log"

@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
+T = TypeVar("T")
 PAUSE_S = 0.02
 
 
-def wait_until(condition: Callable[[], object], what: str, timeout_s: float = 120.0) -> None:
-    """Return as soon as the condition holds; fail, saying for what, when it does not come to hold."""
+def wait_until(condition: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
+    """Return what makes the condition hold as soon as it does; fail, saying for what, when it does not come to hold."""
     deadline = time.monotonic() + timeout_s
-    while not condition():
+    while not (found := condition()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {timeout_s} s in vain: {what}")
         time.sleep(PAUSE_S)
+    return found
