@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from fastavro import parse_schema
+
 from tests.support.wire import NAMESPACE, body, frame, schema_id_of, unframe
 
 
@@ -19,6 +21,7 @@ def value_schema(table: str, column: str, kind: str) -> dict[str, Any]:
 
 CELLS_KEY, CELLS_VALUE = key_schema("user_cells"), value_schema("user_cells", "num_users", "long")
 LABELS_KEY, LABELS_VALUE = key_schema("user_cell_labels"), value_schema("user_cell_labels", "label", "int")
+PARSED_KEY, PARSED_VALUE = parse_schema(LABELS_KEY), parse_schema(LABELS_VALUE)
 
 
 def count_record(ids: tuple[int, int], cell: int, num_users: int) -> tuple[bytes, bytes | None]:
@@ -30,7 +33,7 @@ def count_record(ids: tuple[int, int], cell: int, num_users: int) -> tuple[bytes
 
 def label_of(key: bytes, value: bytes) -> tuple[int, int]:
     """Cell and label of a record; both parts must name the same cell."""
-    fields = unframe(LABELS_VALUE, value)
-    if unframe(LABELS_KEY, key)["cell"] != fields["cell"] or schema_id_of(key) == schema_id_of(value):
+    fields = unframe(PARSED_VALUE, value)
+    if unframe(PARSED_KEY, key)["cell"] != fields["cell"] or schema_id_of(key) == schema_id_of(value):
         raise AssertionError(f"key and value name different cells, or have one schema: {key!r}, {value!r}")
     return fields["cell"], fields["label"]
