@@ -19,10 +19,11 @@ from classifier.scaling import SCALES
 GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
 GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
-# What is not for cells: these values of an option, and why.
+# What is not for cells: these values of an option, or any that is not the default, and why.
 NOT_OF_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "changelog_mode": (("upsert", "append"), "each record says how many users a cell has; leave it out"),
     "fit": (("cells",), "a fit is always one on cells; leave it out"),
+    "export": ((), "users and their labels are in user_labeling; leave --cells out"),
     "rebuild": ((), "both topics are read from the beginning at every start; leave it out"),
     "error_handling_mode": (("log",), "at every start all records are read, and would be copied, again; write ignore"),
 }
@@ -263,10 +264,11 @@ def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
 def check_cells(options: Mapping[str, Any]) -> None:
     """Raise ConfigError where something was asked for that cannot be meant with --cells."""
     for each in OPTIONS if options["cells"] else ():
-        name, value = each.name, options[each.name]
-        if name in NOT_OF_CELLS and value in (True, *NOT_OF_CELLS[name][0]):
+        refused, why = NOT_OF_CELLS.get(each.name, ((), None))
+        value = options[each.name]
+        if why and (value in refused or not refused) and value != each.default:
             given = flag(each) if value is True else f"{flag(each)} {value}"
-            raise ConfigError(f"{given} cannot be meant with --cells: {NOT_OF_CELLS[name][1]}")
+            raise ConfigError(f"{given} cannot be meant with --cells: {why}")
 
 
 def check_topics_differ(options: Mapping[str, Any]) -> None:

@@ -74,13 +74,13 @@ def of_row(density: Density, row: int, edges: Values) -> Values:
     low, high = np.ceil(first / COPIES), np.floor(last / COPIES)
     if high < low:
         return np.zeros(len(edges) - 1)
-    steps = np.unique(np.round(np.linspace(low, high + 1, min(int(high - low) + 2, FINE + 1))))
+    steps: Values = np.unique(np.round(np.linspace(low, high + 1, min(int(high - low) + 2, FINE + 1))))
     weights = np.diff(density.at_most(steps - 1))
     middle = (steps[:-1] + steps[1:] - 1) / 2
     found = np.zeros(len(edges) - 1)
     for n, weight in zip(middle, weights, strict=True):
         if weight > 0:
-            found += weight * np.diff(density.spent_at_most(edges, np.full(len(edges), n)))
+            found += weight * np.diff(density.spent_at_most(edges, np.full(len(edges), n, np.float64)))
     return found
 
 

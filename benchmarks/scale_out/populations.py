@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def pareto(rng: np.random.Generator, n_users: int) -> Totals:
     return doubled(counts * 10 * (1 + rng.pareto(1.5, n_users)), counts)
 
 
-def doubled(amounts: NDArray[np.float64], counts: NDArray[np.int64]) -> Totals:
+def doubled(amounts: NDArray[Any], counts: NDArray[Any]) -> Totals:
     """Totals to the hundredth, twice."""
     return COPIES * np.column_stack((np.round(amounts, 2), counts.astype(np.float64)))
 

@@ -78,9 +78,11 @@ def deployment(directory: Path) -> Iterator[tuple[Workspace, Topics, Users, Path
 
 def through_flink(n_users: int, say: Say) -> ThroughFlink:
     """One after the other, so that each has the machine for itself."""
-    with tempfile.TemporaryDirectory(prefix="user_classifier_scale_out_") as temporary:
-        with deployment(Path(temporary)) as (workspace, topics, users, file):
-            return Course(workspace, topics, users, file, say).run(n_users)
+    with (
+        tempfile.TemporaryDirectory(prefix="user_classifier_scale_out_") as temporary,
+        deployment(Path(temporary)) as (workspace, topics, users, file),
+    ):
+        return Course(workspace, topics, users, file, say).run(n_users)
 
 
 @dataclass
@@ -106,10 +108,8 @@ class Course:
         rows = self._follow("user_labeling", "4_insert_user_labeling")
         labelled = self._rate("labelled", n_users, lambda: rows.until(lambda: len(rows.last) == n_users))
         changed = self._change(rng, rows)
-        n_labels = sum(self.topics.ends("user_cell_labels").values())
-        return ThroughFlink(
-            n_users, written, counted, usage.seconds, usage.peak_mib, n_labels, labelled, changed, wrong
-        )
+        client = usage.seconds, usage.peak_mib, len(self.topics.read("user_cell_labels"))
+        return ThroughFlink(n_users, written, counted, *client, labelled, changed, wrong)
 
     def _change(self, rng: np.random.Generator, rows: Follower) -> float:
         """Seconds until users who have spent have a row that says so."""

@@ -56,6 +56,7 @@ def test_cells_have_defaults_of_their_own(file: Path) -> None:
         ("--changelog-mode upsert", "each record says how many users a cell has; leave it out"),
         ("--changelog-mode append", "each record says how many users a cell has; leave it out"),
         ("--fit cells", "a fit is always one on cells; leave it out"),
+        ("--export x.csv", "users and their labels are in user_labeling; leave --cells out"),
         ("--rebuild", "both topics are read from the beginning at every start; leave it out"),
         (
             "--error-handling-mode log",
