@@ -77,11 +77,12 @@ def inertia(totals: Totals, labels: NDArray[np.int32]) -> float:
 
 def lines(found: list[Quality]) -> list[str]:
     """The table, for a page."""
-    head = ["| Users | k | Cells | Inertia lost | Same label | Users at borders | Fit on users | Fit on cells |"]
+    cost = "Fit on users, CPU seconds | Fit on cells, CPU seconds"
+    head = [f"| Users | k | Cells | Inertia lost | Same label | Users at borders | {cost} |"]
     head.append("| --- | --- | --- | --- | --- | --- | --- | --- |")
     return head + [
         f"| {each.population} | {each.n_clusters} | {each.n_cells:,} | {100 * each.lost:.4f} % |"
-        f" {100 * each.same:.2f} % | {100 * each.at_borders:.2f} % | {each.users_seconds:.2f} s |"
-        f" {each.cells_seconds:.2f} s |"
+        f" {100 * each.same:.2f} % | {100 * each.at_borders:.2f} % | {each.users_seconds:.2f} |"
+        f" {each.cells_seconds:.2f} |"
         for each in found
     ]
