@@ -10,7 +10,7 @@ from classifier.stop import StopRequest
 from tests.support.cell_records import CELLS_KEY, CELLS_VALUE, LABELS_KEY, LABELS_VALUE, count_record, label_of
 from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
-from tests.support.world import BASE, Abandoned, Died
+from tests.support.world import BASE, NO_TIME, Abandoned, Died
 from user_classifier import label
 
 IDS = 1, 2
@@ -23,7 +23,7 @@ class CellWorld:
         self.broker = FakeBroker(**{"in": partitions, "out": 2})
         subjects = {"in__key": CELLS_KEY, "in__value": CELLS_VALUE, "out__key": LABELS_KEY, "out__value": LABELS_VALUE}
         self.registry = registry_of(**subjects)
-        self.settings = Settings(**{**vars(BASE), "cells": True, "batch_interval": 60.0, **given})
+        self.settings = Settings(**{**vars(BASE), "cells": True, "batch_interval": 60.0, "producer": NO_TIME, **given})
         self.stop, self.seeds = StopRequest(), itertools.count()
         self.counts: dict[int, int] = {}
 

@@ -21,7 +21,7 @@ from tests.support.cell_world import CellWorld
 from tests.support.fakes import failure
 from tests.support.memory import registry_of
 from tests.support.wire import body, frame
-from tests.support.world import aborts, accidents, dies
+from tests.support.world import aborts, accidents, dies, smallest_parts
 from user_classifier import cluster
 
 GROUPS = [(0.05, 1), (0.4, 1), (1.2, 1)]
@@ -32,11 +32,12 @@ SPREAD_OUT = {cell + 1000 * column: 8 - column for cell in (A, B, C) for column 
 
 
 @pytest.fixture(autouse=True)
-def small(monkeypatch: pytest.MonkeyPatch) -> None:
+def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Labels of no more cells than the largest totals span, and several transactions for these."""
     monkeypatch.setattr(lattice, "REACH", 1.0)
-    monkeypatch.setattr(cell_intake, "PIECE", 500)
     monkeypatch.setattr(cell_intake, "AT_ONCE", 1_000)
+    with smallest_parts(500):
+        yield
 
 
 def expected(world: CellWorld, n_clusters: int = 3) -> dict[int, int]:
@@ -144,7 +145,10 @@ def test_no_users_at_all() -> None:
     assert world.written == []
 
 
-def test_fewer_cells_than_clusters_are_not_torn_apart(caplog: pytest.LogCaptureFixture) -> None:
+def test_fewer_cells_than_clusters_are_not_torn_apart(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lattice, "REACH", 1.2)  # cells beyond the last one would be those of its other part
     world = CellWorld()
     world.write({A: 7, C: 9})
     world.run()

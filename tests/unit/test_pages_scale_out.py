@@ -24,11 +24,19 @@ def test_no_more_is_lost_than_the_page_says() -> None:
     assert [(each.population, each.n_clusters) for each in FOUND if each.lost > 0.001] == [("seed", 10)]
 
 
+def test_rates_through_flink_are_those_measured() -> None:
+    found = RESULTS["through_flink"]
+    counted, labelled = found["counted_per_second"], found["labelled_per_second"]
+    assert found["wrong_counts"] == 0
+    assert f"counted at {counted:,.0f} users a second and labelled at {labelled:,.0f}, each" in PAGE.text
+    assert f"{found['n_users']:,} lognormal users" in PAGE.text
+    assert f"{found['n_labels']:,} cells got a label" in PAGE.text
+
+
 def test_constants_on_the_page_are_those_of_the_code() -> None:
     assert f"{lattice.COLUMNS:.0f} columns for each factor of e" in PAGE.text
     assert f"{lattice.ROWS:.0f} rows in" in PAGE.text
     assert f"{lattice.SPREAD[0]} x {lattice.SPREAD[1]} points" in PAGE.text
-    assert f"of at most {cell_intake.PIECE:,} labels" in PAGE.text
     assert f"above {100 * cell_intake.MOST_AT_BORDERS:.0f} %" in PAGE.text
 
 
