@@ -19,7 +19,7 @@ from benchmarks.scale_out.populations import lognormal
 from classifier.lattice import cells_at
 from local.catalog import Catalog
 from local.flink_tables import Endpoints
-from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
+from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, Startable, free_port, start_all, stop_all
 from local.workspace import SQL_DIRECTORY, Workspace
 from tests.support import configuration
 from tests.support.cell_records import CELLS_VALUE
@@ -61,7 +61,7 @@ def deployment(directory: Path) -> Iterator[tuple[Workspace, Topics, Users, Path
         SchemaRegistry(directory / "registry", free_port()),
     )
     flink = FlinkCluster(directory / "flink", free_port(), CHECKPOINT_SECONDS, large_state=True)
-    services = [broker, registry, flink]
+    services: list[Startable] = [broker, registry, flink]
     try:
         start_all(services)
         endpoints = Endpoints(broker.bootstrap_servers, registry.url)
@@ -103,7 +103,7 @@ class Course:
         counted = self._rate("counted", n_users, lambda: cells.until(lambda: sum(cells.numbers()) == n_users))
         wrong = wrong_counts(cells, self.users)
         self._run("3_create_user_cell_labels")
-        command = [sys.executable, CLIENT, self.file, "--cells", "--until-end"]
+        command: list[str | Path] = [sys.executable, CLIENT, self.file, "--cells", "--until-end"]
         usage = measure(command, self.file.with_name("client.log"), CLIENT_SECONDS)
         rows = self._follow("user_labeling", "4_insert_user_labeling")
         labelled = self._rate("labelled", n_users, lambda: rows.until(lambda: len(rows.last) == n_users))

@@ -133,8 +133,11 @@ def spend(deployment: Deployment, seed: int, n_users: int, most: float = 2.0) ->
     """Let some users spend."""
     rng = np.random.default_rng(seed)
     who = rng.choice(N_USERS, n_users, replace=False)
-    more = np.column_stack((np.round(rng.uniform(0, most, n_users), 2), rng.integers(1, 4, n_users)))
-    deployment.users.change(who, np.maximum(deployment.users.totals[who], 0) + more)
+    more: NDArray[np.float64] = np.column_stack(
+        (np.round(rng.uniform(0, most, n_users), 2), rng.integers(1, 4, n_users).astype(np.float64))
+    )
+    before: NDArray[np.float64] = np.maximum(deployment.users.totals[who], 0.0)
+    deployment.users.change(who, before + more)
 
 
 def test_all_users_are_labelled_as_their_cells_are(deployment: Deployment) -> None:

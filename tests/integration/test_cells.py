@@ -25,10 +25,11 @@ class Cells:
         self.topics, self.file, self.group = pipeline.topics, pipeline.file, pipeline.group
         self.input, self.output = f"{pipeline.source}_cells", f"{pipeline.output}_cells"
         register = pipeline.subjects.register
-        for topic, key, value in ((self.input, CELLS_KEY, CELLS_VALUE), (self.output, LABELS_KEY, LABELS_VALUE)):
+        for topic in (self.input, self.output):
             self.topics.create(topic, partitions, {"cleanup.policy": "compact"})
-            ids = register(f"{topic}-key", key), register(f"{topic}-value", value)
-            self._ids = ids if topic == self.input else self._ids
+        self._ids = register(f"{self.input}-key", CELLS_KEY), register(f"{self.input}-value", CELLS_VALUE)
+        register(f"{self.output}-key", LABELS_KEY)
+        register(f"{self.output}-value", LABELS_VALUE)
         self._partitions, self.counts = partitions, dict[int, int]()
 
     def arguments(self, *more: str) -> list[str]:

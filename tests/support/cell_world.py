@@ -23,7 +23,8 @@ class CellWorld:
         self.broker = FakeBroker(**{"in": partitions, "out": 2})
         subjects = {"in__key": CELLS_KEY, "in__value": CELLS_VALUE, "out__key": LABELS_KEY, "out__value": LABELS_VALUE}
         self.registry = registry_of(**subjects)
-        self.settings = Settings(**{**vars(BASE), "cells": True, "batch_interval": 60.0, "producer": NO_TIME, **given})
+        ours: dict[str, Any] = {"cells": True, "batch_interval": 60.0, "producer": NO_TIME}
+        self.settings = Settings(**{**vars(BASE), **ours, **given})
         self.stop, self.seeds = StopRequest(), itertools.count()
         self.counts: dict[int, int] = {}
 

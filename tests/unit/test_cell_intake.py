@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from classifier import cell_intake, lattice
 from classifier.cell_intake import chosen_headers, chosen_of, users_at_borders
 from classifier.errors import ProducerFenced, RecordError, SchemaError, StateError
-from classifier.lattice import cells_at
+from classifier.lattice import Numbers, Totals, cells_at
 from classifier.marks import Chosen
 from classifier.scaling import SCALES, scaling
 from tests.support import cell_oracle
@@ -292,12 +292,13 @@ def test_schemas_of_other_tables() -> None:
 # Weights and borders
 
 
-def few_cells() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def few_cells() -> Iterator[tuple[Numbers, Numbers]]:
     """Some cells and how many users each has."""
     for seed in range(4):
         rng = np.random.default_rng(seed)
-        totals = np.column_stack((rng.lognormal(1, 1.5, 300), rng.integers(1, 40, 300)))
-        yield np.unique(cells_at(totals), return_counts=True)
+        totals: Totals = np.column_stack((rng.lognormal(1, 1.5, 300), rng.integers(1, 40, 300).astype(np.float64)))
+        cells, users = np.unique(cells_at(totals), return_counts=True)
+        yield cells, users.astype(np.int64)
 
 
 @pytest.mark.parametrize("scale", SCALES)

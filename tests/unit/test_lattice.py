@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from classifier import lattice
-from classifier.lattice import STRIDE, cells_at, corners, lattice_up_to, middles, points_in
+from classifier.lattice import STRIDE, Totals, cells_at, corners, lattice_up_to, middles, points_in
 from local.workspace import SQL_DIRECTORY
 from tests.support import cell_oracle
 
@@ -96,7 +96,7 @@ def test_one_transaction_is_one_and_no_more() -> None:
 
 def test_corners_hold_all_users_of_a_cell() -> None:
     rng = np.random.default_rng(5)
-    totals = np.column_stack((rng.lognormal(4, 2, 5_000), rng.integers(0, 500, 5_000)))
+    totals: Totals = np.column_stack((rng.lognormal(4, 2, 5_000), rng.integers(0, 500, 5_000).astype(np.float64)))
     around = corners(cells_at(totals)).reshape(-1, 4, 2)
     assert (around.min(axis=1) <= totals + 1e-9).all()
     assert (totals <= around.max(axis=1) + 1e-9).all()
