@@ -86,7 +86,8 @@ class Settings:
         " append by the last record of a user, where in upsert a null value deletes",
         choices=("retract", "upsert", "append"))
     cells: bool = option(TOPICS, False, "label cells instead of users: TOPIC says how many users Flink has counted in"
-        " each, for more of them than one process holds")
+        " each, for more of them than one process holds; other defaults: -t user_cells -o user_cell_labels"
+        " --batch-interval 60")
 
     n_clusters: int | str = option(CLUSTERING, 3,
         "number of clusters; auto chooses 2 to 10 by silhouette, once, and keeps that",
@@ -228,8 +229,6 @@ def add_option(target: Any, each: Field[Any]) -> None:
     """Describe one option to argparse."""
     told, default = each.metadata, each.default
     unset = told["unset"] if default is None else "" if default is False else str(default)
-    if told["with_cells"] is not None:
-        unset += f", with --cells {told['with_cells']}"
     shown = f"{told['help']} (default: {unset})" if unset else told["help"]
     target.add_argument(flag(each), dest=each.name, default=default, help=shown, **told["words"])
 
