@@ -13,18 +13,20 @@
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look, BENCH=--large for 10 million users
+# make simulate    what a number of users comes to beyond one machine: cells, state, rates, cores; USERS=1e9
 # make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
 # make cdnow       purchases of real customers, to try make demo CSV= with
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick
+# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
 # Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
 WORKERS ?= 3
 MINUTES ?= 30
+USERS ?= 1e9
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier dashboard local tests $(wildcard benchmarks img)
@@ -56,7 +58,7 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup layout demo dashboard browser cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
+.PHONY: help setup layout demo dashboard browser cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench simulate img lock
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -118,6 +120,9 @@ soak: $(TEST_TOOLS) $(FETCHED)
 
 bench: $(BENCH_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m benchmarks $(BENCH)
+
+simulate: $(BENCH_TOOLS)
+	@$(BIN)/python -m benchmarks.scale_out --users $(USERS)
 
 img: $(IMG_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m img

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
@@ -83,9 +82,8 @@ class Metrics:
         self._changes.inc(step.n_changes)
         self._fit.observe(step.fit_seconds)
         self._commit.observe(step.commit_seconds)
-        counts = np.bincount(step.labels, minlength=len(step.centers)).tolist()
         self._centers, self._scale = step.centers.tolist(), step.scaling.name
-        self._of_step = len(step.labels), step.n_several, dict(enumerate(counts)), dict(step.lag)
+        self._of_step = step.n_users, step.n_several, dict(enumerate(step.users_of_labels)), dict(step.lag)
 
     def close(self) -> None:
         """Stop serving, free the port."""

@@ -26,16 +26,16 @@ Rule = Callable[[Source], Iterator[str]]
 # The modules of classifier/: each imports only from the lines below its own. The script is above all of them.
 LAYERS = (
     "look check export reports.asked reports.effective reports.jsonlog",
-    "intake number_of_clusters schedule reports.elbow",
+    "intake cell_intake connection number_of_clusters schedule reports.elbow",
     "topic_watch several_rows glance",
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration search reports.periodic",
-    "kafka keys input_keys labels user_table reports",
+    "kafka keys input_keys labels cell_records user_table reports",
     "avro settings",
     "registry rows records columns",
     "configuration parsing outage pace stop step label_names clusters schemas",
-    "values streams transport scaling cells",
-    "errors text properties reports.target",
+    "values streams transport cells",
+    "errors text properties scaling lattice reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.
