@@ -35,6 +35,11 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
 
 from __future__ import annotations
 
+from classifier.stop import COMMITTED, StopRequest, end_at_once_when_told
+
+if __name__ == "__main__":
+    end_at_once_when_told()  # first thing: what follows takes most of a second to import
+
 import argparse
 import functools
 import gc
@@ -79,7 +84,6 @@ from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
 from classifier.state import label_records
 from classifier.step import log_step
-from classifier.stop import COMMITTED, StopRequest
 from classifier.streams import complain, exit_code_of, repair_streams, say, silence
 from classifier.transport import HTTP_LIBRARIES
 
