@@ -369,7 +369,8 @@ class Classifier:
     def commit(self, ahead: Iterable[OutputRecord], records: Iterable[OutputRecord]) -> None:
         """Write records and the place in the input in one transaction; what goes `ahead` may take others before it."""
         settings, intake = self.settings, self.intake
-        told = mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout, ids_of(intake.ids))
+        ids, chosen = ids_of(intake.ids), self.number.to_keep
+        told = mark(intake.table, settings.changelog_mode, chosen, intake.layout, ids, VERSION)
         offsets, unfinished = intake.offsets(told), intake.unfinished(told)
         try:
             self.sink.write(records, offsets, ahead, unfinished)

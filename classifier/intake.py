@@ -21,6 +21,7 @@ from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
 from classifier.marks import (
     UNFINISHED,
+    check_format,
     check_ids,
     check_layout,
     check_marks,
@@ -100,6 +101,8 @@ class Intake:
         settings, before = self.settings, self.ids
         self.watch.begin()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
+        if not self.rebuild:  # before the output is read, whose records may be of a newer version, too
+            check_format(self.committed_now().values(), AGAIN)
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
         changes = read_labels(
             self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop

@@ -21,6 +21,7 @@ from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.fakes import FakeMessage
 from tests.support.strategies import cuts
 from tests.support.world import BASE, World, aborts, accidents, dies
+from user_classifier import VERSION
 
 USERS = ("ann", "bob", "cem", "dan")
 N_PARTITIONS = 3
@@ -130,7 +131,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def since(world: World) -> set[str]:
     """What stands behind the marks of the last step."""
-    return {str(each.metadata).partition(" partitions=2")[2] for each in world.broker.offsets.values()}
+    return {str(each.metadata).partition(f" partitions=2 by={VERSION}")[2] for each in world.broker.offsets.values()}
 
 
 def twice(**given: object) -> World:

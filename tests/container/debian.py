@@ -1,0 +1,89 @@
+"""Debian's buildah and debootstrap, and a base image made of Debian's packages: no daemon, no registry of images.
+
+What is not installed is unpacked below .local and used from there; nothing of the machine is changed.
+"""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+from tests.support.client import ROOT
+
+STATE = ROOT / ".local" / "container"
+PACKAGES = ("buildah", "debootstrap")
+RELEASE = "bookworm"
+BASE_PACKAGES = "python3,python3-venv,ca-certificates"
+CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
+PIP_SETTINGS = ("index-url", "proxy", "trusted-host")
+"""How pip reaches its packages from this machine: the same from within a build."""
+
+
+def run(*command: str | Path) -> str:
+    """Run a program of Debian's; its standard output. What it complains of stands in the failure."""
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(map(str, command[:3]))} ...: exit code {done.returncode}\n{done.stderr[-3000:]}")
+    return done.stdout
+
+
+@cache
+def environment() -> dict[str, str]:
+    """The environment in which both programs are found."""
+    found = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    if all(map(shutil.which, PACKAGES)):
+        return found
+    tools = STATE / "tools"
+    if not (tools / "usr" / "bin" / "buildah").exists():
+        unpack(tools)
+    libraries = ":".join(str(path) for path in (tools / "usr" / "lib").glob("*-linux-*"))
+    return {
+        **found,
+        "PATH": f"{tools}/usr/bin:{tools}/usr/sbin:{os.environ['PATH']}",
+        "LD_LIBRARY_PATH": libraries,
+        "DEBOOTSTRAP_DIR": f"{tools}/usr/share/debootstrap",
+    }
+
+
+def unpack(tools: Path) -> None:
+    """Put the packages, and those that they need and this machine has not, into a folder."""
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise RuntimeError("the tests of the image need root on Debian; make test-container leaves them out elsewhere")
+    debs = STATE / "debs"
+    (debs / "partial").mkdir(parents=True, exist_ok=True)
+    subprocess.run(["apt-get", "update", "-qq"], check=True)
+    fetch = ["apt-get", "install", "-qq", "--yes", "--download-only", "--no-install-recommends"]
+    subprocess.run([*fetch, "-o", f"Dir::Cache::archives={debs}", *PACKAGES], check=True)
+    for deb in sorted(debs.glob("*.deb")):
+        subprocess.run(["dpkg-deb", "--extract", deb, tools], check=True)
+
+
+def base() -> Path:
+    """The root of a small Debian with Python; made once, as that takes a minute or two."""
+    root = STATE / f"base-{RELEASE}"
+    if not root.exists():
+        partial = STATE / "base.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        run("debootstrap", "--variant=minbase", f"--include={BASE_PACKAGES}", RELEASE, partial)
+        for needless in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man", "usr/share/locale"):
+            shutil.rmtree(partial / needless)
+        (partial / "etc" / "pip.conf").write_text("\n".join(["[global]", *pip_settings(partial)]) + "\n")
+        partial.rename(root)
+    return root
+
+
+def pip_settings(root: Path) -> Iterator[str]:
+    """The lines by which pip reaches its packages as it does here."""
+    told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
+    for line in told.stdout.splitlines():
+        name, _, value = line.partition("=")
+        key = name.rpartition(".")[2]
+        if key == "cert":
+            shutil.copy(ast.literal_eval(value), root / CERTIFICATES)
+            yield f"cert = /{CERTIFICATES}"
+        elif key in PIP_SETTINGS:
+            yield f"{key} = {ast.literal_eval(value)}"
