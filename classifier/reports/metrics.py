@@ -212,16 +212,18 @@ def serve(host: str, port: int, metrics: Metrics) -> Server:
         server = Server(host, port)
     except (OSError, OverflowError) as error:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        raise ValueError(f"cannot serve metrics at {where} ({why_not(error)}") from None
+        reason, remedy = why_not(error)
+        raise ValueError(f"cannot serve metrics at {where} ({reason}); {remedy}") from None
     server.metrics = metrics
     threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
     return server
 
 
-def why_not(error: OSError | OverflowError) -> str:
-    """Return what is in the way, a bracket, and what to type next."""
+def why_not(error: OSError | OverflowError) -> tuple[str, str]:
+    """Return what is in the way, and what to type next."""
+    port, host = "choose another port with --metrics-port", "choose an address of this machine with --metrics-host"
     if isinstance(error, OverflowError):
-        return "ports go from 1 to 65535); choose another port with --metrics-port"
+        return "ports go from 1 to 65535", port
     if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return f"{error.strerror}); choose an address of this machine with --metrics-host, 0.0.0.0 for all"
-    return f"{error.strerror}); choose another port with --metrics-port"
+        return error.strerror or str(error), f"{host}, 0.0.0.0 for all"
+    return error.strerror or str(error), port

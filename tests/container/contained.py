@@ -47,17 +47,22 @@ class Contained:
         told = {**dict(each.split("=", 1) for each in image.config["Env"]), **(secrets or {})}
         place = f"--chdir={image.config['WorkingDir']}"
         self._inside = ["env", "--ignore-environment", place, *(f"{name}={value}" for name, value in told.items())]
-        as_user = ["chroot", f"--userspec={self.user}", root]
+        as_user: list[str | Path] = ["chroot", f"--userspec={self.user}", root]
         command = [*as_user, *self._inside, *image.config["Entrypoint"], *arguments]
-        isolated = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", START, "sh", root, folder]
+        isolated: list[str | Path] = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", START, "sh", root, folder]
         with self.log.open("wb") as out:
-            self._outer = subprocess.Popen([*isolated, *command], stdout=out, stderr=subprocess.STDOUT)
+            self._outer: subprocess.Popen[bytes] = subprocess.Popen(
+                [*isolated, *command], stdout=out, stderr=subprocess.STDOUT
+            )
 
     def __enter__(self) -> "Contained":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._outer.kill()
+        if self.running:  # with process 1 all others of the container end, too
+            for each in psutil.Process(self._outer.pid).children(recursive=True):
+                each.kill()
+            self._outer.kill()
         self._outer.wait()
 
     @property
@@ -76,11 +81,13 @@ class Contained:
         found: list[psutil.Process] = []
 
         def is_there() -> bool:
+            if not self.running:
+                raise RuntimeError(f"the container has ended: {self.output}")
             found[:] = psutil.Process(self._outer.pid).children()
             return bool(found) and "python" in Path(f"/proc/{found[0].pid}/exe").resolve().name
 
         wait_until(is_there, "the container to start", TIMEOUT_S)
-        return found[0].pid
+        return int(found[0].pid)
 
     @property
     def running(self) -> bool:
@@ -114,6 +121,11 @@ class Contained:
             *self._image.config["Healthcheck"]["Test"][1:],
         ]
         return subprocess.run(check, capture_output=True, timeout=TIMEOUT_S, check=False).returncode == 0
+
+    def is_read_only(self) -> bool:
+        """Whether nothing can be written to its root file system."""
+        mounts = [line.split() for line in Path(f"/proc/{self.pid}/mountinfo").read_text().splitlines()]
+        return [each[5].split(",")[0] for each in mounts if each[4] == "/"] == ["ro"]
 
     def has_loaded(self, library: str) -> bool:
         """Whether it has come as far as to import a library."""

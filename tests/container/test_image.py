@@ -59,3 +59,12 @@ def test_it_is_as_large_as_the_page_says(images: tuple[Image, Image]) -> None:
     told = SIZE.search(RUNNING.text)
     assert told
     assert abs(client - base - int(told[1])) < NEAR * int(told[1]), f"{client:.0f} MB, of which {base:.0f} the base"
+
+
+def test_nothing_is_compiled_at_a_start(start: Start) -> None:
+    """In a read-only file system it would be compiled anew each time."""
+    told = re.compile(r"^# (?:code object from (?!.*\.pyc')|bytecode is stale)", re.MULTILINE)
+    with start("--version", PYTHONVERBOSE="1") as container:
+        assert container.wait() == 0
+        assert "code object from" in container.output
+        assert told.findall(container.output) == []

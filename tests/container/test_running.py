@@ -37,6 +37,7 @@ def test_labels_and_stops_and_goes_on(filled: Pipeline, start: Start) -> None:
         wait_until(lambda: filled.labelling() or not container.running, "the first label")
         print(f"{time.monotonic() - began:.1f} s from the start of the container to the first label")
         wait_until(lambda: filled.lag() == 0, "all to be read")
+        assert container.is_read_only()
         assert container.stop() == 0, container.output
     filled.write(place_by_hash(MORE, 1))
     with start(*filled.arguments("--until-end"), BROKERS=brokers) as container:

@@ -19,7 +19,7 @@ def test_this_version_stands_in_its_marks() -> None:
     world = World()
     world.write(INSERTS)
     world.run()
-    marks = [ANY_FORMAT.match(commit.metadata) for commit in world.broker.history]
+    marks = [ANY_FORMAT.match(commit.metadata or "") for commit in world.broker.history]
     assert {(mark["format"], mark["by"]) for mark in marks if mark} == {(str(FORMAT), VERSION)}
     assert None not in marks
 

@@ -51,7 +51,8 @@ def test_process_1_ends_at_the_second_signal_by_itself(monkeypatch: pytest.Monke
 def test_a_signal_before_anything_has_begun(number: signal.Signals, tmp_path: Path) -> None:
     """Most of its first second the client imports libraries; here the first of them takes for ever."""
     (tmp_path / "numpy.py").write_text("import signal\nprint('importing', flush=True)\nsignal.pause()\n")
-    command, paths = [sys.executable, SCRIPT, "x.ini"], {**os.environ, "PYTHONPATH": str(tmp_path)}
+    command: list[str | Path] = [sys.executable, SCRIPT, "x.ini"]
+    paths = {**os.environ, "PYTHONPATH": str(tmp_path)}
     with subprocess.Popen(command, env=paths, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         try:
             assert process.stdout

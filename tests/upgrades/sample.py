@@ -95,9 +95,11 @@ def from_line(line: str) -> Outgoing:
     return Outgoing(int(partition), data(value), [(name, data(held)) for name, held in named], data(key))
 
 
-def text(data: bytes | None) -> str:
+def text(data: str | bytes | None) -> str:
     """Bytes as text."""
-    return NOTHING if data is None else base64.b64encode(data).decode()
+    if data is None:
+        return NOTHING
+    return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
 
 
 def data(text: str) -> bytes | None:
