@@ -17,6 +17,8 @@ from tests.support.client import ROOT
 STATE = ROOT / ".local" / "container"
 PACKAGES = ("buildah", "debootstrap")
 RELEASE = "bookworm"
+# Arguments: the folder of what was unpacked, then the command, which alone sees it as part of /usr.
+LAID_OVER = 'mount -t overlay -o "lowerdir=$0/usr:/usr" overlay /usr && exec "$@"'
 BASE_PACKAGES = "python3,python3-venv,ca-certificates"
 CERTIFICATES = "etc/ssl/certs/ca-certificates.crt"
 PIP_SETTINGS = ("index-url", "proxy", "trusted-host")
@@ -25,28 +27,23 @@ PIP_SETTINGS = ("index-url", "proxy", "trusted-host")
 
 def run(*command: str | Path) -> str:
     """Run a program of Debian's; its standard output. What it complains of stands in the failure."""
-    done = subprocess.run(command, env=environment(), capture_output=True, text=True, check=False)
+    # pip's settings on this machine are handed on by a file, see `pip_settings`.
+    told = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    done = subprocess.run([*prefix(), *command], env=told, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{' '.join(map(str, command[:3]))} ...: exit code {done.returncode}\n{done.stderr[-3000:]}")
     return done.stdout
 
 
 @cache
-def environment() -> dict[str, str]:
-    """The environment in which both programs are found."""
-    found = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+def prefix() -> list[str | Path]:
+    """What stands before a command so that both programs are found: nothing, where they are installed."""
     if all(map(shutil.which, PACKAGES)):
-        return found
+        return []
     tools = STATE / "tools"
-    if not (tools / "usr" / "bin" / "buildah").exists():
+    if not tools.exists():
         unpack(tools)
-    libraries = ":".join(str(path) for path in (tools / "usr" / "lib").glob("*-linux-*"))
-    return {
-        **found,
-        "PATH": f"{tools}/usr/bin:{tools}/usr/sbin:{os.environ['PATH']}",
-        "LD_LIBRARY_PATH": libraries,
-        "DEBOOTSTRAP_DIR": f"{tools}/usr/share/debootstrap",
-    }
+    return ["unshare", "--mount", "sh", "-c", LAID_OVER, tools]
 
 
 def unpack(tools: Path) -> None:
@@ -58,8 +55,10 @@ def unpack(tools: Path) -> None:
     subprocess.run(["apt-get", "update", "-qq"], check=True)
     fetch = ["apt-get", "install", "-qq", "--yes", "--download-only", "--no-install-recommends"]
     subprocess.run([*fetch, "-o", f"Dir::Cache::archives={debs}", *PACKAGES], check=True)
+    partial = STATE / "tools.partial"
     for deb in sorted(debs.glob("*.deb")):
-        subprocess.run(["dpkg-deb", "--extract", deb, tools], check=True)
+        subprocess.run(["dpkg-deb", "--extract", deb, partial], check=True)
+    partial.rename(tools)
 
 
 def base() -> Path:
