@@ -78,11 +78,14 @@ def base() -> Path:
 def pip_settings(root: Path) -> Iterator[str]:
     """The lines by which pip reaches its packages as it does here."""
     told = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True, check=True)
-    for line in told.stdout.splitlines():
-        name, _, value = line.partition("=")
-        key = name.rpartition(".")[2]
-        if key == "cert":
-            shutil.copy(ast.literal_eval(value), root / CERTIFICATES)
-            yield f"cert = /{CERTIFICATES}"
-        elif key in PIP_SETTINGS:
-            yield f"{key} = {ast.literal_eval(value)}"
+    found = dict(setting(line) for line in told.stdout.splitlines())  # of several places the last one counts
+    if "cert" in found:
+        shutil.copy(found["cert"], root / CERTIFICATES)
+        yield f"cert = /{CERTIFICATES}"
+    yield from (f"{name} = {found[name]}" for name in PIP_SETTINGS if name in found)
+
+
+def setting(line: str) -> tuple[str, str]:
+    """Name and value of a line such as global.cert='ca.pem'."""
+    name, _, value = line.partition("=")
+    return name.rpartition(".")[2], str(ast.literal_eval(value))
