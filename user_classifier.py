@@ -39,6 +39,11 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
 
 from __future__ import annotations
 
+from classifier.stop import COMMITTED, StopRequest, end_at_once_when_told
+
+if __name__ == "__main__":
+    end_at_once_when_told()  # first thing: what follows takes most of a second to import
+
 import argparse
 import functools
 import gc
@@ -71,6 +76,7 @@ from classifier.errors import (
 from classifier.intake import Intake
 from classifier.kafka import Kafka
 from classifier.look import Look
+from classifier.marks import VERSION
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.pace import Pace
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
@@ -83,11 +89,9 @@ from classifier.settings import Settings, add_options, settings_from
 from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
 from classifier.step import log_step
-from classifier.stop import COMMITTED, StopRequest
 from classifier.streams import complain, exit_code_of, repair_streams, say, silence
 from classifier.transport import HTTP_LIBRARIES
 
-VERSION = "0.1.0"
 RANDOM_STATE = 42
 WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
 log = logging.getLogger("user_classifier")

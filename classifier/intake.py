@@ -22,7 +22,9 @@ from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
 from classifier.marks import (
     UNFINISHED,
+    VERSION,
     Chosen,
+    check_format,
     check_ids,
     check_layout,
     check_marks,
@@ -88,6 +90,8 @@ class Intake:
         settings, before = self.settings, self.ids
         self.watch.begin()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
+        if not self.rebuild:  # before the output is read, whose records may be of a newer version, too
+            check_format(self.committed_now().values(), AGAIN)
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
         changes = read_labels(
             self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop
@@ -326,17 +330,14 @@ class Intake:
         return [TopicPartition(self.settings.topic, *place, self._mark + note(*place)) for place in places]
 
     def unfinished(self) -> list[TopicPartition]:
-        """Return where reading began, with a mark that says so, for a part of the step that completes the output.
-
-        Nothing in later steps: their parts hold what leaves the table as it is.
-        """
+        """Return where reading began, marked, for parts of the step that completes the output; else nothing."""
         begun = self._began.items() if self.incomplete else ()
         return [TopicPartition(self.settings.topic, *place, self._mark + UNFINISHED) for place in begun]
 
     @property
     def _mark(self) -> str:
         """What stands beside each offset."""
-        return mark(self.table, self.settings.changelog_mode, self.choice, self.layout, ids_of(self.ids))
+        return mark(self.table, self.settings.changelog_mode, self.choice, self.layout, ids_of(self.ids), VERSION)
 
     def is_ours(self, *offsets: list[TopicPartition]) -> bool:
         """Whether the group's offsets are still those known here, or some of these: nobody else has committed."""

@@ -13,11 +13,12 @@ from typing import Any
 
 from classifier.configuration import FIXED, OFFSET_RESETS, SECTIONS, check_configuration, read_configuration
 from classifier.errors import ConfigError
-from classifier.parsing import group_name, number_or_auto, seconds, topic_name, whole_number
+from classifier.parsing import group_name, host_name, number_or_auto, seconds, topic_name, whole_number
 from classifier.scaling import SCALES
 
 GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
+LOOPBACK = "127.0.0.1"  # numbers of a business are not for the whole network unless asked for
 GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
 # What is not for cells: these values of an option, or any that is not the default, and why.
 NOT_OF_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
@@ -123,8 +124,11 @@ class Settings:
     label_names: str | None = option(REPORTS, None,
         "names for plot, summary, metrics and export, label 0 first: stingy,standard,spendthrift",
         metavar="NAMES", unit="as many names as clusters", unset="numbers")
-    metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health on 127.0.0.1",
+    metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health",
         metavar="PORT", parse=whole_number("port"), unit="port", unset="off")
+    metrics_host: str = option(REPORTS, LOOPBACK,
+        "the address of this machine at which they are served: 0.0.0.0 for all, as in a container",
+        metavar="HOST", parse=host_name, unit="address or name")
 
     check: bool = option(LOOKS, False,
         "say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
@@ -250,6 +254,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     check_cells(options)
     check_topics_differ(options)
     check_export(options)
+    if options["metrics_host"] != LOOPBACK and options["metrics_port"] is None:
+        raise ConfigError("--metrics-host says where --metrics-port PORT is served; add that, or leave it out")
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)
 

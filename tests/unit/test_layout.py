@@ -42,7 +42,7 @@ LAYER_OF = layer_numbers(LAYERS)
 TOP = {
     *("user_classifier.py", "configurations", "sql", "img", "requirements.txt", "README.md", "tests"),
     *("classifier", "local", "dashboard", "benchmarks", "docs", "Makefile", "pyproject.toml", "Dockerfile"),
-    *("CHANGELOG.md", ".ci", ".gitignore"),
+    *("CHANGELOG.md", ".ci", ".gitignore", ".dockerignore", "requirements.lock", "deploy"),
 }
 CLIENT = sources(ROOT, SCRIPT, "classifier/**/*.py")
 PRODUCT = [*CLIENT, *sources(ROOT, "dashboard/**/*.py", "local/**/*.py", "benchmarks/**/*.py", "img/**/*.py")]

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from classifier.configuration import FIXED
 from classifier.errors import ClassifierError, ConfigError
 from classifier.labels import label_schema
+from classifier.marks import VERSION
 from classifier.reports.metrics import Metrics
 from classifier.settings import OPTIONS
 from classifier.step import Step
@@ -38,7 +39,7 @@ from tests.support.pages import (
     rows,
     shell_lines,
 )
-from user_classifier import VERSION, argument_parser
+from user_classifier import argument_parser
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py")), *sorted(ROOT.glob("local/*.py"))]

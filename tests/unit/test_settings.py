@@ -124,6 +124,18 @@ def test_one_topic_for_two_purposes(file: Path, options: list[str], message: str
     assert str(caught.value) == message
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "fe80::1%eth0", "localhost", "pod-1.metrics"])
+def test_where_metrics_are_served(file: Path, host: str) -> None:
+    assert taken(file, "--metrics-port", "9400").metrics_host == "127.0.0.1"
+    assert taken(file, "--metrics-port", "9400", "--metrics-host", host).metrics_host == host
+
+
+def test_an_address_without_a_port(file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        taken(file, "--metrics-host", "0.0.0.0")
+    assert str(caught.value) == "--metrics-host says where --metrics-port PORT is served; add that, or leave it out"
+
+
 @pytest.mark.parametrize(
     ("given", "answer_ms"),
     [
