@@ -130,6 +130,8 @@ def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen
     moved = sum(count for (old, new), count in flows.items() if old != new)
     assert moved
     wait_until(lambda: seen.number("Moved since opened") == str(moved), "who moved")
+    named = {f"from {old} {NAMES[old]}" for old in range(3)}
+    wait_until(lambda: named <= seen.table("Who moved where").keys(), "the table of it")
     for old in range(3):
         row = seen.table("Who moved where")[f"from {old} {NAMES[old]}"]
         assert row[:3] == ["" if new == old else str(flows[old, new]) for new in range(3)]
