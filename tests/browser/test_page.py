@@ -135,9 +135,10 @@ def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen
     for old in range(3):
         row = seen.table("Who moved where")[f"from {old} {NAMES[old]}"]
         assert row[:3] == ["" if new == old else str(flows[old, new]) for new in range(3)]
-    listed = {name: cells[:2] for name, cells in seen.table("Users who moved").items()}
     changed = {each for each in after if each not in before or before[each].label != after[each].label}
-    assert listed.keys() == changed | (before.keys() - after.keys())
+    touched = changed | (before.keys() - after.keys())
+    wait_until(lambda: seen.table("Users who moved").keys() == touched, "the list of them")
+    listed = {name: cells[:2] for name, cells in seen.table("Users who moved").items()}
     for user_id in changed & before.keys():
         labels = before[user_id].label, after[user_id].label
         assert listed[user_id] == [f"{label} {NAMES[label]}" for label in labels]
