@@ -9,27 +9,31 @@
 # make down        end the stack; topics and schemas stay
 # make test        everything: check, unit, integration (Kafka), end-to-end (Flink), oldest versions
 # make test-unit   the tests that need no service
+# make test-container   build the image, and run it; needs root on Debian
 # make test-oldest unit tests and a run with the oldest versions that the requirements files allow
 # make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
 # make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
 # make bench       how fast it is, side by side with others; BENCH=--quick for a look, BENCH=--large for 10 million users
+# make simulate    what a number of users comes to beyond one machine: cells, state, rates, cores; USERS=1e9
 # make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
 # make cdnow       purchases of real customers, to try make demo CSV= with
+# make lock        the exact versions for the local stack and for the image, written anew
 # make check       lint, types and layout rules
 # make setup       virtual environment, packages, Java runtime, jars; every other target does this first
 #
-# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick
+# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
 # Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
 WORKERS ?= 3
 MINUTES ?= 30
+USERS ?= 1e9
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier dashboard local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink; the longest first.
-BROKER_TESTS := $(wildcard tests/browser tests/faults tests/real_world tests/integration tests/hostile tests/secure)
+BROKER_TESTS := $(wildcard tests/browser tests/faults tests/real_world tests/integration tests/upgrades tests/hostile tests/secure)
 # Side by side, a file at a time: they wait more than they work. Each process has services of its own.
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 export KAFKA_PORT REGISTRY_PORT SQL_PORT DASHBOARD_PORT
@@ -56,7 +60,7 @@ OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON)
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
 OLDEST_INSTALLED := $(OLDEST)/installed
 
-.PHONY: help setup layout demo dashboard browser cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest chaos soak bench img lock
+.PHONY: help setup layout demo dashboard browser cdnow up down status datagen run-sql sql check lint types test test-unit test-services test-integration test-end-to-end test-oldest test-container chaos soak bench simulate img lock
 
 help:
 	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
@@ -86,7 +90,7 @@ types: $(TEST_TOOLS)
 layout: $(TEST_TOOLS)
 	$(BIN)/pytest -q tests/unit/test_layout.py
 
-test: check test-unit test-services test-oldest
+test: check test-unit test-services test-oldest test-container
 
 test-unit: $(TEST_TOOLS) $(CDNOW)
 	$(BIN)/pytest -n 2 tests/unit
@@ -110,6 +114,12 @@ test-oldest: $(OLDEST_INSTALLED) $(FETCHED) $(CDNOW)
 	$(OLDEST)/bin/node --version
 	$(OLDEST)/bin/pytest -W default::DeprecationWarning -n 2 tests/unit tests/integration/test_reports.py
 
+# No Docker: buildah and debootstrap of Debian, see tests/container/debian.py.
+test-container: $(TEST_TOOLS) $(FETCHED)
+	@if [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null; then \
+	  $(BIN)/pytest tests/container; \
+	else echo "test-container: left out, as it needs root on Debian: nothing is said of the image"; fi
+
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)
 
@@ -119,11 +129,17 @@ soak: $(TEST_TOOLS) $(FETCHED)
 bench: $(BENCH_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m benchmarks $(BENCH)
 
+simulate: $(BENCH_TOOLS)
+	@$(BIN)/python -m benchmarks.scale_out --users $(USERS)
+
 img: $(IMG_TOOLS) $(FETCHED) $(CDNOW)
 	@$(BIN)/python -m img
 
-lock: $(INSTALLED)
+lock: $(TEST_TOOLS)
 	$(BIN)/python -m local lock
+	@# For every Python and machine that the packages support, and without the name of a package registry.
+	$(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command 'make lock' requirements.txt --output-file requirements.lock
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -15,6 +15,9 @@ restart all take one path: forget everything, restore, go on.
 
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
+    python user_classifier.py ./configurations/local.ini --cells
+
+With --cells the same loop labels cells in which Flink counts users: `user_cells` to `user_cell_labels`.
 
 This file tells the job from top to bottom: the command line, the encoding of user_id and the K-means fit, the run
 loop, `main`.
@@ -24,7 +27,8 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs (topic_watch)
     changelog                 nets a batch as bytes, decodes what is left (registry, schemas, avro, rows, input_keys)
     user_table                one current row per user, and which labels changed
-    intake                    these together: restore, gather, settle
+    intake                    these together: restore, gather, settle (connection)
+    cell_intake, lattice      the same for users counted by cell (cell_records)
     scaling, cells, search    where K-means measures, and how the best centres are found (clusters)
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
     state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
@@ -34,6 +38,11 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
 """
 
 from __future__ import annotations
+
+from classifier.stop import COMMITTED, StopRequest, end_at_once_when_told
+
+if __name__ == "__main__":
+    end_at_once_when_told()  # first thing: what follows takes most of a second to import
 
 import argparse
 import functools
@@ -51,8 +60,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.cells import Cells, cells_of
+from classifier.cell_intake import CellIntake
+from classifier.cells import Cells, cells_of, taken_together
 from classifier.clusters import Cluster, Clusters, kmeans_class, n_different
+from classifier.connection import connected
 from classifier.errors import (
     BrokerUnavailable,
     ClassifierError,
@@ -62,28 +73,25 @@ from classifier.errors import (
     TransactionAborted,
     let_go,
 )
-from classifier.intake import Intake, opened
+from classifier.intake import Intake
 from classifier.kafka import Kafka
 from classifier.look import Look
-from classifier.marks import ids_of, mark
+from classifier.marks import VERSION
 from classifier.number_of_clusters import NumberOfClusters
 from classifier.pace import Pace
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.reports import Report
 from classifier.reports.asked import reports_for
-from classifier.scaling import Scaling, scaling
+from classifier.scaling import Scaling, Weights, scaling
 from classifier.schedule import Schedule
 from classifier.search import best_fit, refined
 from classifier.settings import Settings, add_options, settings_from
 from classifier.sink import OutputRecord, Sink, dead_letter
 from classifier.source import CHUNK
-from classifier.state import label_records
 from classifier.step import log_step
-from classifier.stop import COMMITTED, StopRequest
 from classifier.streams import complain, exit_code_of, repair_streams, say, silence
 from classifier.transport import HTTP_LIBRARIES
 
-VERSION = "0.1.0"
 RANDOM_STATE = 42
 WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
 log = logging.getLogger("user_classifier")
@@ -150,7 +158,7 @@ def cluster(
     scale: str = "none",
     fit: str = "users",
     *,
-    weights: NDArray[np.int64] | None = None,
+    weights: Weights | None = None,
 ) -> Clusters:
     """Fit KMeans, and number the clusters by what their users spend: label 0 is the one of the smallest mean.
 
@@ -161,7 +169,7 @@ def cluster(
     n_clusters : int
         With fewer users than that, every label is 0.
     n_init : int or 'auto'
-        Runs of k-means++, the one of least inertia counts; 'auto' is one, with cells 30.
+        Runs of k-means++, the one of least inertia counts; 'auto' is one, on cells 30.
     scale : {'none', 'standard', 'log'}
         Where distances are measured, see `classifier/scaling.py`.
     fit : {'users', 'cells'}
@@ -210,18 +218,16 @@ def k_means(matrix: Any, n_clusters: int, n_init: int | str) -> Any:
         return model.fit(matrix)
 
 
-def search(
-    totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Scaling, weights: NDArray[np.int64] | None
-) -> Any:
-    """Fit KMeans on cells, from there on users; cells that are given (`weights`) have no users at hand."""
-    cells = cells_of(totals) if weights is None else Cells(totals, weights)
+def search(totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Scaling, weights: Weights | None) -> Any:
+    """Fit KMeans on users taken together, or on what stands for users (`weights`), from there on all rows."""
+    cells = cells_of(totals) if weights is None else taken_together(Cells(totals, weights))
     points = scaled.points(cells.totals)
     n_clusters = n_different(points, n_clusters)
     model = best_fit(points, cells.weights, n_clusters, n_init, RANDOM_STATE)
-    return model if weights is not None else refined(scaled.points(totals), model.cluster_centers_)
+    return refined(scaled.points(totals), model.cluster_centers_, weights)
 
 
-def numbered(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: NDArray[np.int64] | None) -> Clusters:
+def numbered(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: Weights | None) -> Clusters:
     """Number the clusters by the mean total_amount of their users."""
     centers = scaled.totals(model.cluster_centers_[:, -2:])
     spent = centers[:, 0]
@@ -248,7 +254,7 @@ class Classifier:
     settings: Settings
     kafka: Kafka
     stop: StopRequest
-    intake: Intake
+    intake: Intake | CellIntake
     cluster: Cluster
     report: Report
     clock: Callable[[], float] = time.monotonic
@@ -288,8 +294,8 @@ class Classifier:
         transactional_id, consumer = self.settings.transactional_id, self.intake.consumer
         self.sink = Sink(self.kafka, consumer, transactional_id, self.pace, while_stuck=watch.check)
         self.intake.restore()
-        if not (self.stop.requested or self.intake.rebuild):  # a rebuild chooses anew
-            self.number.recall(self.intake.committed.values())
+        if not self.stop.requested:
+            self.number.recall(self.intake.choice)
 
     def follow(self) -> None:
         """Read and step until the end or a signal; what was read is then committed."""
@@ -318,7 +324,7 @@ class Classifier:
             return
         if schedule.records or self.intake.owes:
             self.step(schedule, last=True)
-        log.info("stopped; %d users, offsets committed", len(self.intake.table))
+        log.info("stopped; %d users, %s committed", self.intake.n_users, self.intake.kept)
 
     def gather(self, schedule: Schedule) -> None:
         """Take what has arrived; rows that are added and retracted cancel at once."""
@@ -334,17 +340,18 @@ class Classifier:
         intake, began = self.intake, self.clock()
         intake.watch.ask()  # whether they are still the same: answered while the table is fitted
         most_gone = None if intake.incomplete else max(0, self.pace.most - schedule.rows)
-        originals = intake.settle(last=last, most_gone=most_gone)  # rows with the bytes they were read from
+        intake.settle(last=last, most_gone=most_gone)
         if self.number.value is None:
-            if not self.number.choose(intake.table.totals):
+            if not self.number.choose(intake.totals, intake.weights):
                 return
             began = self.clock()  # the comparison is no part of what steps take
-        self.number.warn_of_equal_users(intake.table.totals)
-        clusters = self.cluster(intake.table.totals, self.number.to_fit)
-        changes = intake.table.relabel(clusters.labels)
+        self.number.warn_of_equal_users(intake.totals, intake.weights)
+        clusters = intake.fit(self.cluster, self.number.to_fit)
+        intake.choice = self.number.to_keep
+        changes: Any = intake.relabel(clusters)  # of users or of cells
         fitted = self.clock()
         # Encoded as they are written, inside the transaction.
-        records = label_records(changes, intake.key_codec, intake.label_codec, self.settings.output, originals)
+        records = intake.records(changes)
         # Another label changes no row: it need not wait for the offsets. Nor need anything before the first ones.
         ahead = itertools.islice(records, len(changes) if intake.incomplete else changes.n_relabelled)
         intake.watch.check()  # what was asked: no record of another topic is committed
@@ -364,9 +371,8 @@ class Classifier:
 
     def commit(self, ahead: Iterable[OutputRecord], records: Iterable[OutputRecord]) -> None:
         """Write records and the place in the input in one transaction; what goes `ahead` may take others before it."""
-        settings, intake = self.settings, self.intake
-        told = mark(intake.table, settings.changelog_mode, self.number.to_keep, intake.layout, ids_of(intake.ids))
-        offsets, unfinished = intake.offsets(told), intake.unfinished(told)
+        intake = self.intake
+        offsets, unfinished = intake.offsets(), intake.unfinished()
         try:
             self.sink.write(records, offsets, ahead, unfinished)
         except ProducerFenced:
@@ -390,7 +396,8 @@ def label(
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Label, or look first at what would be labelled."""
-    with opened(settings, kafka, registry, stop, report) as intake:
+    with connected(settings, kafka, registry) as consumer:
+        intake = (CellIntake if settings.cells else Intake)(settings, kafka, registry, consumer, stop, report)
         cluster_as_asked = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
         if settings.looks:
             Look(settings, intake, cluster_as_asked, stop, report, clock).run()

@@ -19,6 +19,7 @@ LOCAL = ROOT / ".local" / "bench" / "results"
 EXAMPLES = """examples:
   python -m benchmarks --quick
   python -m benchmarks --users 10000 --only limit,user_classifier --runs 3
+  python -m benchmarks --scale-out
   python -m benchmarks
 """
 
@@ -64,6 +65,11 @@ def parser() -> argparse.ArgumentParser:
     add("--records", type=whole_number, metavar="N", help=records)
     add("--runs", type=whole_number, metavar="N", help="rounds of the comparison (default: 5)")
     add("--only", type=names, metavar="NAME,...", help=f"only some of: {', '.join(LINES + MEASURES)}")
+    add(
+        "--scale-out",
+        action="store_true",
+        help="instead of all else: labels by cells, and 1,000,000 users through Flink",
+    )
     add("--output", type=Path, metavar="DIR", help="where results go (default: benchmarks/results for a whole run)")
     return made
 
@@ -84,6 +90,13 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the plan; return 0 although targets may be missed: the table says so."""
     arguments = parser().parse_args(argv)
+    if arguments.scale_out:
+        from benchmarks.scale_out import measured
+
+        n_users = arguments.users[-1] if arguments.users else None
+        directory = arguments.output or (LOCAL if n_users else COMMITTED)
+        print(measured.run(n_users, directory, Progress(minutes=60.0)))
+        return 0
     plan = plan_from(arguments)
     whole = plan == Plan()
     directory = arguments.output or (COMMITTED if whole else LOCAL)

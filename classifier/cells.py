@@ -10,9 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.scaling import Scaling
+from classifier.scaling import Scaling, Weights
 
 COARSEST, FINEST = 32.0, 2.0**48  # cells for a factor of e in the totals; at most what their logarithms tell apart
+FINEST_OF_MANY = 256.0  # of cells that are taken together again
+MANY_CELLS = 20_000  # among which many runs would take long
 ENOUGH_CELLS = 2_000  # with fewer, the cells and not the users would decide which clustering is best
 MOST_PLACES = 2.0**62  # cells of a lattice, occupied or not, that can be numbered
 MOST_COUNTED = 2**22  # cells of a lattice that are counted one by one; of a larger one, those that are occupied
@@ -22,7 +24,7 @@ class Cells(NamedTuple):
     """Users taken together."""
 
     totals: NDArray[np.float64]  # shape (n_cells, 2): means of the users of each cell, in the units of the input
-    weights: NDArray[np.int64]  # shape (n_cells,): their number
+    weights: Weights  # shape (n_cells,): their number
 
 
 def cells_of(totals: NDArray[np.float64]) -> Cells:
@@ -82,3 +84,18 @@ def all_alike(columns: NDArray[np.float64], cell_of: NDArray[np.int64], n_cells:
         if (of_one[cell_of] != column).any():
             return False
     return True
+
+
+def taken_together(cells: Cells) -> Cells:
+    """Return cells of cells where there are too many for many runs, else the cells as they are."""
+    fineness, number, n_cells = COARSEST, np.empty(0, np.int64), 0
+    if len(cells.totals) <= MANY_CELLS:
+        return cells
+    columns = np.ascontiguousarray(cells.totals.T)
+    logarithms = Scaling("log").points(columns)
+    while n_cells < ENOUGH_CELLS and fineness <= FINEST_OF_MANY:
+        number, counts = occupied(np.floor(fineness * logarithms).astype(np.int64))
+        n_cells, fineness = len(counts), 2 * fineness
+    weights = np.bincount(number, cells.weights)
+    sums = [np.bincount(number, column * cells.weights) for column in columns]
+    return Cells(np.column_stack(sums) / weights[:, None], weights)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
+from classifier.cell_records import LABEL, NUM_USERS, CellCodec
 from classifier.changelog import retract_changelog, takes_back
 from classifier.columns import misfit
 from classifier.errors import MISSING, REFUSED_CERTIFICATE, ClassifierError, RecordError, SchemaError
@@ -111,8 +112,9 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
     """Check what can only be asked of brokers that are reached."""
     for topic, operations in roles(settings).items():
         yield from topic_lines(clients, settings, topic, operations, kafka)
-    yield group_line(clients["consumer"], settings.group, kafka)
-    yield from record_lines(settings, kafka)
+    if not settings.cells:  # which commit no offsets
+        yield group_line(clients["consumer"], settings.group, kafka)
+        yield from record_lines(settings, kafka)
     yield unseen(
         f"transactional id {settings.transactional_id}",
         "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Rights",
@@ -220,16 +222,32 @@ def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Lin
     subject = "[schema_registry] url and credentials"
     try:
         subjects = registry.subjects()
-        found = [input_line(settings.topic, registry)]
-        if settings.changelog_mode == "upsert":
-            found.append(input_key_line(settings.topic, registry))
-        found += [output_line(settings.output, part, registry) for part in CODECS]
+        found = [*(cell_lines if settings.cells else user_lines)(settings, registry)]
     except ClassifierError as error:
         yield to_do(subject, str(error))
     else:
         may_not = "accepted; the account may not list all subjects, which it need not"
         yield ok(subject, may_not if subjects is None else n_of(len(subjects), "subject"))
         yield from found
+
+
+def user_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
+    """Check the subjects of users and their labels."""
+    yield input_line(settings.topic, registry)
+    if settings.changelog_mode == "upsert":
+        yield input_key_line(settings.topic, registry)
+    yield from (output_line(settings.output, part, registry) for part in CODECS)
+
+
+def cell_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
+    """Check the subjects of cells and their labels (--cells)."""
+    for topic, column in ((settings.topic, NUM_USERS), (settings.output, LABEL)):
+        subject = f"subjects {topic}-key and {topic}-value"
+        try:
+            CellCodec(registry, topic, column)
+            yield ok(subject, f"cell, {column}")
+        except (RecordError, SchemaError) as error:
+            yield to_do(subject, without(subject, str(error)))
 
 
 def input_line(topic: str, registry: SchemaRegistry) -> Line:

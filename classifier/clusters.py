@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.scaling import Scaling
+from classifier.scaling import Scaling, Weights
 
 # Of scikit-learn's: it is of no use here, and warns where /dev/shm cannot be written to.
 os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
@@ -30,7 +30,7 @@ class Cluster(Protocol):
     """(totals, n_clusters) -> the fit; `weights` say how many users each row stands for, by default one."""
 
     def __call__(
-        self, totals: NDArray[np.float64], n_clusters: int, /, *, weights: NDArray[np.int64] | None = None
+        self, totals: NDArray[np.float64], n_clusters: int, /, *, weights: Weights | None = None
     ) -> Clusters: ...
 
 

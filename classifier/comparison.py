@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from classifier.clusters import Cluster
 from classifier.exploration import Fit, explore
+from classifier.scaling import Weights
 
 FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts
 FEW_IN_CELLS = 200  # the same, with many runs each
@@ -21,7 +22,7 @@ def compare(
     totals: NDArray[np.float64],
     cluster: Cluster,
     go_on: Callable[[], bool],
-    weights: NDArray[np.int64] | None = None,
+    weights: Weights | None = None,
 ) -> list[Fit]:
     """Fit and score as `explore` does; nothing once `go_on`, asked ten times a second, says no.
 
@@ -51,9 +52,7 @@ def compare(
 
 
 @contextmanager
-def in_a_process(
-    totals: NDArray[np.float64], cluster: Cluster, weights: NDArray[np.int64] | None = None
-) -> Iterator[Connection]:
+def in_a_process(totals: NDArray[np.float64], cluster: Cluster, weights: Weights | None = None) -> Iterator[Connection]:
     """Compare in a process of its own; yield where its results arrive, None being the last."""
     context = multiprocessing.get_context("spawn")
     results, sender = context.Pipe(duplex=False)
@@ -73,9 +72,7 @@ def in_a_process(
         results.close()
 
 
-def send_fits(
-    sender: Connection, totals: NDArray[np.float64], cluster: Cluster, weights: NDArray[np.int64] | None
-) -> None:
+def send_fits(sender: Connection, totals: NDArray[np.float64], cluster: Cluster, weights: Weights | None) -> None:
     """Send each fit as it comes, and None at the end."""
     for fit in explore(totals, cluster, weights=weights):
         sender.send(fit)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.clusters import Cluster, n_different
+from classifier.scaling import Weights
 from classifier.text import n_of, users
 
 N_CLUSTERS = range(2, 11)
@@ -34,7 +35,7 @@ def explore(
     cluster: Cluster,
     n_clusters: Iterable[int] = N_CLUSTERS,
     max_sample: int = MAX_SAMPLE,
-    weights: NDArray[np.int64] | None = None,
+    weights: Weights | None = None,
 ) -> Iterator[Fit]:
     """Fit every number of clusters that the users allow.
 
@@ -77,9 +78,9 @@ def explore(
         yield Fit(k, silhouette(found.scaling.points(totals[sample]), found.labels[sample]), found.inertia)
 
 
-def too_alike(totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool) -> str | None:
-    """Say so where users have fewer different totals than there are clusters to put them in."""
-    n_users, n_totals = len(totals), n_different(totals, n_clusters)
+def too_alike(totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool, n_users: int | None = None) -> str | None:
+    """Say so where users, one for each row unless told, have fewer different totals than there are clusters."""
+    n_users, n_totals = len(totals) if n_users is None else n_users, n_different(totals, n_clusters)
     if n_users < n_clusters or n_totals >= n_clusters:  # fewer users are all labelled 0
         return None
     follows = "equal users get different labels" if one_hot else "there are no more labels than that"
@@ -89,10 +90,10 @@ def too_alike(totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool) ->
     )
 
 
-def left_out(totals: NDArray[np.float64]) -> str | None:
+def left_out(totals: NDArray[np.float64], n_users: int | None = None) -> str | None:
     """Say so where numbers of clusters are not compared because too many users are equal."""
     n_totals = n_different(totals, N_CLUSTERS[-1])
-    if n_totals >= min(len(totals) - 1, N_CLUSTERS[-1]):
+    if n_totals >= min((len(totals) if n_users is None else n_users) - 1, N_CLUSTERS[-1]):
         return None
     return f"{n_of(n_totals, 'different total')}: more clusters would tear equal users apart"
 

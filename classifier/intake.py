@@ -4,16 +4,17 @@ Guarantee: once settled at an end of the input, the table is the one that readin
 whatever was restored on the way. Records that cannot be read are named, or kept aside, each once. Nothing is written.
 """
 
-import contextlib
 import itertools
 import logging
 from collections.abc import Iterator, Mapping
 
+import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPartition
+from numpy.typing import NDArray
 
 from classifier.avro import AvroReader
 from classifier.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
-from classifier.clusters import Clusters, import_meanwhile, kmeans_class
+from classifier.clusters import Cluster, Clusters, kmeans_class
 from classifier.errors import RecordError, RestoreNeeded, StateError
 from classifier.input_keys import InputKeys
 from classifier.kafka import POLL_SECONDS, Kafka
@@ -21,12 +22,18 @@ from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec
 from classifier.marks import (
     UNFINISHED,
+    VERSION,
+    Chosen,
+    check_format,
     check_ids,
     check_layout,
     check_marks,
     check_range,
+    chosen_before,
+    ids_of,
     is_unfinished,
     layout_of,
+    mark,
     marks_of,
     warn_of_dropped,
 )
@@ -35,41 +42,24 @@ from classifier.registry import SchemaRegistry
 from classifier.reports import Report
 from classifier.settings import Settings
 from classifier.several_rows import Newest, SeveralRows
-from classifier.source import CHUNK, Topic
-from classifier.state import read_labels
+from classifier.sink import OutputRecord
+from classifier.source import CHUNK, Topic, offsets_of
+from classifier.state import label_records, read_labels
 from classifier.step import Step
 from classifier.stop import StopRequest
 from classifier.text import shown, users
 from classifier.topic_watch import TopicWatch
-from classifier.topics import check_topics
 from classifier.user_table import Changes, UserTable
 
 log = logging.getLogger("user_classifier")
 AGAIN = "to start over: run again with --rebuild"
 
 
-@contextlib.contextmanager
-def opened(
-    settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest, report: Report
-) -> Iterator["Intake"]:
-    """Connect to brokers and registry; close both in the end."""
-    consumer = kafka.consumer()
-    try:
-        if not settings.looks:
-            kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
-        kafka.connect(consumer, "consumer")
-        check_topics(settings, kafka, consumer)
-        import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
-        yield Intake(settings, kafka, registry, consumer, stop, report)
-    finally:
-        if kafka.outage.answered is not None:  # nothing more will show that it is over
-            kafka.outage.ends()
-        consumer.close()
-        registry.close()
-
-
 class Intake:
     """Keeps the table of users as the input tells it: `restore` once, then `gather` and `settle` again and again."""
+
+    noun, kept = "user", "offsets"  # what labels are of, and what a step leaves beside them
+    weights = None  # each row is one user
 
     def __init__(
         self,
@@ -100,6 +90,8 @@ class Intake:
         settings, before = self.settings, self.ids
         self.watch.begin()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
+        if not self.rebuild:  # before the output is read, whose records may be of a newer version, too
+            check_format(self.committed_now().values(), AGAIN)
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
         changes = read_labels(
             self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop
@@ -108,6 +100,7 @@ class Intake:
         if self._stop.requested:
             return
         self.committed = self.committed_now()  # the offsets as this instance knows them, with their marks
+        self.choice: Chosen | None = None if self.rebuild else chosen_before(self.committed.values())
         self._check_identity(before)
         self.layout = layout_of(len(beginnings), self.key_codec)
         if changes.labels:
@@ -178,7 +171,7 @@ class Intake:
             told = retract_changelog(self.batch.taken_back)
             raise StateError(f"{told}: run with --changelog-mode retract{self._anew}")
 
-    def settle(self, *, last: bool = False, most_gone: int | None = None) -> Sources:
+    def settle(self, *, last: bool = False, most_gone: int | None = None) -> None:
         """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
 
         Of one transaction, some partitions can be read a moment before others. So at one end a user may be
@@ -187,7 +180,7 @@ class Intake:
         `most_gone` be to be dropped, the others wait for another end.
         """
         at_end = self._ended = self.source.at_end or (last and self._ended)
-        sources = self._apply()
+        self._sources = self._apply()
         self.table.settle()
         if self.table.several and self.batch.returned:
             returned = self.table.several
@@ -201,7 +194,6 @@ class Intake:
             self._leaving = set(self.table.absent)
             self.check_retractions()
             self._look_at_several_rows(last=last)
-        return sources
 
     @property
     def owes(self) -> bool:
@@ -301,7 +293,30 @@ class Intake:
         """What another mode takes beside its name: offsets of one mode are none of another."""
         return " --rebuild" if any(at.offset != OFFSET_INVALID for at in self.committed.values()) else ""
 
-    # what a step leaves behind
+    # fit, and what a step leaves behind
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are."""
+        return len(self.table)
+
+    @property
+    def totals(self) -> NDArray[np.float64]:
+        """The current row of each user, in the order of user_id."""
+        return self.table.totals
+
+    def fit(self, cluster: Cluster, n_clusters: int) -> Clusters:
+        """Fit on users."""
+        return cluster(self.table.totals, n_clusters)
+
+    def relabel(self, found: Clusters) -> Changes:
+        """Take the labels of a fit; return what changed since the last time."""
+        return self.table.relabel(found.labels)
+
+    def records(self, changes: Changes) -> Iterator[OutputRecord]:
+        """Encode labels, as they are written, from the bytes that their rows were read from."""
+        sources, self._sources = self._sources, Sources()
+        return label_records(changes, self.key_codec, self.label_codec, self.settings.output, sources)
 
     def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
         """Return what reports are told of a step."""
@@ -309,18 +324,20 @@ class Intake:
         told = table.user_ids, table.totals, found.labels, found.centers, n_records, n_changes
         return Step(*told, fit_seconds, commit_seconds, lag, self._several.n_users, found.scaling)
 
-    def offsets(self, mark: str) -> list[TopicPartition]:
+    def offsets(self) -> list[TopicPartition]:
         """Return the place of the next record in each partition, with a mark beside it."""
         places, note = self.source.positions.items(), self._several.note
-        return [TopicPartition(self.settings.topic, *place, mark + note(*place)) for place in places]
+        return [TopicPartition(self.settings.topic, *place, self._mark + note(*place)) for place in places]
 
-    def unfinished(self, mark: str) -> list[TopicPartition]:
-        """Return where reading began, with a mark that says so, for a part of the step that completes the output.
-
-        Nothing in later steps: their parts hold what leaves the table as it is.
-        """
+    def unfinished(self) -> list[TopicPartition]:
+        """Return where reading began, marked, for parts of the step that completes the output; else nothing."""
         begun = self._began.items() if self.incomplete else ()
-        return [TopicPartition(self.settings.topic, *place, mark + UNFINISHED) for place in begun]
+        return [TopicPartition(self.settings.topic, *place, self._mark + UNFINISHED) for place in begun]
+
+    @property
+    def _mark(self) -> str:
+        """What stands beside each offset."""
+        return mark(self.table, self.settings.changelog_mode, self.choice, self.layout, ids_of(self.ids), VERSION)
 
     def is_ours(self, *offsets: list[TopicPartition]) -> bool:
         """Whether the group's offsets are still those known here, or some of these: nobody else has committed."""
@@ -331,8 +348,3 @@ class Intake:
         """Note that a step has been committed with these offsets."""
         self.committed = {each.partition: each for each in offsets}
         self._began, self.rebuild, self.incomplete = offsets_of(self.committed), False, False
-
-
-def offsets_of(committed: Mapping[int, TopicPartition]) -> dict[int, int]:
-    """Return the offset in each partition."""
-    return {partition: at.offset for partition, at in committed.items()}

@@ -1,10 +1,12 @@
 """To look first: what --dry-run and --explore-k print. The same intake as a run's, and nothing is written to Kafka."""
 
+import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from classifier.cell_intake import CellIntake
 from classifier.clusters import Cluster
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
 from classifier.exploration import left_out, table_lines, too_alike
@@ -26,7 +28,7 @@ class Look:
     """One reading of the input to its end, beside an instance that may go on labelling meanwhile."""
 
     settings: Settings
-    intake: Intake
+    intake: Intake | CellIntake
     cluster: Cluster
     stop: StopRequest
     report: Report
@@ -71,18 +73,18 @@ class Look:
 
     def _comparison(self) -> Iterator[str]:
         """Yield how well each number of clusters does; draw it if asked for."""
-        totals, path = self.intake.table.totals, self.settings.plot
-        fits = NumberOfClusters(self.settings, self.cluster, self.intake.go_on).compare(totals)
+        intake, path = self.intake, self.settings.plot
+        fits = NumberOfClusters(self.settings, self.cluster, intake.go_on).compare(intake.totals, intake.weights)
         if self.stop.requested:
             return
         try:
-            yield from table_lines(fits, len(totals), scale_shown(self.settings.scale))
-            if told := left_out(totals):
+            yield from table_lines(fits, intake.n_users, scale_shown(self.settings.scale))
+            if told := left_out(intake.totals, intake.n_users):
                 yield told
             if path is not None:
                 from classifier.reports import elbow, plot
 
-                plot.save(elbow.draw(fits, len(totals), scale_shown(self.settings.scale)), path)
+                plot.save(elbow.draw(fits, intake.n_users, scale_shown(self.settings.scale)), path)
                 yield f"drawn: {path}"
         except OSError as error:
             raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
@@ -94,17 +96,20 @@ class Look:
         from classifier.reports.summary import first_users, summary_lines
 
         intake, number = self.intake, NumberOfClusters(self.settings, self.cluster, self.intake.go_on)
-        if not intake.rebuild:
-            number.recall(intake.committed.values())
-        if not number.choose(intake.table.totals):
+        number.recall(intake.choice)
+        if not number.choose(intake.totals, intake.weights):
             return
         began = self.clock()
-        clusters = self.cluster(intake.table.totals, number.to_fit)
-        n_changes = len(intake.table.relabel(clusters.labels))
+        clusters = intake.fit(self.cluster, number.to_fit)
+        n_changes = len(intake.relabel(clusters))
         step = intake.step(clusters, n_changes, self.clock() - began, 0.0)
         self.report.step(step)
         names = names_for(self.settings.label_names, number.value)
         yield from (*first_users(step, names), "", *summary_lines(step, names), "")
-        if number.value and (told := too_alike(intake.table.totals, number.value, one_hot=self.settings.one_hot)):
+        totals, alike = (
+            intake.totals,
+            functools.partial(too_alike, one_hot=self.settings.one_hot, n_users=intake.n_users),
+        )
+        if number.value and (told := alike(totals, number.value)):
             yield from (told, "")
-        yield f"a run would change {n_changes} users of {self.settings.output}; nothing was written"
+        yield f"a run would change {n_changes} {intake.noun}s of {self.settings.output}; nothing was written"

@@ -1,4 +1,9 @@
-"""The mark beside each committed offset: what `user_labeling` held when this offset was reached."""
+"""The mark beside each committed offset: what `user_labeling` held when this offset was reached.
+
+Guarantee: every later version reads the marks of the earlier ones. Where what is kept in offsets and output changes so
+that an earlier version would go on wrongly, FORMAT is raised; whatever the format, a mark begins with its number and
+says by which version it was written, so that an earlier one can refuse it with the truth.
+"""
 
 import logging
 import re
@@ -14,18 +19,21 @@ from classifier.user_table import UserTable
 log = logging.getLogger("user_classifier")
 
 Ids = Mapping[str, str] | re.Match[str]  # of the input and the output
+VERSION = "0.1.0"  # of this program, which a mark names
 OTHER_OUTPUT = "choose another output with -o, or make the topic anew and run with --rebuild"
 WHAT_WENT = {
     "input": "the committed offsets count records of the old topic",
     "output": "the labels that belong to the committed offsets went with the old topic",
 }
+FORMAT = 1
 # Metadata of every committed offset.
 MARK = re.compile(
-    r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
+    rf"user_classifier/{FORMAT} users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
     r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?"
-    r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?"
+    r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?(?: by=(?P<by>\S+))?"
     r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?(?P<unfinished> unfinished)?"
 )
+ANY_FORMAT = re.compile(r"user_classifier/(?P<format>\d+)\b(?:.* by=(?P<by>\S+))?")
 UNFINISHED = " unfinished"  # behind a mark: the output is half of what the records from this offset on will make it
 
 
@@ -36,21 +44,24 @@ class Chosen(NamedTuple):
     scale: str = "none"
 
 
-def mark(table: UserTable, mode: str, chosen: Chosen | None = None, layout: str = "", ids: str = "") -> str:
+def mark(
+    table: UserTable, mode: str, chosen: Chosen | None = None, layout: str = "", ids: str = "", by: str = ""
+) -> str:
     """Return the metadata that says how many users of the output belong to these offsets.
 
     `waiting` counts users known by retractions alone. Their record is a tombstone, which compaction removes
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
     `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen,
     `scale` the one on which it did, nothing for none.
-    `layout` is as `layout_of` gives it, `ids` as `ids_of`.
+    `layout` is as `layout_of` gives it, `ids` as `ids_of`; `by` is the version that writes.
     """
     read_as = "" if mode == "retract" else f" mode={mode}"
     waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
     k = f" k={chosen.n_clusters}" if chosen else ""
     if chosen and chosen.scale != "none":
         k += f" scale={chosen.scale}"
-    return f"user_classifier/1 users={len(table)}{waiting}{layout}{read_as}{k}{ids}"
+    told_by = f" by={by}" if by else ""
+    return f"user_classifier/{FORMAT} users={len(table)}{waiting}{layout}{read_as}{k}{told_by}{ids}"
 
 
 def layout_of(n_partitions: int, keys: KeyCodec) -> str:
@@ -81,6 +92,18 @@ def check_ids(known: Iterable[Ids], now: Ids, names: Mapping[str, str], rebuild:
                 raise StateError(
                     f"{name} was deleted and made anew ({WHAT_WENT[role]}; id {ids[role]}, now {now[role]}); {rebuild}"
                 )
+
+
+def check_format(committed: Iterable[TopicPartition], rebuild: str) -> None:
+    """Raise StateError where a newer version has kept what this one does not know how to go on from."""
+    for each in committed:
+        match = ANY_FORMAT.match(each.metadata or "")
+        if match and int(match["format"]) > FORMAT:
+            by = match["by"] or "a newer version"
+            raise StateError(
+                f"{each.topic} [{each.partition}]: the committed offset {each.offset} was written by user_classifier"
+                f" {by}, and this older version does not know how to go on from it; run {by} again; {rebuild}"
+            )
 
 
 def marks_of(committed: Iterable[TopicPartition]) -> list[re.Match[str]]:

@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 
+# A name, an IPv4 address, or an IPv6 address with its zone.
+HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*|(?=.*:)[0-9A-Fa-f:.]+(%[\w.-]+)?", re.ASCII)
+
 
 def whole_number(name: str) -> Callable[[str], int]:
     """Return an argparse type for whole numbers from 1."""
@@ -23,6 +26,13 @@ def topic_name(text: str) -> str:
     """Parse the name of a topic for argparse."""
     if not TOPIC_NAME.fullmatch(text):
         raise argparse.ArgumentTypeError(f"a topic is named with letters, digits, '.', '_' and '-', got {text!r}")
+    return text
+
+
+def host_name(text: str) -> str:
+    """Parse an address to listen at for argparse."""
+    if not HOST_NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"must be an address or a host name, such as 0.0.0.0, got {text!r}")
     return text
 
 

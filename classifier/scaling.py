@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+Weights = NDArray[np.int64] | NDArray[np.float64]  # how many users each row of totals stands for
 SCALES = ("none", "standard", "log")
 
 
@@ -46,8 +47,8 @@ def scale_shown(name: str) -> str:
     return "" if name == "none" else f", scale {name}"
 
 
-def scaling(name: str, totals: NDArray[np.float64], weights: NDArray[np.int64] | None = None) -> Scaling:
-    """Return the scale of this name for these totals; `weights` says how many users each row stands for."""
+def scaling(name: str, totals: NDArray[np.float64], weights: Weights | None = None) -> Scaling:
+    """Return the scale of this name for these totals, each row of them weighted."""
     if name != "standard" or not len(totals):
         return Scaling(name)
     from sklearn.preprocessing import StandardScaler

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.clusters import kmeans_class
+from classifier.scaling import Weights
 
 SWAPS = 2  # places tried for each centre
 MOST_ROUNDS = 10
@@ -34,9 +35,7 @@ class Fitted(NamedTuple):
     inertia_: float
 
 
-def best_fit(
-    points: NDArray[np.float64], weights: NDArray[np.int64], n_clusters: int, n_init: int, random_state: int
-) -> Any:
+def best_fit(points: NDArray[np.float64], weights: Weights, n_clusters: int, n_init: int, random_state: int) -> Any:
     """Return the fitted KMeans of least inertia.
 
     Parameters
@@ -62,32 +61,35 @@ def best_fit(
     return best
 
 
-def refined(points: NDArray[np.float64], centers: NDArray[np.float64]) -> Fitted:
+def refined(points: NDArray[np.float64], centers: NDArray[np.float64], weights: Weights | None = None) -> Fitted:
     """Run Lloyd on users, from these centres until they hardly move; one without users stays where it is.
 
     scikit-learn's takes ten times as long for the two or three iterations that are left: most of it goes into
     preparing a run. Distances are not taken from products of matrices, so equal users get the same label anywhere.
+    Points that stand for users (`weights`) are few enough to go on until no centre moves.
     """
     from scipy.cluster.vq import vq
 
-    tolerance = TOLERANCE * np.mean([column.var() for column in points.T])
+    users = np.ones(len(points)) if weights is None else weights
+    tolerance = TOLERANCE * np.mean([column.var() for column in points.T]) if weights is None else 0.0
+    columns = [column if weights is None else column * weights for column in points.T]
     for _ in range(MOST_ITERATIONS):
         labels = vq(points, centers)[0]
-        n_users = np.bincount(labels, minlength=len(centers))[:, None]
-        sums = np.column_stack([np.bincount(labels, column, len(centers)) for column in points.T])
+        n_users = np.bincount(labels, users, len(centers))[:, None]
+        sums = np.column_stack([np.bincount(labels, column, len(centers)) for column in columns])
         means = np.divide(sums, n_users, out=centers.copy(), where=n_users > 0)
         moved, centers = ((means - centers) ** 2).sum(), means
         if moved <= tolerance:
             break
     labels, distances = vq(points, centers)
-    return Fitted(labels, centers, float((distances**2).sum()))
+    return Fitted(labels, centers, float((users * distances**2).sum()))
 
 
 def lloyd(
     points: NDArray[np.float64],
     init: NDArray[np.float64] | str,
     n_clusters: int,
-    weights: NDArray[np.int64],
+    weights: Weights,
     **runs: int,
 ) -> Any:
     """Return KMeans, fitted to points with weights, from these centres or by runs of k-means++."""
@@ -99,7 +101,7 @@ def lloyd(
 
 
 def swapped(
-    points: NDArray[np.float64], weights: NDArray[np.int64], centers: NDArray[np.float64], rng: np.random.Generator
+    points: NDArray[np.float64], weights: Weights, centers: NDArray[np.float64], rng: np.random.Generator
 ) -> Iterator[NDArray[np.float64]]:
     """Yield centres of which one lies elsewhere, drawn as k-means++ draws: where much is far from all others."""
     distances = ((points[:, None, :] - centers) ** 2).sum(axis=2)

@@ -13,12 +13,21 @@ from typing import Any
 
 from classifier.configuration import FIXED, OFFSET_RESETS, SECTIONS, check_configuration, read_configuration
 from classifier.errors import ConfigError
-from classifier.parsing import group_name, number_or_auto, seconds, topic_name, whole_number
+from classifier.parsing import group_name, host_name, number_or_auto, seconds, topic_name, whole_number
 from classifier.scaling import SCALES
 
 GROUP_PLACEHOLDER = "args.group"
 DEFAULT_GROUP = "user_classifier"
+LOOPBACK = "127.0.0.1"  # numbers of a business are not for the whole network unless asked for
 GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
+# What is not for cells: these values of an option, or any that is not the default, and why.
+NOT_OF_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
+    "changelog_mode": (("upsert", "append"), "each record says how many users a cell has; leave it out"),
+    "fit": (("cells",), "a fit is always one on cells; leave it out"),
+    "export": ((), "users and their labels are in user_labeling; leave --cells out"),
+    "rebuild": ((), "both topics are read from the beginning at every start; leave it out"),
+    "error_handling_mode": (("log",), "at every start all records are read, and would be copied, again; write ignore"),
+}
 LOOKS = "to look first: these write nothing to Kafka, and end"
 # An export neither labels nor reads the input. --until-end is what it does anyway, --print-config prints it, too.
 NOT_WITH_EXPORT = ("rebuild", "plot", "summary", "metrics_port", "check", "explore_k", "dry_run")
@@ -35,6 +44,7 @@ def option(
     choices: tuple[str, ...] | None = None,
     unit: str = "",
     unset: str = "",
+    with_cells: Any = None,
 ) -> Any:
     """Return a field of `Settings` that the command line sets.
 
@@ -46,8 +56,9 @@ def option(
     parse : turns the text on the command line into the value; argparse.ArgumentTypeError says what is wrong with it.
     unit : what the value is, or is counted in, for people.
     unset : what happens without the option, where its default is None.
+    with_cells : the default with --cells, where it is another.
     """
-    told = {"group": group, "help": help, "short": short, "unit": unit, "unset": unset}
+    told = {"group": group, "help": help, "short": short, "unit": unit, "unset": unset, "with_cells": with_cells}
     words: dict[str, Any] = {"action": "store_true"} if default is False else {"metavar": metavar, "type": parse}
     if choices:
         words, told["unit"] = {"choices": choices}, ", ".join(choices)
@@ -67,14 +78,17 @@ class Settings:
     log_format: str = option(GENERAL, "text", "lines to read, or one JSON object a line", choices=("text", "json"))
 
     topic: str = option(TOPICS, "transactions_aggregate", "topic of per-user totals to read",
-        short="-t", metavar="TOPIC", parse=topic_name, unit="topic")
+        short="-t", metavar="TOPIC", parse=topic_name, unit="topic", with_cells="user_cells")
     group: str = option(TOPICS, DEFAULT_GROUP, "consumer group whose offsets mark the progress",
         short="-g", metavar="GROUP", parse=group_name, unit="group")
     output: str = option(TOPICS, "user_labeling", "compacted topic to write labels to",
-        short="-o", metavar="OUTPUT", parse=topic_name, unit="topic")
+        short="-o", metavar="OUTPUT", parse=topic_name, unit="topic", with_cells="user_cell_labels")
     changelog_mode: str = option(TOPICS, "retract", "how TOPIC tells changes: retract by its op header; upsert and"
         " append by the last record of a user, where in upsert a null value deletes",
         choices=("retract", "upsert", "append"))
+    cells: bool = option(TOPICS, False, "label cells instead of users: TOPIC says how many users Flink has counted in"
+        " each, for more of them than one process holds; other defaults: -t user_cells -o user_cell_labels"
+        " --batch-interval 60")
 
     n_clusters: int | str = option(CLUSTERING, 3,
         "number of clusters; auto chooses 2 to 10 by silhouette, once, and keeps that",
@@ -86,11 +100,11 @@ class Settings:
         "one run of k-means++ on all users, or the best of many on users taken together: labels then move less",
         choices=("users", "cells"))
     n_init: int | str = option(CLUSTERING, "auto",
-        "runs of k-means++ per fit, of which the best counts; auto is 1, with --fit cells 30",
+        "runs of k-means++ per fit, of which the best counts; auto is 1, on cells 30",
         metavar="N", parse=number_or_auto("n_init"), unit="whole number, or auto")
 
     batch_interval: float = option(RUNNING, 1.0, "least time between two fits, in seconds",
-        metavar="SECONDS", parse=seconds, unit="seconds, 0 or more")
+        metavar="SECONDS", parse=seconds, unit="seconds, 0 or more", with_cells=60.0)
     batch_size: int | None = option(RUNNING, None, "fit after N records at the latest; 1 fits for every record",
         metavar="N", parse=whole_number("batch size"), unit="records", unset="no limit")
     until_end: bool = option(RUNNING, False, "stop once every partition was read to its end and all is committed")
@@ -110,8 +124,11 @@ class Settings:
     label_names: str | None = option(REPORTS, None,
         "names for plot, summary, metrics and export, label 0 first: stingy,standard,spendthrift",
         metavar="NAMES", unit="as many names as clusters", unset="numbers")
-    metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health on 127.0.0.1",
+    metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health",
         metavar="PORT", parse=whole_number("port"), unit="port", unset="off")
+    metrics_host: str = option(REPORTS, LOOPBACK,
+        "the address of this machine at which they are served: 0.0.0.0 for all, as in a container",
+        metavar="HOST", parse=host_name, unit="address or name")
 
     check: bool = option(LOOKS, False,
         "say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
@@ -140,7 +157,7 @@ class Settings:
     @property
     def one_hot(self) -> bool:
         """Whether user_id is part of the fit."""
-        return self.scale == "none" and self.fit == "users"
+        return self.scale == "none" and self.fit == "users" and not self.cells
 
     @property
     def looks(self) -> bool:
@@ -194,6 +211,9 @@ class Settings:
 OPTIONS: tuple[Field[Any], ...] = tuple(each for each in fields(Settings) if each.default is not MISSING)
 
 
+OF_CELLS = {each.name: each.metadata["with_cells"] for each in OPTIONS if each.metadata["with_cells"] is not None}
+
+
 def flag(each: Field[Any]) -> str:
     """Return how an option is written: '-t', '--batch-size'."""
     return str(each.metadata["short"] or f"--{each.name.replace('_', '-')}")
@@ -205,7 +225,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         target = parser if heading == GENERAL else parser.add_argument_group(heading)
         for each in options:
             add_option(target, each)
-    parser.set_defaults(group=None)  # without -g, the file may name the group
+    # Without -g, the file may name the group; without others, --cells has defaults of its own.
+    parser.set_defaults(group=None, **dict.fromkeys(OF_CELLS))
 
 
 def add_option(target: Any, each: Field[Any]) -> None:
@@ -229,10 +250,30 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         raise ConfigError(f"{path}: [consumer] group.id is empty; remove the line, or name a group with -g")
     if not options["group"].isprintable():
         raise ConfigError(f"{path}: [consumer] group.id holds characters that cannot be printed; remove them")
+    options.update(defaults(options))
+    check_cells(options)
     check_topics_differ(options)
     check_export(options)
+    if options["metrics_host"] != LOOPBACK and options["metrics_port"] is None:
+        raise ConfigError("--metrics-host says where --metrics-port PORT is served; add that, or leave it out")
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)
+
+
+def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what counts for options that were not given and whose default depends on --cells."""
+    known: Mapping[str, Any] = OF_CELLS if options["cells"] else {each.name: each.default for each in OPTIONS}
+    return {name: known[name] for name in OF_CELLS if options[name] is None}
+
+
+def check_cells(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError where something was asked for that cannot be meant with --cells."""
+    for each in OPTIONS if options["cells"] else ():
+        refused, why = NOT_OF_CELLS.get(each.name, ((), None))
+        value = options[each.name]
+        if why and (value in refused or not refused) and value != each.default:
+            given = flag(each) if value is True else f"{flag(each)} {value}"
+            raise ConfigError(f"{given} cannot be meant with --cells: {why}")
 
 
 def check_topics_differ(options: Mapping[str, Any]) -> None:

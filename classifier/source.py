@@ -126,3 +126,8 @@ def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     if found.error is not None and found.error.code() not in MISSING:
         raise KafkaException(found.error)
     return sorted(found.partitions)
+
+
+def offsets_of(committed: Mapping[int, TopicPartition]) -> dict[int, int]:
+    """Return the offset in each partition."""
+    return {partition: at.offset for partition, at in committed.items()}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.scaling import Scaling
+from classifier.scaling import Scaling, Weights
 
 log = logging.getLogger("user_classifier")
 
@@ -26,13 +26,25 @@ class Step(NamedTuple):
     lag: Mapping[int, int]  # records behind, by partition; empty if unknown
     n_several: int = 0  # users with more than one row at two ends of the input in a row
     scaling: Scaling = Scaling()  # where distances to the centres are measured
+    weights: Weights | None = None  # shape (n_users,): how many users each row stands for, by default one
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are, whatever the number of rows."""
+        return len(self.labels) if self.weights is None else int(self.weights.sum())
+
+    @property
+    def users_of_labels(self) -> list[int]:
+        """How many users each label has."""
+        counts = np.bincount(self.labels, self.weights, len(self.centers))
+        return [int(count) for count in counts]
 
 
 def log_step(step: Step) -> None:
     """Log a step in one line, its numbers also as fields for --log-format json."""
     numbers = {
         "records": step.n_records,
-        "users": len(step.user_ids),
+        "users": step.n_users,
         "changes": step.n_changes,
         "fit_ms": round(1000 * step.fit_seconds, 1),
         "commit_ms": round(1000 * step.commit_seconds, 1),

@@ -1,7 +1,10 @@
 """The wish to end, by SIGINT or SIGTERM; asked by everything that waits.
 
 Guarantee: whatever is away, the process ends within `GRACE_SECONDS` and a moment, and its last line says what has
-become of the last step.
+become of the last step. Before anything has begun, it ends at once.
+
+The kernel keeps from process 1 of a container each signal that it has no handler for: hence a handler from the first
+line on, and one for the second signal.
 """
 
 import os
@@ -15,6 +18,18 @@ SPEAKING_SECONDS = 1.0
 COMMITTED = "all steps are committed"
 NOT_COMMITTED = "the last step is not committed; the next start does it again"
 UNKNOWN = "whether the last step is committed shows at the next start, which loses and doubles nothing"
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def end_at_once_when_told() -> None:
+    """End at a signal while the program is still being imported: nothing has begun, so all is well."""
+    for number in SIGNALS:
+        signal.signal(number, lambda number, frame: os._exit(0))
+
+
+def end_as_killed(number: int, frame: FrameType | None) -> None:
+    """End as the kernel would end any other process than the first."""
+    os._exit(128 + number)
 
 
 class StopRequest:
@@ -28,7 +43,7 @@ class StopRequest:
 
     def install(self) -> None:
         """Listen to both signals."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in SIGNALS:
             signal.signal(number, self._request)
 
     def close(self) -> None:
@@ -37,8 +52,8 @@ class StopRequest:
 
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        for each in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(each, signal.SIG_DFL)
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL if os.getpid() != 1 else end_as_killed)
         self._timer.start()
 
     def _end(self) -> None:

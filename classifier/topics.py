@@ -14,6 +14,8 @@ log = logging.getLogger("user_classifier")
 SQL_OF = {
     "transactions_aggregate": "run sql/3_create_transactions_aggregate.sql",
     "user_labeling": "run sql/5_create_user_labeling.sql",
+    "user_cells": "run sql/scale_out/1_create_user_cells.sql",
+    "user_cell_labels": "run sql/scale_out/3_create_user_cell_labels.sql",
 }
 
 

@@ -117,6 +117,9 @@ Add = Callable[[str, Callable[[argparse.Namespace], None], str], argparse.Argume
 def _add_stack_commands(add: Add) -> None:
     up = add("up", _up, "start the stack in the background")
     up.add_argument("--without-flink", action="store_true", help="Kafka and Schema Registry only")
+    up.add_argument(
+        "--large-state", action="store_true", help="Flink keeps state on disk: for some 100,000 users or more"
+    )
     _add_ports(up)
     down = add("down", _down, "end the stack; topics and schemas stay, and running statements go on at the next up")
     down.add_argument("--delete-data", action="store_true", help="delete topics, schemas and statements, too")
@@ -196,7 +199,7 @@ def _ports(arguments: argparse.Namespace) -> Ports:
 
 def _up(arguments: argparse.Namespace) -> None:
     directory, ports = arguments.directory.resolve(), _ports(arguments)
-    stack.up(directory, ports, not arguments.without_flink, _echo)
+    stack.up(directory, ports, not arguments.without_flink, _echo, arguments.large_state)
     _print_status(directory, _running(directory))
     _echo(f"client: python user_classifier.py {_relative(stack.client_configuration(directory, ports))}")
 

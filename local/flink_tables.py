@@ -177,6 +177,7 @@ def _declare_upsert_topic(table: Table, endpoints: Endpoints, value: str, key: s
         "value.avro-confluent.subject": f"{table.name}-value",
         "value.avro-confluent.schema": value,
         "value.fields-include": include.replace("-", "_").upper(),
+        "sink.delivery-guarantee": "exactly-once",
         "properties.isolation.level": "read_committed",
         **_common(table, endpoints),
     }

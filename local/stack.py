@@ -56,7 +56,14 @@ class Ports:
 class Stack:
     """Broker, registry and, unless told otherwise, Flink. Its data lie in ``directory`` and outlive it."""
 
-    def __init__(self, directory: Path, ports: Ports, with_flink: bool = True, ends_with_parent: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        ports: Ports,
+        with_flink: bool = True,
+        ends_with_parent: bool = True,
+        large_state: bool = False,
+    ) -> None:
         self.directory = directory
         self.ports = ports
         kafka = KafkaBroker(directory / "kafka", ports.kafka, ends_with_parent=ends_with_parent)
@@ -64,7 +71,9 @@ class Stack:
         self.groups: dict[str, list[Service]] = {"kafka": [kafka], "registry": [registry]}
         self.flink: FlinkCluster | None = None
         if with_flink:
-            self.flink = FlinkCluster(directory / "flink", ports.sql, ends_with_parent=ends_with_parent)
+            self.flink = FlinkCluster(
+                directory / "flink", ports.sql, ends_with_parent=ends_with_parent, large_state=large_state
+            )
             self.groups["sql"] = list(self.flink.processes)
 
     @property
@@ -150,12 +159,12 @@ def read_record(directory: Path) -> Record | None:
     return record if record.alive() else None
 
 
-def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo) -> None:
-    """Start in the background what is not running yet."""
+def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo, large_state: bool = False) -> None:
+    """Start in the background what is not running yet; Flink with room for `large_state` if told so."""
     record = read_record(directory)
     if record is not None and record.ports != ports:
         raise StackError(f"the stack runs already, on the ports {_listed(record.ports)}; to change them: make down")
-    stack = Stack(directory, ports, with_flink, ends_with_parent=False)
+    stack = Stack(directory, ports, with_flink, ends_with_parent=False, large_state=large_state)
     alive = {process.name: process for process in record.alive()} if record else {}
     missing = [name for name, group in stack.groups.items() if not all(service.name in alive for service in group)]
     if not missing:

@@ -42,5 +42,5 @@ def make_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]:
     if settings.metrics_port:
         from classifier.reports.metrics import Metrics
 
-        yield Metrics(settings.metrics_port, names=names, max_poll_seconds=settings.max_poll_seconds)
+        yield Metrics(settings.metrics_port, settings.metrics_host, names, settings.max_poll_seconds)
     yield ProgressBar()

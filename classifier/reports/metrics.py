@@ -1,6 +1,11 @@
-"""The client's numbers for Prometheus at /metrics, and whether it is alive at /health."""
+"""The client's numbers for Prometheus at /metrics, and whether it is alive at /health.
 
+Guarantee: totals and states are shown, never a user.
+"""
+
+import errno
 import logging
+import socket
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,17 +13,16 @@ from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
 from typing import Any
 
-import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from classifier.reports.periodic import Clock
+from classifier.settings import LOOPBACK
 from classifier.step import Step
 
 log = logging.getLogger("user_classifier")
 
-DEFAULT_HOST = "127.0.0.1"  # numbers of a business are not for the whole network unless asked for
 MAX_POLL_SECONDS = 300.0  # Kafka's own default of max.poll.interval.ms
 REQUEST_SECONDS = 10.0  # after which a silent caller is hung up on
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -33,7 +37,7 @@ class Metrics:
     def __init__(
         self,
         port: int,
-        host: str = DEFAULT_HOST,
+        host: str = LOOPBACK,
         names: Sequence[str] = (),
         max_poll_seconds: float = MAX_POLL_SECONDS,
         clock: Clock = time.monotonic,
@@ -83,9 +87,8 @@ class Metrics:
         self._changes.inc(step.n_changes)
         self._fit.observe(step.fit_seconds)
         self._commit.observe(step.commit_seconds)
-        counts = np.bincount(step.labels, minlength=len(step.centers)).tolist()
         self._centers, self._scale = step.centers.tolist(), step.scaling.name
-        self._of_step = len(step.labels), step.n_several, dict(enumerate(counts)), dict(step.lag)
+        self._of_step = step.n_users, step.n_several, dict(enumerate(step.users_of_labels)), dict(step.lag)
 
     def close(self) -> None:
         """Stop serving, free the port."""
@@ -167,6 +170,11 @@ class Server(ThreadingTCPServer):
     allow_reuse_address = True  # at once after a restart
     metrics: Metrics
 
+    def __init__(self, host: str, port: int) -> None:
+        """Listen; OSError and OverflowError where that is not possible."""
+        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        super().__init__((host, port), Handler)
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Callers who hang up are no news for a terminal."""
         log.debug("metrics: a request from %s failed", client_address, exc_info=True)
@@ -199,12 +207,21 @@ class Handler(BaseHTTPRequestHandler):
 def serve(host: str, port: int, metrics: Metrics) -> Server:
     """Serve `metrics` in the background; ValueError names the address that cannot be listened to."""
     try:
-        server = Server((host, port), Handler)
+        server = Server(host, port)
     except (OSError, OverflowError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "ports go from 1 to 65535"
-        raise ValueError(
-            f"cannot serve metrics at {host}:{port} ({reason}); choose another port with --metrics-port"
-        ) from None
+        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        reason, remedy = why_not(error)
+        raise ValueError(f"cannot serve metrics at {where} ({reason}); {remedy}") from None
     server.metrics = metrics
     threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
     return server
+
+
+def why_not(error: OSError | OverflowError) -> tuple[str, str]:
+    """Return what is in the way, and what to type next."""
+    port, host = "choose another port with --metrics-port", "choose an address of this machine with --metrics-host"
+    if isinstance(error, OverflowError):
+        return "ports go from 1 to 65535", port
+    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
+        return error.strerror or str(error), f"{host}, 0.0.0.0 for all"
+    return error.strerror or str(error), port

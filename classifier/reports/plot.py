@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.target import check_target
-from classifier.scaling import scale_shown
+from classifier.scaling import Weights, scale_shown
 from classifier.step import Step
 from classifier.text import share, users
 
@@ -136,7 +136,7 @@ def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
     """Draw the clusters of a step, as dots or as density."""
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    title = f"{len(step.labels):,} users{scale_shown(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
+    title = f"{step.n_users:,} users{scale_shown(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
     axes.set_title(title.rstrip())
     axes.grid(color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -149,7 +149,8 @@ def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
     if dots:
         draw_dots(axes, on_axes(step.totals, scales), step.labels, len(step.centers))
     else:
-        draw_density(axes, on_axes(spread_counts(step.totals), scales), step.labels, len(step.centers))
+        points = on_axes(spread_counts(step.totals), scales)
+        draw_density(axes, points, step.labels, len(step.centers), step.weights)
     mark_axis(axes.xaxis, "total_amount", scales[0], step.totals[:, 0])
     mark_axis(axes.yaxis, "num_transactions", scales[1], step.totals[:, 1])
     draw_centers(axes, on_axes(step.centers, scales))
@@ -198,12 +199,14 @@ def draw_dots(axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32]
     axes.margins(0.08)
 
 
-def draw_density(axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int) -> None:
+def draw_density(
+    axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
+) -> None:
     """Draw hexagons: the colour of the label that most users in it have, the deeper the more users."""
     low, high = points.min(axis=0), points.max(axis=0)
     room = np.where(high > low, 0.02 * (high - low), 0.5)
     (left, bottom), (right, top) = low - room, high + room
-    cells, counts = count_cells(axes, points, labels, n_labels, (left, right, bottom, top))
+    cells, counts = count_cells(axes, points, labels, n_labels, (left, right, bottom, top), weights)
     axes.add_collection(cells)
     paint(cells, counts)
     axes.set(xlim=(left, right), ylim=(bottom, top))
@@ -216,12 +219,15 @@ def count_cells(
     labels: NDArray[np.int32],
     n_labels: int,
     extent: tuple[float, float, float, float],
+    weights: Weights | None = None,
 ) -> tuple[PolyCollection, NDArray[np.float64]]:
     """Return the cells, and the users of each label in each of them, of shape (n_labels, n_cells)."""
     counts = []
     for label in range(n_labels):  # one grid for all labels, so that their counts can be compared cell by cell
-        x, y = points[labels == label].T
-        cells: PolyCollection = axes.hexbin(x, y, gridsize=N_COLUMNS, extent=extent, mincnt=0)
+        here = labels == label
+        x, y = points[here].T
+        how: dict[str, Any] = {} if weights is None else {"C": weights[here], "reduce_C_function": np.sum}
+        cells: PolyCollection = axes.hexbin(x, y, gridsize=N_COLUMNS, extent=extent, mincnt=0, **how)
         counts.append(np.asarray(cells.get_array()))
         cells.remove()
     return cells, np.array(counts)
@@ -255,10 +261,9 @@ def draw_centers(axes: Axes, centers: NDArray[np.float64]) -> None:
 
 def add_legend(figure: Figure, step: Step, names: Sequence[str], dots: bool) -> None:
     """Tell name, number and share of the users of each label, beside the picture."""
-    counts = np.bincount(step.labels, minlength=len(step.centers)).tolist()
     handles = []
-    for label, count in enumerate(counts):
-        text = f"{label_name(label, names)}\n{users(count)}, {share(count, len(step.labels))}"
+    for label, count in enumerate(step.users_of_labels):
+        text = f"{label_name(label, names)}\n{users(count)}, {share(count, step.n_users)}"
         style: dict[str, Any] = {"marker": MARKERS[label % len(MARKERS)] if dots else "h", "color": colour_of(label)}
         handles.append(Line2D([], [], linestyle="none", markersize=9, label=text.replace("$", r"\$"), **style))
     figure.legend(handles=handles, loc="outside right upper", title="label (number at its centre)", frameon=False)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
-from classifier.scaling import Scaling, scale_shown
+from classifier.scaling import Scaling, Weights, scale_shown
 from classifier.step import Step
 from classifier.text import money, readable, share, users
 
@@ -42,13 +42,16 @@ class Summary(Periodic):
         for line in summary_lines(step, self._names):
             self._echo(line)
         if (before := self._before) is not None:
-            self._echo("since the last summary: " + moves(before.user_ids, before.labels, step.user_ids, step.labels))
+            ids_and_labels = before.user_ids, before.labels, step.user_ids, step.labels
+            self._echo("since the last summary: " + moves(*ids_and_labels, step.weights))
             if told := change_of_clusters(before, step):
                 self._echo(told)
         self._before = Shown(step.user_ids, step.labels, step.centers, step.scaling)
 
 
-def per_label(totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int) -> pd.DataFrame:
+def per_label(
+    totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
+) -> pd.DataFrame:
     """Count and add up the users of each label.
 
     Parameters
@@ -58,6 +61,8 @@ def per_label(totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: 
     labels : ndarray of shape (n_users,)
     n_labels : int
         A label without users has a row, too.
+    weights : ndarray of shape (n_users,), optional
+        How many users each row stands for, one by default.
 
     Returns
     -------
@@ -65,28 +70,26 @@ def per_label(totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: 
         Index label; columns users, mean_amount, total_amount, mean_transactions. The means of a label without
         users are NaN.
     """
-    frame = pd.DataFrame({"label": labels, "amount": totals[:, 0], "transactions": totals[:, 1]})
-    found = frame.groupby("label").agg(
-        users=("amount", "size"),
-        mean_amount=("amount", "mean"),
-        total_amount=("amount", "sum"),
-        mean_transactions=("transactions", "mean"),
-    )
-    found = found.reindex(pd.RangeIndex(n_labels, name="label"))
-    return found.fillna({"users": 0, "total_amount": 0.0}).astype({"users": np.int64})
+    users = np.ones(len(labels)) if weights is None else weights
+    amounts, transactions = totals[:, 0] * users, totals[:, 1] * users
+    frame = pd.DataFrame({"label": labels, "users": users, "total_amount": amounts, "transactions": transactions})
+    found = frame.groupby("label").sum().reindex(pd.RangeIndex(n_labels, name="label"), fill_value=0.0)
+    found.insert(1, "mean_amount", found["total_amount"] / found["users"])
+    found["mean_transactions"] = found.pop("transactions") / found["users"]
+    return found.astype({"users": np.int64})
 
 
 def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
     """Return the table, a line for each label and one for all."""
-    n_users, n_labels = len(step.labels), len(step.centers)
+    n_users, n_labels = step.n_users, len(step.centers)
     titles = [label_name(label, names) for label in range(n_labels)]
     width = max(len(title) for title in ("label", *titles))
     lines = [ROW.format("label", *HEADINGS, width=width) + scale_shown(step.scaling.name)]
-    rows = per_label(step.totals, step.labels, n_labels).itertuples()
+    rows = per_label(step.totals, step.labels, n_labels, step.weights).itertuples()
     for title, row, place in zip(titles, rows, step.centers.tolist(), strict=True):
         cells = (*table_cells(row, n_users), center(place))
         lines.append(ROW.format(title, *cells, width=width))
-    for row in per_label(step.totals, np.zeros_like(step.labels), 1).itertuples():
+    for row in per_label(step.totals, np.zeros_like(step.labels), 1, step.weights).itertuples():
         lines.append(ROW.format("all", *table_cells(row, n_users), "", width=width).rstrip())
     return lines
 
@@ -99,21 +102,28 @@ def table_cells(row: Any, n_users: int) -> list[str]:
 
 
 def moves(
-    ids_before: Sequence[str], before: NDArray[np.int32], user_ids: Sequence[str], labels: NDArray[np.int32]
+    ids_before: Sequence[str],
+    before: NDArray[np.int32],
+    user_ids: Sequence[str],
+    labels: NDArray[np.int32],
+    weights: Weights | None = None,
 ) -> str:
     """Tell who changed labels: '12 users 1 -> 2, 1 user 0 -> 1, 5 new, 2 gone'.
 
     Users are matched by user_id. The table keeps its list of user_ids while none comes or goes: then there is
-    nothing to match.
+    nothing to match. Rows that stand for several users are cells: those moved whose cell has another label.
     """
     n_new = n_gone = 0
+    n_users = np.ones(len(labels), np.int64) if weights is None else weights
     if ids_before is not user_ids:
         at = pd.Index(ids_before, dtype=object).get_indexer(pd.Index(user_ids, dtype=object))
         both = at >= 0
-        n_new, n_gone = int((~both).sum()), len(ids_before) - int(both.sum())
-        before, labels = before[at[both]], labels[both]
+        if weights is None:
+            n_new, n_gone = int((~both).sum()), len(ids_before) - int(both.sum())
+        before, labels, n_users = before[at[both]], labels[both], n_users[both]
     moved = before != labels
-    pairs, counts = np.unique(np.column_stack((before[moved], labels[moved])), axis=0, return_counts=True)
+    pairs, of_pair = np.unique(np.column_stack((before[moved], labels[moved])), axis=0, return_inverse=True)
+    counts = np.bincount(of_pair.ravel(), n_users[moved], len(pairs)).astype(np.int64)
     most_first = np.argsort(-counts, kind="stable")
     told = [f"{users(counts[i])} {pairs[i, 0]} -> {pairs[i, 1]}" for i in most_first[:MOST_MOVES]]
     if len(counts) > MOST_MOVES:
@@ -127,13 +137,13 @@ def change_of_clusters(before: Shown, step: Step) -> str | None:
     if len(before.centers) != len(step.centers) or not len(step.labels):
         return None
     moved = before.scaling.nearest(step.totals, before.centers) != step.labels
-    if moved.mean() < CHANGED:
+    n_moved = int(np.count_nonzero(moved) if step.weights is None else step.weights[moved].sum())
+    if n_moved < CHANGED * step.n_users:
         return None
     centers = zip(before.centers.tolist(), step.centers.tolist(), strict=True)
     told = [f"{label} from {center(old)} to {center(new)}" for label, (old, new) in enumerate(centers)]
-    n_moved = int(moved.sum())
     return (
-        f"the clusters have changed: with those of before, {users(n_moved)} ({share(n_moved, len(moved))}) would"
+        f"the clusters have changed: with those of before, {users(n_moved)} ({share(n_moved, step.n_users)}) would"
         f" have another label; centres: {', '.join(told)}"
     )
 

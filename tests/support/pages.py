@@ -81,8 +81,9 @@ CONFLUENT_CLOUD, CONFIGURATION, DASHBOARD, DEVELOPING, HOW_IT_WORKS = (
     Page(ROOT / "docs" / f"{name}.md")
     for name in ("confluent-cloud", "configuration", "dashboard", "developing", "how-it-works")
 )
-LOCAL_STACK, OPERATING, OWN_DATA, SEGMENTS, SPEED = (
-    Page(ROOT / "docs" / f"{name}.md") for name in ("local-stack", "operating", "own-data", "segments", "speed")
+LOCAL_STACK, OPERATING, OWN_DATA, RUNNING, SEGMENTS, SPEED = (
+    Page(ROOT / "docs" / f"{name}.md")
+    for name in ("local-stack", "operating", "own-data", "running", "segments", "speed")
 )
 DOCS = [Page(path) for path in sorted((ROOT / "docs").glob("**/*.md"))]
 PAGES = [README, *DOCS]

@@ -252,10 +252,20 @@ def _offset_commit(record: Record) -> tuple[str, Commit] | None:
     version, offset = struct.unpack_from(">hq", record.value)
     if version != 4:
         raise ValueError(f"__consumer_offsets holds a value of version {version}; this reader knows 4")
-    # From version 4 on a text is led by its length plus one as a varint; short metadata need one byte of it.
-    end = 14 + record.value[14]
+    # From version 4 on a text is led by its length plus one as a varint.
+    length, begin = _varint(record.value, 14)
     # confluent-kafka commits the zero byte that ends the text in C, too.
-    return group, Commit(topic, partition, offset, record.value[15:end].decode().rstrip("\0"))
+    metadata = record.value[begin : begin + length - 1].decode().rstrip("\0")
+    return group, Commit(topic, partition, offset, metadata)
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while True:
+        number |= (data[at] & 0x7F) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 0x80:
+            return number, at
 
 
 def _text(data: bytes, at: int) -> tuple[str, int]:

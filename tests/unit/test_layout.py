@@ -26,23 +26,23 @@ Rule = Callable[[Source], Iterator[str]]
 # The modules of classifier/: each imports only from the lines below its own. The script is above all of them.
 LAYERS = (
     "look check export reports.asked reports.effective reports.jsonlog",
-    "intake number_of_clusters schedule reports.elbow",
+    "intake cell_intake connection number_of_clusters schedule reports.elbow",
     "topic_watch several_rows glance",
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration search reports.periodic",
-    "kafka keys input_keys labels user_table reports",
+    "kafka keys input_keys labels cell_records user_table reports",
     "avro settings",
     "registry rows records columns",
     "configuration parsing outage pace stop step label_names clusters schemas",
     "values streams transport cells",
-    "errors text properties scaling reports.target",
+    "errors text properties scaling lattice reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.
 TOP = {
     *("user_classifier.py", "configurations", "sql", "img", "requirements.txt", "README.md", "tests"),
     *("classifier", "local", "dashboard", "benchmarks", "docs", "Makefile", "pyproject.toml", "Dockerfile"),
-    *("CHANGELOG.md", ".ci", ".gitignore"),
+    *("CHANGELOG.md", ".ci", ".gitignore", ".dockerignore", "requirements.lock", "deploy"),
 }
 CLIENT = sources(ROOT, SCRIPT, "classifier/**/*.py")
 PRODUCT = [*CLIENT, *sources(ROOT, "dashboard/**/*.py", "local/**/*.py", "benchmarks/**/*.py", "img/**/*.py")]

@@ -14,7 +14,7 @@ from local.confluent_sql import (
     tables_read,
     tokenize,
 )
-from local.workspace import pipeline_files
+from local.workspace import SQL_DIRECTORY, pipeline_files
 
 
 def create(text: str) -> Table:
@@ -38,6 +38,23 @@ def test_pipeline_files() -> None:
     assert kinds == [CreateTable, Insert, CreateTable, Insert, CreateTable, CreateTable, Insert, Select]
     reads = [[token.identifier for token in tables_read(s.query)] for s in statements if isinstance(s, Insert | Select)]
     assert reads == [["transactions"], ["transactions_enriched"], ["user_labeling"], ["user_labeling_final"]]
+
+
+def test_scale_out_files() -> None:
+    """Four files to be run between statements 5 and 6; what they read, brackets or not."""
+    statements = [parse(path.read_text(encoding="utf-8")) for path in sorted(SQL_DIRECTORY.glob("scale_out/*.sql"))]
+    cells, counts, labels, labelling = statements
+    assert isinstance(cells, CreateTable)
+    assert isinstance(labels, CreateTable)
+    assert [cells.table.name, labels.table.name] == ["user_cells", "user_cell_labels"]
+    for table in (cells.table, labels.table):
+        assert table.key_columns == [Column("cell", "INT", nullable=False)]
+        assert (table.changelog_mode, table.buckets, table.has_raw_key) == ("upsert", 6, False)
+    assert isinstance(counts, Insert)
+    assert isinstance(labelling, Insert)
+    assert (counts.target, labelling.target) == ("user_cells", "user_labeling")
+    reads = [[token.identifier for token in tables_read(each.query)] for each in (counts, labelling)]
+    assert reads == [["transactions_aggregate"], ["user_cell_labels", "transactions_aggregate"]]
 
 
 def test_create_table_as_the_seed_writes_it() -> None:

@@ -94,6 +94,7 @@ def test_upsert_table(raw_key: bool, key_format: str) -> None:
     assert f"'key.format' = '{key_format}'" in topic
     assert ("'key.avro-confluent.subject' = 'labels-key'" in topic) is not raw_key
     assert "'value.fields-include' = 'ALL'" in topic
+    assert "'sink.delivery-guarantee' = 'exactly-once'" in topic
     assert "PRIMARY KEY (`user_id`) NOT ENFORCED" in topic
     assert "`user_id` STRING NOT NULL" in topic
     assert view == "CREATE TEMPORARY VIEW `labels` AS SELECT `user_id`, `label` FROM `labels__changelog`"

@@ -5,7 +5,9 @@ from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from classifier.errors import StateError
 from classifier.marks import (
+    FORMAT,
     Chosen,
+    check_format,
     check_marks,
     check_range,
     chosen_before,
@@ -35,6 +37,7 @@ def committed(*marks: str | None) -> list[TopicPartition]:
         (["user_classifier/1 users=0"], 0, True),
         (["user_classifier/1 users=3 waiting=2 partitions=6 keys=avro k=4"], 3, True),
         (["user_classifier/1 users=3 unfinished", "user_classifier/1 users=3 k=4 output=x unfinished"], 2, True),
+        (["user_classifier/1 users=3 by=0.1.0 input=a output=b several=2"], 3, True),
     ],
 )
 def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
@@ -83,9 +86,34 @@ def test_a_labelling_without_its_end_is_seen(marks: list[str | None], unfinished
     assert is_unfinished(committed(*marks)) is unfinished
 
 
+@pytest.mark.parametrize(
+    ("metadata", "by"),
+    [
+        ("user_classifier/2 users=3 by=0.2.0", "0.2.0"),
+        ("user_classifier/10 cells=4,5 of=a by=1.0.0rc1 since=7", "1.0.0rc1"),
+        ("user_classifier/2", "a newer version"),
+    ],
+)
+def test_a_downgrade_is_refused(metadata: str, by: str) -> None:
+    with pytest.raises(StateError) as caught:
+        check_format(committed("user_classifier/1 users=3 by=0.1.0", metadata), REBUILD)
+    assert str(caught.value) == (
+        f"in [1]: the committed offset 7 was written by user_classifier {by}, and this older version does not know how"
+        f" to go on from it; run {by} again; type this"
+    )
+
+
+@pytest.mark.parametrize("metadata", ["user_classifier/1 users=3 by=9.0.0", "user_classifier/1 users=3", "", "x", None])
+def test_what_is_no_downgrade(metadata: str | None) -> None:
+    """A newer version that has kept the format is read; what is no mark at all is told of by others."""
+    check_format(committed(metadata), REBUILD)
+
+
 def test_each_mode_goes_on_from_its_own_marks() -> None:
     for mode in ("retract", "upsert", "append"):
-        told = mark(UserTable(), mode, Chosen(4), " partitions=6")
+        told = mark(UserTable(), mode, Chosen(4), " partitions=6", by="0.1.0")
+        assert told.startswith(f"user_classifier/{FORMAT} users=0 partitions=6")
+        assert told.endswith(" by=0.1.0")
         assert check_marks(committed(told), "out", 0, mode, REBUILD)
         for other in {"retract", "upsert", "append"} - {mode}:
             with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):

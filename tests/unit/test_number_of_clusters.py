@@ -120,10 +120,10 @@ def test_k_auto_is_kept_over_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
     compared = 0
     compare = NumberOfClusters.compare
 
-    def counted(number: NumberOfClusters, totals: Any) -> object:
+    def counted(number: NumberOfClusters, *users: Any) -> object:
         nonlocal compared
         compared += 1
-        return compare(number, totals)
+        return compare(number, *users)
 
     monkeypatch.setattr(NumberOfClusters, "compare", counted)
     assert world.run({"commit_transaction": [aborts]}) is None
@@ -156,7 +156,7 @@ def test_a_stop_before_the_choice_commits_nothing(monkeypatch: pytest.MonkeyPatc
     world = auto(World(), until_end=False)
     world.write(grouped(4))
 
-    def stopped(number: NumberOfClusters, totals: Any) -> list[object]:
+    def stopped(number: NumberOfClusters, *users: Any) -> list[object]:
         world.stop.requested = True
         return []
 

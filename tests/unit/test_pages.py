@@ -15,8 +15,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from classifier.configuration import FIXED
 from classifier.errors import ClassifierError, ConfigError
 from classifier.labels import label_schema
+from classifier.marks import VERSION
 from classifier.reports.metrics import Metrics
-from classifier.settings import DEFAULT_GROUP
+from classifier.settings import OPTIONS
 from classifier.step import Step
 from dashboard.options import parser as dashboard_parser
 from local.__main__ import _parser as local_parser
@@ -38,7 +39,7 @@ from tests.support.pages import (
     rows,
     shell_lines,
 )
-from user_classifier import VERSION, argument_parser
+from user_classifier import argument_parser
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py")), *sorted(ROOT.glob("local/*.py"))]
@@ -227,7 +228,7 @@ def test_an_option_is_told_with_its_values_and_default(action: argparse.Action) 
     assert [choice for choice in action.choices or () if f"`{choice}`" not in cells[2]] == []
     if action.metavar and action.option_strings != ["--n-init"]:
         assert f" {action.metavar}`" in cells[0]
-    default = DEFAULT_GROUP if action.dest == "group" else action.default
+    default = next((each.default for each in OPTIONS if each.name == action.dest), action.default)
     if default not in (None, False, argparse.SUPPRESS):
         assert cells[3] == f"`{default}`"
 

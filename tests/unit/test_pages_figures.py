@@ -17,7 +17,7 @@ from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.measures.latency import RECORDS_PER_SECOND
 from benchmarks.plan import MANY_USERS, TARGET_USERS, Plan
 from tests.support.client import ROOT
-from tests.support.pages import CHANGELOG, HOW_IT_WORKS, PAGES, README, SEGMENTS, SPEED, Page
+from tests.support.pages import CHANGELOG, HOW_IT_WORKS, PAGES, README, RUNNING, SEGMENTS, SPEED, Page
 
 RESULTS = json.loads((ROOT / "benchmarks" / "results" / "latest.json").read_text(encoding="utf-8"))
 LARGE = ROOT / "benchmarks" / "results" / "large.json"
@@ -113,6 +113,7 @@ def told() -> dict[Page, list[str]]:
     return {
         README: list(readme()),
         HOW_IT_WORKS: list(how_it_works()),
+        RUNNING: list(resources()),
         SPEED: [*conditions(), *comparison(), *sizes(), *steps(), *large(), *latency()],
         SEGMENTS: list(segments()),
         CHANGELOG: list(changelog()),
@@ -127,6 +128,11 @@ def readme() -> Iterator[str]:
 def how_it_works() -> Iterator[str]:
     fits = (fit_ms(n_users) for n_users in (TARGET_USERS, HUNDRED_THOUSAND, MANY_USERS))
     yield "A fit takes {} ms with 10,000 users, {} ms with 100,000 and {} ms with 1,000,000.".format(*fits)
+
+
+def resources() -> Iterator[str]:
+    for n_users in (TARGET_USERS, HUNDRED_THOUSAND, MANY_USERS):
+        yield f"| {number(n_users)} | {number(line(OURS, n_users)['peak_mib']['median'])} MiB |"
 
 
 def conditions() -> Iterator[str]:

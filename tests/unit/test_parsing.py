@@ -27,6 +27,13 @@ from tests.support import inside
         (["x", "--batch-interval", "nan"], "argument --batch-interval: must be a number of seconds >= 0, got 'nan'"),
         (["x", "--batch-interval", "inf"], "argument --batch-interval: must be a number of seconds >= 0, got 'inf'"),
         (["x", "--n-init", "0"], "argument --n-init: n_init (or 'auto') must be a whole number >= 1, got '0'"),
+        *(
+            (
+                ["x", f"--metrics-host={host}"],
+                f"argument --metrics-host: must be an address or a host name, such as 0.0.0.0, got {host!r}",
+            )
+            for host in ("", "a b", "a..b", "http://a", "a" * 64, "²")
+        ),
         (["x", "y"], "unrecognized arguments: y"),
     ],
 )

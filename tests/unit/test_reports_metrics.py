@@ -170,6 +170,40 @@ def test_a_port_that_is_none() -> None:
         Metrics(70_000)
 
 
+@pytest.mark.parametrize(
+    ("host", "shown", "reason"),
+    [
+        ("192.0.2.1", "192.0.2.1", "Cannot assign requested address"),  # an address for examples: nobody has it
+        ("2001:db8::1", "[2001:db8::1]", r"[^()]+"),  # with or without the sixth version of IP
+        ("nobody.invalid", "nobody.invalid", r"[^()]+"),  # in the words of this machine's resolver
+    ],
+)
+def test_an_address_of_another_machine(host: str, shown: str, reason: str) -> None:
+    told = rf"cannot serve metrics at {re.escape(shown)}:9400 \({reason}\); choose an address of this machine with"
+    with pytest.raises(ValueError, match=rf"^{told} --metrics-host, 0\.0\.0\.0 for all$"):
+        Metrics(9400, host)
+
+
+def test_only_the_address_that_was_asked_for_answers() -> None:
+    """All of 127.0.0.0/8 is this machine, so a second address is at hand."""
+    metrics = Metrics(0, "127.0.0.2")
+    try:
+        assert urllib.request.urlopen(f"http://127.0.0.2:{metrics.port}/health", timeout=30).status == 200
+        with pytest.raises(urllib.error.URLError):
+            get(metrics, "/health")
+    finally:
+        metrics.close()
+
+
+def test_no_user_is_shown() -> None:
+    """Whoever reaches the port learns totals and states."""
+    with served(Hand(), ("stingy", "spendthrift")) as metrics:
+        metrics.step(STEP)
+        pages = "".join(get(metrics, path)[1] for path in ("/metrics", "/health", "/"))
+    assert "stingy" in pages
+    assert [user_id for user_id in STEP.user_ids if user_id in pages] == []
+
+
 def test_the_port_is_free_after_close() -> None:
     with served(Hand()) as metrics:
         port = metrics.port

@@ -41,6 +41,36 @@ def test_every_option(file: Path) -> None:
     assert found.transactional_id == "user_classifier-team-out"
 
 
+def test_cells_have_defaults_of_their_own(file: Path) -> None:
+    found = taken(file, "--cells")
+    assert (found.topic, found.output, found.batch_interval) == ("user_cells", "user_cell_labels", 60.0)
+    assert found.transactional_id == "user_classifier-user_classifier-user_cell_labels"
+    assert not found.one_hot
+    given = taken(file, *shlex.split("--cells -t in -o out --batch-interval 1"))
+    assert (given.topic, given.output, given.batch_interval) == ("in", "out", 1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("--changelog-mode upsert", "each record says how many users a cell has; leave it out"),
+        ("--changelog-mode append", "each record says how many users a cell has; leave it out"),
+        ("--fit cells", "a fit is always one on cells; leave it out"),
+        ("--export x.csv", "users and their labels are in user_labeling; leave --cells out"),
+        ("--rebuild", "both topics are read from the beginning at every start; leave it out"),
+        (
+            "--error-handling-mode log",
+            "at every start all records are read, and would be copied, again; write ignore",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_with_cells(file: Path, options: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        taken(file, "--cells", *shlex.split(options))
+    assert str(caught.value) == f"{options} cannot be meant with --cells: {told}"
+    taken(file, *shlex.split(options))
+
+
 @pytest.mark.parametrize(
     ("in_file", "on_command_line", "group"),
     [
@@ -92,6 +122,18 @@ def test_one_topic_for_two_purposes(file: Path, options: list[str], message: str
     with pytest.raises(ConfigError) as caught:
         taken(file, *options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "fe80::1%eth0", "localhost", "pod-1.metrics"])
+def test_where_metrics_are_served(file: Path, host: str) -> None:
+    assert taken(file, "--metrics-port", "9400").metrics_host == "127.0.0.1"
+    assert taken(file, "--metrics-port", "9400", "--metrics-host", host).metrics_host == host
+
+
+def test_an_address_without_a_port(file: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        taken(file, "--metrics-host", "0.0.0.0")
+    assert str(caught.value) == "--metrics-host says where --metrics-port PORT is served; add that, or leave it out"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from classifier.intake import Intake
+from classifier.marks import VERSION
 from classifier.settings import Settings
 from classifier.several_rows import SeveralRows, several_before
 from classifier.step import Step
@@ -130,7 +131,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def since(world: World) -> set[str]:
     """What stands behind the marks of the last step."""
-    return {str(each.metadata).partition(" partitions=2")[2] for each in world.broker.offsets.values()}
+    return {str(each.metadata).partition(f" partitions=2 by={VERSION}")[2] for each in world.broker.offsets.values()}
 
 
 def twice(**given: object) -> World:

@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 
 from classifier import stop as stop_module
 from classifier.stop import NOT_COMMITTED, StopRequest
+from tests.support.client import SCRIPT, TIMEOUT_S
 
 
 def test_a_second_signal_ends_at_once_whichever_it_is() -> None:
@@ -22,6 +26,42 @@ def test_a_second_signal_ends_at_once_whichever_it_is() -> None:
         stop.close()
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])
+
+
+def test_process_1_ends_at_the_second_signal_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends it for no signal but SIGKILL."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    monkeypatch.setattr(os, "_exit", ended.append)
+    stop = StopRequest()
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    try:
+        stop.install()
+        signal.raise_signal(signal.SIGTERM)
+        assert ended == []
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        stop.close()
+        signal.signal(signal.SIGINT, before[0])
+        signal.signal(signal.SIGTERM, before[1])
+    assert ended == [128 + signal.SIGINT]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_has_begun(number: signal.Signals, tmp_path: Path) -> None:
+    """Most of its first second the client imports libraries; here the first of them takes for ever."""
+    (tmp_path / "numpy.py").write_text("import signal\nprint('importing', flush=True)\nsignal.pause()\n")
+    command: list[str | Path] = [sys.executable, SCRIPT, "x.ini"]
+    paths = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(command, env=paths, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == b"importing\n"
+            process.send_signal(number)
+            assert process.communicate(timeout=TIMEOUT_S)[0] == b""
+        finally:
+            process.kill()
+    assert process.returncode == 0
 
 
 def test_what_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from classifier.errors import StateError, TopicMissing, TopicsChanged
+from classifier.marks import VERSION
 from classifier.topic_watch import TopicWatch
 from tests.support import oracle
 from tests.support.fakes import FakeBroker, FakeConsumer
@@ -32,7 +33,8 @@ def test_ids_stand_beside_the_offsets() -> None:
     world = identified(World())
     world.write(INSERTS)
     assert world.run() is None
-    assert world.broker.history[0].metadata == "user_classifier/1 users=6 partitions=2 input=in/1 output=out/1"
+    ids = "input=in/1 output=out/1"
+    assert world.broker.history[0].metadata == f"user_classifier/1 users=6 partitions=2 by={VERSION} {ids}"
     assert world.run() is None, "and fit at the next start"
 
 

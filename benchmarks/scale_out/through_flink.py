@@ -1,0 +1,173 @@
+"""Users through Flink on this machine: statements 2 and 4, the client on cells, and users whose labels move."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+from fastavro import parse_schema
+
+from benchmarks.programs import CLIENT, ProgramFailed, measure
+from benchmarks.scale_out.populations import lognormal
+from classifier.lattice import cells_at
+from local.catalog import Catalog
+from local.flink_tables import Endpoints
+from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, Startable, free_port, start_all, stop_all
+from local.workspace import SQL_DIRECTORY, Workspace
+from tests.support import configuration
+from tests.support.cell_records import CELLS_VALUE
+from tests.support.subjects import Subjects
+from tests.support.topics import Topics
+from tests.support.users import Users
+from tests.support.wire import AGGREGATE_SCHEMA, unframe
+
+CHECKPOINT_SECONDS = 5.0
+MOST_SECONDS, CLIENT_SECONDS = 3_600.0, 600.0
+PAUSE_SECONDS, LOOK_SECONDS = 0.5, 2.0
+AT_ONCE = 10_000
+CHANGED = 0.01
+PARSED_COUNTS = parse_schema(CELLS_VALUE)
+Say = Callable[[str], object]
+
+
+@dataclass(frozen=True)
+class ThroughFlink:
+    """Rates are per second on the one core that a job of parallelism 1 takes; commits are waited for."""
+
+    n_users: int
+    written_per_second: float
+    counted_per_second: float
+    client_seconds: float
+    client_peak_mib: float
+    n_labels: int
+    labelled_per_second: float
+    changed_seconds: float
+    """From the first record of 1 % changed users until all are labelled."""
+    wrong_counts: int
+
+
+@contextmanager
+def deployment(directory: Path) -> Iterator[tuple[Workspace, Topics, Users, Path]]:
+    """Broker, registry, Flink with state on disk, and the tables; statement 2 of sql/scale_out is not run yet."""
+    broker, registry = (
+        KafkaBroker(directory / "kafka", free_port()),
+        SchemaRegistry(directory / "registry", free_port()),
+    )
+    flink = FlinkCluster(directory / "flink", free_port(), CHECKPOINT_SECONDS, large_state=True)
+    services: list[Startable] = [broker, registry, flink]
+    try:
+        start_all(services)
+        endpoints = Endpoints(broker.bootstrap_servers, registry.url)
+        workspace = Workspace(flink.urls, endpoints, Catalog(directory), lambda text: None)
+        for name in ("3_create_transactions_aggregate", "5_create_user_labeling"):
+            workspace.run_file(SQL_DIRECTORY / f"{name}.sql")
+        schema_id = Subjects(registry.url).register("transactions_aggregate-value", AGGREGATE_SCHEMA)
+        users = Users(broker.bootstrap_servers, "transactions_aggregate", schema_id)
+        content = configuration.sections(broker.bootstrap_servers, registry.url)
+        yield workspace, Topics(broker.bootstrap_servers), users, configuration.write(directory / "b.ini", content)
+    finally:
+        stop_all(services)
+
+
+def through_flink(n_users: int, say: Say) -> ThroughFlink:
+    """One after the other, so that each has the machine for itself."""
+    with (
+        tempfile.TemporaryDirectory(prefix="user_classifier_scale_out_") as temporary,
+        deployment(Path(temporary)) as (workspace, topics, users, file),
+    ):
+        return Course(workspace, topics, users, file, say).run(n_users)
+
+
+@dataclass
+class Course:
+    """The measures, in their order."""
+
+    workspace: Workspace
+    topics: Topics
+    users: Users
+    file: Path
+    say: Say
+
+    def run(self, n_users: int) -> ThroughFlink:
+        """Write, count, fit, label, change."""
+        rng = np.random.default_rng(5)
+        written = self._rate("written", n_users, lambda: self.users.add(lognormal(rng, n_users)))
+        cells = self._follow("user_cells", "1_create_user_cells", "2_insert_user_cells")
+        counted = self._rate("counted", n_users, lambda: cells.until(lambda: sum(cells.numbers()) == n_users))
+        wrong = wrong_counts(cells, self.users)
+        self._run("3_create_user_cell_labels")
+        command: list[str | Path] = [sys.executable, CLIENT, self.file, "--cells", "--until-end"]
+        usage = measure(command, self.file.with_name("client.log"), CLIENT_SECONDS)
+        rows = self._follow("user_labeling", "4_insert_user_labeling")
+        labelled = self._rate("labelled", n_users, lambda: rows.until(lambda: len(rows.last) == n_users))
+        changed = self._change(rng, rows)
+        client = usage.seconds, usage.peak_mib, len(self.topics.read("user_cell_labels"))
+        return ThroughFlink(n_users, written, counted, *client, labelled, changed, wrong)
+
+    def _change(self, rng: np.random.Generator, rows: Follower) -> float:
+        """Seconds until users who have spent have a row that says so."""
+        who = rng.choice(len(self.users.totals), int(CHANGED * len(self.users.totals)), replace=False)
+        before = {key: rows.last[key] for key in (b"user_%d" % at for at in who.tolist())}
+        began = time.monotonic()
+        self.users.change(who, self.users.totals[who] + 2.0)
+        rows.until(lambda: all(rows.last[key] not in (None, value) for key, value in before.items()))
+        return time.monotonic() - began
+
+    def _follow(self, topic: str, *statements: str) -> Follower:
+        self._run(*statements)
+        return Follower(self.topics, topic)
+
+    def _run(self, *statements: str) -> None:
+        for name in statements:
+            self.workspace.run_file(SQL_DIRECTORY / "scale_out" / f"{name}.sql")
+
+    def _rate(self, what: str, n_users: int, do: Callable[[], object]) -> float:
+        began = time.monotonic()
+        do()
+        rate = n_users / (time.monotonic() - began)
+        self.say(f"{what}: {rate:,.0f} users per second")
+        return rate
+
+
+class Follower:
+    """The last value of each key of a topic, as far as it is committed."""
+
+    def __init__(self, topics: Topics, topic: str) -> None:
+        self.last: dict[bytes | None, bytes | None] = {}
+        self._topic = topic
+        settings = {"group.id": "follower", "isolation.level": "read_committed", "enable.auto.commit": False}
+        self._consumer = Consumer({"bootstrap.servers": topics.bootstrap_servers, **settings})
+        self._consumer.assign([TopicPartition(topic, at, OFFSET_BEGINNING) for at in topics.partitions(topic)])
+
+    def until(self, reached: Callable[[], bool]) -> None:
+        """Read until the topic holds what it should; ProgramFailed if it does not come to."""
+        deadline = time.monotonic() + MOST_SECONDS
+        while not reached():
+            if time.monotonic() > deadline:
+                raise ProgramFailed(f"{self._topic} did not come to hold what it should within {MOST_SECONDS:.0f} s")
+            began = time.monotonic()
+            while messages := self._consumer.consume(AT_ONCE, PAUSE_SECONDS):
+                self.last.update({message.key(): message.value() for message in messages})
+                if time.monotonic() - began > LOOK_SECONDS:
+                    break
+
+    def numbers(self) -> list[int]:
+        """The number of users in each cell."""
+        return [unframe(PARSED_COUNTS, value)["num_users"] for value in self.last.values() if value]
+
+
+def wrong_counts(cells: Follower, users: Users) -> int:
+    """How many cells have another number of users than numpy counts."""
+    expected = dict(
+        zip(*(each.tolist() for each in np.unique(cells_at(users.totals), return_counts=True)), strict=True)
+    )
+    rows = [unframe(PARSED_COUNTS, value) for value in cells.last.values() if value]
+    found = {row["cell"]: row["num_users"] for row in rows}
+    return sum(found.get(cell) != expected.get(cell) for cell in found.keys() | expected.keys())

@@ -1,0 +1,172 @@
+"""`--cells` on a real broker: labels are those of one fit on the final counts, whatever is killed on the way."""
+
+import random
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from classifier import lattice
+from tests.conftest import MakePipeline
+from tests.support import cell_oracle, client, inside
+from tests.support.cell_records import CELLS_KEY, CELLS_VALUE, LABELS_KEY, LABELS_VALUE, count_record, label_of
+from tests.support.client import Client
+from tests.support.pipeline import Pipeline
+from tests.support.topics import Outgoing
+from tests.support.waiting import wait_until
+
+N_USERS = 3_000
+
+
+class Cells:
+    """The two topics of a test, as statements 1 and 3 of sql/scale_out make them, and a client for them."""
+
+    def __init__(self, pipeline: Pipeline, partitions: int = 6) -> None:
+        self.topics, self.file, self.group = pipeline.topics, pipeline.file, pipeline.group
+        self.input, self.output = f"{pipeline.source}_cells", f"{pipeline.output}_cells"
+        register = pipeline.subjects.register
+        for topic in (self.input, self.output):
+            self.topics.create(topic, partitions, {"cleanup.policy": "compact"})
+        self._ids = register(f"{self.input}-key", CELLS_KEY), register(f"{self.input}-value", CELLS_VALUE)
+        register(f"{self.output}-key", LABELS_KEY)
+        register(f"{self.output}-value", LABELS_VALUE)
+        self._partitions, self.counts = partitions, dict[int, int]()
+
+    def arguments(self, *more: str) -> list[str]:
+        """The command line of the client."""
+        return [str(self.file), "--cells", "-t", self.input, "-o", self.output, "-g", self.group, *more]
+
+    def write(self, counts: dict[int, int], commit: bool = True) -> None:
+        """Write in one transaction, as Flink does, how many users some cells have now."""
+        records = [(cell % self._partitions, *count_record(self._ids, cell, n)) for cell, n in counts.items()]
+        outgoing = [Outgoing(at, value, [], key) for at, key, value in records]
+        self.topics.write_in_transaction(self.input, outgoing, commit)
+        self.counts |= counts if commit else {}
+
+    def move(self, rng: random.Random, n_users: int) -> None:
+        """Let some users of random cells come, and as many go."""
+        left = {cell: n for cell, n in self.counts.items() if n}
+        changed = dict[int, int]()
+        for totals in random_totals(rng, n_users):
+            cell, other = cell_oracle.cell_of(*totals), rng.choice(sorted(left))
+            changed[cell] = changed.get(cell, self.counts.get(cell, 0)) + 1
+            changed[other] = max(0, changed.get(other, self.counts.get(other, 0)) - 1)
+        self.write(changed)
+
+    @property
+    def written(self) -> list[tuple[int, int]]:
+        """Cell and label of every record of the output."""
+        return [label_of(each.key or b"", each.value or b"") for each in self.topics.read(self.output)]
+
+    def assert_labels_are_those_of_one_fit(self, n_clusters: int = 3) -> None:
+        """Every cell of the lattice has the label that the oracle gives it."""
+        labels, expected = dict(self.written), cell_oracle.labels(self.counts, n_clusters)
+        differ = {cell for cell in expected if labels.get(cell) != expected[cell]}
+        assert not differ, f"{len(differ)} of {len(expected)} labels"
+
+
+def random_totals(rng: random.Random, n_users: int) -> list[tuple[float, int]]:
+    """Three groups of users far apart, so that there is one best clustering."""
+    groups = [(0.3, 1), (1.5, 2), (4.0, 4)]
+    found = []
+    for _ in range(n_users):
+        amount, number = rng.choice(groups)
+        found.append((amount * rng.uniform(0.9, 1.1), number + rng.randint(0, number // 3)))
+    return found
+
+
+@pytest.fixture
+def cells(make_pipeline: MakePipeline) -> Cells:
+    """Topics with users in three groups."""
+    found = Cells(make_pipeline())
+    found.write(cell_oracle.counted(random_totals(random.Random(1), N_USERS)))
+    return found
+
+
+def test_labels_and_then_only_what_changes(cells: Cells) -> None:
+    finished = inside.run_to_end(cells.arguments())
+    assert f"{cells.input}: labels of 0 cells restored from {cells.output}" in finished.output
+    cells.assert_labels_are_those_of_one_fit()
+    before = cells.written
+    assert len(before) == len(dict(before)) == len(cell_oracle.lattice(cells.counts, lattice.REACH))
+    inside.run_to_end(cells.arguments())
+    assert cells.written == before, "the same labels are not told again"
+    cells.move(random.Random(2), 400)
+    inside.run_to_end(cells.arguments())
+    cells.assert_labels_are_those_of_one_fit()
+    new = Counter(cells.written) - Counter(before)
+    assert all(dict(before).get(cell) != label for cell, label in new)
+    assert new
+    assert cells.topics.committed(cells.group) == {}, "no offsets"
+
+
+@pytest.mark.parametrize("at", ["init_transactions", "begin_transaction", "produce", "flush", "commit_transaction"])
+def test_a_death_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """In pieces, at the first and at a later one; each next start writes what is missing."""
+    monkeypatch.setattr("classifier.pace.SHARE_OF_TIMEOUT", 1e-6)  # each thousand labels fill a transaction
+    rng = random.Random(at)
+    for after in (0, 3):
+        inside.run_and_die(cells.arguments(), at, after)
+        cells.move(rng, 50)
+    inside.run_to_end(cells.arguments())
+    cells.assert_labels_are_those_of_one_fit()
+
+
+def test_kill_9_while_it_runs(cells: Cells, tmp_path: Path) -> None:
+    """Killed as soon as it begins to write, again and again; the last one is left to end."""
+    rng = random.Random(7)
+    for number in range(3):
+        with Client(cells.arguments("--batch-interval", "0"), tmp_path / f"{number}.log") as running:
+            before = sum(cells.topics.ends(cells.output).values())
+            wait_until(
+                lambda: sum(cells.topics.ends(cells.output).values()) > before or "records" in running.output,  # noqa: B023
+                "the client to write",
+            )
+            cells.move(rng, 100)
+    assert client.run(cells.arguments("--until-end")).code == 0
+    cells.assert_labels_are_those_of_one_fit()
+
+
+def test_counts_that_are_taken_back_do_not_count(cells: Cells) -> None:
+    """Of a transaction that is aborted nothing is read, and the end behind it is reached."""
+    cells.write({cell_oracle.cell_of(3.0, 3): 10_000}, commit=False)
+    inside.run_to_end(cells.arguments())
+    cells.assert_labels_are_those_of_one_fit()
+
+
+def test_the_newer_client_takes_over(cells: Cells, tmp_path: Path) -> None:
+    with Client(cells.arguments("--batch-interval", "0"), tmp_path / "older") as older:
+        older.wait_for_output("changes, fit")
+        with Client(cells.arguments("--batch-interval", "0"), tmp_path / "newer") as newer:
+            newer.wait_for_output("changes, fit")
+            cells.write({cell_oracle.cell_of(0.3, 1): 1, cell_oracle.cell_of(0.8, 1): 4_000})
+            assert older.wait() == 1
+            assert older.output.splitlines()[-1].endswith("was taken over by a newer user_classifier; this one stops")
+            assert newer.stop() == 0, newer.output
+    inside.run_to_end(cells.arguments())
+    cells.assert_labels_are_those_of_one_fit()
+
+
+def test_looks_write_nothing(cells: Cells, tmp_path: Path) -> None:
+    check = client.run(cells.arguments("--check"))
+    assert check.code == 0, check.output
+    assert f"ok      subjects {cells.input}-key and {cells.input}-value: cell, num_users" in check.output
+    assert f"ok      subjects {cells.output}-key and {cells.output}-value: cell, label" in check.output
+    shown = inside.run(cells.arguments("--dry-run", "-k", "auto"))
+    n_cells = len(cell_oracle.lattice(cells.counts, lattice.REACH))
+    assert f"a run would change {n_cells} cells of {cells.output}; nothing was written" in shown.stdout
+    assert f" all {N_USERS:,} 100.0%" in " ".join(shown.stdout.split())
+    picture = tmp_path / "k.png"
+    explored = inside.run(cells.arguments("--explore-k", "--plot", str(picture)))
+    assert explored.stdout.startswith(f"{N_USERS:,} users")
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert cells.written == []
+
+
+def test_reports_count_users_and_not_cells(cells: Cells, tmp_path: Path) -> None:
+    picture = tmp_path / "clusters.png"
+    names = "--label-names", "low,middle,high"
+    finished = inside.run_to_end(cells.arguments("--summary", "--plot", str(picture), *names, "--scale", "log"))
+    assert f" records, {N_USERS} users, " in finished.output
+    assert f" all {N_USERS:,} 100.0%" in " ".join(finished.output.split())
+    assert picture.read_bytes().startswith(b"\x89PNG")

@@ -1,0 +1,76 @@
+"""What --cells must arrive at, in Python that shares nothing with it: one fit on counts, a label for each cell."""
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import product
+
+import numpy as np
+from sklearn.cluster import KMeans
+
+COLUMNS, ROWS, STRIDE = 256, 16, 1000
+
+Counts = Mapping[int, int]
+"""cell -> how many users are in it"""
+
+
+def cell_of(total_amount: float, num_transactions: float) -> int:
+    """The cell of a user."""
+    column = math.floor(COLUMNS * math.log(1 + max(total_amount, 0)))
+    return STRIDE * column + math.floor(ROWS * math.log(1 + max(num_transactions, 0)))
+
+
+def counted(totals: Iterable[tuple[float, int]]) -> dict[int, int]:
+    """How many users each cell has."""
+    found: dict[int, int] = {}
+    for row in totals:
+        found[cell_of(*row)] = found.get(cell_of(*row), 0) + 1
+    return found
+
+
+def points(cell: int, columns: int, rows: int) -> list[tuple[float, float]]:
+    """Points spread over a cell: evenly on the logarithm of the amount, and over the whole numbers of its row."""
+    column, row = divmod(cell, STRIDE)
+    whole = [n for n in range(first_of(row), first_of(row + 1) + 2) if math.floor(ROWS * math.log(1 + n)) == row]
+    low, high = (whole[0], whole[-1]) if whole else (math.exp((row + 0.5) / ROWS) - 1,) * 2
+    amounts = [math.exp((column + (i + 0.5) / columns) / COLUMNS) - 1 for i in range(columns)]
+    counts = [low + (high - low) * (i + 0.5) / rows for i in range(rows)]
+    return list(product(amounts, counts))
+
+
+def first_of(row: int) -> int:
+    """A whole number at the beginning of a row, or just before."""
+    return max(0, math.floor(math.exp(row / ROWS) - 1))
+
+
+def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
+    """Centres of one fit, by the mean total_amount."""
+    spread = (4, 2) if len(counts) > n_clusters else (1, 1)
+    given = [(point, n) for cell, n in sorted(counts.items()) for point in points(cell, *spread)]
+    rows, weights = np.array([point for point, _ in given]), [float(n) for _, n in given]
+    if sum(counts.values()) < n_clusters:
+        return [tuple(np.average(rows, axis=0, weights=weights))]
+    number = min(n_clusters, len(rows))
+    model = KMeans(number, n_init=30, random_state=7, tol=0).fit(rows, sample_weight=weights)
+    return sorted((float(x), float(y)) for x, y in model.cluster_centers_)
+
+
+def lattice(counts: Counts, reach: float) -> list[int]:
+    """Every cell up to that many times the largest totals."""
+    last_column = max(cell // STRIDE for cell in counts) + math.log(reach) * COLUMNS
+    last_row = max(cell % STRIDE for cell in counts) + math.log(reach) * ROWS
+    return [STRIDE * column + row for column in range(int(last_column) + 1) for row in range(int(last_row) + 1)]
+
+
+def labels(counts: Counts, n_clusters: int, reach: float = 4.0) -> dict[int, int]:
+    """The label of each cell; none where there are no users."""
+    counts = {cell: n for cell, n in counts.items() if n}
+    if not counts:
+        return {}
+    places = np.array(centers(counts, n_clusters))
+    cells = lattice(counts, reach)
+    columns, rows = {cell // STRIDE for cell in cells}, {cell % STRIDE for cell in cells}
+    amounts = {column: points(STRIDE * column, 1, 1)[0][0] for column in columns}
+    numbers = {row: points(row, 1, 1)[0][1] for row in rows}
+    middles = np.array([(amounts[cell // STRIDE], numbers[cell % STRIDE]) for cell in cells])
+    nearest = ((middles[:, None, :] - places) ** 2).sum(axis=2).argmin(axis=1)
+    return dict(zip(cells, nearest.tolist(), strict=True))

@@ -1,0 +1,24 @@
+"""How Flink is set up: what both kinds of state have in common, and where state lies on disk."""
+
+from pathlib import Path
+
+import pytest
+
+from local.services import FlinkCluster
+
+
+def configuration(directory: Path, large_state: bool) -> dict[str, str]:
+    """What is written for Flink to read."""
+    FlinkCluster(directory, 8083, large_state=large_state).configure()
+    lines = (directory / "config.yaml").read_text(encoding="utf-8").splitlines()
+    return dict(line.split(": ", 1) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("large_state", "backend", "managed"), [(False, None, "64 mb"), (True, "rocksdb", "1 gb")], ids=["small", "large"]
+)
+def test_where_state_lies(tmp_path: Path, large_state: bool, backend: str | None, managed: str) -> None:
+    found = configuration(tmp_path, large_state)
+    assert found.get("state.backend.type") == backend
+    assert found["taskmanager.memory.managed.size"] == managed
+    assert found["table.exec.sink.require-on-conflict"] == "false"

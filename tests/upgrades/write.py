@@ -1,0 +1,124 @@
+"""Write the state that this release leaves, for the tests of the releases after it: python -m tests.upgrades.write
+
+To be run once for a release, when VERSION is raised, and checked in; the files of earlier releases stay as they are.
+"""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from classifier.marks import VERSION
+from local.services import KafkaBroker, SchemaRegistry, free_port
+from tests.support import client
+from tests.support.changelog import Change, Op, Placed, Row, aggregation, of_other_users, place_by_hash
+from tests.support.pipeline import Pipeline, Services
+from tests.support.subjects import Subjects
+from tests.support.topics import Outgoing, Topics
+from tests.support.wire import AGGREGATE_SCHEMA, body, frame, schema_id_of
+from tests.upgrades.sample import Sample, to_line, write
+
+
+class Case(NamedTuple):
+    """A way to run the client."""
+
+    name: str
+    partitions: int
+    options: tuple[str, ...]
+    avro_key: bool = False
+
+
+CASES = (
+    Case("retract", 3, ("-k", "4")),
+    Case("chosen", 1, ("-k", "auto", "--scale", "log"), avro_key=True),
+    Case("upsert", 2, ("--changelog-mode", "upsert", "--fit", "cells")),
+)
+
+
+def main() -> None:
+    """Run the client in each way, and write down what it leaves."""
+    with tempfile.TemporaryDirectory() as folder, services(Path(folder)) as running:
+        found = [made(running, Path(folder), case) for case in CASES]
+    print(f"written: {write(VERSION, found)}")
+
+
+@contextmanager
+def services(folder: Path) -> Iterator[Services]:
+    """A broker and a registry."""
+    broker, registry = KafkaBroker(folder / "kafka", free_port()), SchemaRegistry(folder / "registry", free_port())
+    try:
+        broker.launch()
+        registry.launch()
+        broker.wait_ready()
+        registry.wait_ready()
+        topics = Topics(broker.bootstrap_servers)
+        topics.wait_for_coordinator()
+        yield Services(topics, Subjects(registry.url))
+    finally:
+        registry.stop()
+        broker.stop()
+
+
+def made(services: Services, folder: Path, case: Case) -> Sample:
+    """What the client leaves of one case."""
+    pipeline = Pipeline(services, folder, f"release_{VERSION.replace('.', '_')}_{case.name}", case.partitions)
+    if case.avro_key:
+        pipeline.make_output_with_avro_keys()
+    first, later = (upserts if case.name == "upsert" else retractions)(pipeline, case)
+    pipeline.topics.write(pipeline.source, first)
+    finished = client.run(pipeline.arguments("--until-end", *case.options))
+    if finished.code:
+        raise RuntimeError(finished.output)
+    return sample(pipeline, case, first, later)
+
+
+def retractions(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoing]]:
+    """A changelog in two parts; two rows come after they have been taken back, and so wait beside the offsets."""
+    changes = aggregation(seed=3, n_users=12, n_transactions=50, deleted=0.1)
+    placed = place_by_hash(changes, case.partitions)
+    gone = {change.row for _, change in placed if change.op is Op.UPDATE_BEFORE}
+    late = next(each for each in placed if each.change.op is Op.INSERT and each.change.row in gone)
+    nobody = Row("known by a retraction alone", 8.0, 1)
+    first = [*(each for each in placed if each is not late), Placed(0, Change(Op.DELETE, nobody))]
+    others = of_other_users(aggregation(seed=4, n_users=6, n_transactions=20))
+    later = [late, Placed(0, Change(Op.INSERT, nobody)), *place_by_hash(others, case.partitions)]
+    return pipeline.outgoing(first), pipeline.outgoing(later)
+
+
+def upserts(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoing]]:
+    """Rows by user, some deleted; later rows take the place of earlier ones, and some who were deleted come back."""
+    rows = [Row(f"user {at}", float(10 ** (at % 3) * (1 + at)), 1 + at % 4) for at in range(15)]
+
+    def record(at: int, row: Row, deleted: bool = False) -> Outgoing:
+        value = None if deleted else frame(pipeline.schema_id, body(AGGREGATE_SCHEMA, row._asdict()))
+        return Outgoing(at % case.partitions, value, [], row.user_id.encode())
+
+    first = [record(at, row) for at, row in enumerate(rows)] + [record(at, rows[at], deleted=True) for at in (2, 7)]
+    later = [record(at, rows[at]._replace(total_amount=5000.0 + at)) for at in (2, 4, 9)]
+    return first, [*later, record(11, rows[11], deleted=True)]
+
+
+def sample(pipeline: Pipeline, case: Case, first: Sequence[Outgoing], later: Sequence[Outgoing]) -> Sample:
+    """What lies in the broker."""
+    topics, subjects, output = pipeline.topics, pipeline.subjects, pipeline.topics.read(pipeline.output)
+    value = next(each.value for each in output if each.value)
+    schema_ids = {f"{pipeline.source}-value": pipeline.schema_id, f"{pipeline.output}-value": schema_id_of(value)}
+    if case.avro_key:
+        schema_ids[f"{pipeline.output}-key"] = schema_id_of(output[0].key or b"")
+    committed = sorted(topics.committed(pipeline.group).values())
+    return Sample(
+        name=pipeline.source.removesuffix("_aggregate"),
+        partitions=case.partitions,
+        options=list(case.options),
+        schemas={subject: {"id": at, "schema": subjects.schema(at)} for subject, at in schema_ids.items()},
+        topic_ids={topic: topics.topic_id(topic) for topic in (pipeline.source, pipeline.output)},
+        offsets={str(each.partition): (each.offset, each.metadata) for each in committed},
+        input=[to_line(each.partition, each.key, each.value, each.headers) for each in first],
+        later=[to_line(each.partition, each.key, each.value, each.headers) for each in later],
+        output=[to_line(each.partition, each.key, each.value, each.headers) for each in output],
+    )
+
+
+if __name__ == "__main__":
+    main()
