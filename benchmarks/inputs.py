@@ -123,7 +123,7 @@ def loaded_input(stack: Stack, topic: str, n_users: int) -> Input:
 
 
 def customers_input(stack: Stack, topic: str, n_users: int) -> Input:
-    """A topic of one row a user, whose totals spread as those of real customers; written piece by piece, to save memory."""
+    """A topic of one row a user, whose totals spread as those of real customers; written in pieces, to save memory."""
     source = empty_input(stack, topic, n_users)
     for start in range(0, n_users, USERS_AT_ONCE):
         users = np.arange(start, min(start + USERS_AT_ONCE, n_users), dtype=np.int64)
