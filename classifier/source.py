@@ -112,8 +112,18 @@ class Source:
 
 
 def committed_offsets(consumer: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:
-    """Return the group's offsets. One that cannot be told is not one that is missing: its records would count twice."""
-    found = consumer.committed(wanted, CALL_TIMEOUT_SECONDS)
+    """Return the group's offsets. One that cannot be told is not one that is missing: its records would count twice.
+
+    To be called where nothing that has been fetched is still wanted.
+    """
+    try:
+        found = consumer.committed(wanted, CALL_TIMEOUT_SECONDS)
+    except KafkaException:
+        # Without the right to the group it times out: only the consumer's queue tells why.
+        polled = consumer.poll(0)
+        if polled is not None and (error := polled.error()) and error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            raise KafkaException(error) from None
+        raise
     for each in found:
         if each.error is not None:
             raise KafkaException(each.error)
