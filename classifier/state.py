@@ -20,7 +20,7 @@ from classifier.rows import Row
 from classifier.sink import OutputRecord
 from classifier.source import CHUNK, Source
 from classifier.stop import StopRequest
-from classifier.user_table import NO_LABEL, NOTHING, Change, Changes, Multiset
+from classifier.user_table import NO_LABEL, NOTHING, Change, Labelled, Multiset
 
 log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
@@ -58,13 +58,13 @@ def pending_of(message: Record) -> Multiset:
         raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
 
 
-def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Changes:
+def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Labelled:
     """Read `user_labeling` to its end and return the last word on every user.
 
     A transaction that another program has open there ends what a read_committed reader sees before the topic's own
     end: it is waited for, as half of the labels would be taken for all.
     """
-    last, newest, hold = Changes(), dict[bytes | None, Record](), Hold(source)
+    last, newest, hold = Labelled(), dict[bytes | None, Record](), Hold(source)
     while not stop.requested:
         newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
         all_read = source.at_end and not hold.lasts()
@@ -102,7 +102,7 @@ class Hold:
         return bool(held)
 
 
-def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: KeyCodec, values: LabelCodec) -> None:
+def take_labels(messages: Mapping[bytes | None, Record], last: Labelled, keys: KeyCodec, values: LabelCodec) -> None:
     """Decode labels, by their keys, into `last`; StateError for what this client does not write."""
     held, gone = held_and_gone(messages)
     for message, (user_id, row, label) in zip(held, all_labelled_in(held, values), strict=True):
