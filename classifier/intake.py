@@ -110,9 +110,9 @@ class Intake:
         self._ended = False  # whether the last step came at the end, with nothing read since
         if self._several.begin(self.table, self._began, {} if anew else self.committed) and not anew:
             self.table.trust_order()
-        # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
-        # so that -k auto does not count them.
-        self._leaving = set(self.table.user_ids) if anew else set[str]()
+        # Users without a row at the last end. In a rebuild, all those the input does not have (None): they go at the
+        # first end, so that -k auto does not count them.
+        self._leaving: set[str] | None = None if anew else set()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
@@ -185,7 +185,7 @@ class Intake:
             if not self.batch.many_returned:
                 returned = returned & set(users_of(self.batch.returned, self._reader))
             self.table.doubt_order(returned)
-        self._leaving &= self.table.absent
+        self._leaving = set(self.table.absent) if self._leaving is None else self._leaving & self.table.absent
         if at_end:
             gone = self.table.absent if last else self._leaving
             self.table.drop(set(itertools.islice(gone, most_gone)))
