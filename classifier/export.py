@@ -37,7 +37,7 @@ from classifier.state import read_labels
 from classifier.stop import StopRequest
 from classifier.text import users
 from classifier.topics import missing
-from classifier.user_table import Changes
+from classifier.user_table import Labelled
 
 log = logging.getLogger("user_classifier")
 
@@ -65,9 +65,9 @@ def export(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: Sto
     """Read the output to its end, and write its users to the file."""
     asked = what_is_asked(settings)
     stop.last_step = f"{asked.path} is as it was"
-    changes, newest = read_output(settings, kafka, registry, stop)
-    user_ids = chosen(changes, asked, settings.output)
-    write(asked.path, columns_of(asked), blocks(user_ids, changes, asked.names, stop))
+    said, newest = read_output(settings, kafka, registry, stop)
+    user_ids = chosen(said, asked, settings.output)
+    write(asked.path, columns_of(asked), blocks(user_ids, said, asked.names, stop))
     log.info("%s: %s of %s%s", asked.path, users(len(user_ids)), settings.output, told_newest(newest))
 
 
@@ -123,7 +123,7 @@ class Output(Source):
         return records
 
 
-def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> tuple[Changes, int]:
+def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> tuple[Labelled, int]:
     """Return the last word on every user, and the timestamp of the newest record in ms."""
     consumer = kafka.consumer()
     try:
@@ -134,19 +134,19 @@ def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop
             raise TopicMissing(missing(settings.output, compacted=True))
         keys, values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
         source = Output(kafka, consumer, topic, partitions)
-        changes = read_labels(source, keys, values, stop)
+        said = read_labels(source, keys, values, stop)
     except RestoreNeeded as gone:
         raise StateError(f"{gone}; run the export again") from None
     finally:
         consumer.close()
     if stop.requested:
         raise ClassifierError(f"{settings.output} was not read to its end")
-    return changes, source.newest
+    return said, source.newest
 
 
-def chosen(changes: Changes, asked: Asked, output: str) -> list[str]:
+def chosen(said: Labelled, asked: Asked, output: str) -> list[str]:
     """Return the users to be written, in order; ConfigError where their label is none, or has no name."""
-    labels, rows = changes.labels, changes.rows
+    labels, rows = said.labels, said.rows
     there = sorted({labels[user_id] for user_id in rows})
     if there and (complaint := without_name(there[-1], asked.names, output)):
         raise ConfigError(complaint)
@@ -167,14 +167,14 @@ def columns_of(asked: Asked) -> Columns:
     return [*LABEL_FIELDS, *([LABEL_NAME] if asked.names else [])]
 
 
-def blocks(user_ids: Sequence[str], changes: Changes, names: Sequence[str], stop: StopRequest) -> Blocks:
+def blocks(user_ids: Sequence[str], said: Labelled, names: Sequence[str], stop: StopRequest) -> Blocks:
     """Yield many users at once, by column."""
     for start in range(0, len(user_ids), AT_ONCE):
         if stop.requested:
             raise ClassifierError("not all was written")
         block = user_ids[start : start + AT_ONCE]
-        amounts, counts = zip(*map(changes.rows.__getitem__, block), strict=True)
-        labels = list(map(changes.labels.__getitem__, block))
+        amounts, counts = zip(*map(said.rows.__getitem__, block), strict=True)
+        labels = list(map(said.labels.__getitem__, block))
         yield [block, amounts, counts, labels, *([[names[label] for label in labels]] if names else [])]
 
 

@@ -49,7 +49,7 @@ from classifier.step import Step
 from classifier.stop import StopRequest
 from classifier.text import shown, users
 from classifier.topic_watch import TopicWatch
-from classifier.user_table import Changes, UserTable
+from classifier.user_table import Changes, Labelled, UserTable
 
 log = logging.getLogger("user_classifier")
 AGAIN = "to start over: run again with --rebuild"
@@ -93,9 +93,7 @@ class Intake:
         if not self.rebuild:  # before the output is read, whose records may be of a newer version, too
             check_format(self.committed_now().values(), AGAIN)
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
-        changes = read_labels(
-            self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop
-        )
+        said = read_labels(self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop)
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self._stop.requested:
             return
@@ -103,18 +101,18 @@ class Intake:
         self.choice: Chosen | None = None if self.rebuild else chosen_before(self.committed.values())
         self._check_identity(before)
         self.layout = layout_of(len(beginnings), self.key_codec)
-        if changes.labels:
+        if said.labels:
             check_layout(self.committed.values(), settings.output, self.layout)
         anew = self.rebuild or is_unfinished(self.committed.values())  # the input has to confirm what is there
         self.incomplete = anew or all(at.offset == OFFSET_INVALID for at in self.committed.values())
-        self.source = self._input.read_from(self._load(changes, confirmed=not anew))
+        self.source = self._input.read_from(self._load(said, confirmed=not anew))
         self._began = dict(self.source.positions)  # of the batch
         self._ended = False  # whether the last step came at the end, with nothing read since
         if self._several.begin(self.table, self._began, {} if anew else self.committed) and not anew:
             self.table.trust_order()
-        # Users without a row at the last end. In a rebuild, those the input does not have: they go at the first end,
-        # so that -k auto does not count them.
-        self._leaving = set(self.table.user_ids) if anew else set[str]()
+        # Users without a row at the last end. In a rebuild, all those the input does not have (None): they go at the
+        # first end, so that -k auto does not count them.
+        self._leaving: set[str] | None = None if anew else set()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
@@ -134,12 +132,12 @@ class Intake:
         """Return the group's offsets as the broker knows them."""
         return self._input.committed(self.settings.group)
 
-    def _load(self, changes: Changes, *, confirmed: bool) -> dict[int, int]:
+    def _load(self, said: Labelled, *, confirmed: bool) -> dict[int, int]:
         """Load the table; return the offset in each partition that belongs to it."""
-        settings, committed, n_users = self.settings, self.committed, len(changes.rows)
+        settings, committed, n_users = self.settings, self.committed, len(said.rows)
         bounds = {partition: self._input.bounds(partition) for partition in committed}
         if self.rebuild:
-            self.table.load(changes, confirmed=False)
+            self.table.load(said, confirmed=False)
             return {partition: low for partition, (low, _) in bounds.items()}
         if not check_marks(committed.values(), settings.output, n_users, settings.changelog_mode, AGAIN):
             return {partition: at[settings.reset_to] for partition, at in bounds.items()}
@@ -148,7 +146,7 @@ class Intake:
         else:  # what retention has taken since the labelling began, no start would find
             log.info("%s: an unfinished labelling, of %d users so far; it goes on", settings.output, n_users)
             check_range(committed, {partition: (0, high) for partition, (_, high) in bounds.items()}, AGAIN)
-        self.table.load(changes, confirmed=confirmed)
+        self.table.load(said, confirmed=confirmed)
         if confirmed:
             warn_of_dropped(committed.values(), self.table.n_waiting)
         # A partition without an offset is a new one: from its beginning, whatever the file says.
@@ -187,7 +185,7 @@ class Intake:
             if not self.batch.many_returned:
                 returned = returned & set(users_of(self.batch.returned, self._reader))
             self.table.doubt_order(returned)
-        self._leaving &= self.table.absent
+        self._leaving = set(self.table.absent) if self._leaving is None else self._leaving & self.table.absent
         if at_end:
             gone = self.table.absent if last else self._leaving
             self.table.drop(set(itertools.islice(gone, most_gone)))

@@ -12,8 +12,9 @@ import fastavro
 from classifier.avro import AVRO_ERRORS, PREFIX, AvroReader, AvroWriter, blocks, schema_id_of
 from classifier.errors import RecordError, SchemaError
 from classifier.registry import SchemaRegistry
-from classifier.rows import LABEL_FIELDS, Fields, Row, user_rows
+from classifier.rows import LABEL_FIELDS, Fields, Row, user_columns, user_row
 
+LabelColumns = tuple[list[str], list[Row], list[int]]  # user_ids, rows, labels
 NO_SOURCE: tuple[None, bytes] = (None, b"")
 
 
@@ -43,7 +44,7 @@ class LabelCodec:
             self._subject = registry.newest(name) or registry.register(name, label_schema(topic))
             self._writer = AvroWriter(self._subject)
             valid = fastavro.validation.validate(fields, self._subject.schema, raise_errors=False)
-            fits = valid and self.decode(self.encode([sample])) == [sample]
+            fits = valid and self.decode(self.encode([sample])) == ([user_id], [row], [label])
         except (RecordError, *AVRO_ERRORS):
             fits = False
         if not fits:
@@ -94,15 +95,15 @@ class LabelCodec:
         fastavro.schemaless_writer(body, schema, record)
         return self._writer.encode([record])[0][PREFIX.size + body.tell() :]
 
-    def decode(self, values: Sequence[bytes]) -> list[tuple[str, Row, int]]:
-        """Return user_id, row and label of each value; RecordError says what is wrong with one."""
-        found = []
+    def decode(self, values: Sequence[bytes]) -> LabelColumns:
+        """Return user_ids, rows and labels; RecordError says what is wrong with a value."""
+        user_ids, rows, labels = list[str](), list[Row](), list[int]()
         for block in blocks(values):
-            records = self._reader.all_fields(block)
-            for row, record in zip(user_rows(records), records, strict=True):
-                if isinstance(row, RecordError):
-                    raise row
-                if type(label := cast(Fields, record).get("label")) is not int:
-                    raise RecordError("has no label")
-                found.append((*row, label))
-        return found
+            records = cast(list[Fields], self._reader.all_fields(block))
+            found = user_columns(records) or zip(*map(user_row, records), strict=True)
+            for column, more in zip((user_ids, rows), found, strict=True):
+                column += cast(Any, more)
+            labels += [cast(int, record.get("label")) for record in records]
+        if not set(map(type, labels)) <= {int}:
+            raise RecordError("has no label")
+        return user_ids, rows, labels

@@ -43,17 +43,24 @@ def user_row(fields: Fields | RecordError) -> tuple[str, Row]:
     return user_id, (float(amount), count)
 
 
-def user_rows(records: Sequence[Fields | RecordError]) -> list[tuple[str, Row] | RecordError]:
-    """Do `user_row` for many records; what it would raise stands in the place of a row."""
-    found: list[tuple[str, Row] | RecordError] = []
-    try:  # column by column, which is four times as fast where nothing is wrong
+def user_columns(records: Sequence[Fields | RecordError]) -> tuple[list[str], list[Row]] | None:
+    """Do `user_row` for many records column by column, four times as fast; None where something is to be looked at."""
+    try:
         user_ids, amounts, counts = ([record[name] for record in records] for name in ROW_FIELDS)  # type: ignore[index]
         types = [set(map(type, column)) for column in (user_ids, amounts, counts)]
         sizes = max(map(len, user_ids), default=0), np.abs(amounts).max(initial=0.0), min(counts, default=0)
         if types == [{str}, {float}, {int}] and sizes[0] <= MAX_USER_ID and sizes[1] <= MAX_AMOUNT and sizes[2] >= 0:
-            return list(zip(user_ids, zip(amounts, counts, strict=True), strict=True))
+            return user_ids, list(zip(amounts, counts, strict=True))
     except (KeyError, TypeError, ValueError):
         pass
+    return None
+
+
+def user_rows(records: Sequence[Fields | RecordError]) -> list[tuple[str, Row] | RecordError]:
+    """Do `user_row` for many records; what it would raise stands in the place of a row."""
+    if columns := user_columns(records):
+        return list(zip(*columns, strict=True))
+    found: list[tuple[str, Row] | RecordError] = []
     for record in records:
         try:
             found.append(user_row(record))

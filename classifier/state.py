@@ -13,14 +13,13 @@ from classifier.changelog import Sources
 from classifier.errors import RecordError, StateError
 from classifier.kafka import POLL_SECONDS
 from classifier.keys import KeyCodec
-from classifier.labels import LabelCodec
+from classifier.labels import LabelCodec, LabelColumns
 from classifier.marks import OTHER_OUTPUT
 from classifier.records import Headers, Record, place
-from classifier.rows import Row
 from classifier.sink import OutputRecord
 from classifier.source import CHUNK, Source
 from classifier.stop import StopRequest
-from classifier.user_table import NO_LABEL, NOTHING, Change, Changes, Multiset
+from classifier.user_table import NO_LABEL, NOTHING, Change, Labelled, Multiset
 
 log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
@@ -58,13 +57,13 @@ def pending_of(message: Record) -> Multiset:
         raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
 
 
-def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Changes:
+def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Labelled:
     """Read `user_labeling` to its end and return the last word on every user.
 
     A transaction that another program has open there ends what a read_committed reader sees before the topic's own
     end: it is waited for, as half of the labels would be taken for all.
     """
-    last, newest, hold = Changes(), dict[bytes | None, Record](), Hold(source)
+    last, newest, hold = Labelled(), dict[bytes | None, Record](), Hold(source)
     while not stop.requested:
         newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
         all_read = source.at_end and not hold.lasts()
@@ -102,11 +101,13 @@ class Hold:
         return bool(held)
 
 
-def take_labels(messages: Mapping[bytes | None, Record], last: Changes, keys: KeyCodec, values: LabelCodec) -> None:
+def take_labels(messages: Mapping[bytes | None, Record], last: Labelled, keys: KeyCodec, values: LabelCodec) -> None:
     """Decode labels, by their keys, into `last`; StateError for what this client does not write."""
     held, gone = held_and_gone(messages)
-    for message, (user_id, row, label) in zip(held, all_labelled_in(held, values), strict=True):
-        last.labels[user_id], last.rows[user_id] = label, row
+    user_ids, rows, labels = labelled_in(held, values)
+    last.labels.update(zip(user_ids, labels, strict=True))
+    last.rows.update(zip(user_ids, rows, strict=True))
+    for user_id, message in zip(user_ids, held, strict=True):
         if message.headers() or user_id in last.pending:
             last.pending[user_id] = pending_of(message)
     for message in gone:
@@ -123,20 +124,16 @@ def held_and_gone(messages: Mapping[bytes | None, Record]) -> tuple[list[Record]
     return held, [message for message in messages.values() if message.value() is None]
 
 
-def all_labelled_in(messages: Sequence[Record], values: LabelCodec) -> list[tuple[str, Row, int]]:
-    """Return user_id, row and label in each record; StateError for one that holds none."""
+def labelled_in(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:
+    """Return user_ids, rows and labels; StateError for a record that holds none."""
     try:
         return values.decode(cast(list[bytes], [message.value() for message in messages]))
-    except RecordError:
-        return [labelled_in(message, values) for message in messages]  # one of them is none
-
-
-def labelled_in(message: Record, values: LabelCodec) -> tuple[str, Row, int]:
-    """Return user_id, row and label in a record."""
-    try:
-        return values.decode([cast(bytes, message.value())])[0]
     except RecordError as error:
-        raise StateError(f"{place(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
+        if len(messages) > 1:
+            for message in messages:  # one of them is none
+                labelled_in([message], values)
+        told = place(messages[0])
+        raise StateError(f"{told}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
 
 
 def user_of(message: Record, keys: KeyCodec) -> str:

@@ -2,9 +2,10 @@
 
 import bisect
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,25 +15,38 @@ from classifier.rows import Row
 Multiset = dict[Row, int]  # row -> how often it was added less how often it was retracted
 # Nearly every multiset is empty or one row once: then it is written as () or as the row, a third of a dict's size.
 Known = Multiset | Row | tuple[()]
+BLOCK = 1_000  # changes made at once
+EXACT = 2.0**53  # below it a double holds every whole number
 # What `user_labeling` has to be told: user_id, row (None: the user is gone), label, what is known beside {row: 1}.
 Change = tuple[str, Row | None, int, Multiset]
 
 
 @dataclass
-class Changes:
-    """Many changes by column: as objects, a million of them would take three times the memory."""
+class Labelled:
+    """What `user_labeling` says, by column: as objects, a million changes would take three times the memory."""
 
-    labels: dict[str, int] = field(default_factory=dict)  # whom they are of, with NO_LABEL for users gone
-    rows: dict[str, Row] = field(default_factory=dict)  # of users who are not gone, and maybe of others
+    labels: dict[str, int] = field(default_factory=dict)  # of every user, with NO_LABEL for those gone
+    rows: dict[str, Row] = field(default_factory=dict)  # of users who are not gone
     pending: dict[str, Multiset] = field(default_factory=dict)
-    n_relabelled: int = 0  # so many of them, the first ones, differ from what was said by their label alone
+
+
+@dataclass
+class Changes:
+    """What a fit changes, by the place of users in the table; it holds until the table is touched again."""
+
+    table: "UserTable"
+    places: NDArray[np.intp]
+    gone: list[str]  # users who have no place any more
+    n_relabelled: int  # so many of them, the first ones, differ from what was said by their label alone
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.places) + len(self.gone)
 
     def __iter__(self) -> Iterator[Change]:
-        pending = map(self.pending.get, self.labels, itertools.repeat(NOTHING))
-        return zip(self.labels, map(self.rows.get, self.labels), self.labels.values(), pending, strict=False)
+        for start in range(0, len(self.places), BLOCK):
+            yield from self.table.told(self.places[start : start + BLOCK])
+        for user_id in self.gone:
+            yield user_id, None, NO_LABEL, self.table.pending(user_id)
 
 
 class UserTable:
@@ -102,15 +116,15 @@ class UserTable:
         """Make `row` all that is known of a user."""
         self._touched[user_id] = row or ()
 
-    def load(self, changes: Changes, *, confirmed: bool) -> None:
+    def load(self, said: Labelled, *, confirmed: bool) -> None:
         """Fill an empty table with what `user_labeling` says.
 
         Not `confirmed`: the users are shown, but have no current row until the input tells one.
         """
-        self._rows, self.user_ids = changes.rows, sorted(changes.rows)
+        self._rows, self.user_ids = said.rows, sorted(said.rows)
         self.totals = as_array(map(self._rows.__getitem__, self.user_ids))
-        self.labels = np.fromiter(map(changes.labels.__getitem__, self.user_ids), np.int32)
-        pending = {user_id: pending for user_id, pending in changes.pending.items() if pending}
+        self.labels = np.fromiter(map(said.labels.__getitem__, self.user_ids), np.int32)
+        pending = {user_id: pending for user_id, pending in said.pending.items() if pending}
         if confirmed:
             self._pending = pending
             users = pending.keys() & self._rows.keys()
@@ -123,6 +137,15 @@ class UserTable:
 
     def settle(self) -> None:
         """Choose the current row of every user touched."""
+        if not (self._rows or self._pending) and only_rows(self._touched):  # the first ones: many at once
+            new, changed = cast(dict[str, Row], self._touched), dict[str, Row]()
+        else:
+            new, changed = self._choose_rows()
+        self._touched, self.between_ends = {}, True
+        self._show(new, changed)
+
+    def _choose_rows(self) -> tuple[dict[str, Row], dict[str, Row]]:
+        """Choose the current row of every user touched; return those of new users, and those that changed."""
         shown, new = self._rows, dict[str, Row]()
         changed: dict[str, Row] = {}
         for user_id, known in self._touched.items():
@@ -141,8 +164,7 @@ class UserTable:
                 if user_id in self.several or isinstance(known, dict):
                     self._count_rows(user_id, as_multiset(self._known(user_id)), as_multiset(known))
                 self._keep(user_id, known, current)
-        self._touched, self.between_ends = {}, True
-        self._show(new, changed)
+        return new, changed
 
     def reached_end(self) -> None:
         """Take it that all has been read: whatever is added from now on is newer than the rows that are there."""
@@ -189,21 +211,32 @@ class UserTable:
         return max(pending, default=(0, ""))
 
     def relabel(self, labels: NDArray[np.int32]) -> Changes:
-        """Take the labels of a fit, in the order of user_id; return what changed since the last time.
-
-        What is returned holds until the table is touched again.
-        """
+        """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
         self._compare_with_said()
         gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
         news = self.labels == NO_LABEL
         news[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
         relabelled = np.flatnonzero((labels != self.labels) & ~news)
-        places = np.concatenate((relabelled, np.flatnonzero(news)))
-        user_ids = [self.user_ids[place] for place in places.tolist()] + gone
         self.labels = labels.copy()  # those of the caller stay as they are
         self._changed.clear()
-        told = itertools.chain(labels[places].tolist(), itertools.repeat(NO_LABEL, len(gone)))
-        return Changes(dict(zip(user_ids, told, strict=True)), self._rows, self._pending, len(relabelled))
+        return Changes(self, np.concatenate((relabelled, np.flatnonzero(news))), gone, len(relabelled))
+
+    def told(self, places: NDArray[np.intp]) -> Iterator[Change]:
+        """Return what is to be told of the users at these places."""
+        user_ids = list(map(self.user_ids.__getitem__, places.tolist()))
+        pending = map(self._pending.get, user_ids, itertools.repeat(NOTHING))
+        return zip(user_ids, self._rows_at(places, user_ids), self.labels[places].tolist(), pending, strict=True)
+
+    def pending(self, user_id: str) -> Multiset:
+        """Return what is known of a user beside {shown row: 1}."""
+        return self._pending.get(user_id, NOTHING)
+
+    def _rows_at(self, places: NDArray[np.intp], user_ids: Sequence[str]) -> Iterable[Row]:
+        """Return the shown rows, out of the array if it holds them exactly: a million rows lie all over the memory."""
+        amounts, counts = self.totals[places].T
+        if counts.max(initial=0) >= EXACT:
+            return map(self._rows.__getitem__, user_ids)
+        return zip(amounts.tolist(), counts.astype(np.int64).tolist(), strict=True)
 
     def _compare_with_said(self) -> None:
         """Take out of the changes what `user_labeling` says already, and add what it says and is not so."""
@@ -244,9 +277,12 @@ class UserTable:
         """Return whether just this is pending of a user; the order counts."""
         return list(rows.items()) == list(self._pending.get(user_id, NOTHING).items())
 
-    def _show(self, new: Mapping[str, Row], changed: Mapping[str, Row]) -> None:
+    def _show(self, new: dict[str, Row], changed: Mapping[str, Row]) -> None:
         """Show rows, making room for new users."""
-        self._rows.update(new)
+        if self._rows:
+            self._rows.update(new)
+        else:
+            self._rows = new
         self._rows.update(changed)
         if new:
             user_ids = sorted(new)
@@ -273,6 +309,11 @@ class UserTable:
 def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
     """Return rows as an array of shape (n_rows, 2)."""
     return np.fromiter(itertools.chain.from_iterable(rows), np.float64).reshape(-1, 2)
+
+
+def only_rows(touched: Mapping[str, Known]) -> bool:
+    """Return whether one row is all that is known of each of these users."""
+    return all(touched.values()) and set(map(type, touched.values())) <= {tuple}
 
 
 def current_row(known: Known) -> Row | None:

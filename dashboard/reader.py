@@ -21,7 +21,7 @@ from classifier.records import Record
 from classifier.registry import ReadOnlyRegistry
 from classifier.settings import Settings
 from classifier.source import CHUNK, Source, Topic
-from classifier.state import LABELS_AT_ONCE, Hold, all_labelled_in, held_and_gone, user_of
+from classifier.state import LABELS_AT_ONCE, Hold, held_and_gone, labelled_in, user_of
 from classifier.stop import StopRequest
 from classifier.text import users
 from classifier.topic_watch import TopicWatch
@@ -190,6 +190,7 @@ class Reader:
 def take(messages: dict[bytes | None, Record], table: Table, keys: KeyCodec, values: LabelCodec) -> None:
     """Decode the newest record of each user into the table; StateError for what the client does not write."""
     held, gone = held_and_gone(messages)
-    table.take(all_labelled_in(held, values), [message.timestamp()[1] for message in held])
+    labelled = list(zip(*labelled_in(held, values), strict=True))
+    table.take(labelled, [message.timestamp()[1] for message in held])
     if gone:
         table.forget([user_of(message, keys) for message in gone], [message.timestamp()[1] for message in gone])

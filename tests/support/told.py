@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from classifier.user_table import Changes
+from classifier.user_table import Changes, Labelled
 
 Totals = tuple[float, int]
 
@@ -22,9 +22,14 @@ def told(changes: Changes) -> list[Told]:
     return [Told(*each) for each in changes]
 
 
-def by_column(said: Iterable[Told]) -> Changes:
+def read(said: Labelled) -> list[Told]:
+    """Each user by name, as it is read back."""
+    return [Told(user, said.rows.get(user), label, said.pending.get(user, {})) for user, label in said.labels.items()]
+
+
+def by_column(said: Iterable[Told]) -> Labelled:
     """What was said, as it is read back."""
-    found = Changes()
+    found = Labelled()
     for user_id, row, label, pending in said:
         found.labels[user_id], found.pending[user_id] = label, pending
         if row is not None:

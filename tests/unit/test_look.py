@@ -11,7 +11,7 @@ from classifier.errors import RestoreNeeded
 from classifier.intake import Intake
 from classifier.settings import Settings
 from classifier.stop import StopRequest
-from classifier.user_table import Changes
+from classifier.user_table import Labelled
 from tests.support.changelog import Change, Op, Placed, cut
 from tests.support.world import BASE, INSERTS, ROWS, World, grouped
 
@@ -129,7 +129,7 @@ def test_a_look_beside_a_client_that_commits(
     world.run()
     read, left, rows = state.read_labels, iter(range(commits)), [INSERTS[0].change.row]
 
-    def meanwhile(*given: Any) -> Changes:
+    def meanwhile(*given: Any) -> Labelled:
         found = read(*given)
         if next(left, None) is not None:
             rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]

@@ -15,10 +15,10 @@ from classifier.settings import Settings
 from classifier.source import Source
 from classifier.state import label_records, read_labels
 from classifier.stop import StopRequest
-from classifier.user_table import Changes
+from classifier.user_table import Labelled
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
-from tests.support.told import Told, told
+from tests.support.told import Told, read
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 
 OTHER = "choose another output with -o, or make the topic anew and run with --rebuild"
@@ -33,7 +33,7 @@ def codecs(avro_key: bool) -> tuple[KeyCodec, LabelCodec]:
     return KeyCodec(registry, "out"), LabelCodec(registry, "out")
 
 
-def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> Changes:
+def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> Labelled:
     """What a start reads from topic out."""
     kafka = KafkaInMemory(SETTINGS, StopRequest(), FakeConsumer(broker, seed), FakeProducer(broker))
     source = Source(kafka, kafka.consumer(), "out", dict.fromkeys(range(len(broker.logs["out"])), 0))
@@ -57,7 +57,7 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(state, "LABELS_AT_ONCE", at_once)
             patch.setattr(state, "CHUNK", 2)
-            found = {change.user_id: change for change in told(read_back(broker, avro_key, seed))}
+            found = {change.user_id: change for change in read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
 
@@ -76,7 +76,7 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         patch.setattr(state, "CHUNK", 3)
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
-        assert told(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
+        assert read(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
     assert len(decoded) == 2  # one of them the sample by which a codec tries its schema
 
 

@@ -279,3 +279,12 @@ def test_a_rebuild_tells_of_pending_rows_what_has_changed(rows: list[Totals], ne
     settle(table)
     assert told(table.relabel(np.zeros(1, np.int32))) == news
     assert told(table.relabel(np.zeros(1, np.int32))) == []
+
+
+@pytest.mark.parametrize("count", [2**53, 2**53 + 1, 2**63 - 1])
+def test_counts_that_no_double_holds_are_told_as_they_are(count: int) -> None:
+    table = UserTable()
+    add(table, "x", (0.1, count), 1)
+    add(table, "y", A, 1)
+    settle(table)
+    assert [change.row for change in told(table.relabel(np.zeros(2, np.int32)))] == [(0.1, count), A]
