@@ -254,8 +254,7 @@ def who_moved(now: Snapshot, moved: Moves, names: Sequence[str]) -> str:
         user = figures.user_at(now, place)
         before, after = (figures.named(label, names) for label in (int(moved.before[place]), user.label))
         rows.append(
-            [html.escape(each) for each in (readable(user.user_id), before, after)]
-            + [figures.clock(user.changed / 1000)]
+            [html.escape(each) for each in (readable(user.user_id), before, after)] + [figures.moment(user.changed)]
         )
     more = f", the last {MOST_MOVED} of {len(moved.places):,}" if len(moved.places) > MOST_MOVED else ""
     return table_of(f"Users who moved{more}", ("user_id", "from", "to", "when"), rows, texts=4)
@@ -304,7 +303,7 @@ def found(reader: Reader, now: Snapshot, text: str, names: Sequence[str]) -> str
             html.escape(figures.named(each.label, names)),
             money(each.amount),
             f"{each.n_transactions:,}",
-            f"{figures.clock(each.changed / 1000)}<br>{figures.age(each.changed)}",
+            f"{figures.moment(each.changed)}<br>{figures.age(each.changed)}" if each.changed else "-",
         ]
         for each in users
     ]
