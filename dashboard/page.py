@@ -200,18 +200,20 @@ def look_closer(now: Snapshot, view: View, key: str) -> None:
 
 
 def show_ends(now: Snapshot) -> None:
-    """The ends of the picture as numbers, for the keyboard."""
-    there = window() or whole(now)
+    """The ends of the picture as numbers, for the keyboard; empty where everybody is looked at.
+
+    A number that changed by itself would take along what somebody is typing.
+    """
+    there = window()
+    values = there.ends if there else (None,) * 4
+    labels = ("total_amount from", "total_amount to", "num_transactions from", "num_transactions to")
     with st.form("ends", border=False):
-        columns = st.columns(4)
-        values = (there.low[0], there.high[0], there.low[1], there.high[1])
-        labels = ("total_amount from", "total_amount to", "num_transactions from", "num_transactions to")
-        low_amount, high_amount, low_count, high_count = (
-            column.number_input(label, value=float(value))
-            for column, label, value in zip(columns, labels, values, strict=True)
-        )
-        if st.form_submit_button("Look closer") and low_amount < high_amount and low_count <= high_count:
-            look_at(Window((low_amount, low_count), (high_amount, high_count)))
+        ends = [
+            column.number_input(label, value=value)
+            for column, label, value in zip(st.columns(4), labels, values, strict=True)
+        ]
+        if st.form_submit_button("Look closer"):
+            look_at(whole(now).part(*ends))
             st.rerun(scope="fragment")
 
 
