@@ -18,6 +18,7 @@ from dashboard.options import parsed
 
 PAGE = Path(__file__).with_name("page.py")
 ADDRESS = "127.0.0.1"
+NAMES = (ADDRESS, "localhost")  # by which a browser on this machine asks
 
 
 def streamlit_options(port: int) -> dict[str, str]:
@@ -25,8 +26,8 @@ def streamlit_options(port: int) -> dict[str, str]:
     return {
         "server.address": ADDRESS,
         "server.port": str(port),
-        # A page of somebody else, to which a name server gives this address, does not get in.
-        "server.allowedHosts": ADDRESS,
+        # A page of somebody else does not get in, whatever Streamlit's own file or the environment say.
+        "server.enableCORS": "true",
         "browser.serverAddress": ADDRESS,
         "browser.gatherUsageStats": "false",
         "server.headless": "true",  # no browser is opened, and no e-mail address asked for
@@ -85,9 +86,14 @@ def set_up_logging(settings: Settings) -> None:
 
 def serve(port: int, arguments: Sequence[str]) -> None:
     """Run Streamlit as its own command does."""
+    from streamlit import net_util
     from streamlit.web.cli import main as streamlit
 
+    # At a page of somebody else that knocks, Streamlit would ask a machine elsewhere for this one's address.
+    net_util.get_external_ip = lambda: None
     options = [f"--{name}={value}" for name, value in streamlit_options(port).items()]
+    # A page of somebody else to whose name a name server gives this address does not get in either.
+    options += [f"--server.allowedHosts={name}" for name in NAMES]
     streamlit(["run", str(PAGE), *options, "--", *arguments], standalone_mode=False)
 
 

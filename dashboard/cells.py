@@ -26,6 +26,18 @@ class Window(NamedTuple):
         within = (totals >= self.low) & (totals <= self.high)
         return within[:, 0] & within[:, 1]
 
+    @property
+    def ends(self) -> tuple[float, float, float, float]:
+        """From and to, first of total_amount."""
+        return self.low[0], self.high[0], self.low[1], self.high[1]
+
+    def part(self, *ends: float | None) -> "Window":
+        """Return what lies between four ends, in the same order; None is the end of this window."""
+        low_amount, high_amount, low_count, high_count = (
+            mine if end is None else end for end, mine in zip(ends, self.ends, strict=True)
+        )
+        return Window((low_amount, low_count), (max(low_amount, high_amount), max(low_count, high_count)))
+
 
 class Frame(NamedTuple):
     """The ends of the axes, as positions on them."""

@@ -101,6 +101,11 @@ def age(milliseconds: int, now: float | None = None) -> str:
     return f"{n_of(days, 'day')} {hours % 24} h ago"
 
 
+def moment(milliseconds: int) -> str:
+    """Return when a timestamp was, '-' where there is none: the record of who is gone went with its topic."""
+    return clock(milliseconds / 1000) if milliseconds else "-"
+
+
 def clock(seconds: float) -> str:
     """Return a time of day, as the clock of this machine shows it."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -200,18 +200,20 @@ def look_closer(now: Snapshot, view: View, key: str) -> None:
 
 
 def show_ends(now: Snapshot) -> None:
-    """The ends of the picture as numbers, for the keyboard."""
-    there = window() or whole(now)
+    """The ends of the picture as numbers, for the keyboard; empty where everybody is looked at.
+
+    A number that changed by itself would take along what somebody is typing.
+    """
+    there = window()
+    values = there.ends if there else (None,) * 4
+    labels = ("total_amount from", "total_amount to", "num_transactions from", "num_transactions to")
     with st.form("ends", border=False):
-        columns = st.columns(4)
-        values = (there.low[0], there.high[0], there.low[1], there.high[1])
-        labels = ("total_amount from", "total_amount to", "num_transactions from", "num_transactions to")
-        low_amount, high_amount, low_count, high_count = (
-            column.number_input(label, value=float(value))
-            for column, label, value in zip(columns, labels, values, strict=True)
-        )
-        if st.form_submit_button("Look closer") and low_amount < high_amount and low_count <= high_count:
-            look_at(Window((low_amount, low_count), (high_amount, high_count)))
+        ends = [
+            column.number_input(label, value=value)
+            for column, label, value in zip(st.columns(4), labels, values, strict=True)
+        ]
+        if st.form_submit_button("Look closer"):
+            look_at(whole(now).part(*ends))
             st.rerun(scope="fragment")
 
 
@@ -254,8 +256,7 @@ def who_moved(now: Snapshot, moved: Moves, names: Sequence[str]) -> str:
         user = figures.user_at(now, place)
         before, after = (figures.named(label, names) for label in (int(moved.before[place]), user.label))
         rows.append(
-            [html.escape(each) for each in (readable(user.user_id), before, after)]
-            + [figures.clock(user.changed / 1000)]
+            [html.escape(each) for each in (readable(user.user_id), before, after)] + [figures.moment(user.changed)]
         )
     more = f", the last {MOST_MOVED} of {len(moved.places):,}" if len(moved.places) > MOST_MOVED else ""
     return table_of(f"Users who moved{more}", ("user_id", "from", "to", "when"), rows, texts=4)
@@ -304,7 +305,7 @@ def found(reader: Reader, now: Snapshot, text: str, names: Sequence[str]) -> str
             html.escape(figures.named(each.label, names)),
             money(each.amount),
             f"{each.n_transactions:,}",
-            f"{figures.clock(each.changed / 1000)}<br>{figures.age(each.changed)}",
+            f"{figures.moment(each.changed)}<br>{figures.age(each.changed)}" if each.changed else "-",
         ]
         for each in users
     ]

@@ -10,6 +10,7 @@ from tests.browser.served import Seen, Served
 from tests.support import configuration
 from tests.support.subjects import Subjects
 from tests.support.topics import Outgoing, Topics
+from tests.support.waiting import wait_until
 from tests.support.wire import LABELING_SCHEMA, body, frame
 
 OUTPUT = "user_labeling"
@@ -82,4 +83,6 @@ def test_from_nothing_through_outages(
         seen.wait_for_users(1)
         seen.wait_for_no_trouble()
         assert seen.number("Come / gone since opened") == "0 / 2"
+        wait_until(lambda: seen.table("Users who moved").keys() == {"bob", "cem"}, "who is gone")
+        assert {cells[2] for cells in seen.table("Users who moved").values()} == {"-"}, "nobody knows when"
     assert "Traceback" not in page.output

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 import pytest
 
+from dashboard.page import REDRAW_SECONDS
 from tests.browser.served import Seen, Served, csv_rows
 from tests.support import inside
-from tests.support.changelog import Placed, aggregation, cut, place_by_hash
+from tests.support.changelog import Change, Op, Placed, Row, aggregation, cut, place_by_hash
 from tests.support.oracle import Labelled
 from tests.support.pipeline import Pipeline, Services
 from tests.support.waiting import wait_until
@@ -109,6 +110,27 @@ def test_the_picture_by_mouse_and_by_keyboard(labelling: Labelling, seen: Seen) 
     seen.page.locator(".xtitle", has_text=re.compile("^total_amount$")).wait_for()
     seen.page.get_by_role("radio", name="linear").press("ArrowRight")
     seen.page.locator(".xtitle", has_text="total_amount (logarithmic)").wait_for()
+
+
+def test_looking_closer_by_numbers(labelling: Labelling, seen: Seen) -> None:
+    """By keyboard alone; what was typed stays while others come who lie farther out."""
+    pipeline = labelling.pipeline
+    seen.page.goto(labelling.page.url)
+    points = seen.page.locator(".scatterlayer .points path.point")
+    wait_until(lambda: points.count() == len(pipeline.labelling()) + 3, "a point for each user, and the means")
+    seen.page.locator("summary", has_text="Look closer by numbers").press("Enter")
+    most = seen.page.get_by_label("num_transactions to")
+    most.fill("8")
+    pipeline.write([Placed(0, Change(Op.INSERT, Row("far out", 8000.0, 20)))])
+    inside.run_to_end(pipeline.arguments())
+    rows = pipeline.labelling().values()
+    wait_until(lambda: points.count() == len(rows) + 3, "one user more")
+    seen.page.wait_for_timeout(1000 * REDRAW_SECONDS)
+    assert most.input_value() == "8"
+    most.press("Enter")
+    some = [row for row in rows if row.num_transactions <= 8]
+    assert 3 < len(some) < len(rows)
+    wait_until(lambda: points.count() == len(some) + 3, "fewer users after looking closer")
 
 
 def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen: Seen) -> None:

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable
 
+import pytest
+
 from dashboard.options import parsed
 from dashboard.reader import Reader
 from tests.secure.conftest import USER, Secured, SecuredPipeline
 from tests.secure.rights import AccessControl, Right
+from tests.secure.test_secrets import forms
+from tests.support import configuration
 from tests.support.topics import Outgoing
 from tests.support.waiting import wait_until
 from tests.support.wire import LABELING_SCHEMA, body, frame
@@ -30,3 +34,30 @@ def test_the_right_to_read_the_output_is_enough(make_secured: Callable[[], Secur
         assert reader.latest.sizes() == [1]
     finally:
         reader.close()
+
+
+@pytest.mark.parametrize("wrong", ["broker", "registry"])
+def test_what_is_wrong_is_told_without_secrets(
+    make_secured: Callable[[], SecuredPipeline], secured: Secured, capfd: pytest.CaptureFixture[str], wrong: str
+) -> None:
+    """With every debug switch on, as far as the terminal goes."""
+    pipeline = make_secured()
+    AccessControl(secured.services.topics.bootstrap_servers, USER).grant([Right("READ", "TOPIC", pipeline.output)])
+    pipeline.sections["consumer"]["debug"] = "all"
+    if wrong == "broker":
+        pipeline.sections["consumer"]["sasl.username"] = "nobody"
+    else:
+        pipeline.sections["schema_registry"]["url"] = f"https://{secured.secrets.token}@127.0.0.1:1"
+        del pipeline.sections["schema_registry"]["basic.auth.user.info"]
+    configuration.write(pipeline.file, pipeline.sections)
+    settings, _ = parsed([str(pipeline.file), "-o", pipeline.output, "--log-level", "DEBUG"])
+    reader = Reader(settings).start()
+    told = "Kafka " if wrong == "broker" else "Schema Registry https://"
+    try:
+        wait_until(lambda: reader.trouble.startswith(told), f"the page to say what is wrong, {reader.trouble}")
+        trouble = reader.trouble
+    finally:
+        reader.close()
+    written = capfd.readouterr()
+    for form in forms(secured):
+        assert form not in trouble + written.out + written.err

@@ -224,6 +224,11 @@ def test_a_choice_as_a_header(choice: Chosen) -> None:
     assert chosen_of(chosen_headers(choice)) == choice
 
 
+def test_a_choice_as_release_0_1_0_wrote_it() -> None:
+    """Beside labels it is all that --cells leaves: there are no offsets, and so no marks and no sample of a state."""
+    assert chosen_of([("chosen", b"10 log")]) == Chosen(10, "log")
+
+
 @pytest.mark.parametrize("headers", [None, [], [("chosen", b"")], [("chosen", b"many log")], [("other", b"3 none")]])
 def test_what_is_no_choice(headers: list[tuple[str, bytes]] | None) -> None:
     assert chosen_of(headers) is None

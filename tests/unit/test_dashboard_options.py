@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from streamlit.config import get_config_options
 
 from dashboard import __main__ as program
 from dashboard.options import parsed, parser
@@ -76,6 +77,11 @@ def test_options_are_those_of_the_table() -> None:
 
 def test_the_page_is_for_this_machine_alone() -> None:
     options = program.streamlit_options(8501)
-    assert options["server.address"] == options["server.allowedHosts"] == "127.0.0.1"
+    assert options["server.address"] == "127.0.0.1"
     assert options["browser.gatherUsageStats"] == "false"
     assert options["server.fileWatcherType"] == "none"
+
+
+def test_streamlit_knows_its_options() -> None:
+    """Also the oldest one that dashboard/requirements.txt allows."""
+    assert {*program.streamlit_options(8501), "server.allowedHosts"} <= get_config_options().keys()

@@ -56,6 +56,13 @@ def test_a_window_counts_those_in_it_more_finely(many: Snapshot) -> None:
     assert 490 < first[-1] < 520
 
 
+def test_a_window_is_bounded_where_ends_are_given() -> None:
+    window = Window((1.0, 2.0), (90.0, 80.0))
+    assert window.part(*window.ends) == window.part(None, None, None, None) == window
+    assert window.part(5.0, None, None, 7.0) == ((5.0, 2.0), (90.0, 7.0))
+    assert window.part(99.0, None, 3.0, 1.0) == ((99.0, 3.0), (99.0, 3.0)), "an empty one, and none that ends before"
+
+
 def test_many_are_drawn_as_density_and_few_as_points(many: Snapshot) -> None:
     kinds = [trace.type for trace in picture.clusters(many, FEW).data]
     assert kinds == ["heatmap", "scatter", "scatter", "scatter"]

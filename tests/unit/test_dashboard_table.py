@@ -145,8 +145,12 @@ def test_ages(seconds: int, told: str) -> None:
     assert figures.age(1_000_000, 1000 + seconds) == told
 
 
-def test_no_age_of_nothing() -> None:
-    assert figures.age(0) == "-"
+def test_no_time_of_nothing() -> None:
+    table = table_of(("ann", (1.0, 1), 0))
+    table.clear()
+    gone = figures.user_at(table.snapshot(), 0)
+    assert (figures.age(gone.changed), figures.moment(gone.changed)) == ("-", "-")
+    assert figures.moment(1_500) == figures.clock(1.5)
 
 
 def test_names_that_are_too_few() -> None:

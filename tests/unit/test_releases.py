@@ -38,10 +38,12 @@ def test_states_bear_the_marks_of_their_release() -> None:
 
 
 def test_states_hold_what_is_hard_to_read() -> None:
-    """Rows that wait, deleted users, a number that was chosen, keys in Avro, another mode."""
+    """Rows that wait, deleted users, a number that was chosen, keys in Avro, another mode, half a labelling."""
     for version in RELEASES:
         states = [sample for found, sample in samples() if found == version]
         marks = " ".join(mark for state in states for _, mark in state.offsets.values())
-        assert all(word in marks for word in (" waiting=", " k=", " scale=log", " keys=avro", " mode=upsert"))
+        assert all(
+            word in marks for word in (" waiting=", " k=", " scale=log", " keys=avro", " mode=upsert", " unfinished")
+        )
         assert any(line.split(" ")[2] == "-" for state in states for line in state.output), "a tombstone"
         assert any(" pending:" in line for state in states for line in state.output)

@@ -39,6 +39,11 @@ class Sample:
     """What comes after it."""
     output: list[str]
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether the release died in the middle of a labelling."""
+        return any(mark.endswith(" unfinished") for _, mark in self.offsets.values())
+
     def load(self, services: Services, directory: Path) -> Pipeline:
         """Put it into brokers and a registry that know nothing of it."""
         pipeline = Pipeline(services, directory, self.name, self.partitions)

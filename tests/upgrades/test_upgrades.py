@@ -10,9 +10,11 @@ from tests.support import inside
 from tests.support.pipeline import Pipeline, Services
 from tests.upgrades.sample import Sample, samples
 
-RELEASES = pytest.mark.parametrize(
-    "left", [pytest.param(sample, id=f"{version}-{sample.name}") for version, sample in samples()]
-)
+
+def left_by_releases(*unfinished: bool) -> pytest.MarkDecorator:
+    """Run a test on each state that is, or is not, the middle of a labelling."""
+    found = [(f"{version}-{sample.name}", sample) for version, sample in samples() if sample.unfinished in unfinished]
+    return pytest.mark.parametrize("left", [pytest.param(sample, id=name) for name, sample in found])
 
 
 @pytest.fixture
@@ -38,7 +40,7 @@ def expected(pipeline: Pipeline, sample: Sample) -> object:
     return twin.labelling()
 
 
-@RELEASES
+@left_by_releases(False)
 def test_this_version_goes_on(sample: Sample, pipeline: Pipeline) -> None:
     before = pipeline.topics.read(pipeline.output)
     with inside.counting_reads(pipeline.source) as read:
@@ -54,7 +56,21 @@ def test_this_version_goes_on(sample: Sample, pipeline: Pipeline) -> None:
     pipeline.assert_nothing_doubled()
 
 
-@RELEASES
+@left_by_releases(True)
+def test_this_version_ends_what_a_release_has_begun(sample: Sample, pipeline: Pipeline) -> None:
+    before = pipeline.topics.read(pipeline.output)
+    finished = inside.run_to_end(pipeline.arguments(*sample.options))
+    assert f"an unfinished labelling, of {len(before)} users so far; it goes on" in finished.output
+    sample.write_later(pipeline)
+    inside.run_to_end(pipeline.arguments(*sample.options))
+    assert pipeline.topics.read(pipeline.output)[: len(before)] == before, "nobody is labelled anew"
+    assert len(pipeline.labelling()) > len(before)
+    assert pipeline.labelling() == expected(pipeline, sample)
+    pipeline.assert_offsets_sound()
+    pipeline.assert_nothing_doubled()
+
+
+@left_by_releases(False, True)
 def test_an_older_version_refuses_what_a_newer_one_has_left(sample: Sample, pipeline: Pipeline) -> None:
     """Before it reads the output, whose records may be others, too."""
     newer = f"user_classifier/{FORMAT + 1} cells=7 by=99.1.0"

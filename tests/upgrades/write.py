@@ -9,14 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from classifier.marks import VERSION
 from local.services import KafkaBroker, SchemaRegistry, free_port
-from tests.support import client
+from tests.support import client, inside
 from tests.support.changelog import Change, Op, Placed, Row, aggregation, of_other_users, place_by_hash
 from tests.support.pipeline import Pipeline, Services
 from tests.support.subjects import Subjects
 from tests.support.topics import Outgoing, Topics
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, schema_id_of
+from tests.support.world import smallest_parts
 from tests.upgrades.sample import Sample, to_line, write
 
 
@@ -27,12 +30,15 @@ class Case(NamedTuple):
     partitions: int
     options: tuple[str, ...]
     avro_key: bool = False
+    parts: int = 0
+    """After so many parts of the first labelling, a user each, the client dies; 0: it comes to its end."""
 
 
 CASES = (
     Case("retract", 3, ("-k", "4")),
     Case("chosen", 1, ("-k", "auto", "--scale", "log"), avro_key=True),
     Case("upsert", 2, ("--changelog-mode", "upsert", "--fit", "cells")),
+    Case("half", 2, ("-k", "auto"), parts=5),
 )
 
 
@@ -67,10 +73,20 @@ def made(services: Services, folder: Path, case: Case) -> Sample:
         pipeline.make_output_with_avro_keys()
     first, later = (upserts if case.name == "upsert" else retractions)(pipeline, case)
     pipeline.topics.write(pipeline.source, first)
+    label(pipeline, case)
+    return sample(pipeline, case, first, later)
+
+
+def label(pipeline: Pipeline, case: Case) -> None:
+    """Run the client."""
+    if case.parts:
+        with smallest_parts(), pytest.MonkeyPatch.context() as patch:
+            patch.setattr("classifier.pace.SHARE_OF_TIMEOUT", 1e-9)
+            inside.run_and_die(pipeline.arguments(*case.options), "begin_transaction", case.parts)
+        return
     finished = client.run(pipeline.arguments("--until-end", *case.options))
     if finished.code:
         raise RuntimeError(finished.output)
-    return sample(pipeline, case, first, later)
 
 
 def retractions(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoing]]:
