@@ -97,10 +97,10 @@ class CellIntake:
         self._report.read(0, None)
         return not self._stop.requested
 
-    # restore: the labels that are there, then the counts from the beginning
+    # restore: the labels that are there, then the counts
 
     def restore(self) -> None:
-        """Read the labels, and begin to read the counts."""
+        """Read the labels, and the counts as they are now."""
         self.watch.begin()
         self.batch, self._users = CellBatch(), dict[int, int]()
         self.cells, self.weights = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -112,9 +112,8 @@ class CellIntake:
         self._told_choice: Chosen | None = self.choice
         self._known = CellChanges(*as_arrays(known))
         kmeans_class()  # imports scikit-learn while brokers look for the first records
-        lows = {partition: self._input.bounds(partition)[0] for partition in self._input.partitions()}
-        self.source = self._input.read_from(lows)
         log.info("%s: labels of %d cells restored from %s", self.settings.topic, len(known), self.settings.output)
+        self._read_counts()
 
     def _read_labels(self, source: Source) -> dict[int, int]:
         """Read the output to its end, also past open transactions of others; return the label of each cell."""
@@ -138,11 +137,23 @@ class CellIntake:
             if cell == 0:
                 self.choice = chosen_of(message.headers())
 
+    def _read_counts(self) -> None:
+        """Read what the input holds by now: labels of a fit on a part of it would move users, and then move them back.
+
+        One that is written to all the time is hardly ever at its end.
+        """
+        bounds = {partition: self._input.bounds(partition) for partition in self._input.partitions()}
+        self.source = self._input.read_from({partition: low for partition, (low, _) in bounds.items()})
+        while any(self.source.positions[partition] < end for partition, (_, end) in bounds.items()):
+            if self._stop.requested or self.source.at_end:
+                break
+            self.gather()
+
     # gather and settle: from records to counts
 
     def gather(self, limit: int = CHUNK) -> None:
-        """Take what has arrived, up to `limit` records."""
-        messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
+        """Take what has arrived, up to `limit` records; the restore may have left a batch more than full."""
+        messages = self.source.read(max(1, min(limit, CHUNK)), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.n_records += len(messages)
         self.batch.net.update({message.key(): message for message in messages})

@@ -160,15 +160,28 @@ def test_fewer_cells_than_clusters_are_not_torn_apart(
     ) in caplog.messages
 
 
+class Told:
+    """A report that is asked nothing; tests say what it does."""
+
+    def read(self, n_records: int, n_behind: int | None) -> None:
+        """Something was read, or the client is alive."""
+
+    def bad(self, n_records: int) -> None:
+        """Records were skipped."""
+
+    def step(self, step: object) -> None:
+        """A step was made."""
+
+    def close(self) -> None:
+        """It is over."""
+
+
 def test_steps_follow_while_it_runs() -> None:
     world = CellWorld(until_end=False, batch_interval=1.0)
     world.write(THREE)
     steps, first = list[object](), dict[int, int]()
 
-    class Watching:
-        def read(self, n_records: int, n_behind: int | None) -> None: ...
-        def bad(self, n_records: int) -> None: ...
-        def close(self) -> None: ...
+    class Watching(Told):
         def step(self, step: object) -> None:
             steps.append(step)
             if len(steps) == 1:
@@ -182,6 +195,38 @@ def test_steps_follow_while_it_runs() -> None:
     now = {**first, **expected(world)}
     assert world.labels() == now
     assert len(world.written) == len(first) + sum(first.get(cell) != label for cell, label in now.items())
+
+
+def test_a_stop_before_all_counts_are_read_writes_nothing() -> None:
+    """Labels of a fit on a part of the counts would move users, and the next start would move them back."""
+    world = CellWorld(partitions=3)
+    world.write(THREE)
+    world.run()
+    before = world.written
+
+    class Stopping(Told):
+        def read(self, n_records: int, n_behind: int | None) -> None:
+            world.stop.requested = world.stop.requested or (n_behind is not None and n_records > 0)
+
+    assert world.run(report=Stopping()) is None
+    assert world.stop.requested
+    assert world.written == before
+
+
+@pytest.mark.parametrize("given", [{}, {"batch_size": 2}])
+def test_counts_that_take_long_to_read_are_fitted_once_they_are_read(given: dict[str, object]) -> None:
+    """Ten seconds pass many times until then, on a clock that ticks whenever it is asked."""
+    world, steps = CellWorld(partitions=41, **given), list[object]()
+    world.write({1000 * column + 11: 1 + column % 7 for column in range(40)})
+
+    class Counting(Told):
+        def step(self, step: object) -> None:
+            steps.append(step)
+
+    assert world.run(report=Counting()) is None
+    assert len(steps) == 1
+    assert world.labels() == expected(world)
+    assert len(world.written) == len(expected(world)), "each once"
 
 
 # -k auto
