@@ -263,9 +263,8 @@ class CellIntake:
 
     def committed_at(self, offsets: list[TopicPartition]) -> None:
         """Note that all that changed is in the output."""
-        self._told_choice = self.choice
         if len(self.cells):
-            self._known = self._now
+            self._known, self._told_choice = self._now, self.choice
 
     def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
         """Return what reports are told of a step; cells stand in the place of users, with their weights."""

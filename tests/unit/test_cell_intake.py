@@ -258,6 +258,24 @@ def test_another_k_forgets_what_was_chosen() -> None:
     assert len(world.written) == len(world.labels()) + 1
 
 
+def test_another_k_forgets_what_was_chosen_also_after_a_step_without_users() -> None:
+    world = CellWorld(n_clusters="auto")
+    world.write(SPREAD_OUT)
+    world.run()
+    world.write(dict.fromkeys(SPREAD_OUT, 0))
+    world.settings = CellWorld(n_clusters=3, until_end=False, batch_interval=1.0).settings
+    steps = list[object]()
+
+    class Watching(Told):
+        def step(self, step: object) -> None:
+            steps.append(step)
+            world.write(SPREAD_OUT)
+            world.stop.requested = len(steps) == 2
+
+    assert world.run(report=Watching()) is None
+    assert choices(world) == [Chosen(3), None]
+
+
 def choices(world: CellWorld) -> list[Chosen | None]:
     """What stands beside the labels of cell 0."""
     records = itertools.chain(*world.broker.logs["out"])
