@@ -18,7 +18,7 @@ from classifier.cell_records import LABEL, NUM_USERS, CellCodec
 from classifier.clusters import Cluster, Clusters, kmeans_class
 from classifier.errors import RecordError, StateError
 from classifier.kafka import POLL_SECONDS, Kafka
-from classifier.lattice import SPREAD, Numbers, corners, lattice_up_to, middles, points_in
+from classifier.lattice import COLUMNS, ROWS, SPREAD, Numbers, corners, lattice_up_to, middles, points_in
 from classifier.marks import Chosen
 from classifier.records import BadRecord, Headers, Record, place
 from classifier.registry import SchemaRegistry
@@ -40,7 +40,8 @@ UNLABELLED = -1
 CHOSEN = "chosen"  # header of the label of cell 0: what -k auto has chosen
 FINER = (
     "%s of the users lie in cells through which a border runs, and may have the label of the other side; finer cells"
-    " make it fewer, see docs/scale-out.md: larger constants than 256 and 16 in sql/scale_out and classifier/lattice.py"
+    f" make it fewer, see docs/scale-out.md: larger constants than {COLUMNS:.0f} and {ROWS:.0f} in sql/scale_out and"
+    " classifier/lattice.py"
 )
 
 

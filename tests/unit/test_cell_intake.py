@@ -314,7 +314,7 @@ def test_a_record_that_cannot_be_read() -> None:
     ("key", "value", "told"),
     [
         (None, b"", "no key"),
-        (frame(1, body(CELLS_KEY, {"cell": -1})), None, "cell must be a whole number from 0 to 2147483647, got -1"),
+        (frame(1, body(CELLS_KEY, {"cell": -1})), None, "cell must be a whole number from 0 to 88419999, got -1"),
         (frame(1, b""), None, "does not fit its schema id 1"),
     ],
 )
@@ -323,6 +323,19 @@ def test_keys_that_cannot_be_meant(key: bytes | None, value: bytes | None, told:
     world.broker.append("in", 0, value, [], key)
     ended = world.run()
     assert told in str(ended and ended.reason)
+
+
+@pytest.mark.parametrize("amount", [1.1e150, 1e200, 1e308])
+def test_an_amount_that_the_plain_client_refuses_too(amount: float) -> None:
+    """Squares of such amounts are not finite."""
+    world, far = CellWorld(), cell_oracle.cell_of(amount, 1)
+    world.write({**THREE, far: 1})
+    ended = world.run()
+    assert isinstance(ended and ended.reason, RecordError)
+    assert str(ended and ended.reason) == (
+        f"in [0] at offset {len(THREE)}: cell must be a whole number from 0 to 88419999, got {far}; to skip such"
+        " records: --error-handling-mode ignore"
+    )
 
 
 def test_an_output_of_somebody_else() -> None:
