@@ -86,7 +86,8 @@ class CellIntake:
         report: Report,
     ) -> None:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
-        self._input, self._output = (Topic(kafka, consumer, name) for name in (settings.topic, settings.output))
+        topics = settings.topic, settings.output
+        self._input, self._output = (Topic(kafka, consumer, name, grouped=False) for name in topics)
         self._counts = CellCodec(registry, settings.topic, NUM_USERS)
         self._labels = CellCodec(registry, settings.output, LABEL)
         self.watch = TopicWatch(kafka, settings)
