@@ -45,10 +45,11 @@ def test_labels_and_then_only_what_changes(cells: Cells) -> None:
 def test_a_death_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     """In pieces, at the first and at a later one; each next start writes what is missing."""
     monkeypatch.setattr("classifier.pace.SHARE_OF_TIMEOUT", 1e-6)  # each thousand labels fill a transaction
-    rng = random.Random(at)
+    rng, died = random.Random(at), []
     for after in (0, 3):
-        inside.run_and_die(cells.arguments(), at, after)
+        died.append(inside.run_and_die(cells.arguments(), at, after))
         cells.move(rng, 50)
+    assert died == [True, at != "init_transactions"], "which is called once"
     inside.run_to_end(cells.arguments())
     cells.assert_labels_are_those_of_one_fit()
 
