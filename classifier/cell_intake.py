@@ -18,7 +18,7 @@ from classifier.cell_records import LABEL, NUM_USERS, CellCodec
 from classifier.clusters import Cluster, Clusters, kmeans_class
 from classifier.errors import RecordError, StateError
 from classifier.kafka import POLL_SECONDS, Kafka
-from classifier.lattice import SPREAD, Numbers, corners, lattice_up_to, middles, points_in
+from classifier.lattice import COLUMNS, ROWS, SPREAD, Numbers, corners, lattice_up_to, middles, points_in
 from classifier.marks import Chosen
 from classifier.records import BadRecord, Headers, Record, place
 from classifier.registry import SchemaRegistry
@@ -40,7 +40,8 @@ UNLABELLED = -1
 CHOSEN = "chosen"  # header of the label of cell 0: what -k auto has chosen
 FINER = (
     "%s of the users lie in cells through which a border runs, and may have the label of the other side; finer cells"
-    " make it fewer, see docs/scale-out.md: larger constants than 256 and 16 in sql/scale_out and classifier/lattice.py"
+    f" make it fewer, see docs/scale-out.md: larger constants than {COLUMNS:.0f} and {ROWS:.0f} in sql/scale_out and"
+    " classifier/lattice.py"
 )
 
 
@@ -85,7 +86,8 @@ class CellIntake:
         report: Report,
     ) -> None:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
-        self._input, self._output = (Topic(kafka, consumer, name) for name in (settings.topic, settings.output))
+        topics = settings.topic, settings.output
+        self._input, self._output = (Topic(kafka, consumer, name, grouped=False) for name in topics)
         self._counts = CellCodec(registry, settings.topic, NUM_USERS)
         self._labels = CellCodec(registry, settings.output, LABEL)
         self.watch = TopicWatch(kafka, settings)
@@ -97,10 +99,10 @@ class CellIntake:
         self._report.read(0, None)
         return not self._stop.requested
 
-    # restore: the labels that are there, then the counts from the beginning
+    # restore: the labels that are there, then the counts
 
     def restore(self) -> None:
-        """Read the labels, and begin to read the counts."""
+        """Read the labels, and the counts as they are now."""
         self.watch.begin()
         self.batch, self._users = CellBatch(), dict[int, int]()
         self.cells, self.weights = np.empty(0, np.int64), np.empty(0, np.int64)
@@ -112,9 +114,8 @@ class CellIntake:
         self._told_choice: Chosen | None = self.choice
         self._known = CellChanges(*as_arrays(known))
         kmeans_class()  # imports scikit-learn while brokers look for the first records
-        lows = {partition: self._input.bounds(partition)[0] for partition in self._input.partitions()}
-        self.source = self._input.read_from(lows)
         log.info("%s: labels of %d cells restored from %s", self.settings.topic, len(known), self.settings.output)
+        self._read_counts()
 
     def _read_labels(self, source: Source) -> dict[int, int]:
         """Read the output to its end, also past open transactions of others; return the label of each cell."""
@@ -138,11 +139,23 @@ class CellIntake:
             if cell == 0:
                 self.choice = chosen_of(message.headers())
 
+    def _read_counts(self) -> None:
+        """Read what the input holds by now: labels of a fit on a part of it would move users, and then move them back.
+
+        One that is written to all the time is hardly ever at its end.
+        """
+        bounds = {partition: self._input.bounds(partition) for partition in self._input.partitions()}
+        self.source = self._input.read_from({partition: low for partition, (low, _) in bounds.items()})
+        while any(self.source.positions[partition] < end for partition, (_, end) in bounds.items()):
+            if self._stop.requested or self.source.at_end:
+                break
+            self.gather()
+
     # gather and settle: from records to counts
 
     def gather(self, limit: int = CHUNK) -> None:
-        """Take what has arrived, up to `limit` records."""
-        messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
+        """Take what has arrived, up to `limit` records; the restore may have left a batch more than full."""
+        messages = self.source.read(max(1, min(limit, CHUNK)), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.n_records += len(messages)
         self.batch.net.update({message.key(): message for message in messages})
@@ -252,9 +265,8 @@ class CellIntake:
 
     def committed_at(self, offsets: list[TopicPartition]) -> None:
         """Note that all that changed is in the output."""
-        self._told_choice = self.choice
         if len(self.cells):
-            self._known = self._now
+            self._known, self._told_choice = self._now, self.choice
 
     def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
         """Return what reports are told of a step; cells stand in the place of users, with their weights."""

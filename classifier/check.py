@@ -26,7 +26,7 @@ from classifier.settings import Settings
 from classifier.several_rows import cure, several, several_before
 from classifier.source import committed_offsets, partitions_of
 from classifier.text import n_of
-from classifier.topics import missing, not_compacted, roles
+from classifier.topics import compacted, missing, not_compacted, roles
 
 IF_MISSING = {  # subject of the output
     "value": "not there yet; the first start registers it, which takes the right to write this subject",
@@ -124,8 +124,8 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
 def topic_lines(
     clients: Mapping[str, AdminClient], settings: Settings, topic: str, operations: Collection[str], kafka: Kafka
 ) -> Iterator[Line]:
-    """Check that a topic is there, may be used, and keeps labels if they are written to it."""
-    subject, is_output = f"topic {topic}", topic == settings.output
+    """Check that a topic is there, may be used, and keeps what a start has to find in it."""
+    subject = f"topic {topic}"
     allowed: dict[str, list[AclOperation] | None] = {}
     for operation in operations:
         client = clients["consumer" if operation == "READ" else "producer"]
@@ -133,15 +133,15 @@ def topic_lines(
             found = described(client, topic)
         except KafkaException as exception:
             if exception.args[0].code() in MISSING:
-                yield to_do(subject, without(subject, missing(topic, is_output)))
+                yield to_do(subject, without(subject, missing(topic, settings)))
             else:
                 yield to_do(subject, str(kafka.meaning(exception.args[0], f"{operation.lower()} topic {topic}")))
             return
         allowed[operation] = found.authorized_operations
     yield ok(subject, n_of(len(found.partitions), "partition"))
     yield from (right_line(subject, operation, allowed[operation]) for operation in operations)
-    if is_output:
-        yield compaction_line(topic, kafka)
+    if topic in compacted(settings):
+        yield compaction_line(topic, settings, kafka)
 
 
 def described(client: AdminClient, topic: str) -> Any:
@@ -162,14 +162,14 @@ def right_line(subject: str, operation: str, allowed: Collection[AclOperation] |
     return to_do(subject, f"missing; grant {operation} to the client's principal, see docs/configuration.md, Rights")
 
 
-def compaction_line(topic: str, kafka: Kafka) -> Line:
-    """Check that labels of quiet users are kept."""
+def compaction_line(topic: str, settings: Settings, kafka: Kafka) -> Line:
+    """Check that what is known of quiet users or cells is kept."""
     subject, policy = f"topic {topic}, cleanup.policy", kafka.cleanup_policy(topic)
     if policy is None:
         return unseen(subject, f"takes the right DescribeConfigs; by hand: confluent kafka topic describe {topic}")
     if policy == "compact":
         return ok(subject, policy)
-    return to_do(subject, without(f"topic {topic} has cleanup.policy", not_compacted(topic, policy)))
+    return to_do(subject, without(f"topic {topic} has cleanup.policy", not_compacted(topic, policy, settings)))
 
 
 def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:

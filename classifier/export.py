@@ -131,7 +131,7 @@ def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop
         topic = Topic(kafka, consumer, settings.output)
         partitions = topic.partitions()
         if not partitions:
-            raise TopicMissing(missing(settings.output, compacted=True))
+            raise TopicMissing(missing(settings.output, settings))
         keys, values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
         source = Output(kafka, consumer, topic, partitions)
         said = read_labels(source, keys, values, stop)

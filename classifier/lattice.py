@@ -7,10 +7,12 @@ number is that of sql/scale_out, on doubles as on whole numbers; a test holds th
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.rows import MAX_AMOUNT
+
 STRIDE = 1_000  # cell = STRIDE * column + row; the largest row of a BIGINT is 698
 COLUMNS = 256.0  # for each factor of e in 1 + total_amount
 ROWS = 16.0  # for each factor of e in 1 + num_transactions
-LARGEST = 2**31 - 1  # a cell is an INT in SQL
+LARGEST = min(2**31, STRIDE * int(1 + COLUMNS * np.log1p(MAX_AMOUNT))) - 1  # a cell is an INT in SQL
 SPREAD = (4, 2)  # points for each cell, along total_amount and num_transactions: with one, Lloyd's steps get stuck
 REACH = 4.0  # cells are labelled up to this many times the largest totals, so that who moves finds a label
 

@@ -15,8 +15,9 @@ CHUNK = 2_000  # records taken at once at most; as many stay in a processor's ca
 class Topic:
     """One topic as the group's consumer sees it; every call is repeated through an outage."""
 
-    def __init__(self, kafka: Kafka, consumer: Consumer, name: str) -> None:
-        self.name, self._kafka, self._consumer = name, kafka, consumer
+    def __init__(self, kafka: Kafka, consumer: Consumer, name: str, *, grouped: bool = True) -> None:
+        """Not `grouped`: as for `Source`."""
+        self.name, self._kafka, self._consumer, self._grouped = name, kafka, consumer, grouped
 
     def partitions(self, doing: str = "read") -> list[int]:
         """Return the partitions, none where the topic does not exist."""
@@ -36,7 +37,7 @@ class Topic:
 
     def read_from(self, offsets: Mapping[int, int], polled: Callable[[], object] = lambda: None) -> "Source":
         """Read these partitions, each from its offset on; `polled` is told of each poll."""
-        return Source(self._kafka, self._consumer, self.name, offsets, polled)
+        return Source(self._kafka, self._consumer, self.name, offsets, polled, grouped=self._grouped)
 
 
 class Source:

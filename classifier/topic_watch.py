@@ -41,7 +41,7 @@ class TopicWatch:
         found = self._present()
         if isinstance(found, str):
             told = f"topic {found} was deleted while it was in use; " if self.seen else ""
-            raise TopicMissing(told + missing(found, compacted=found == self._settings.output))
+            raise TopicMissing(told + missing(found, self._settings))
         self.seen = found
 
     def id_of(self, topic: str) -> str:

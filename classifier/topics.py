@@ -19,17 +19,24 @@ SQL_OF = {
 }
 
 
-def missing(topic: str, compacted: bool) -> str:
+def missing(topic: str, settings: Settings) -> str:
     """Say that a topic does not exist, and what makes it."""
-    compact = " --config cleanup.policy=compact" if compacted else ""
+    compact = " --config cleanup.policy=compact" if topic in compacted(settings) else ""
     make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
     return f"topic {topic} does not exist; check its name, or make it: {make}"
 
 
-def not_compacted(topic: str, policy: str) -> str:
-    """Say what another cleanup.policy does to labels."""
+def compacted(settings: Settings) -> tuple[str, ...]:
+    """Return the topics of which the last record of every key has to stay: each start reads them from the beginning."""
+    return (settings.topic, settings.output) if settings.cells else (settings.output,)
+
+
+def not_compacted(topic: str, policy: str, settings: Settings) -> str:
+    """Say what another cleanup.policy does to a topic that has to be compacted."""
+    lost = "numbers" if topic == settings.topic else "labels"
+    lost += " of quiet cells" if settings.cells else " of quiet users"
     mend = f"confluent kafka topic update {topic} --config cleanup.policy=compact"
-    return f"topic {topic} has cleanup.policy {policy}, so labels of quiet users will be deleted; to mend it: {mend}"
+    return f"topic {topic} has cleanup.policy {policy}, so {lost} will be deleted; to mend it: {mend}"
 
 
 def roles(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -41,10 +48,11 @@ def roles(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def check_topics(settings: Settings, kafka: Kafka, consumer: Consumer) -> None:
-    """Raise TopicMissing with what makes the topic; warn of an output that forgets."""
+    """Raise TopicMissing with what makes the topic; warn of one that forgets."""
     for name, operations in roles(settings).items():
         if not Topic(kafka, consumer, name).partitions(operations[0].lower()):
-            raise TopicMissing(missing(name, compacted=name == settings.output))
-    policy = kafka.cleanup_policy(settings.output)
-    if policy not in (None, "compact"):
-        log.warning(not_compacted(settings.output, policy))
+            raise TopicMissing(missing(name, settings))
+    for name in compacted(settings):
+        policy = kafka.cleanup_policy(name)
+        if policy not in (None, "compact"):
+            log.warning(not_compacted(name, policy, settings))

@@ -83,7 +83,7 @@ class Reading:
         """Return the partitions; TopicMissing says what makes the topic."""
         found = Topic(self.kafka, consumer, self.output).partitions()
         if not found:
-            raise TopicMissing(missing(self.output, compacted=True))
+            raise TopicMissing(missing(self.output, self._settings))
         return found
 
 

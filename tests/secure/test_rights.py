@@ -7,6 +7,7 @@ import pytest
 from tests.secure.conftest import USER, Secured, SecuredPipeline
 from tests.secure.rights import AccessControl, Right, needed
 from tests.support import inside
+from tests.support.cell_topics import Cells
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Client, Finished
 from tests.support.topics import Outgoing
@@ -131,3 +132,21 @@ def test_an_export_needs_only_the_right_to_read_the_output(pipeline: SecuredPipe
     finished = inside.run(pipeline.arguments("--export", str(file)))
     assert finished.code == 1
     assert finished.stderr.startswith(f"{PREFIX}not allowed to read topic {pipeline.output} (")
+
+
+def test_cells_need_no_right_to_the_group(make_secured: MakeSecured, access: AccessControl) -> None:
+    """No offsets are committed."""
+    cells = Cells(make_secured())
+    cells.write({11: 5, 7_011: 4, 20_011: 3})
+    access.grant(
+        [
+            Right("READ", "TOPIC", cells.input),
+            Right("READ", "TOPIC", cells.output),
+            Right("WRITE", "TOPIC", cells.output),
+            Right("WRITE", "TRANSACTIONAL_ID", f"user_classifier-{cells.group}-{cells.output}"),
+        ]
+    )
+    finished = inside.run(cells.arguments("--until-end"))
+    assert finished.code == 0, finished.output
+    wait_until(lambda: len(cells.written) > 0, "the labels")
+    cells.assert_labels_are_those_of_one_fit()

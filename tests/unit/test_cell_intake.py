@@ -160,15 +160,28 @@ def test_fewer_cells_than_clusters_are_not_torn_apart(
     ) in caplog.messages
 
 
+class Told:
+    """A report that is asked nothing; tests say what it does."""
+
+    def read(self, n_records: int, n_behind: int | None) -> None:
+        """Something was read, or the client is alive."""
+
+    def bad(self, n_records: int) -> None:
+        """Records were skipped."""
+
+    def step(self, step: object) -> None:
+        """A step was made."""
+
+    def close(self) -> None:
+        """It is over."""
+
+
 def test_steps_follow_while_it_runs() -> None:
     world = CellWorld(until_end=False, batch_interval=1.0)
     world.write(THREE)
     steps, first = list[object](), dict[int, int]()
 
-    class Watching:
-        def read(self, n_records: int, n_behind: int | None) -> None: ...
-        def bad(self, n_records: int) -> None: ...
-        def close(self) -> None: ...
+    class Watching(Told):
         def step(self, step: object) -> None:
             steps.append(step)
             if len(steps) == 1:
@@ -182,6 +195,38 @@ def test_steps_follow_while_it_runs() -> None:
     now = {**first, **expected(world)}
     assert world.labels() == now
     assert len(world.written) == len(first) + sum(first.get(cell) != label for cell, label in now.items())
+
+
+def test_a_stop_before_all_counts_are_read_writes_nothing() -> None:
+    """Labels of a fit on a part of the counts would move users, and the next start would move them back."""
+    world = CellWorld(partitions=3)
+    world.write(THREE)
+    world.run()
+    before = world.written
+
+    class Stopping(Told):
+        def read(self, n_records: int, n_behind: int | None) -> None:
+            world.stop.requested = world.stop.requested or (n_behind is not None and n_records > 0)
+
+    assert world.run(report=Stopping()) is None
+    assert world.stop.requested
+    assert world.written == before
+
+
+@pytest.mark.parametrize("given", [{}, {"batch_size": 2}])
+def test_counts_that_take_long_to_read_are_fitted_once_they_are_read(given: dict[str, object]) -> None:
+    """Ten seconds pass many times until then, on a clock that ticks whenever it is asked."""
+    world, steps = CellWorld(partitions=41, **given), list[object]()
+    world.write({1000 * column + 11: 1 + column % 7 for column in range(40)})
+
+    class Counting(Told):
+        def step(self, step: object) -> None:
+            steps.append(step)
+
+    assert world.run(report=Counting()) is None
+    assert len(steps) == 1
+    assert world.labels() == expected(world)
+    assert len(world.written) == len(expected(world)), "each once"
 
 
 # -k auto
@@ -211,6 +256,24 @@ def test_another_k_forgets_what_was_chosen() -> None:
     assert world.run() is None
     assert choices(world) == [Chosen(3), None], "only the label of cell 0 is told again"
     assert len(world.written) == len(world.labels()) + 1
+
+
+def test_another_k_forgets_what_was_chosen_also_after_a_step_without_users() -> None:
+    world = CellWorld(n_clusters="auto")
+    world.write(SPREAD_OUT)
+    world.run()
+    world.write(dict.fromkeys(SPREAD_OUT, 0))
+    world.settings = CellWorld(n_clusters=3, until_end=False, batch_interval=1.0).settings
+    steps = list[object]()
+
+    class Watching(Told):
+        def step(self, step: object) -> None:
+            steps.append(step)
+            world.write(SPREAD_OUT)
+            world.stop.requested = len(steps) == 2
+
+    assert world.run(report=Watching()) is None
+    assert choices(world) == [Chosen(3), None]
 
 
 def choices(world: CellWorld) -> list[Chosen | None]:
@@ -256,7 +319,7 @@ def test_a_record_that_cannot_be_read() -> None:
     ("key", "value", "told"),
     [
         (None, b"", "no key"),
-        (frame(1, body(CELLS_KEY, {"cell": -1})), None, "cell must be a whole number from 0 to 2147483647, got -1"),
+        (frame(1, body(CELLS_KEY, {"cell": -1})), None, "cell must be a whole number from 0 to 88419999, got -1"),
         (frame(1, b""), None, "does not fit its schema id 1"),
     ],
 )
@@ -265,6 +328,19 @@ def test_keys_that_cannot_be_meant(key: bytes | None, value: bytes | None, told:
     world.broker.append("in", 0, value, [], key)
     ended = world.run()
     assert told in str(ended and ended.reason)
+
+
+@pytest.mark.parametrize("amount", [1.1e150, 1e200, 1e308])
+def test_an_amount_that_the_plain_client_refuses_too(amount: float) -> None:
+    """Squares of such amounts are not finite."""
+    world, far = CellWorld(), cell_oracle.cell_of(amount, 1)
+    world.write({**THREE, far: 1})
+    ended = world.run()
+    assert isinstance(ended and ended.reason, RecordError)
+    assert str(ended and ended.reason) == (
+        f"in [0] at offset {len(THREE)}: cell must be a whole number from 0 to 88419999, got {far}; to skip such"
+        " records: --error-handling-mode ignore"
+    )
 
 
 def test_an_output_of_somebody_else() -> None:

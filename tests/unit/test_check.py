@@ -110,6 +110,16 @@ def test_an_output_that_forgets() -> None:
     ]
 
 
+def test_cells_that_are_forgotten() -> None:
+    admin = FakeAdmin({"user_cells": [READ], "user_cell_labels": [READ, WRITE]}, policy="delete")
+    settings = Settings({}, {}, {}, cells=True, topic="user_cells", output="user_cell_labels")
+    assert [line for line in to_do(lines(admin, settings=settings)) if "cleanup.policy" in line] == [
+        f"TO DO   topic {topic}, cleanup.policy: delete, so {lost} of quiet cells will be deleted; to mend it:"
+        f" confluent kafka topic update {topic} --config cleanup.policy=compact"
+        for topic, lost in (("user_cells", "numbers"), ("user_cell_labels", "labels"))
+    ]
+
+
 @pytest.mark.parametrize("topic", [INPUT, OUTPUT, TARGET])
 def test_a_missing_right_is_named(topic: str) -> None:
     settings = Settings(schema_registry={}, consumer={}, producer={}, error_handling_mode="log")

@@ -31,11 +31,11 @@ LAYERS = (
     "state comparison glance several_rows topics reports.metrics reports.plot reports.progress reports.summary",
     "changelog marks sink source exploration search reports.periodic",
     "kafka keys input_keys labels cell_records user_table reports",
-    "avro settings",
+    "avro settings lattice",
     "registry rows records columns",
     "configuration parsing outage pace stop step label_names clusters schemas",
     "values streams transport cells",
-    "errors text properties scaling lattice reports.target",
+    "errors text properties scaling reports.target",
 )
 LAYER_OF = layer_numbers(LAYERS)
 # What the user asked for, then ours; a new thing finds its place in one of these.

@@ -30,13 +30,16 @@ def test_rates_through_flink_are_those_measured() -> None:
     assert found["wrong_counts"] == 0
     assert f"counted at {counted:,.0f} users a second and labelled at {labelled:,.0f}, each" in PAGE.text
     assert f"{found['n_users']:,} lognormal users" in PAGE.text
-    assert f"{found['n_labels']:,} cells got a label" in PAGE.text
+    peak = f"{found['client_peak_mib'] / 1024:.1f} GiB"
+    assert f"{found['n_labels']:,} cells got a label, by a client that took {peak}" in PAGE.text
+    assert f"{peak} with {found['n_users'] // 10**6} million users" in PAGE.text
 
 
 def test_constants_on_the_page_are_those_of_the_code() -> None:
     assert f"{lattice.COLUMNS:.0f} columns for each factor of e" in PAGE.text
     assert f"{lattice.ROWS:.0f} rows in" in PAGE.text
     assert f"{lattice.SPREAD[0]} x {lattice.SPREAD[1]} points" in PAGE.text
+    assert f"beyond the {lattice.LARGEST_LATTICE:,} that are labelled at most" in PAGE.text
     assert f"above {100 * cell_intake.MOST_AT_BORDERS:.0f} %" in PAGE.text
 
 

@@ -25,6 +25,17 @@ from tests.support.world import World
             "dead",
             "topic dead does not exist; check its name, or make it: confluent kafka topic create dead",
         ),
+        (
+            {"topic": "user_cells", "cells": True},
+            "user_cells",
+            "topic user_cells does not exist; check its name, or make it: run sql/scale_out/1_create_user_cells.sql",
+        ),
+        (
+            {"topic": "my_cells", "cells": True},
+            "my_cells",
+            "topic my_cells does not exist; check its name, or make it: confluent kafka topic create my_cells"
+            " --config cleanup.policy=compact",
+        ),
     ],
 )
 def test_a_topic_that_is_missing(given: dict[str, object], topic: str, message: str) -> None:
