@@ -15,11 +15,12 @@ from classifier.kafka import POLL_SECONDS
 from classifier.keys import KeyCodec
 from classifier.labels import LabelCodec, LabelColumns
 from classifier.marks import OTHER_OUTPUT
+from classifier.multisets import NOTHING, Multiset
 from classifier.records import Headers, Record, place
 from classifier.sink import OutputRecord
 from classifier.source import CHUNK, Source
 from classifier.stop import StopRequest
-from classifier.user_table import NO_LABEL, NOTHING, Change, Labelled, Multiset
+from classifier.user_table import NO_LABEL, Change, Labelled
 
 log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance

@@ -10,11 +10,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.multisets import NOTHING, Known, Multiset, added, as_multiset, current_row
 from classifier.rows import Row
 
-Multiset = dict[Row, int]  # row -> how often it was added less how often it was retracted
-# Nearly every multiset is empty or one row once: then it is written as () or as the row, a third of a dict's size.
-Known = Multiset | Row | tuple[()]
 BLOCK = 1_000  # changes made at once
 EXACT = 2.0**53  # below it a double holds every whole number
 # What `user_labeling` has to be told: user_id, row (None: the user is gone), label, what is known beside {row: 1}.
@@ -316,31 +314,6 @@ def only_rows(touched: Mapping[str, Known]) -> bool:
     return all(touched.values()) and set(map(type, touched.values())) <= {tuple}
 
 
-def current_row(known: Known) -> Row | None:
-    """Return the row added last whose count is positive."""
-    if isinstance(known, tuple):
-        return known or None
-    return next((row for row in reversed(known) if known[row] > 0), None)
-
-
-def as_multiset(known: Known) -> Multiset:
-    """Write a multiset out."""
-    if isinstance(known, tuple):
-        return {known: 1} if known else {}
-    return known
-
-
-def added(known: Known, row: Row, count: int) -> Multiset:
-    """Add a row; the one added last lies last."""
-    rows = as_multiset(known)
-    total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
-    if total:
-        rows[row] = total
-    else:
-        rows.pop(row, None)
-    return rows
-
-
 def note(users: set[str], user_id: str, belongs: bool) -> None:
     """Have a user in a set, or not."""
     if belongs:
@@ -349,5 +322,4 @@ def note(users: set[str], user_id: str, belongs: bool) -> None:
         users.discard(user_id)
 
 
-NOTHING: Multiset = {}
 NO_LABEL = -1  # a row not labelled yet
