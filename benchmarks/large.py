@@ -120,7 +120,7 @@ class Session:
     def aborted(self, source: Input) -> float:
         """Hold a client up in the middle of its first labelling until the broker has aborted a transaction."""
         client = Client.new(self.stack, source)
-        arguments = client.arguments("--until-end")
+        arguments = client.arguments()
         arguments[0] = self.short_transactions()
         with Background([sys.executable, CLIENT, *arguments], client.log()) as background:
             background.wait_until(lambda: PART in background.output, RUN_SECONDS)
@@ -128,6 +128,7 @@ class Session:
                 time.sleep(SHORT_TIMEOUT_SECONDS + BROKER_LOOKS_SECONDS)
             background.wait_until(lambda: bool(steps_in(background.output)), RUN_SECONDS)
             peak = background.peak_mib
+            background.stop()
         client.forget()
         return peak
 

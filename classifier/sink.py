@@ -19,6 +19,7 @@ from classifier.errors import (
     KafkaFailed,
     TopicsChanged,
     TransactionAborted,
+    let_go,
 )
 from classifier.kafka import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
 from classifier.outage import Outage
@@ -95,8 +96,9 @@ class Sink:
             self._commit(complete=True)
             self._stop.last_step = COMMITTED
             self._kafka.outage.ends()
-        except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed):
+        except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed) as failure:
             self._stop.last_step = NOT_COMMITTED
+            let_go(failure)  # an error of the abort comes from C, and does not lead to this one
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
             # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
             with contextlib.suppress(AccessDenied, KafkaFailed):
