@@ -140,7 +140,7 @@ class Session:
         return configuration.write(self.stack.directory / "short.ini", sections)
 
     def steps(self, client: Client, *more: str) -> tuple[float, float]:
-        """Milliseconds of a step with 1 % of the users changed, the median, and of KMeans.fit alone on the last table."""
+        """Milliseconds of a step with 1 % of the users changed, the median, and of KMeans.fit alone on that table."""
         with Background([sys.executable, CLIENT, *client.arguments(*more)], client.log()) as background:
             feeder = Feeder(client.source, background, RUN_SECONDS)
             feeder.change(1)  # the first step brings the state back: not counted
