@@ -82,7 +82,7 @@ def test_from_nothing_through_outages(
         label(topics, schema_id, ann=0)
         seen.wait_for_users(1)
         seen.wait_for_no_trouble()
-        assert seen.number("Come / gone since opened") == "0 / 2"
+        wait_until(lambda: seen.number("Come / gone since opened") == "0 / 2", "the number of who is gone")
         wait_until(lambda: seen.table("Users who moved").keys() == {"bob", "cem"}, "who is gone")
         assert {cells[2] for cells in seen.table("Users who moved").values()} == {"-"}, "nobody knows when"
     assert "Traceback" not in page.output

@@ -54,7 +54,7 @@ def test_auto_over_a_restart(pipeline: Pipeline) -> None:
     assert pipeline.labelling() == oracle.labelled((change for _, change in first + second), 4)
     assert metadata(pipeline) == {f"{MARK}240 k=4 by={VERSION}"}
     inside.run_to_end(pipeline.arguments("-k", "3"))
-    assert metadata(pipeline) == {f"{MARK}240"}
+    assert metadata(pipeline) == {f"{MARK}240 by={VERSION}"}
     pipeline.assert_offsets_sound()
 
 

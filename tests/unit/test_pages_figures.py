@@ -211,6 +211,15 @@ def segments() -> Iterator[str]:
         if (each["scale"], each["fit"], each["n_clusters"]) == ("log", "cells", 5)
     )
     yield f"In one step of {percent['n']}, with `log` and 5 clusters, {percent['max']:.1f} % move:"
+    on_cells, bare = {each["scale"]: each["steps"] for each in RESULTS["cell_steps"]}, "bare_fit_ms"
+    (n_users,) = {steps["n_users"] for steps in on_cells.values()}
+    fits = sorted(number(steps[bare]["median"]) for steps in on_cells.values())
+    yield (
+        f"With {number(n_users)} users a step with 1 % of them changed takes"
+        f" {number(on_cells['none']['step_ms']['median'])} ms with `--fit cells`, with `--scale log`"
+        f" {number(on_cells['log']['step_ms']['median'])} ms; `KMeans.fit` alone on the same users takes"
+        f" {' to '.join(fits)} ms."
+    )
     for each in found["inertias"]:
         key = each["scale"], each["n_clusters"]
         moved = [f"{moves[*key, fit]:.1f} %" for fit in ("users", "cells")]
