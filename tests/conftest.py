@@ -7,10 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from local.services import KafkaBroker, SchemaRegistry, free_port
-from tests.support.pipeline import Pipeline, Services
-from tests.support.subjects import Subjects
-from tests.support.topics import Topics
+from tests.support.pipeline import Pipeline, Services, running_services
 
 # What is said of proxies and certificates on this machine is about the world outside; all that tests reach is on
 # loopback, and what they say of an environment they set themselves.
@@ -37,20 +34,8 @@ def services(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     """A broker and a registry on free ports; if they do not start, the tests fail."""
     if request.config.getoption("--no-kafka"):
         pytest.skip("--no-kafka was given")
-    directory = tmp_path_factory.mktemp("services")
-    broker = KafkaBroker(directory / "kafka", free_port())
-    registry = SchemaRegistry(directory / "registry", free_port())
-    try:
-        broker.launch()
-        registry.launch()
-        broker.wait_ready()
-        registry.wait_ready()
-        topics = Topics(broker.bootstrap_servers)
-        topics.wait_for_coordinator()
-        yield Services(topics, Subjects(registry.url))
-    finally:
-        registry.stop()
-        broker.stop()
+    with running_services(tmp_path_factory.mktemp("services")) as running:
+        yield running
 
 
 MakePipeline = Callable[..., Pipeline]

@@ -2,10 +2,12 @@
 
 import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from local.services import KafkaBroker, SchemaRegistry, free_port
 from tests.support import configuration
 from tests.support.changelog import Op, Placed
 from tests.support.oracle import Labelled
@@ -31,6 +33,24 @@ class Services(NamedTuple):
 
     topics: Topics
     subjects: Subjects
+
+
+@contextmanager
+def running_services(directory: Path) -> Iterator[Services]:
+    """A broker and a registry on free ports."""
+    broker = KafkaBroker(directory / "kafka", free_port())
+    registry = SchemaRegistry(directory / "registry", free_port())
+    try:
+        broker.launch()
+        registry.launch()
+        broker.wait_ready()
+        registry.wait_ready()
+        topics = Topics(broker.bootstrap_servers)
+        topics.wait_for_coordinator()
+        yield Services(topics, Subjects(registry.url))
+    finally:
+        registry.stop()
+        broker.stop()
 
 
 class Pipeline:

@@ -4,20 +4,17 @@ To be run once for a release, when VERSION is raised, and checked in; the files 
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from classifier.marks import VERSION
-from local.services import KafkaBroker, SchemaRegistry, free_port
 from tests.support import client, inside
 from tests.support.changelog import Change, Op, Placed, Row, aggregation, of_other_users, place_by_hash
-from tests.support.pipeline import Pipeline, Services
-from tests.support.subjects import Subjects
-from tests.support.topics import Outgoing, Topics
+from tests.support.pipeline import Pipeline, Services, running_services
+from tests.support.topics import Outgoing
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, schema_id_of
 from tests.support.world import smallest_parts
 from tests.upgrades.sample import Sample, to_line, write
@@ -44,26 +41,9 @@ CASES = (
 
 def main() -> None:
     """Run the client in each way, and write down what it leaves."""
-    with tempfile.TemporaryDirectory() as folder, services(Path(folder)) as running:
+    with tempfile.TemporaryDirectory() as folder, running_services(Path(folder)) as running:
         found = [made(running, Path(folder), case) for case in CASES]
     print(f"written: {write(VERSION, found)}")
-
-
-@contextmanager
-def services(folder: Path) -> Iterator[Services]:
-    """A broker and a registry."""
-    broker, registry = KafkaBroker(folder / "kafka", free_port()), SchemaRegistry(folder / "registry", free_port())
-    try:
-        broker.launch()
-        registry.launch()
-        broker.wait_ready()
-        registry.wait_ready()
-        topics = Topics(broker.bootstrap_servers)
-        topics.wait_for_coordinator()
-        yield Services(topics, Subjects(registry.url))
-    finally:
-        registry.stop()
-        broker.stop()
 
 
 def made(services: Services, folder: Path, case: Case) -> Sample:
