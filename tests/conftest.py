@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from tests.support.pipeline import Pipeline, Services, running_services
+from tests.support.pipeline import Pipeline, Services, new_name, running_services
 
 # What is said of proxies and certificates on this machine is about the world outside; all that tests reach is on
 # loopback, and what they say of an environment they set themselves.
@@ -44,13 +44,9 @@ MakePipeline = Callable[..., Pipeline]
 @pytest.fixture
 def make_pipeline(services: Services, tmp_path: Path, request: pytest.FixtureRequest) -> MakePipeline:
     """Make pipelines with new topics and a new group: `make_pipeline(partitions=6)`."""
-    made = 0
 
     def make(partitions: int = 1) -> Pipeline:
-        nonlocal made
-        made += 1
-        name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)[:80]
-        return Pipeline(services, tmp_path, f"{name}_{made}", partitions)
+        return Pipeline(services, tmp_path, new_name(request.node.name), partitions)
 
     return make
 

@@ -15,7 +15,7 @@ from tests.faults.stack import RelayedStack
 from tests.support import oracle
 from tests.support.changelog import aggregation, of_other_users, place_by_hash
 from tests.support.client import Client
-from tests.support.pipeline import Pipeline
+from tests.support.pipeline import Pipeline, new_name
 from tests.support.waiting import wait_until
 
 CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
@@ -27,8 +27,7 @@ KILLED_AFTER_S = 30.0
 @pytest.fixture
 def pipeline(stack: RelayedStack, tmp_path: Path, request: pytest.FixtureRequest) -> Pipeline:
     """A pipeline of its own, its client behind the relay."""
-    name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
-    made = Pipeline(stack.services, tmp_path, name)
+    made = Pipeline(stack.services, tmp_path, new_name(request.node.name))
     for section in ("consumer", "producer"):
         made.configure(section, bootstrap_servers=f"127.0.0.1:{stack.relay.port}")
     made.write(place_by_hash(CHANGES, 1))

@@ -11,7 +11,7 @@ import pytest
 from local.services import KafkaBroker, free_port
 from tests.support import configuration
 from tests.support.guarded_registry import GuardedRegistry
-from tests.support.pipeline import Pipeline, Services
+from tests.support.pipeline import Pipeline, Services, new_name
 from tests.support.tls import ELSEWHERE, Authority
 from tests.support.topics import Topics
 
@@ -111,13 +111,9 @@ class SecuredPipeline(Pipeline):
 @pytest.fixture
 def make_secured(secured: Secured, tmp_path: Path, request: pytest.FixtureRequest) -> Callable[[], SecuredPipeline]:
     """Make pipelines with new topics, a new group and the secured configuration."""
-    made = 0
 
     def make() -> SecuredPipeline:
-        nonlocal made
-        made += 1
-        name = "".join(letter if letter.isalnum() else "_" for letter in request.node.name)[:60]
-        pipeline = SecuredPipeline(secured.services, tmp_path, f"{name}_{made}")
+        pipeline = SecuredPipeline(secured.services, tmp_path, new_name(request.node.name))
         pipeline.secure(secured)
         configuration.write(pipeline.file, pipeline.sections)
         return pipeline

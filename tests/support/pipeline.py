@@ -1,6 +1,7 @@
 """One test's pipeline: an input topic, an output topic and a group of its own on the broker that all tests share."""
 
 import copy
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from tests.support.wire import (
 MARK = "user_classifier/1 users="
 """What the metadata of each committed offset begins with."""
 
+NUMBERS = itertools.count(1)
+
 
 class Services(NamedTuple):
     """What all tests share."""
@@ -51,6 +54,11 @@ def running_services(directory: Path) -> Iterator[Services]:
     finally:
         registry.stop()
         broker.stop()
+
+
+def new_name(test: str) -> str:
+    """The name of a pipeline: that of its test, as a topic can have it, and a number, as two files may use one name."""
+    return "".join(letter if letter.isalnum() else "_" for letter in test)[:60] + f"_{next(NUMBERS)}"
 
 
 class Pipeline:

@@ -62,11 +62,7 @@ class Topics:
     def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Make a topic, with as many replicas as the brokers are set to; returns when every broker knows it."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
-        try:
-            self._admin.create_topics([topic])[name].result(TIMEOUT_S)
-        except KafkaException as error:  # of a request whose answer was late, and which librdkafka sent again
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+        self._admin.create_topics([topic])[name].result(TIMEOUT_S)
         wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def grow(self, name: str, partitions: int) -> None:
