@@ -77,7 +77,7 @@ from classifier.intake import Intake
 from classifier.kafka import Kafka
 from classifier.look import Look
 from classifier.marks import VERSION
-from classifier.number_of_clusters import NumberOfClusters
+from classifier.number_of_clusters import NumberOfClusters, number_of_users
 from classifier.pace import Pace
 from classifier.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.reports import Report
@@ -189,7 +189,7 @@ def cluster(
     Arthur, D. and Vassilvitskii, S. (2007), "k-means++: the advantages of careful seeding", SODA.
     """
     scaled = scaling(scale, totals, weights)
-    n_users = len(totals) if weights is None else int(weights.sum())
+    n_users = number_of_users(totals, weights)
     if n_users < n_clusters:
         mean = np.average(totals, axis=0, weights=weights)[None] if n_users else np.empty((0, 2))
         return Clusters(np.zeros(len(totals), np.int32), mean, scaling=scaled)

@@ -26,8 +26,8 @@ from classifier.reports import Report
 from classifier.scaling import Scaling
 from classifier.settings import Settings
 from classifier.sink import OutputRecord
-from classifier.source import CHUNK, Source, Topic
-from classifier.state import Hold
+from classifier.source import CHUNK, Topic
+from classifier.state import newest_records
 from classifier.step import Step
 from classifier.stop import StopRequest
 from classifier.text import share
@@ -108,7 +108,9 @@ class CellIntake:
         self.cells, self.weights = np.empty(0, np.int64), np.empty(0, np.int64)
         self.choice: Chosen | None = None
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
-        known = self._read_labels(self._output.read_from(beginnings, self.go_on))
+        known = dict[int, int]()
+        for newest in newest_records(self._output.read_from(beginnings, self.go_on), self._stop):
+            self._take_labels([*newest.values()], known)
         if self._stop.requested:
             return
         self._told_choice: Chosen | None = self.choice
@@ -116,19 +118,6 @@ class CellIntake:
         kmeans_class()  # imports scikit-learn while brokers look for the first records
         log.info("%s: labels of %d cells restored from %s", self.settings.topic, len(known), self.settings.output)
         self._read_counts()
-
-    def _read_labels(self, source: Source) -> dict[int, int]:
-        """Read the output to its end, also past open transactions of others; return the label of each cell."""
-        known, newest, hold = dict[int, int](), dict[bytes | None, Record](), Hold(source)
-        while not self._stop.requested:
-            newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
-            all_read = source.at_end and not hold.lasts()
-            if all_read or len(newest) >= AT_ONCE:
-                self._take_labels([*newest.values()], known)
-                newest.clear()
-            if all_read:
-                break
-        return known
 
     def _take_labels(self, messages: list[Record], known: dict[int, int]) -> None:
         for message, found in zip(messages, self._labels.decode(messages), strict=True):

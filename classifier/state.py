@@ -59,21 +59,28 @@ def pending_of(message: Record) -> Multiset:
 
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Labelled:
-    """Read `user_labeling` to its end and return the last word on every user.
+    """Read `user_labeling` to its end and return the last word on every user."""
+    last = Labelled()
+    for newest in newest_records(source, stop):
+        take_labels(newest, last, keys, values)
+    return last
+
+
+def newest_records(source: Source, stop: StopRequest) -> Iterator[dict[bytes | None, Record]]:
+    """Read an output to its end, and yield many records at once, by key: of those read together the last.
 
     A transaction that another program has open there ends what a read_committed reader sees before the topic's own
     end: it is waited for, as half of the labels would be taken for all.
     """
-    last, newest, hold = Labelled(), dict[bytes | None, Record](), Hold(source)
+    newest, hold = dict[bytes | None, Record](), Hold(source)
     while not stop.requested:
         newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
         all_read = source.at_end and not hold.lasts()
         if len(newest) >= LABELS_AT_ONCE or all_read:
-            take_labels(newest, last, keys, values)
+            yield newest
             newest.clear()
         if all_read:
             break
-    return last
 
 
 class Hold:

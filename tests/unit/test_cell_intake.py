@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from classifier import cell_intake, lattice
+from classifier import cell_intake, lattice, state
 from classifier.cell_intake import chosen_headers, chosen_of, users_at_borders
 from classifier.errors import ProducerFenced, RecordError, SchemaError, StateError
 from classifier.lattice import Numbers, Totals, cells_at
@@ -36,6 +36,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Labels of no more cells than the largest totals span, and several transactions for these."""
     monkeypatch.setattr(lattice, "REACH", 1.0)
     monkeypatch.setattr(cell_intake, "AT_ONCE", 1_000)
+    monkeypatch.setattr(state, "LABELS_AT_ONCE", 1_000)
     with smallest_parts(500):
         yield
 
