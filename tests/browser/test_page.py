@@ -144,7 +144,7 @@ def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen
     commits = pipeline.topics.commit_history(pipeline.group)
     seen.page.goto(labelling.page.url)
     seen.wait_for_users(len(before))
-    assert told(seen) == expected(list(before.values()))
+    wait_until(lambda: told(seen) == expected(list(before.values())), f"the numbers, {told(seen)}")
     assert seen.number("Moved since opened") == "0"
     assert pipeline.topics.commit_history(pipeline.group) == commits, "no offsets are committed"
     pipeline.write(labelling.later)
