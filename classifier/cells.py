@@ -17,6 +17,7 @@ FINEST_OF_MANY = 256.0  # of cells that are taken together again
 MANY_CELLS = 20_000  # among which many runs would take long
 ENOUGH_CELLS = 2_000  # with fewer, the cells and not the users would decide which clustering is best
 MOST_PLACES = 2.0**62  # cells of a lattice, occupied or not, that can be numbered
+AT_ONCE = 2**16  # users; what is computed of them stays in a processor's cache
 MOST_COUNTED = 2**22  # cells of a lattice that are counted one by one; of a larger one, those that are occupied
 
 
@@ -42,7 +43,7 @@ def cells_of(totals: NDArray[np.float64]) -> Cells:
     columns = np.ascontiguousarray(totals.T)  # several times as fast as rows of two
     logarithms = Scaling("log").points(columns)
     for fineness in lattices(logarithms):
-        cell_of, weights = occupied(np.floor(fineness * logarithms).astype(np.int64))
+        cell_of, weights = occupied(logarithms, fineness)
         if len(weights) >= ENOUGH_CELLS or all_alike(columns, cell_of, len(weights)):
             break
     else:  # nearly all lie at one place, seen from the few that lie very far away
@@ -62,10 +63,15 @@ def lattices(logarithms: NDArray[np.float64]) -> Iterator[float]:
         fineness *= 2
 
 
-def occupied(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def occupied(logarithms: NDArray[np.float64], fineness: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Number the cells in which there are users; return the number of each user's, and how many users each has."""
-    rows, columns = (each - each.min() for each in places)
-    ids = rows * (columns.max() + 1) + columns
+    ends = np.array([logarithms.min(axis=1), logarithms.max(axis=1)])
+    low, high = np.floor(fineness * ends).astype(np.int64)
+    ids = np.empty(logarithms.shape[1], np.int64)
+    for start in range(0, len(ids), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        rows, columns = np.floor(fineness * logarithms[:, part]).astype(np.int64) - low[:, None]
+        ids[part] = rows * (high[1] - low[1] + 1) + columns
     if ids.max() > MOST_COUNTED:
         _, cell_of, weights = np.unique(ids, return_inverse=True, return_counts=True)
         return cell_of, weights
@@ -94,7 +100,7 @@ def taken_together(cells: Cells) -> Cells:
     columns = np.ascontiguousarray(cells.totals.T)
     logarithms = Scaling("log").points(columns)
     while n_cells < ENOUGH_CELLS and fineness <= FINEST_OF_MANY:
-        number, counts = occupied(np.floor(fineness * logarithms).astype(np.int64))
+        number, counts = occupied(logarithms, fineness)
         n_cells, fineness = len(counts), 2 * fineness
     weights = np.bincount(number, cells.weights)
     sums = [np.bincount(number, column * cells.weights) for column in columns]

@@ -165,16 +165,17 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
     """
     sources: Sources = {}
     broken: Broken = {}
+    first = not len(table)
     retracted = [value for value, count in net.items() if count < 0]
     added = [value for value, count in net.items() if count > 0]
     for entries in (retracted, added):
         for values in blocks(cast(list[bytes], entries)):
             values, rows = sound(values, user_rows(reader.all_fields(values)), broken)
-            table.add_all(rows, map(net.__getitem__, values))
+            table.add_all(rows, list(map(net.__getitem__, values)))
             if entries is added:
                 told = zip(values, rows, strict=True)
                 # A row that is shown already is hardly ever written again: a rebuild is made of such.
-                sources.update({user: (row, value) for value, (user, row) in told if table.row(user) != row})
+                sources.update({user: (row, value) for value, (user, row) in told if first or table.row(user) != row})
     return sources, broken
 
 

@@ -20,7 +20,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
+import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer
+from numpy.typing import NDArray
 
 from classifier.errors import ClassifierError, ConfigError, RestoreNeeded, StateError, TopicMissing
 from classifier.kafka import Kafka
@@ -66,9 +68,9 @@ def export(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: Sto
     asked = what_is_asked(settings)
     stop.last_step = f"{asked.path} is as it was"
     said, newest = read_output(settings, kafka, registry, stop)
-    user_ids = chosen(said, asked, settings.output)
-    write(asked.path, columns_of(asked), blocks(user_ids, said, asked.names, stop))
-    log.info("%s: %s of %s%s", asked.path, users(len(user_ids)), settings.output, told_newest(newest))
+    places = chosen(said, asked, settings.output)
+    write(asked.path, columns_of(asked), blocks(places, said, asked.names, stop))
+    log.info("%s: %s of %s%s", asked.path, users(len(places)), settings.output, told_newest(newest))
 
 
 # what is asked for: looked at before anything is read
@@ -144,10 +146,9 @@ def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop
     return said, source.newest
 
 
-def chosen(said: Labelled, asked: Asked, output: str) -> list[str]:
-    """Return the users to be written, in order; ConfigError where their label is none, or has no name."""
-    labels, rows = said.labels, said.rows
-    there = sorted({labels[user_id] for user_id in rows})
+def chosen(said: Labelled, asked: Asked, output: str) -> NDArray[np.intp]:
+    """Return the places of the users to be written; ConfigError where their label is none, or has no name."""
+    there = np.unique(said.labels).tolist()
     if there and (complaint := without_name(there[-1], asked.names, output)):
         raise ConfigError(complaint)
     if there and there[-1] + 1 < len(asked.names):
@@ -156,7 +157,7 @@ def chosen(said: Labelled, asked: Asked, output: str) -> list[str]:
     if asked.label is not None and asked.label not in there:
         others = f"only of {', '.join(map(str, there))}" if there else "nor any other user"
         raise ConfigError(f"--export-label: {output} has no user of label {asked.label}, {others}")
-    return sorted(user_id for user_id in rows if asked.label in (None, labels[user_id]))
+    return np.flatnonzero(np.isin(said.labels, there if asked.label is None else asked.label))
 
 
 # the file
@@ -167,15 +168,15 @@ def columns_of(asked: Asked) -> Columns:
     return [*LABEL_FIELDS, *([LABEL_NAME] if asked.names else [])]
 
 
-def blocks(user_ids: Sequence[str], said: Labelled, names: Sequence[str], stop: StopRequest) -> Blocks:
+def blocks(places: NDArray[np.intp], said: Labelled, names: Sequence[str], stop: StopRequest) -> Blocks:
     """Yield many users at once, by column."""
-    for start in range(0, len(user_ids), AT_ONCE):
+    for start in range(0, len(places), AT_ONCE):
         if stop.requested:
             raise ClassifierError("not all was written")
-        block = user_ids[start : start + AT_ONCE]
+        block = places[start : start + AT_ONCE].tolist()
+        user_ids, labels = [said.user_ids[place] for place in block], said.labels[block].tolist()
         amounts, counts = zip(*map(said.rows.__getitem__, block), strict=True)
-        labels = list(map(said.labels.__getitem__, block))
-        yield [block, amounts, counts, labels, *([[names[label] for label in labels]] if names else [])]
+        yield [user_ids, amounts, counts, labels, *([[names[label] for label in labels]] if names else [])]
 
 
 def write(path: Path, columns: Columns, table: Blocks) -> None:

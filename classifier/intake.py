@@ -101,7 +101,7 @@ class Intake:
         self.choice: Chosen | None = None if self.rebuild else chosen_before(self.committed.values())
         self._check_identity(before)
         self.layout = layout_of(len(beginnings), self.key_codec)
-        if said.labels:
+        if said.user_ids or said.pending:
             check_layout(self.committed.values(), settings.output, self.layout)
         anew = self.rebuild or is_unfinished(self.committed.values())  # the input has to confirm what is there
         self.incomplete = anew or all(at.offset == OFFSET_INVALID for at in self.committed.values())
@@ -134,7 +134,7 @@ class Intake:
 
     def _load(self, said: Labelled, *, confirmed: bool) -> dict[int, int]:
         """Load the table; return the offset in each partition that belongs to it."""
-        settings, committed, n_users = self.settings, self.committed, len(said.rows)
+        settings, committed, n_users = self.settings, self.committed, len(said.user_ids)
         bounds = {partition: self._input.bounds(partition) for partition in committed}
         if self.rebuild:
             self.table.load(said, confirmed=False)

@@ -15,6 +15,7 @@ from classifier.registry import SchemaRegistry
 from classifier.rows import LABEL_FIELDS, Fields, Row, user_columns, user_row
 
 LabelColumns = tuple[list[str], list[Row], list[int]]  # user_ids, rows, labels
+MAX_LABEL = 2**31 - 1  # the most that Avro's int holds
 NO_SOURCE: tuple[None, bytes] = (None, b"")
 
 
@@ -104,6 +105,8 @@ class LabelCodec:
             for column, more in zip((user_ids, rows), found, strict=True):
                 column += cast(Any, more)
             labels += [cast(int, record.get("label")) for record in records]
-        if not set(map(type, labels)) <= {int}:
-            raise RecordError("has no label")
+        if not (
+            set(map(type, labels)) <= {int} and min(labels, default=0) >= 0 and max(labels, default=0) <= MAX_LABEL
+        ):
+            raise RecordError(f"has no label from 0 to {MAX_LABEL}")
         return user_ids, rows, labels

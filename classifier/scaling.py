@@ -23,8 +23,8 @@ class Scaling(NamedTuple):
     def points(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return totals as points."""
         if self.name == "log":
-            logarithms: NDArray[np.float64] = np.sign(totals) * np.log1p(np.abs(totals))
-            return logarithms
+            points: NDArray[np.float64] = np.abs(totals)  # of many users, in one array: another one takes as long
+            return np.copysign(np.log1p(points, out=points), totals, out=points)
         return totals if self.scaler is None else self.scaler.transform(totals)
 
     def totals(self, points: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,19 +70,21 @@ def refined(points: NDArray[np.float64], centers: NDArray[np.float64], weights: 
     """
     from scipy.cluster.vq import vq
 
-    users = np.ones(len(points)) if weights is None else weights
-    tolerance = TOLERANCE * np.mean([column.var() for column in points.T]) if weights is None else 0.0
-    columns = [column if weights is None else column * weights for column in points.T]
+    columns = np.ascontiguousarray(points.T)  # several times as fast as rows of two
+    tolerance = TOLERANCE * columns.var(axis=1).mean() if weights is None else 0.0
+    if weights is not None:
+        columns *= weights
     for _ in range(MOST_ITERATIONS):
-        labels = vq(points, centers)[0]
-        n_users = np.bincount(labels, users, len(centers))[:, None]
+        labels = vq(points, centers)[0].astype(np.intp)  # as they are counted by, three times
+        n_users = np.bincount(labels, weights, len(centers))[:, None]
         sums = np.column_stack([np.bincount(labels, column, len(centers)) for column in columns])
         means = np.divide(sums, n_users, out=centers.copy(), where=n_users > 0)
         moved, centers = ((means - centers) ** 2).sum(), means
         if moved <= tolerance:
             break
     labels, distances = vq(points, centers)
-    return Fitted(labels, centers, float((users * distances**2).sum()))
+    squared = distances**2 if weights is None else weights * distances**2
+    return Fitted(labels, centers, float(squared.sum()))
 
 
 def lloyd(

@@ -129,11 +129,15 @@ class Sink:
     def _produce_all(self, records: Iterable[OutputRecord]) -> None:
         """Queue records, at first no more of them than tell how fast they are delivered."""
         left, pace, producer, deliveries = iter(records), self._pace, self._producer, self._deliveries
+        produce = producer.produce
         while portion := list(itertools.islice(left, FEW)):
             for record in portion:
                 topic, key, value, headers = record
                 try:
-                    producer.produce(topic, value, key, headers=headers)
+                    if headers:
+                        produce(topic, value, key, headers=headers)
+                    else:  # in half the time: an argument by its name takes as long as the rest
+                        produce(topic, value, key)
                 except (BufferError, KafkaException) as error:
                     if not self._produce_after(error, record):
                         return  # the transaction has failed; the calls that follow say why

@@ -4,9 +4,13 @@ import itertools
 import json
 import logging
 import math
+import operator
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import cast
+
+import numpy as np
 
 from classifier.avro import BLOCK
 from classifier.changelog import Sources
@@ -17,10 +21,11 @@ from classifier.labels import LabelCodec, LabelColumns
 from classifier.marks import OTHER_OUTPUT
 from classifier.multisets import NOTHING, Multiset
 from classifier.records import Headers, Record, place
+from classifier.rows import Row
 from classifier.sink import OutputRecord
 from classifier.source import CHUNK, Source
 from classifier.stop import StopRequest
-from classifier.user_table import NO_LABEL, Change, Labelled
+from classifier.user_table import NO_LABEL, Change, Labelled, in_order
 
 log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
@@ -60,10 +65,10 @@ def pending_of(message: Record) -> Multiset:
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Labelled:
     """Read `user_labeling` to its end and return the last word on every user."""
-    last = Labelled()
+    words = Words()
     for newest in newest_records(source, stop):
-        take_labels(newest, last, keys, values)
-    return last
+        words.take(newest, keys, values)
+    return words.last()
 
 
 def newest_records(source: Source, stop: StopRequest) -> Iterator[dict[bytes | None, Record]]:
@@ -109,19 +114,37 @@ class Hold:
         return bool(held)
 
 
-def take_labels(messages: Mapping[bytes | None, Record], last: Labelled, keys: KeyCodec, values: LabelCodec) -> None:
-    """Decode labels, by their keys, into `last`; StateError for what this client does not write."""
-    held, gone = held_and_gone(messages)
-    user_ids, rows, labels = labelled_in(held, values)
-    last.labels.update(zip(user_ids, labels, strict=True))
-    last.rows.update(zip(user_ids, rows, strict=True))
-    for user_id, message in zip(user_ids, held, strict=True):
-        if message.headers() or user_id in last.pending:
-            last.pending[user_id] = pending_of(message)
-    for message in gone:
-        user_id = user_of(message, keys)
-        last.labels[user_id], last.pending[user_id] = NO_LABEL, pending_of(message)
-        last.rows.pop(user_id, None)
+class Words:
+    """What is said of users, in the order in which it is read."""
+
+    def __init__(self) -> None:
+        self._user_ids, self._rows, self._labels = list[str](), list[Row | None](), array("i")
+        self._pending: dict[str, Multiset] = {}
+
+    def take(self, messages: Mapping[bytes | None, Record], keys: KeyCodec, values: LabelCodec) -> None:
+        """Decode labels, by their keys; StateError for what this client does not write."""
+        held, gone = held_and_gone(messages)
+        user_ids, rows, labels = labelled_in(held, values)
+        for user_id, message in zip(user_ids, held, strict=True):
+            if message.headers() or user_id in self._pending:
+                self._pending[user_id] = pending_of(message)
+        users_gone = [user_of(message, keys) for message in gone]
+        self._pending.update(zip(users_gone, map(pending_of, gone), strict=True))
+        self._user_ids += user_ids + users_gone
+        self._rows += rows + [None] * len(gone)
+        self._labels.extend(labels + [NO_LABEL] * len(gone))
+
+    def last(self) -> Labelled:
+        """Return the last word on every user."""
+        user_ids, places = in_order(self._user_ids)
+        is_last = np.ones(len(places), np.bool_)
+        is_last[:-1] = list(map(operator.ne, user_ids, itertools.islice(user_ids, 1, None)))
+        labels = np.array(self._labels, np.int32)[places]
+        is_last &= labels != NO_LABEL
+        if not is_last.all():
+            user_ids, places, labels = list(itertools.compress(user_ids, is_last)), places[is_last], labels[is_last]
+        rows = cast(list[Row], self._rows)
+        return Labelled(user_ids, list(map(rows.__getitem__, places.tolist())), labels, self._pending)
 
 
 def held_and_gone(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:

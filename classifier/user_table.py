@@ -4,7 +4,7 @@ import bisect
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -21,11 +21,12 @@ Change = tuple[str, Row | None, int, Multiset]
 
 @dataclass
 class Labelled:
-    """What `user_labeling` says, by column: as objects, a million changes would take three times the memory."""
+    """What `user_labeling` says, by column: as objects, a million users would take three times the memory."""
 
-    labels: dict[str, int] = field(default_factory=dict)  # of every user, with NO_LABEL for those gone
-    rows: dict[str, Row] = field(default_factory=dict)  # of users who are not gone
-    pending: dict[str, Multiset] = field(default_factory=dict)
+    user_ids: list[str]  # of users who are not gone, in their order
+    rows: list[Row]
+    labels: NDArray[np.int32]
+    pending: dict[str, Multiset]  # of every user gone, and of others who have something pending
 
 
 @dataclass
@@ -95,9 +96,12 @@ class UserTable:
         """Return the row that is shown for a user."""
         return self._rows.get(user_id)
 
-    def add_all(self, rows: Iterable[tuple[str, Row]], counts: Iterable[int]) -> None:
+    def add_all(self, rows: Sequence[tuple[str, Row]], counts: Sequence[int]) -> None:
         """Add rows of users as often as `counts` says; a negative count retracts."""
         touched, shown, pending = self._touched, self._rows, self._pending
+        if not (shown or pending) and set(counts) == {1} and is_news(rows, touched):  # the first ones: many at once
+            touched.update(rows)
+            return
         for (user_id, row), count in zip(rows, counts, strict=True):
             known = touched.get(user_id)
             if known is None:
@@ -119,9 +123,8 @@ class UserTable:
 
         Not `confirmed`: the users are shown, but have no current row until the input tells one.
         """
-        self._rows, self.user_ids = said.rows, sorted(said.rows)
-        self.totals = as_array(map(self._rows.__getitem__, self.user_ids))
-        self.labels = np.fromiter(map(said.labels.__getitem__, self.user_ids), np.int32)
+        self.user_ids, self.labels, self.totals = said.user_ids, said.labels, as_array(said.rows)
+        self._rows = dict(zip(said.user_ids, said.rows, strict=True))
         pending = {user_id: pending for user_id, pending in said.pending.items() if pending}
         if confirmed:
             self._pending = pending
@@ -283,8 +286,8 @@ class UserTable:
             self._rows = new
         self._rows.update(changed)
         if new:
-            user_ids = sorted(new)
-            totals = as_array(map(new.__getitem__, user_ids))
+            user_ids, order = in_order(list(new))
+            totals = as_array(new.values())[order]
             if self.user_ids:
                 at = self._places(user_ids)
                 self.totals, self.labels = np.insert(self.totals, at, totals, 0), np.insert(self.labels, at, NO_LABEL)
@@ -307,6 +310,21 @@ class UserTable:
 def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
     """Return rows as an array of shape (n_rows, 2)."""
     return np.fromiter(itertools.chain.from_iterable(rows), np.float64).reshape(-1, 2)
+
+
+def in_order(user_ids: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
+    """Return users in their order, and the places they had; of one who is there twice the earlier place comes first.
+
+    What is in the order of places can then be taken as it lies in memory: looking ten million users up takes longer.
+    """
+    places = sorted(range(len(user_ids)), key=user_ids.__getitem__)
+    return list(map(user_ids.__getitem__, places)), np.array(places, np.intp)
+
+
+def is_news(rows: Sequence[tuple[str, Row]], touched: Mapping[str, Known]) -> bool:
+    """Return whether these are rows of as many users of whom nothing is known."""
+    user_ids = {user_id for user_id, _ in rows}
+    return len(user_ids) == len(rows) and touched.keys().isdisjoint(user_ids)
 
 
 def only_rows(touched: Mapping[str, Known]) -> bool:

@@ -206,7 +206,7 @@ class FakeProducer:
         self._called("begin_transaction")
         self._records, self._offsets = [], []
 
-    def produce(self, topic: str, value: bytes | None, key: bytes | None, *, headers: Any) -> None:
+    def produce(self, topic: str, value: bytes | None, key: bytes | None, *, headers: Any = None) -> None:
         """Keep a record until the commit."""
         self._called("produce")
         self._records.append((topic, 0, value, headers or [], key))

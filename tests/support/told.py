@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
+import numpy as np
+
 from classifier.user_table import Changes, Labelled
 
 Totals = tuple[float, int]
@@ -24,14 +26,16 @@ def told(changes: Changes) -> list[Told]:
 
 def read(said: Labelled) -> list[Told]:
     """Each user by name, as it is read back."""
-    return [Told(user, said.rows.get(user), label, said.pending.get(user, {})) for user, label in said.labels.items()]
+    there = zip(said.user_ids, said.rows, said.labels.tolist(), strict=True)
+    held = [Told(*each, said.pending.get(each[0], {})) for each in there]
+    gone = said.pending.keys() - set(said.user_ids)
+    return held + [Told(user_id, None, -1, said.pending[user_id]) for user_id in gone]
 
 
 def by_column(said: Iterable[Told]) -> Labelled:
     """What was said, as it is read back."""
-    found = Labelled()
-    for user_id, row, label, pending in said:
-        found.labels[user_id], found.pending[user_id] = label, pending
-        if row is not None:
-            found.rows[user_id] = row
-    return found
+    words = sorted({each.user_id: each for each in said}.values())
+    there = [each for each in words if each.row is not None]
+    labels = np.array([each.label for each in there], np.int32)
+    pending = {each.user_id: each.pending for each in words}
+    return Labelled([each.user_id for each in there], [each.row for each in there if each.row], labels, pending)

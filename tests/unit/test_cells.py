@@ -108,13 +108,13 @@ def test_totals_however_close_together_are_told_apart(totals: Totals) -> None:
 
 
 def test_no_finer_lattice_is_looked_at_than_there_is_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def noted(places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        looked_at.append(len(places))
-        return occupied(places)
+    def noted(logarithms: Totals, fineness: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        looked_at.append(fineness)
+        return occupied(logarithms, fineness)
 
     monkeypatch.setattr(cells, "occupied", noted)
     for totals in (equal(1), equal(7, step=1e6), users(8)):
-        looked_at: list[int] = []
+        looked_at: list[float] = []
         cells_of(totals)
         assert len(looked_at) == 1
 

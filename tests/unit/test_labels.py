@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.changelog import Sources
-from classifier.errors import SchemaError
+from classifier.errors import RecordError, SchemaError
 from classifier.labels import LabelCodec
 from tests.support.memory import registry_of
 from tests.support.values import ROW, UNION, optional
@@ -51,6 +51,17 @@ def test_a_value_subject_that_does_not_fit(narrow: dict[str, str] | None, plain:
         "subject x-value is not a record of user_id string, total_amount double, num_transactions long and label int;"
         " delete the subject or choose another output with -o"
     )
+
+
+@pytest.mark.parametrize("label", [-1, 2**31])
+def test_what_is_no_label_is_refused(label: int) -> None:
+    """By whomever it was written: -1 would stand for a user without one."""
+    wide = record_schema("wide", **UNION, label="long")
+    codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=wide), "x")
+    fields = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 2}
+    assert codec.decode([frame(2, body(wide, {**fields, "label": 2**31 - 1}))])[2] == [2**31 - 1]
+    with pytest.raises(RecordError, match="^has no label from 0 to 2147483647$"):
+        codec.decode([frame(2, body(wide, {**fields, "label": label}))])
 
 
 @pytest.mark.parametrize("null_last", [False, True])
