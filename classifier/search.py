@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from classifier.clusters import kmeans_class
 from classifier.scaling import Weights
 
+AT_ONCE = 2**16  # points; what is computed of them stays in a processor's cache
 SWAPS = 2  # places tried for each centre
 MOST_ROUNDS = 10
 WORTH = 1e-5  # share of the inertia that a swap has to save
@@ -68,23 +69,43 @@ def refined(points: NDArray[np.float64], centers: NDArray[np.float64], weights: 
     preparing a run. Distances are not taken from products of matrices, so equal users get the same label anywhere.
     Points that stand for users (`weights`) are few enough to go on until no centre moves.
     """
-    from scipy.cluster.vq import vq
-
-    columns = np.ascontiguousarray(points.T)  # several times as fast as rows of two
-    tolerance = TOLERANCE * columns.var(axis=1).mean() if weights is None else 0.0
-    if weights is not None:
-        columns *= weights
+    tolerance = TOLERANCE * np.mean([column.var() for column in points.T]) if weights is None else 0.0
     for _ in range(MOST_ITERATIONS):
-        labels = vq(points, centers)[0].astype(np.intp)  # as they are counted by, three times
-        n_users = np.bincount(labels, weights, len(centers))[:, None]
-        sums = np.column_stack([np.bincount(labels, column, len(centers)) for column in columns])
-        means = np.divide(sums, n_users, out=centers.copy(), where=n_users > 0)
+        means = means_of_nearest(points, centers, weights)
         moved, centers = ((means - centers) ** 2).sum(), means
         if moved <= tolerance:
             break
-    labels, distances = vq(points, centers)
-    squared = distances**2 if weights is None else weights * distances**2
-    return Fitted(labels, centers, float(squared.sum()))
+    labels, inertia = np.empty(len(points), np.int32), 0.0
+    for part, nearest, distances in in_parts(points, centers):
+        labels[part] = nearest
+        inertia += float((distances**2 * (1 if weights is None else weights[part])).sum())
+    return Fitted(labels, centers, inertia)
+
+
+def means_of_nearest(
+    points: NDArray[np.float64], centers: NDArray[np.float64], weights: Weights | None
+) -> NDArray[np.float64]:
+    """Return the mean of the users nearest to each centre; a centre without users stays where it is."""
+    n_users, sums = np.zeros((len(centers), 1)), np.zeros(centers.shape)
+    numbers = np.arange(len(centers))[:, None]
+    for part, nearest, _ in in_parts(points, centers):
+        users = (nearest == numbers).astype(np.float64)  # a row for each centre; a product of these is soon made
+        if weights is not None:
+            users *= weights[part]
+        n_users += users.sum(axis=1, keepdims=True)
+        sums += users @ points[part]
+    return np.divide(sums, n_users, out=centers.copy(), where=n_users > 0)
+
+
+def in_parts(
+    points: NDArray[np.float64], centers: NDArray[np.float64]
+) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.float64]]]:
+    """Yield for some points at once which they are, the nearest centre of each, and how far away it is."""
+    from scipy.cluster.vq import vq
+
+    for start in range(0, len(points), AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        yield part, *vq(points[part], centers)
 
 
 def lloyd(
