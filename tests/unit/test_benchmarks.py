@@ -384,7 +384,8 @@ def test_programs_are_measured(tmp_path: Path) -> None:
 
 # How far one process goes
 
-MEASURED = Large(10_000_000, 99.6, 5_400.0, 5_900.0, 68.0, 3_900.0, 21_000.0, 19_500.0, 4_900.0, 20_000.0)
+FIRST_AND_RESTART = 99.6, 5_400.0, 5_900.0, 68.0, 3_900.0
+MEASURED = Large(10_000_000, *FIRST_AND_RESTART, 21_000.0, 19_500.0, 1.1, 4_900.0, 20_000.0, 0.24)
 FIRST_LOG = """\
 2026-11-24 09:38:10,000 INFO aggregate: 0 users restored from labels
 2026-11-24 09:38:30,500 INFO a large step: 1650000 labels are committed, more follow
@@ -406,7 +407,8 @@ def test_a_row_of_the_table_of_large_sizes() -> None:
 
 def test_targets_of_ten_million_users() -> None:
     assert [each.met for each in large_targets([MEASURED])] == [True] * 5
-    slower = replace(MEASURED, first_seconds=101.0, restart_seconds=71.0, step_ms=23_500.0, cells_step_ms=5_100.0)
+    ratios = {"step_over_bare_fit": 1.21, "cells_step_over_bare_fit": 0.26}
+    slower = replace(MEASURED, first_seconds=101.0, restart_seconds=71.0, **ratios)
     assert [each.met for each in large_targets([slower])] == [False] * 4 + [True]
     assert [each.met for each in large_targets([replace(MEASURED, aborted_peak_mib=6_145.0)])][-1] is False
     assert [each.met for each in large_targets([replace(MEASURED, n_users=1_000_000)])] == [None] * 5

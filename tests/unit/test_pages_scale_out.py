@@ -21,7 +21,9 @@ def test_what_labels_lose_is_what_was_measured(line: str) -> None:
 
 
 def test_no_more_is_lost_than_the_page_says() -> None:
-    assert [(each.population, each.n_clusters) for each in FOUND if each.lost > 0.001] == [("seed", 10)]
+    assert "Nowhere more than 0.1 % is lost. It is most in ten clusters of one blob (`seed`" in PAGE.text
+    most = max(FOUND, key=lambda each: each.lost)
+    assert (most.population, most.n_clusters, most.lost <= 0.001) == ("seed", 10, True)
 
 
 def test_rates_through_flink_are_those_measured() -> None:
