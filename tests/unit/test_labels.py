@@ -60,7 +60,7 @@ def test_what_is_no_label_is_refused(label: int) -> None:
     codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=wide), "x")
     fields = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 2}
     assert codec.decode([frame(2, body(wide, {**fields, "label": 2**31 - 1}))])[2] == [2**31 - 1]
-    with pytest.raises(RecordError, match="^has no label from 0 to 2147483647$"):
+    with pytest.raises(RecordError, match=r"^has no label from 0 to 2147483647$"):
         codec.decode([frame(2, body(wide, {**fields, "label": label}))])
 
 
