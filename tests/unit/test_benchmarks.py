@@ -407,8 +407,8 @@ def test_a_row_of_the_table_of_large_sizes() -> None:
 
 def test_targets_of_ten_million_users() -> None:
     assert [each.met for each in large_targets([MEASURED])] == [True] * 5
-    ratios = {"step_over_bare_fit": 1.21, "cells_step_over_bare_fit": 0.26}
-    slower = replace(MEASURED, first_seconds=101.0, restart_seconds=71.0, **ratios)
+    slower = replace(MEASURED, first_seconds=101.0, restart_seconds=71.0)
+    slower = replace(slower, step_over_bare_fit=1.21, cells_step_over_bare_fit=0.26)
     assert [each.met for each in large_targets([slower])] == [False] * 4 + [True]
     assert [each.met for each in large_targets([replace(MEASURED, aborted_peak_mib=6_145.0)])][-1] is False
     assert [each.met for each in large_targets([replace(MEASURED, n_users=1_000_000)])] == [None] * 5
