@@ -59,16 +59,17 @@ class Large:
     restart_seconds: float
     restart_peak_mib: float
     step_ms: float
-    """With 1 % of the users changed."""
+    """With 1 % of the users changed; a median, as what follows."""
     bare_fit_ms: float
-    """KMeans.fit alone, on the same matrix."""
+    """KMeans.fit alone, on the matrices of these steps."""
     step_over_bare_fit: float
-    """Step by step, on the same matrix: how many rounds a fit takes depends on it. All these are medians."""
+    """Step by step, on the same matrix: how many rounds a fit takes depends on it."""
     cells_step_ms: float
-    """The step with --fit cells."""
+    """With --fit cells."""
     cells_bare_fit_ms: float
-    """KMeans.fit alone, on the matrix of all users at that step."""
+    """KMeans.fit alone, on the matrices of all users at these steps."""
     cells_step_over_bare_fit: float
+    """Step by step."""
 
 
 def run_large(sizes: Sequence[int], directory: Path, progress: Progress) -> str:
@@ -207,16 +208,33 @@ def largest_mib(found: Large) -> float:
     return max(found.first_peak_mib, found.aborted_peak_mib, found.restart_peak_mib)
 
 
-HEAD = ("users", "first labels", "peak", "aborted", "restart", "step", "bare fit", "cells", "bare fit")
+HEAD = (
+    "users",
+    "first labels",
+    "peak",
+    "aborted",
+    "restart",
+    "step",
+    "bare fit",
+    "ratio",
+    "cells",
+    "bare fit",
+    "ratio",
+)
 
 
 def cells(found: Large) -> list[str]:
     """One row of the table."""
-    seconds = [f"{number(each / 1000)} s" for each in (found.step_ms, found.bare_fit_ms)]
-    of_cells = [f"{number(each / 1000)} s" for each in (found.cells_step_ms, found.cells_bare_fit_ms)]
+    on_users = in_steps(found.step_ms, found.bare_fit_ms, found.step_over_bare_fit)
+    on_cells = in_steps(found.cells_step_ms, found.cells_bare_fit_ms, found.cells_step_over_bare_fit)
     memory = [f"{number(each)} MiB" for each in (found.first_peak_mib, found.aborted_peak_mib)]
     first, restart = f"{number(found.first_seconds)} s", f"{number(found.restart_seconds)} s"
-    return [f"{found.n_users:,}", first, *memory, restart, *seconds, *of_cells]
+    return [f"{found.n_users:,}", first, *memory, restart, *on_users, *on_cells]
+
+
+def in_steps(step_ms: float, bare_fit_ms: float, ratio: float) -> list[str]:
+    """What the table says of steps of one kind."""
+    return [f"{number(step_ms / 1000)} s", f"{number(bare_fit_ms / 1000)} s", number(ratio)]
 
 
 def target_line(target: Target) -> str:

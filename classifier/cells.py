@@ -14,7 +14,7 @@ from classifier.scaling import Scaling, Weights
 
 COARSEST, FINEST = 32.0, 2.0**48  # cells for a factor of e in the totals; at most what their logarithms tell apart
 FINEST_OF_MANY = 256.0  # of cells that are taken together again
-MANY_CELLS = 50_000  # among which many runs would take more than a second or two
+MANY_CELLS = 50_000  # (points, 8 a cell, with --cells) among which a search for ten clusters takes a second or two
 ENOUGH_CELLS = 2_000  # with fewer, the cells and not the users would decide which clustering is best
 MOST_PLACES = 2.0**62  # cells of a lattice, occupied or not, that can be numbered
 AT_ONCE = 2**16  # users; what is computed of them stays in a processor's cache

@@ -23,7 +23,7 @@ class Scaling(NamedTuple):
     def points(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return totals as points."""
         if self.name == "log":
-            points: NDArray[np.float64] = np.abs(totals)  # of many users, in one array: another one takes as long
+            points: NDArray[np.float64] = np.abs(totals)  # written over: with many users, another array takes as long
             return np.copysign(np.log1p(points, out=points), totals, out=points)
         return totals if self.scaler is None else self.scaler.transform(totals)
 

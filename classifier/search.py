@@ -22,6 +22,7 @@ from classifier.clusters import kmeans_class
 from classifier.scaling import Weights
 
 AT_ONCE = 2**16  # points; what is computed of them stays in a processor's cache
+LANES = 8  # sums for each centre that are added up at the end: one alone waits for itself at every point
 SWAPS = 2  # places tried for each centre
 MOST_ROUNDS = 10
 WORTH = 1e-5  # share of the inertia that a swap has to save
@@ -86,21 +87,23 @@ def means_of_nearest(
     points: NDArray[np.float64], centers: NDArray[np.float64], weights: Weights | None
 ) -> NDArray[np.float64]:
     """Return the mean of the users nearest to each centre; a centre without users stays where it is."""
-    n_users, sums = np.zeros((len(centers), 1)), np.zeros(centers.shape)
-    numbers = np.arange(len(centers))[:, None]
+    sums = np.zeros((len(centers), 3))  # of users, and of both coordinates
+    lanes = np.arange(AT_ONCE) % LANES
     for part, nearest, _ in in_parts(points, centers):
-        users = (nearest == numbers).astype(np.float64)  # a row for each centre; a product of these is soon made
-        if weights is not None:
-            users *= weights[part]
-        n_users += users.sum(axis=1, keepdims=True)
-        sums += users @ points[part]
-    return np.divide(sums, n_users, out=centers.copy(), where=n_users > 0)
+        users = None if weights is None else weights[part]
+        coordinates = (column if users is None else users * column for column in points[part].T)
+        lane = LANES * nearest.astype(np.intp) + lanes[: len(nearest)]
+        for column, values in enumerate([users, *coordinates]):
+            found = np.bincount(lane, values, LANES * len(centers))
+            sums[:, column] += found.reshape(-1, LANES).sum(axis=1)
+    n_users = sums[:, :1]
+    return np.divide(sums[:, 1:], n_users, out=centers.copy(), where=n_users > 0)
 
 
 def in_parts(
     points: NDArray[np.float64], centers: NDArray[np.float64]
 ) -> Iterator[tuple[slice, NDArray[np.int32], NDArray[np.float64]]]:
-    """Yield for some points at once which they are, the nearest centre of each, and how far away it is."""
+    """Yield points in parts: the slice, the number of the nearest centre of each, and its distance."""
     from scipy.cluster.vq import vq
 
     for start in range(0, len(points), AT_ONCE):

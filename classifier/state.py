@@ -30,6 +30,8 @@ from classifier.user_table import NO_LABEL, Change, Labelled, in_order
 log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
+FEW_WORDS = 100_000  # on users, old ones included, that take no memory to speak of
+SOME = 64
 LABELS_AT_ONCE = 20_000  # users of whom the last label is kept before labels are decoded; earlier ones never are
 
 
@@ -68,7 +70,7 @@ def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRe
     words = Words()
     for newest in newest_records(source, stop):
         words.take(newest, keys, values)
-    return words.last()
+    return (Words() if stop.requested else words).last()  # a half is of no use
 
 
 def newest_records(source: Source, stop: StopRequest) -> Iterator[dict[bytes | None, Record]]:
@@ -115,11 +117,15 @@ class Hold:
 
 
 class Words:
-    """What is said of users, in the order in which it is read."""
+    """What is said of users, in the order in which it is read; of a topic not compacted yet, no more than is of use."""
 
     def __init__(self) -> None:
         self._user_ids, self._rows, self._labels = list[str](), list[Row | None](), array("i")
         self._pending: dict[str, Multiset] = {}
+        self._some: set[str] = set()  # one user of SOME, by which all are counted
+
+    def __len__(self) -> int:
+        return len(self._user_ids)
 
     def take(self, messages: Mapping[bytes | None, Record], keys: KeyCodec, values: LabelCodec) -> None:
         """Decode labels, by their keys; StateError for what this client does not write."""
@@ -133,6 +139,10 @@ class Words:
         self._user_ids += user_ids + users_gone
         self._rows += rows + [None] * len(gone)
         self._labels.extend(labels + [NO_LABEL] * len(gone))
+        self._some.update(user_id for user_id in user_ids if hash(user_id) % SOME == 0)
+        if len(self) > FEW_WORDS + 2 * SOME * len(self._some):
+            last = self.last()
+            self._user_ids, self._rows, self._labels = last.user_ids, [*last.rows], array("i", last.labels.tolist())
 
     def last(self) -> Labelled:
         """Return the last word on every user."""

@@ -26,7 +26,7 @@ class Labelled:
     user_ids: list[str]  # of users who are not gone, in their order
     rows: list[Row]
     labels: NDArray[np.int32]
-    pending: dict[str, Multiset]  # of every user gone, and of others who have something pending
+    pending: dict[str, Multiset]  # of users who are gone, or once were or had something pending; it may be empty
 
 
 @dataclass
@@ -315,7 +315,7 @@ def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
 def in_order(user_ids: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
     """Return users in their order, and the places they had; of one who is there twice the earlier place comes first.
 
-    What is in the order of places can then be taken as it lies in memory: looking ten million users up takes longer.
+    By places, columns are put in order: looking ten million users up in a dict takes longer.
     """
     places = sorted(range(len(user_ids)), key=user_ids.__getitem__)
     return list(map(user_ids.__getitem__, places)), np.array(places, np.intp)

@@ -144,7 +144,8 @@ def test_numbers_are_those_of_the_topic_and_follow_it(labelling: Labelling, seen
     commits = pipeline.topics.commit_history(pipeline.group)
     seen.page.goto(labelling.page.url)
     seen.wait_for_users(len(before))
-    wait_until(lambda: told(seen) == expected(list(before.values())), f"the numbers, {told(seen)}")
+    wait_until(lambda: len(told(seen)) == 4, "the table of labels")
+    assert told(seen) == expected(list(before.values()))
     assert seen.number("Moved since opened") == "0"
     assert pipeline.topics.commit_history(pipeline.group) == commits, "no offsets are committed"
     pipeline.write(labelling.later)

@@ -1,6 +1,7 @@
 """The client's `main` inside the test process: half a second where a process of its own needs three."""
 
 import contextlib
+import functools
 import gc
 import io
 import logging
@@ -113,11 +114,14 @@ class _DyingProducer:
         return len(self._producer)
 
     def __getattr__(self, name: str) -> Any:
-        if name == self._at:
-            if self._left == 0:
-                raise Died
-            self._left -= 1
-        return getattr(self._producer, name)
+        method = getattr(self._producer, name)
+        return functools.partial(self._unless_dead, method) if name == self._at else method
+
+    def _unless_dead(self, method: Callable[..., Any], *given: Any, **named: Any) -> Any:
+        if self._left == 0:
+            raise Died
+        self._left -= 1
+        return method(*given, **named)
 
 
 @contextlib.contextmanager

@@ -401,7 +401,7 @@ def test_first_labels_take_from_the_restore_to_the_last_that_was_written() -> No
 
 
 def test_a_row_of_the_table_of_large_sizes() -> None:
-    told = ["10,000,000", "99.6 s", "5,400 MiB", "5,900 MiB", "68 s", "21 s", "19.5 s", "4.9 s", "20 s"]
+    told = ["10,000,000", "99.6 s", "5,400 MiB", "5,900 MiB", "68 s", "21 s", "19.5 s", "1.1", "4.9 s", "20 s", "0.24"]
     assert large_cells(MEASURED) == told
 
 

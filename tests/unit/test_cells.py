@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier import cells
-from classifier.cells import COARSEST, ENOUGH_CELLS, Cells, cells_of, occupied
+from classifier.cells import COARSEST, ENOUGH_CELLS, Cells, cells_of, occupied, taken_together
 from tests.support.customers import customers
 
 Totals = NDArray[np.float64]
@@ -124,3 +124,22 @@ def test_cells_of_a_large_lattice_are_the_same(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(cells, "MOST_COUNTED", 0)
     sorted_out = cells_of(users(7))
     assert (in_order(sorted_out) == in_order(counted)).all()
+
+
+@pytest.mark.parametrize("at_once", [1, 7, N_USERS - 1])
+def test_cells_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = cells_of(users(7))
+    monkeypatch.setattr(cells, "AT_ONCE", at_once)
+    parts = cells_of(users(7))
+    assert (parts.totals == whole.totals).all()
+    assert (parts.weights == whole.weights).all()
+
+
+def test_many_cells_are_taken_together_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = Cells(users(7), np.arange(1, N_USERS + 1) / 8)
+    assert taken_together(many) is many
+    monkeypatch.setattr(cells, "MANY_CELLS", N_USERS - 1)
+    found = taken_together(many)
+    assert ENOUGH_CELLS <= len(found.weights) < N_USERS
+    assert found.weights.sum() == pytest.approx(many.weights.sum())
+    assert found.weights @ found.totals == pytest.approx(many.weights @ many.totals)

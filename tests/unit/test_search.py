@@ -91,6 +91,19 @@ def test_a_run_from_centres_is_that_of_scikit_learn(seed: int) -> None:
     assert found.inertia_ == pytest.approx(expected.inertia_)
 
 
+@pytest.mark.parametrize("at_once", [1, 7, 1999])
+def test_points_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    points, weights = some_points(9, 2000)
+    for given in (None, weights, weights / 8):
+        whole = refined(points, points[:5], given)
+        with monkeypatch.context() as patch:
+            patch.setattr(search, "AT_ONCE", at_once)
+            parts = refined(points, points[:5], given)
+        assert parts.labels_.tolist() == whole.labels_.tolist()
+        assert parts.cluster_centers_ == pytest.approx(whole.cluster_centers_, rel=1e-12)
+        assert parts.inertia_ == pytest.approx(whole.inertia_, rel=1e-12)
+
+
 def test_a_centre_without_users_stays() -> None:
     found = refined(np.array([[0.0, 0], [2, 0]]), np.array([[1.0, 0], [9, 9]]))
     assert found.labels_.tolist() == [0, 0]

@@ -1,6 +1,7 @@
 """State in the output: what is written, read back, and refused."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -57,6 +58,7 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(state, "LABELS_AT_ONCE", at_once)
             patch.setattr(state, "CHUNK", 2)
+            patch.setattr(state, "FEW_WORDS", at_once)
             found = {change.user_id: change for change in read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
@@ -78,6 +80,27 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert read(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
     assert len(decoded) == 2  # one of them the sample by which a codec tries its schema
+
+
+def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that is not compacted yet has many of each user."""
+    broker, (keys, values) = FakeBroker(out=1), codecs(False)
+    for count in range(50):
+        for _, key, value, _ in label_records([Told(name, (1.0, count), 0, {}) for name in "abc"], keys, values, "out"):
+            broker.append("out", 0, value, [], key)
+    held = list[int]()
+    take = state.Words.take
+
+    def noted(words: state.Words, *given: Any) -> None:
+        take(words, *given)
+        held.append(len(words))
+
+    for name, number in (("LABELS_AT_ONCE", 1), ("CHUNK", 3), ("FEW_WORDS", 4), ("SOME", 1)):
+        monkeypatch.setattr(state, name, number)
+    monkeypatch.setattr(state.Words, "take", noted)
+    assert read(read_back(broker, False)) == [Told(name, (1.0, 49), 0, {}) for name in "abc"]
+    assert len(held) > 9
+    assert max(held) <= 4 + 2 * 3
 
 
 def test_pending_keeps_the_order_in_which_rows_came() -> None:

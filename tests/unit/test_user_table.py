@@ -19,9 +19,9 @@ A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
 
 
 def apply(table: UserTable, records: list[Record]) -> None:
-    """Take records into the table."""
-    for op, row in records:
-        add(table, row.user_id, (row.total_amount, row.num_transactions), op.sign)
+    """Take records into the table, all at once."""
+    rows = [(row.user_id, (row.total_amount, row.num_transactions)) for _, row in records]
+    table.add_all(rows, [op.sign for op, _ in records])
 
 
 def add(table: UserTable, user_id: str, row: Totals, count: int) -> None:
