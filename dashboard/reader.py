@@ -135,6 +135,8 @@ class Reader:
                 self._complaint = str(error)
                 self._pause(max(AGAIN_SECONDS, time.monotonic() - began))
             finally:
+                # Here, with what an outage left of clients: in a thread of librdkafka's it would end the process.
+                gc.collect()
                 gc.enable()
 
     def _pause(self, seconds: float) -> None:

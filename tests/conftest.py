@@ -1,5 +1,6 @@
 """What all tests share: one real broker and one real registry per run, started when the first test asks for them."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,6 +23,15 @@ settings.register_profile(
 # `pytest --hypothesis-profile=search` looks for new ones.
 settings.register_profile("search", max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def collect_garbage_here() -> Iterator[None]:
+    """Python collects cycles in whatever thread it happens to be: a Kafka client that is collected in a thread of
+    librdkafka ends the process."""
+    gc.disable()
+    yield
+    gc.collect(1)  # what has come since; all that is imported would take a tenth of a second
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

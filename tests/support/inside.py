@@ -127,11 +127,13 @@ class _DyingProducer:
 @contextlib.contextmanager
 def _process_restored() -> Iterator[None]:
     """The client takes the signals and turns the garbage collector off; this process goes on after it."""
+    collects = gc.isenabled()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
         for number, handler in handlers.items():
             signal.signal(number, handler)
 
