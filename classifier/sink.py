@@ -129,7 +129,7 @@ class Sink:
     def _produce_all(self, records: Iterable[OutputRecord]) -> None:
         """Queue records, at first no more of them than tell how fast they are delivered."""
         left, pace, producer, deliveries = iter(records), self._pace, self._producer, self._deliveries
-        produce = producer.produce
+        produce = producer.produce  # looked up once, not for each record
         while portion := list(itertools.islice(left, FEW)):
             for record in portion:
                 topic, key, value, headers = record

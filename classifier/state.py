@@ -31,7 +31,7 @@ log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
 FEW_WORDS = 100_000  # on users, old ones included, that take no memory to speak of
-SOME = 64
+SOME = 64  # one user of so many is noted, which tells how many users there are
 LABELS_AT_ONCE = 20_000  # users of whom the last label is kept before labels are decoded; earlier ones never are
 
 
@@ -122,7 +122,7 @@ class Words:
     def __init__(self) -> None:
         self._user_ids, self._rows, self._labels = list[str](), list[Row | None](), array("i")
         self._pending: dict[str, Multiset] = {}
-        self._some: set[str] = set()  # one user of SOME, by which all are counted
+        self._some: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._user_ids)
