@@ -45,6 +45,7 @@ if __name__ == "__main__":
     end_at_once_when_told()  # first thing: what follows takes most of a second to import
 
 import argparse
+import contextlib
 import functools
 import gc
 import itertools
@@ -53,17 +54,23 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from confluent_kafka import Consumer
 from numpy.typing import NDArray
 
-from classifier.cell_intake import CellIntake
-from classifier.cells import Cells, cells_of, taken_together
-from classifier.clusters import Cluster, Clusters, kmeans_class, n_different
-from classifier.connection import connected
+from classifier import __version__
+from classifier.cells.intake import CellIntake
+from classifier.clustering.grouping import Cells, cells_of, taken_together
+from classifier.clustering.model import Cluster, Clusters, import_meanwhile, kmeans_class, n_different
+from classifier.clustering.number_of_clusters import NumberOfClusters, number_of_users
+from classifier.clustering.scaling import Scaling, Weights, scaling
+from classifier.clustering.search import best_fit, refined
+from classifier.commands.preview import Look
+from classifier.config.settings import Settings, add_options, settings_from
 from classifier.errors import (
     BrokerUnavailable,
     ClassifierError,
@@ -73,24 +80,19 @@ from classifier.errors import (
     TransactionAborted,
     let_go,
 )
-from classifier.intake import Intake
-from classifier.kafka import Kafka
-from classifier.look import Look
-from classifier.marks import VERSION
-from classifier.number_of_clusters import NumberOfClusters, number_of_users
-from classifier.pace import Pace
-from classifier.registry import ReadOnlyRegistry, SchemaRegistry
+from classifier.kafka.client import Kafka
+from classifier.kafka.sink import OutputRecord, Sink, dead_letter
+from classifier.kafka.source import CHUNK
+from classifier.kafka.topics import check_topics
+from classifier.kafka.transaction_size import Pace
+from classifier.loop.schedule import Schedule
 from classifier.reports import Report
-from classifier.reports.asked import reports_for
-from classifier.scaling import Scaling, Weights, scaling
-from classifier.schedule import Schedule
-from classifier.search import best_fit, refined
-from classifier.settings import Settings, add_options, settings_from
-from classifier.sink import OutputRecord, Sink, dead_letter
-from classifier.source import CHUNK
-from classifier.step import log_step
-from classifier.streams import complain, exit_code_of, repair_streams, say, silence
-from classifier.transport import HTTP_LIBRARIES
+from classifier.reports.build import reports_for
+from classifier.reports.step import log_step
+from classifier.serialization.http import HTTP_LIBRARIES
+from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
+from classifier.stdio import complain, exit_code_of, repair_streams, say, silence
+from classifier.users.intake import Intake
 
 RANDOM_STATE = 42
 WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
@@ -106,7 +108,7 @@ EXAMPLES = """examples:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Describe the command line; each option is told in classifier/settings.py."""
+    """Describe the command line; each option is told in classifier/config/settings.py."""
     parser = argparse.ArgumentParser(
         prog="user_classifier.py",
         description="Label users by K-means, live, from a Kafka topic of per-user totals.",
@@ -115,7 +117,7 @@ def argument_parser() -> argparse.ArgumentParser:
     )
     sections = "[schema_registry], [consumer], [producer]"
     parser.add_argument("config", metavar="CONFIG_FILE", help=f"INI file with the sections {sections}")
-    parser.add_argument("--version", action="version", version=f"user_classifier {VERSION}")
+    parser.add_argument("--version", action="version", version=f"user_classifier {__version__}")
     add_options(parser)
     return parser
 
@@ -171,9 +173,9 @@ def cluster(
     n_init : int or 'auto'
         Runs of k-means++, the one of least inertia counts; 'auto' is one, on cells 30.
     scale : {'none', 'standard', 'log'}
-        Where distances are measured, see `classifier/scaling.py`.
+        Where distances are measured, see `classifier/clustering/scaling.py`.
     fit : {'users', 'cells'}
-        With 'cells' the centres are searched among users taken together, see `classifier/search.py`.
+        With 'cells' the centres are searched among users taken together, see `classifier/clustering/search.py`.
     weights : ndarray of shape (n_users,), optional
         Each row stands for this many users, and the search is all.
 
@@ -405,9 +407,27 @@ def label(
             Classifier(settings, kafka, stop, intake, cluster_as_asked, report, clock).run()
 
 
+@contextlib.contextmanager
+def connected(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterator[Consumer]:
+    """Connect to brokers and registry; close both in the end."""
+    consumer = kafka.consumer()
+    try:
+        if not settings.looks:
+            kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
+        kafka.connect(consumer, "consumer")
+        check_topics(settings, kafka, consumer)
+        import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
+        yield consumer
+    finally:
+        if kafka.outage.answered is not None:  # nothing more will show that it is over
+            kafka.outage.ends()
+        consumer.close()
+        registry.close()
+
+
 def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int:
     """Print a line per thing the client needs; return 0 if all are there, else 1."""
-    from classifier import check
+    from classifier.commands import check
 
     try:
         return check.run(check.check(settings, kafka, registry), say)
@@ -417,7 +437,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
 
 def export_labels(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> None:
     """Write the users of the output to a file."""
-    from classifier.export import export
+    from classifier.commands.export import export
 
     try:
         export(settings, kafka, registry, stop)
@@ -427,7 +447,7 @@ def export_labels(settings: Settings, kafka: Kafka, registry: SchemaRegistry, st
 
 def print_configuration(path: str, settings: Settings) -> None:
     """Print what takes effect of options and file, without secrets."""
-    from classifier.reports.effective import effective_lines
+    from classifier.commands.print_config import effective_lines
 
     for line in effective_lines(path, settings):
         say(line)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 METER = Path(__file__).with_name("meter.py")
-GUARD = ROOT / "local" / "guard.py"
+GUARD = ROOT / "local" / "services" / "guard.py"
 CLIENT = ROOT / "user_classifier.py"
 BARE = ("-S", "-E")
 """Python without site packages, for programs that only start another."""

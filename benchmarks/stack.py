@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.lines.job import Job
-from local.services import KafkaBroker, SchemaRegistry, free_port, stop_all
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port, stop_all
+from local.services.registry import SchemaRegistry
 from tests.support import configuration
 from tests.support.subjects import Subjects
 from tests.support.topics import Topics

@@ -10,10 +10,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError
-from classifier.settings import Settings
-from classifier.streams import complain, exit_code_of, repair_streams, say
-from classifier.transport import HTTP_LIBRARIES
+from classifier.serialization.http import HTTP_LIBRARIES
+from classifier.stdio import complain, exit_code_of, repair_streams, say
 from dashboard.options import parsed
 
 PAGE = Path(__file__).with_name("page.py")

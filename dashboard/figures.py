@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from classifier.formatting import money, n_of, share
 from classifier.label_names import label_name
 from classifier.reports.summary import per_label
-from classifier.text import money, n_of, share
-from classifier.user_table import NO_LABEL
+from classifier.users.table import NO_LABEL
 from dashboard.table import Snapshot
 
 MOST_FOUND = 20

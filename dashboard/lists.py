@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classifier.export import AT_ONCE, LABEL_NAME, Blocks, write_csv
+from classifier.commands.export import AT_ONCE, LABEL_NAME, Blocks, write_csv
 from classifier.label_names import label_name
-from classifier.rows import LABEL_FIELDS
+from classifier.row import LABEL_FIELDS
 from dashboard.table import Snapshot
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.user_table import NO_LABEL
+from classifier.users.table import NO_LABEL
 from dashboard.table import Snapshot
 
 

@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Sequence
 
+from classifier.config.argument_types import whole_number
+from classifier.config.settings import OPTIONS, Settings, add_option, settings_from
 from classifier.errors import ConfigError
 from classifier.label_names import names_for
-from classifier.parsing import whole_number
-from classifier.settings import OPTIONS, Settings, add_option, settings_from
 
 DEFAULT_PORT = 8501
 SHOWN = ("output", "label_names", "log_level")
@@ -18,7 +18,7 @@ examples:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line; the client's options are told in classifier/settings.py."""
+    """Describe the command line; the client's options are told in classifier/config/settings.py."""
     found = argparse.ArgumentParser(
         prog="python -m dashboard",
         description="Show the labels in a browser, on 127.0.0.1, and keep the page up to date. Nothing is written.",

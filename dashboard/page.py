@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from classifier.formatting import money, readable
 from classifier.label_names import label_name, names_for, without_name
-from classifier.text import money, readable
-from classifier.user_table import NO_LABEL
+from classifier.users.table import NO_LABEL
 from dashboard import figures, picture
 from dashboard.cells import AXES, Window, scales_of, value_at, whole
 from dashboard.lists import csv_of

@@ -8,9 +8,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from classifier.formatting import money, readable, share, users
 from classifier.label_names import label_name
 from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, PALEST, Scale, on_axes, short
-from classifier.text import money, readable, share, users
 from dashboard.cells import Cells, Scales, Window, count_cells, framed, scales_of, value_at, whole
 from dashboard.figures import clock
 from dashboard.history import Point

@@ -13,19 +13,17 @@ from collections.abc import Iterator
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 
+from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, RestoreNeeded, TopicMissing
-from classifier.kafka import POLL_SECONDS, Kafka
-from classifier.keys import KeyCodec
-from classifier.labels import LabelCodec
-from classifier.records import Record
-from classifier.registry import ReadOnlyRegistry
-from classifier.settings import Settings
-from classifier.source import CHUNK, Source, Topic
-from classifier.state import LABELS_AT_ONCE, Hold, held_and_gone, labelled_in, user_of
+from classifier.formatting import users
+from classifier.kafka.client import POLL_SECONDS, Kafka
+from classifier.kafka.record import Record
+from classifier.kafka.source import CHUNK, LABELS_AT_ONCE, Hold, Source, Topic
+from classifier.kafka.topics import TopicWatch, missing
+from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
-from classifier.text import users
-from classifier.topic_watch import TopicWatch
-from classifier.topics import missing
+from classifier.users.output import held_and_gone, labelled_in, user_of
+from classifier.users.output_codec import KeyCodec, LabelCodec
 from dashboard.history import History
 from dashboard.table import Snapshot, Table
 

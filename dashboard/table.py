@@ -13,8 +13,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.rows import Row
-from classifier.user_table import NO_LABEL
+from classifier.row import Row
+from classifier.users.table import NO_LABEL
 
 T = TypeVar("T")
 Array = NDArray[Any]

@@ -15,8 +15,8 @@ from img.pipeline import Pipeline
 from img.rooms import draw_rooms
 from img.tables import draw_tables
 from img.terminal import TerminalError
-from local.artifacts import ROOT
 from local.demo import FAILURES
+from local.services.artifacts import ROOT
 
 ERRORS = (RuntimeError, TerminalError, *FAILURES)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from classifier.reports.plot import draw, save
-from classifier.step import Step
+from classifier.reports.step import Step
 from img.places import IMG
 from tests.support.cdnow import AMOUNT, USER, cdnow_file
 from user_classifier import cluster

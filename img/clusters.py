@@ -9,7 +9,7 @@ from pathlib import Path
 
 from img.pipeline import Pipeline
 from img.places import IMG
-from local.artifacts import ROOT
+from local.services.artifacts import ROOT
 
 ROWS_PER_SECOND = 20
 STREAM_SECONDS = 30.0

@@ -8,12 +8,12 @@ import numpy as np
 from confluent_kafka import Producer
 from playwright.sync_api import sync_playwright
 
-from classifier.labels import LabelCodec
-from classifier.registry import SchemaRegistry as Registry
+from classifier.serialization.registry import SchemaRegistry as Registry
 from classifier.stop import StopRequest
+from classifier.users.output_codec import LabelCodec
 from img.places import DIRECTORY, IMG
 from local.dashboard import Dashboard
-from local.process import free_port
+from local.services.process import free_port
 from local.stack import Ports, Stack, client_configuration
 from local.topics import Topics
 from tests.browser.chromium import launched

@@ -5,7 +5,7 @@ from pathlib import Path
 from img.places import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
-from local.artifacts import ROOT
+from local.services.artifacts import ROOT
 
 N_COLUMNS, N_ROWS = 84, 50
 LABELLED_SECONDS = 240.0

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from img.graphviz import FONTS
 from img.places import IMG
 from img.way import COLOURS, Step, line_of
-from local.artifacts import ROOT
+from local.services.artifacts import ROOT
 
 COMMIT = "0c4b5db864094057e3e9987df8783103bd2610f6"
 SCRIPT = "user_classifier.py"

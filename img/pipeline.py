@@ -6,11 +6,11 @@ from pathlib import Path
 
 from img.places import DIRECTORY
 from local import stack
-from local.catalog import Catalog
-from local.datagen import JOB_NAME
-from local.jobs import Jobs
+from local.sql.catalog import Catalog
+from local.sql.datagen import JOB_NAME
+from local.sql.jobs import Jobs
+from local.sql.workspace import Workspace, pipeline_files
 from local.stack import Ports, Record, StackError
-from local.workspace import Workspace, pipeline_files
 
 
 class Pipeline:

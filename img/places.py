@@ -1,6 +1,6 @@
 """Where things lie."""
 
-from local.artifacts import ROOT, STATE
+from local.services.artifacts import ROOT, STATE
 
 IMG = ROOT / "img"
 SOURCES = IMG / "sources"

@@ -15,7 +15,7 @@ from pathlib import Path
 from img.graphviz import badge, graphviz
 from img.places import IMG
 from img.way import COLOURS, WAY, line_of
-from local.artifacts import ROOT
+from local.services.artifacts import ROOT
 
 SCRIPT = "user_classifier"
 PACKAGE = "classifier."

@@ -11,7 +11,7 @@ from img.pipeline import Pipeline
 from img.places import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
-from local.artifacts import ROOT
+from local.services.artifacts import ROOT
 
 ROWS_PER_SECOND = 1
 STREAM_SECONDS = 8.0

@@ -17,16 +17,20 @@ from urllib.parse import urlsplit
 import requests
 from confluent_kafka import KafkaException
 
-from local import artifacts, dashboard, demo, load, own_data, own_data_options, stack
-from local.artifacts import ROOT, ArtifactError
-from local.confluent_sql import StatementError
-from local.lines import FileError
+from local import dashboard, demo, stack
 from local.live_table import LiveTable, Screen, follow
-from local.load import LoadError
-from local.process import LOOPBACK, ServiceError
-from local.sql_gateway import Result, SqlError
+from local.own_data import load
+from local.own_data import options as own_data_options
+from local.own_data import run as own_data
+from local.own_data.lines import FileError
+from local.own_data.load import LoadError
+from local.services import artifacts
+from local.services.artifacts import ROOT, ArtifactError
+from local.services.process import LOOPBACK, ServiceError
+from local.sql.confluent_sql import StatementError
+from local.sql.sql_gateway import Result, SqlError
+from local.sql.workspace import Workspace, pipeline_files
 from local.stack import Ports, Record, StackError
-from local.workspace import Workspace, pipeline_files
 
 ERRORS = (
     *(ArtifactError, ServiceError, SqlError, StackError, StatementError, demo.DemoError),

@@ -6,8 +6,8 @@ import os
 import sys
 from pathlib import Path
 
-from local.artifacts import ROOT
-from local.process import LOOPBACK, Service, is_listening
+from local.services.artifacts import ROOT
+from local.services.process import LOOPBACK, Service, is_listening
 
 PORT = 8501
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from confluent_kafka import KafkaException
 
-from local.artifacts import ROOT, STATE, ArtifactError
-from local.confluent_sql import StatementError
 from local.dashboard import Dashboard
 from local.live_table import LiveTable, Screen, follow
-from local.process import POLL_SECONDS, Service, ServiceError
-from local.sql_gateway import Result, SqlError
+from local.services.artifacts import ROOT, STATE, ArtifactError
+from local.services.process import POLL_SECONDS, Service, ServiceError
+from local.sql.confluent_sql import StatementError
+from local.sql.sql_gateway import Result, SqlError
+from local.sql.workspace import pipeline_files
 from local.stack import Echo, Ports, Stack, StackError, client_configuration
-from local.workspace import pipeline_files
 
 DIRECTORY = STATE / "demo"
 """Fresh each time, so that the demo does not disturb the data of `make up`."""

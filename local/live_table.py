@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
-from local.sql_gateway import Change
+from local.sql.sql_gateway import Change
 
 CURSOR_UP = "\x1b[{n}A"
 CLEAR_TO_END = "\x1b[J"

@@ -11,16 +11,17 @@ from pathlib import Path
 
 import psutil
 
-from local.artifacts import ROOT, STATE
-from local.catalog import Catalog
-from local.flink import SQL_CLIENT, FlinkUrls, JobManager, SqlGateway, java_command
-from local.flink_tables import Endpoints
-from local.jobs import Jobs
-from local.process import LOOPBACK, Service, end_processes, is_alive, is_listening
-from local.recovery import resume_jobs, save_jobs
-from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, stop_all
+from local.services.artifacts import ROOT, STATE
+from local.services.flink import SQL_CLIENT, FlinkCluster, FlinkUrls, JobManager, SqlGateway, java_command
+from local.services.kafka import KafkaBroker
+from local.services.process import LOOPBACK, Service, end_processes, is_alive, is_listening, stop_all
+from local.services.registry import SchemaRegistry
+from local.sql.catalog import Catalog
+from local.sql.flink_tables import Endpoints
+from local.sql.jobs import Jobs
+from local.sql.recovery import resume_jobs, save_jobs
+from local.sql.workspace import Workspace
 from local.topics import Topics
-from local.workspace import Workspace
 
 UP_DIRECTORY = STATE / "up"
 """Data, logs and process ids of the stack that runs in the background."""

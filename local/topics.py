@@ -16,9 +16,9 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     TopicMetadata,
 )
 
-from local.confluent_sql import Table, duration_ms
-from local.flink_tables import Endpoints, key_schema, value_schema
-from local.process import ServiceError
+from local.services.process import ServiceError
+from local.sql.confluent_sql import Table, duration_ms
+from local.sql.flink_tables import Endpoints, key_schema, value_schema
 
 ANSWER_SECONDS = 15.0
 LEADER_SECONDS = 30.0

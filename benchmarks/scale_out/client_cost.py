@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.lattice import SPREAD, lattice_up_to, middles, points_in
+from classifier.cells.lattice import SPREAD, lattice_up_to, middles, points_in
 from user_classifier import cluster
 
 

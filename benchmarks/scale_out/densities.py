@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, pdtr
 
 from benchmarks.scale_out.populations import COPIES
-from classifier.lattice import COLUMNS, STRIDE, cells_at, whole_numbers_of
+from classifier.cells.lattice import COLUMNS, STRIDE, cells_at, whole_numbers_of
 
 Values = NDArray[np.float64]
 FINE = 48

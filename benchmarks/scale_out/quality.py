@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.scale_out.populations import POPULATIONS, Totals, cdnow
-from classifier.cell_intake import users_at_borders
-from classifier.lattice import SPREAD, cells_at, middles, points_in
-from classifier.scaling import Scaling
+from classifier.cells.intake import users_at_borders
+from classifier.cells.lattice import SPREAD, cells_at, middles, points_in
+from classifier.clustering.scaling import Scaling
 from user_classifier import cluster
 
 N_CLUSTERS = (3, 5, 10)

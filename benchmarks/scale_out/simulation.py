@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.scale_out import factors
 from benchmarks.scale_out.client_cost import ClientCost, client_cost
 from benchmarks.scale_out.densities import DENSITIES, drawn
-from classifier.lattice import lattice_up_to
+from classifier.cells.lattice import lattice_up_to
 
 N_CLUSTERS = 3
 SEED = 7

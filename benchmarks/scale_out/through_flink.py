@@ -16,11 +16,14 @@ from fastavro import parse_schema
 
 from benchmarks.programs import CLIENT, ProgramFailed, measure
 from benchmarks.scale_out.populations import lognormal
-from classifier.lattice import cells_at
-from local.catalog import Catalog
-from local.flink_tables import Endpoints
-from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, Startable, free_port, start_all, stop_all
-from local.workspace import SQL_DIRECTORY, Workspace
+from classifier.cells.lattice import cells_at
+from local.services.flink import FlinkCluster
+from local.services.kafka import KafkaBroker
+from local.services.process import Startable, free_port, start_all, stop_all
+from local.services.registry import SchemaRegistry
+from local.sql.catalog import Catalog
+from local.sql.flink_tables import Endpoints
+from local.sql.workspace import SQL_DIRECTORY, Workspace
 from tests.support import configuration
 from tests.support.cell_records import CELLS_VALUE
 from tests.support.subjects import Subjects

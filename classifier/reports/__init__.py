@@ -7,7 +7,7 @@ import contextlib
 from collections.abc import Iterable
 from typing import Protocol
 
-from classifier.step import Step
+from classifier.reports.step import Step
 
 
 class Report(Protocol):

@@ -6,9 +6,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from classifier.exploration import SEPARATES_NOTHING, Fit, choice
+from classifier.clustering.compare_k import SEPARATES_NOTHING, Fit, choice
+from classifier.formatting import users
 from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
-from classifier.text import users
 
 
 def draw(fits: Sequence[Fit], n_users: int, how: str = "") -> Figure:

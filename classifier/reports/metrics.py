@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
+from classifier.config.settings import LOOPBACK
 from classifier.reports.periodic import Clock
-from classifier.settings import LOOPBACK
-from classifier.step import Step
+from classifier.reports.step import Step
 
 log = logging.getLogger("user_classifier")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
-from classifier.step import Step
+from classifier.reports.step import Step
 
 SHARE_OF_TIME = 10  # a report that takes a second is shown every ten seconds at most
 

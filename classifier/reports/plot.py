@@ -19,12 +19,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
+from classifier.clustering.scaling import Weights, scale_shown
+from classifier.formatting import share, users
 from classifier.label_names import label_name
+from classifier.reports.output_file import check_target
 from classifier.reports.periodic import Clock, Periodic
-from classifier.reports.target import check_target
-from classifier.scaling import Weights, scale_shown
-from classifier.step import Step
-from classifier.text import share, users
+from classifier.reports.step import Step
 
 log = logging.getLogger("user_classifier")
 

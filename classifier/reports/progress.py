@@ -4,7 +4,7 @@ import contextlib
 import sys
 from typing import Any, TextIO
 
-from classifier.step import Step
+from classifier.reports.step import Step
 
 SHOW_FROM_RECORDS = 10_000  # behind: what is read in less than a second needs no bar
 REDRAW_SECONDS = 0.1

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from classifier.clustering.scaling import Scaling, Weights, scale_shown
+from classifier.formatting import money, readable, share, users
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
-from classifier.scaling import Scaling, Weights, scale_shown
-from classifier.step import Step
-from classifier.text import money, readable, share, users
+from classifier.reports.step import Step
 
 SUMMARY_SECONDS = 60.0
 CHANGED = 0.05  # share of the users; borders that follow the users a little move fewer

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from local.process import free_port, is_listening
+from local.services.process import free_port, is_listening
 from tests.support.client import ROOT
 from tests.support.waiting import wait_until
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from local.services import KafkaBroker, SchemaRegistry, free_port
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port
+from local.services.registry import SchemaRegistry
 from tests.browser.served import Seen, Served
 from tests.support import configuration
 from tests.support.subjects import Subjects

@@ -4,7 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from classifier.marks import VERSION
+from classifier import __version__
 from tests.container.conftest import Start
 from tests.container.image import Image
 from tests.support.client import ROOT
@@ -19,7 +19,7 @@ def test_the_plain_command(start: Start) -> None:
     """`docker run IMAGE --version`, `docker run IMAGE CONFIG_FILE`."""
     with start("--version") as container:
         assert container.wait() == 0
-        assert container.output == f"user_classifier {VERSION}\n"
+        assert container.output == f"user_classifier {__version__}\n"
     with start("/mounted/nothing.ini") as container:
         assert container.wait() == 2
         assert container.output.startswith("user_classifier.py: error: /mounted/nothing.ini: no such file")

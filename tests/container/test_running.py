@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from local.services import free_port
+from local.services.process import free_port
 from tests.container.conftest import Start
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row, aggregation, of_other_users, place_by_hash

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.services import FlinkCluster, free_port
+from local.services.flink import FlinkCluster
+from local.services.process import free_port
 from tests.end_to_end.sessions import Session
 from tests.support.pipeline import Services
 

@@ -11,11 +11,11 @@ from confluent_kafka.admin import (  # type: ignore[attr-defined]
     ConfigResource,
 )
 
-from local.catalog import Catalog
-from local.flink_tables import Endpoints
 from local.live_table import LiveTable
-from local.services import FlinkCluster
-from local.workspace import Workspace
+from local.services.flink import FlinkCluster
+from local.sql.catalog import Catalog
+from local.sql.flink_tables import Endpoints
+from local.sql.workspace import Workspace
 from tests.support.pipeline import Services
 
 SELECT_SECONDS = 180.0

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from local import datagen
-from local.catalog import Catalog
-from local.flink_tables import Endpoints
-from local.recovery import save_jobs
-from local.sql_gateway import SqlSession
+from local.sql import datagen
+from local.sql.catalog import Catalog
+from local.sql.flink_tables import Endpoints
+from local.sql.recovery import save_jobs
+from local.sql.sql_gateway import SqlSession
 from local.topics import Topics
 from tests.end_to_end.sessions import Session
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from local.confluent_sql import StatementError
-from local.workspace import SQL_DIRECTORY
+from local.sql.confluent_sql import StatementError
+from local.sql.workspace import SQL_DIRECTORY
 from tests.end_to_end.sessions import Session
 from tests.support.topics import Outgoing
 from tests.support.waiting import wait_until

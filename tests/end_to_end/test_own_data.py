@@ -5,10 +5,10 @@ from pathlib import Path
 
 import fastavro
 
-from local import load
-from local.flink_tables import Endpoints
-from local.load import Target
-from local.purchases import Purchases, Wanted
+from local.own_data import load
+from local.own_data.load import Target
+from local.own_data.purchases import Purchases, Wanted
+from local.sql.flink_tables import Endpoints
 from local.topics import Topics
 from tests.end_to_end.sessions import Session
 from tests.support import oracle

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import requests
 
-from local.process import free_port, is_listening
+from local.services.process import free_port, is_listening
 from tests.end_to_end.test_stack import DEMO_SECONDS, UP_SECONDS, Stack, stack, takes_signals
 from tests.support.client import ROOT
 from tests.support.waiting import wait_until

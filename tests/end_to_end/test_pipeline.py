@@ -12,12 +12,15 @@ import requests
 from fastavro import parse_schema
 from fastavro.types import Schema
 
-from local import datagen
-from local.catalog import Catalog
-from local.flink_tables import Endpoints
 from local.live_table import LiveTable
-from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
-from local.workspace import SQL_DIRECTORY, Workspace
+from local.services.flink import FlinkCluster
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port, start_all, stop_all
+from local.services.registry import SchemaRegistry
+from local.sql import datagen
+from local.sql.catalog import Catalog
+from local.sql.flink_tables import Endpoints
+from local.sql.workspace import SQL_DIRECTORY, Workspace
 from tests.support import client, configuration, oracle
 from tests.support.changelog import Change, Op, Row
 from tests.support.subjects import Subjects

@@ -10,10 +10,13 @@ import pytest
 from fastavro import parse_schema
 from numpy.typing import NDArray
 
-from local.catalog import Catalog
-from local.flink_tables import Endpoints
-from local.services import FlinkCluster, KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
-from local.workspace import SQL_DIRECTORY, Workspace
+from local.services.flink import FlinkCluster
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port, start_all, stop_all
+from local.services.registry import SchemaRegistry
+from local.sql.catalog import Catalog
+from local.sql.flink_tables import Endpoints
+from local.sql.workspace import SQL_DIRECTORY, Workspace
 from tests.support import cell_oracle, client, configuration
 from tests.support.cell_records import CELLS_KEY, CELLS_VALUE, label_of
 from tests.support.client import Client

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from local import load
-from local.flink_tables import Endpoints
-from local.purchases import Purchases, Wanted
+from local.own_data import load
+from local.own_data.purchases import Purchases, Wanted
+from local.sql.flink_tables import Endpoints
 from local.topics import Topics
 from tests.end_to_end.sessions import Session
 from tests.support import inside, oracle, scaled

@@ -16,8 +16,7 @@ import psutil
 import pytest
 from fastavro import parse_schema
 
-from local.process import is_listening
-from local.services import free_port
+from local.services.process import free_port, is_listening
 from tests.support.client import ROOT, Finished
 from tests.support.subjects import Subjects
 from tests.support.topics import Topics

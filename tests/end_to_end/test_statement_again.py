@@ -5,7 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local.workspace import SQL_DIRECTORY
+from local.sql.workspace import SQL_DIRECTORY
 from tests.end_to_end.sessions import Session
 from tests.support import client, configuration, oracle
 from tests.support.client import Client, Finished

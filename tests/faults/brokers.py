@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from local.services import KafkaBroker
+from local.services.kafka import KafkaBroker
 from tests.faults.arena import Arena
 from tests.faults.cluster import Places
 from tests.faults.report import Result

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from local.services import ServiceError
+from local.services.process import ServiceError
 from tests.faults import terminations, topic_identity
 from tests.faults.brokers import (
     KILL_COORDINATOR_OF_GROUP,

@@ -13,7 +13,7 @@ from tests.support.client import ROOT, Client
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
-GUARD = ROOT / "local" / "guard.py"
+GUARD = ROOT / "local" / "services" / "guard.py"
 
 
 class TracedClient(Client):

@@ -7,8 +7,9 @@ from pathlib import Path
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from local.kafka import Quorum, new_cluster_id
-from local.services import KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
+from local.services.kafka import KafkaBroker, Quorum, new_cluster_id
+from local.services.process import free_port, start_all, stop_all
+from local.services.registry import SchemaRegistry
 from tests.faults.stack import SHORT_WAITS, Stack
 from tests.support.metadata import partitions_in
 from tests.support.pipeline import Services

@@ -5,8 +5,8 @@ import re
 import time
 from pathlib import Path
 
-from classifier.kafka import CALL_TIMEOUT_SECONDS
-from local.services import Service
+from classifier.kafka.client import CALL_TIMEOUT_SECONDS
+from local.services.process import Service
 from tests.faults.arena import Arena
 from tests.faults.clients import TracedClient
 from tests.faults.report import Result

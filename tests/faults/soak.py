@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import psutil
 
-from local.services import Service
+from local.services.process import Service
 from tests.faults.arena import Arena
 from tests.faults.report import Result, table
 from tests.faults.stack import Stack, running_stack

@@ -5,7 +5,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.services import KafkaBroker, SchemaRegistry, free_port, start_all, stop_all
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port, start_all, stop_all
+from local.services.registry import SchemaRegistry
 from tests.faults.relay import LOOPBACK, Relay
 from tests.support.pipeline import Services
 from tests.support.subjects import Subjects

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException
 
-from classifier.kafka import Kafka
-from classifier.settings import Settings
-from classifier.source import Source, partitions_of
+from classifier.config.settings import Settings
+from classifier.kafka.client import Kafka
+from classifier.kafka.source import Source, partitions_of
 from classifier.stop import StopRequest
 from tests.faults.relay import LOOPBACK, Hidden, Relay
 from tests.faults.stack import RelayedStack

@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from classifier.stop import COMMITTED, GRACE_SECONDS, NOT_COMMITTED, UNKNOWN
-from local.services import Service
+from local.services.process import Service
 from tests.faults.relay import Api, Harm
 from tests.faults.stack import RelayedStack
 from tests.support import oracle

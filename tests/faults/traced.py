@@ -16,8 +16,8 @@ from typing import Any
 import confluent_kafka
 
 import user_classifier
-from classifier import kafka
-from classifier.intake import Intake
+from classifier.kafka import client
+from classifier.users.intake import Intake
 from tests.faults.steps import ENTRY, EXIT, Aim, Board, Step
 
 
@@ -87,7 +87,7 @@ def trace(tracer: Tracer) -> None:
         (user_classifier, "cluster", Step.FIT),
     ):
         setattr(owner, name, tracer.wrap(step, getattr(owner, name)))
-    setattr(kafka, "Producer", Producer)  # noqa: B010
+    setattr(client, "Producer", Producer)  # noqa: B010
 
 
 def main() -> int:

@@ -264,7 +264,7 @@ def test_any_time_out_of_transactions(milliseconds: str, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("mangle", WINDOWS.values(), ids=WINDOWS)
 def test_files_from_windows_are_read_and_passwords_kept(mangle: Mangle, tmp_path: Path) -> None:
-    from classifier.configuration import read_configuration
+    from classifier.config.ini_file import read_configuration
 
     file = tmp_path / FILE
     file.write_bytes(mangle(text(sections())))

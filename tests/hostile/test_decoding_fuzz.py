@@ -9,11 +9,11 @@ import fastavro
 import pytest
 from fastavro.utils import generate_one
 
-from classifier.avro import AvroReader
-from classifier.changelog import Entry, apply_retract
 from classifier.errors import RecordError
-from classifier.rows import user_row
-from classifier.user_table import UserTable
+from classifier.row import user_row
+from classifier.serialization.avro import AvroReader
+from classifier.users.changelog import Entry, apply_retract
+from classifier.users.table import UserTable
 from tests.support import avro_rows
 from tests.support.settling import settle
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema

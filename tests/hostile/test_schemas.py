@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from classifier.registry import SchemaRegistry
+from classifier.serialization.registry import SchemaRegistry
 from tests.hostile.records import COLUMNS
 from tests.support import inside
 from tests.support.pipeline import Pipeline

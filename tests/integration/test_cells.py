@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier import lattice
+from classifier.cells import lattice
 from tests.conftest import MakePipeline
 from tests.support import cell_oracle, client, inside
 from tests.support.cell_topics import Cells, random_totals
@@ -44,7 +44,9 @@ def test_labels_and_then_only_what_changes(cells: Cells) -> None:
 @pytest.mark.parametrize("at", ["init_transactions", "begin_transaction", "produce", "flush", "commit_transaction"])
 def test_a_death_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     """In pieces, at the first and at a later one; each next start writes what is missing."""
-    monkeypatch.setattr("classifier.pace.SHARE_OF_TIMEOUT", 1e-6)  # each thousand labels fill a transaction
+    monkeypatch.setattr(
+        "classifier.kafka.transaction_size.SHARE_OF_TIMEOUT", 1e-6
+    )  # each thousand labels fill a transaction
     rng, died = random.Random(at), []
     for after in (0, 3):
         died.append(inside.run_and_die(cells.arguments(), at, after))

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from local.services import free_port
+from local.services.process import free_port
 from tests.support import inside
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import Finished
@@ -74,7 +74,7 @@ def test_an_output_that_forgets_and_subjects_that_do_not_fit(pipeline: Pipeline)
 
 @pytest.mark.parametrize("section", ["consumer", "producer"])
 def test_a_broker_that_is_not_there(section: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("classifier.kafka.CONNECT_ATTEMPTS", 2)
+    monkeypatch.setattr("classifier.kafka.client.CONNECT_ATTEMPTS", 2)
     pipeline.configure(section, bootstrap_servers=f"127.0.0.1:{free_port()}")
     (line,) = to_do(check(pipeline))
     assert re.fullmatch(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from classifier.marks import VERSION
+from classifier import __version__
 from tests.support import client, inside, oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Client, Finished
@@ -46,15 +46,15 @@ def test_auto_over_a_restart(pipeline: Pipeline) -> None:
     chosen = inside.run_to_end(pipeline.arguments("-k", "auto"))
     assert "-k auto: 4 clusters; kept until -k says otherwise\n" in chosen.stderr
     assert " 4       0." in chosen.stderr
-    assert metadata(pipeline) == {f"{MARK}40 k=4 by={VERSION}"}
+    assert metadata(pipeline) == {f"{MARK}40 k=4 by={__version__}"}
     pipeline.write(second)
     again = inside.run_to_end(pipeline.arguments("-k", "auto"))
     assert "-k auto: 4 clusters, as chosen before\n" in again.stderr
     assert "silhouette" not in again.stderr
     assert pipeline.labelling() == oracle.labelled((change for _, change in first + second), 4)
-    assert metadata(pipeline) == {f"{MARK}240 k=4 by={VERSION}"}
+    assert metadata(pipeline) == {f"{MARK}240 k=4 by={__version__}"}
     inside.run_to_end(pipeline.arguments("-k", "3"))
-    assert metadata(pipeline) == {f"{MARK}240 by={VERSION}"}
+    assert metadata(pipeline) == {f"{MARK}240 by={__version__}"}
     pipeline.assert_offsets_sound()
 
 
@@ -73,7 +73,7 @@ def test_a_choice_holds_for_its_scale(pipeline: Pipeline) -> None:
     assert "4 clusters were chosen with --scale log; with --scale none the choice is made anew\n" in told[2]
     assert "-k auto: 3 clusters; kept until -k says otherwise\n" in told[2]
     assert "-k auto: 3 clusters, as chosen before\n" in told[3]
-    assert metadata(pipeline) == {f"{MARK}40 k=3 by={VERSION}"}
+    assert metadata(pipeline) == {f"{MARK}40 k=3 by={__version__}"}
     assert {row.label for row in pipeline.labelling().values()} == {0, 1, 2}
 
 

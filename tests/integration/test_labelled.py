@@ -4,8 +4,8 @@ from contextlib import closing
 
 import pytest
 
-from local.flink_tables import Endpoints
-from local.labelled import Labelled
+from local.own_data.labelled import Labelled
+from local.sql.flink_tables import Endpoints
 from tests.support.changelog import Op
 from tests.support.pipeline import Services
 from tests.support.topics import Outgoing

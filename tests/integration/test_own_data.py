@@ -10,11 +10,11 @@ from pathlib import Path
 import fastavro
 import pytest
 
-from local import load
-from local.flink_tables import value_schema
-from local.lines import FileError
-from local.load import Target
-from local.purchases import Purchase, Purchases, Wanted
+from local.own_data import load
+from local.own_data.lines import FileError
+from local.own_data.load import Target
+from local.own_data.purchases import Purchase, Purchases, Wanted
+from local.sql.flink_tables import value_schema
 from tests.support.client import ROOT
 from tests.support.pipeline import Services
 from tests.support.topics import Outgoing, Record
@@ -130,6 +130,6 @@ def test_another_load_takes_the_place_of_one_under_way(place: Place, tmp_path: P
         wait_until(place.has_records, "the loader to write")
         place.load(file(tmp_path / "purchases.csv", "bob,1"))
         _, said = loader.communicate()
-    told = "local.load.LoadError: nothing is loaded: another load has taken its place"
+    told = "local.own_data.load.LoadError: nothing is loaded: another load has taken its place"
     assert said.decode().splitlines()[-1] == told
     assert place.rows() == [("bob", 1.0)]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import requests
 
-from local.services import free_port
+from local.services.process import free_port
 from tests.support import client, terminal
 from tests.support.changelog import Change, Op, Placed, Row, aggregation, place_by_hash
 from tests.support.pipeline import Pipeline

@@ -1,6 +1,6 @@
 """Offsets and output that do not belong together are refused with both numbers, and --rebuild mends it."""
 
-from classifier.marks import VERSION
+from classifier import __version__
 from tests.conftest import MakePipeline
 from tests.support import inside, oracle
 from tests.support.changelog import Change, aggregation, place_by_hash
@@ -40,7 +40,7 @@ def test_every_partition_bears_the_number_of_users(make_pipeline: MakePipeline) 
     commits = pipeline.topics.committed(pipeline.group)
     assert set(commits) == {(pipeline.source, partition) for partition in range(3)}
     ids = f" input={pipeline.topics.topic_id(pipeline.source)} output={pipeline.topics.topic_id(pipeline.output)}"
-    told = f"{MARK}{len(oracle.settled_table(changes))} by={VERSION}{ids}"
+    told = f"{MARK}{len(oracle.settled_table(changes))} by={__version__}{ids}"
     assert {commit.metadata for commit in commits.values()} == {told}
 
 

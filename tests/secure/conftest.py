@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import pytest
 
-from local.services import KafkaBroker, free_port
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port
 from tests.support import configuration
 from tests.support.guarded_registry import GuardedRegistry
 from tests.support.pipeline import Pipeline, Services, new_name

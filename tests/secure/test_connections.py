@@ -111,7 +111,7 @@ def test_a_mistake_is_told(
     mistake: Mistake, pipeline: SecuredPipeline, secured: Secured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Where nothing but silence comes back, the client hopes for as long.
-    monkeypatch.setattr("classifier.kafka.CONNECT_ATTEMPTS", 2)
+    monkeypatch.setattr("classifier.kafka.client.CONNECT_ATTEMPTS", 2)
     mistake.make(pipeline, secured)
     finished = run(pipeline)
     assert finished.code == 1

@@ -12,9 +12,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from classifier.kafka import Kafka
-from classifier.registry import ReadOnlyRegistry
-from classifier.settings import Settings
+from classifier.config.settings import Settings
+from classifier.kafka.client import Kafka
+from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
 from tests.support.fakes import FakeBroker, FakeConsumer
 

@@ -3,9 +3,9 @@
 import itertools
 from typing import Any, cast
 
+from classifier.config.settings import Settings
 from classifier.errors import ClassifierError
 from classifier.reports import Reports
-from classifier.settings import Settings
 from classifier.stop import StopRequest
 from tests.support.cell_records import CELLS_KEY, CELLS_VALUE, LABELS_KEY, LABELS_VALUE, count_record, label_of
 from tests.support.fakes import Accident, FakeBroker, FakeConsumer, FakeProducer

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from classifier.settings import Settings, settings_from
+from classifier.config.settings import Settings, settings_from
 from user_classifier import argument_parser
 
 Sections = Mapping[str, Mapping[str, str]]

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 import user_classifier
-from classifier.kafka import Kafka
-from classifier.schedule import Schedule
-from classifier.source import Source
+from classifier.kafka.client import Kafka
+from classifier.kafka.source import Source
+from classifier.loop.schedule import Schedule
 from tests.support.client import Finished
 
 

@@ -5,9 +5,9 @@ from typing import Any, cast
 import fastavro
 from confluent_kafka import Consumer, Producer
 
-from classifier.kafka import Kafka
-from classifier.registry import SchemaRegistry, Subject
-from classifier.settings import Settings
+from classifier.config.settings import Settings
+from classifier.kafka.client import Kafka
+from classifier.serialization.registry import SchemaRegistry, Subject
 from classifier.stop import StopRequest
 from tests.support.fakes import FakeAdmin, FakeBroker, FakeConsumer, FakeProducer, FakeRegistry
 

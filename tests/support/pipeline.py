@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from local.services import KafkaBroker, SchemaRegistry, free_port
+from local.services.kafka import KafkaBroker
+from local.services.process import free_port
+from local.services.registry import SchemaRegistry
 from tests.support import configuration
 from tests.support.changelog import Op, Placed
 from tests.support.oracle import Labelled

@@ -1,6 +1,6 @@
 """A user table brought to rest, as the client does it."""
 
-from classifier.user_table import UserTable
+from classifier.users.table import UserTable
 
 
 def settle(table: UserTable, *, at_end: bool = True) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.scaling import Scaling
-from classifier.step import Step
+from classifier.clustering.scaling import Scaling
+from classifier.reports.step import Step
 
 AS_THEY_ARE = Scaling()
 

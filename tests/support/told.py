@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classifier.user_table import Changes, Labelled
+from classifier.users.table import Changes, Labelled
 
 Totals = tuple[float, int]
 

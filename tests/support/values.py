@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from classifier.avro import AvroReader
 from classifier.errors import RecordError
-from classifier.rows import user_row, user_rows
+from classifier.row import user_row, user_rows
+from classifier.serialization.avro import AvroReader
 from tests.support.memory import registry_of
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame
 

@@ -10,9 +10,9 @@ import pytest
 from confluent_kafka import KafkaError
 from hypothesis import strategies as st
 
+from classifier.config.settings import Settings
 from classifier.errors import ClassifierError
 from classifier.reports import Reports
-from classifier.settings import Settings
 from classifier.stop import StopRequest
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
@@ -41,8 +41,8 @@ NO_TIME = {"transaction.timeout.ms": "0"}  # for [producer]: whatever is written
 def smallest_parts(size: int = 1) -> Iterator[None]:
     """Where there is NO_TIME, each so many records are a part of their step, and each so many rows a step."""
     with pytest.MonkeyPatch.context() as patch:
-        for module in ("pace", "sink"):
-            patch.setattr(f"classifier.{module}.FEW", size)
+        for module in ("transaction_size", "sink"):
+            patch.setattr(f"classifier.kafka.{module}.FEW", size)
         yield
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from classifier.avro import AvroReader
 from classifier.errors import RecordError
-from classifier.rows import user_rows
+from classifier.row import user_rows
+from classifier.serialization.avro import AvroReader
 from tests.support.memory import registry_of
 from tests.support.values import GOOD, ROW, UNION, complaint, optional
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema

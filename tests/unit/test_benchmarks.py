@@ -37,8 +37,8 @@ from benchmarks.steps import Step, cycles_ms, steps_in
 from benchmarks.summary import Summary, paired_ratios, percentile
 from benchmarks.table import report, segment_lines
 from benchmarks.targets import Target, overall, targets
-from classifier import kafka, source
-from classifier.settings import Settings
+from classifier.config.settings import Settings
+from classifier.kafka import client, source
 from tests.support.changelog import Change, Op
 from tests.support.changelog import Row as Aggregate
 from tests.support.customers import customers
@@ -196,7 +196,7 @@ def test_the_limit_reads_with_the_clients_settings() -> None:
     ours = Settings(schema_registry={}, consumer={}, producer={}).consumer_properties
     begin = {"group.id", "auto.offset.reset"}  # it begins at the first record, whatever was committed
     assert {name: value for name, value in ours.items() if name not in begin} == PROPERTIES
-    assert (CHUNK, POLL_SECONDS) == (source.CHUNK, kafka.POLL_SECONDS)
+    assert (CHUNK, POLL_SECONDS) == (source.CHUNK, client.POLL_SECONDS)
 
 
 # Targets and table

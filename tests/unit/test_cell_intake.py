@@ -9,12 +9,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from classifier import cell_intake, lattice, state
-from classifier.cell_intake import chosen_headers, chosen_of, users_at_borders
+from classifier.cells import intake, lattice
+from classifier.cells.intake import chosen_headers, chosen_of, users_at_borders
+from classifier.cells.lattice import Numbers, Totals, cells_at
+from classifier.clustering.number_of_clusters import Chosen
+from classifier.clustering.scaling import scaling
+from classifier.config.settings import SCALES
 from classifier.errors import ProducerFenced, RecordError, SchemaError, StateError
-from classifier.lattice import Numbers, Totals, cells_at
-from classifier.marks import Chosen
-from classifier.scaling import SCALES, scaling
+from classifier.kafka import source
 from tests.support import cell_oracle
 from tests.support.cell_records import CELLS_KEY, LABELS_VALUE
 from tests.support.cell_world import CellWorld
@@ -35,8 +37,8 @@ SPREAD_OUT = {cell + 1000 * column: 8 - column for cell in (A, B, C) for column 
 def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Labels of no more cells than the largest totals span, and several transactions for these."""
     monkeypatch.setattr(lattice, "REACH", 1.0)
-    monkeypatch.setattr(cell_intake, "AT_ONCE", 1_000)
-    monkeypatch.setattr(state, "LABELS_AT_ONCE", 1_000)
+    monkeypatch.setattr(intake, "AT_ONCE", 1_000)
+    monkeypatch.setattr(source, "LABELS_AT_ONCE", 1_000)
     with smallest_parts(500):
         yield
 
@@ -435,5 +437,5 @@ def test_many_users_at_borders_are_told(caplog: pytest.LogCaptureFixture) -> Non
         "3 cells, 33.3% of the users in cells through which a border runs",
         "33.3% of the users lie in cells through which a border runs, and may have the label of the other side; finer"
         " cells make it fewer, see docs/scale-out.md: larger constants than 256 and 16 in sql/scale_out and"
-        " classifier/lattice.py",
+        " classifier/cells/lattice.py",
     ]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier import cells
-from classifier.cells import COARSEST, ENOUGH_CELLS, Cells, cells_of, occupied, taken_together
+from classifier.clustering import grouping
+from classifier.clustering.grouping import COARSEST, ENOUGH_CELLS, Cells, cells_of, occupied, taken_together
 from tests.support.customers import customers
 
 Totals = NDArray[np.float64]
@@ -112,7 +112,7 @@ def test_no_finer_lattice_is_looked_at_than_there_is_use_for(monkeypatch: pytest
         looked_at.append(fineness)
         return occupied(logarithms, fineness)
 
-    monkeypatch.setattr(cells, "occupied", noted)
+    monkeypatch.setattr(grouping, "occupied", noted)
     for totals in (equal(1), equal(7, step=1e6), users(8)):
         looked_at: list[float] = []
         cells_of(totals)
@@ -121,7 +121,7 @@ def test_no_finer_lattice_is_looked_at_than_there_is_use_for(monkeypatch: pytest
 
 def test_cells_of_a_large_lattice_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = cells_of(users(7))
-    monkeypatch.setattr(cells, "MOST_COUNTED", 0)
+    monkeypatch.setattr(grouping, "MOST_COUNTED", 0)
     sorted_out = cells_of(users(7))
     assert (in_order(sorted_out) == in_order(counted)).all()
 
@@ -129,7 +129,7 @@ def test_cells_of_a_large_lattice_are_the_same(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("at_once", [1, 7, N_USERS - 1])
 def test_cells_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = cells_of(users(7))
-    monkeypatch.setattr(cells, "AT_ONCE", at_once)
+    monkeypatch.setattr(grouping, "AT_ONCE", at_once)
     parts = cells_of(users(7))
     assert (parts.totals == whole.totals).all()
     assert (parts.weights == whole.weights).all()
@@ -138,7 +138,7 @@ def test_cells_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.Mon
 def test_many_cells_are_taken_together_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     many = Cells(users(7), np.arange(1, N_USERS + 1) / 8)
     assert taken_together(many) is many
-    monkeypatch.setattr(cells, "MANY_CELLS", N_USERS - 1)
+    monkeypatch.setattr(grouping, "MANY_CELLS", N_USERS - 1)
     found = taken_together(many)
     assert ENOUGH_CELLS <= len(found.weights) < N_USERS
     assert found.weights.sum() == pytest.approx(many.weights.sum())

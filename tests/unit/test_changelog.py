@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from classifier.avro import AvroReader
-from classifier.changelog import Batch, Broken, Tombstone, apply_last, apply_retract, sign_of
 from classifier.errors import RecordError
-from classifier.input_keys import InputKeys
-from classifier.rows import Fields
-from classifier.user_table import UserTable
+from classifier.row import Fields
+from classifier.serialization.avro import AvroReader
+from classifier.users.changelog import Batch, Broken, Tombstone, apply_last, apply_retract, sign_of
+from classifier.users.input_keys import InputKeys
+from classifier.users.table import UserTable
 from tests.support.fakes import FakeMessage
 from tests.support.memory import registry_of
 from tests.support.settling import settle

@@ -9,10 +9,10 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from classifier.check import Line, check, run
-from classifier.columns import misfit
-from classifier.settings import Settings
-from classifier.transport import http_libraries
+from classifier.commands.check import Line, check, run
+from classifier.config.settings import Settings
+from classifier.serialization.column_types import misfit
+from classifier.serialization.http import http_libraries
 from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees, failure, schema
 
 (httpx,) = http_libraries()

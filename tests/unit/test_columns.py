@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.avro import AvroReader
-from classifier.columns import misfit, quotient
 from classifier.errors import RecordError
-from classifier.registry import SchemaRegistry
-from classifier.rows import user_row, user_rows
+from classifier.row import user_row, user_rows
+from classifier.serialization.avro import AvroReader
+from classifier.serialization.column_types import misfit, quotient
+from classifier.serialization.registry import SchemaRegistry
 from tests.support.wire import body, frame
 
 PLAIN = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}

@@ -11,10 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier import comparison
-from classifier.clusters import Clusters
-from classifier.comparison import FEW_IN_CELLS, FEW_USERS, compare
-from classifier.exploration import explore
+from classifier.clustering import compare_k
+from classifier.clustering.compare_k import FEW_IN_CELLS, FEW_USERS, compare, explore
+from classifier.clustering.model import Clusters
 from user_classifier import cluster
 
 CLUSTER = functools.partial(cluster, n_init="auto")
@@ -46,7 +45,7 @@ def test_a_process_finds_what_we_find() -> None:
 
 
 def test_few_users_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(comparison, "in_a_process")
+    monkeypatch.delattr(compare_k, "in_a_process")
     assert [fit.n_clusters for fit in compare(users(20), CLUSTER, lambda: True)] == list(range(2, 11))
 
 
@@ -61,7 +60,7 @@ def test_a_process_finds_what_we_find_among_cells() -> None:
 
 def test_few_users_in_cells_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is users of whom the silhouette is taken, and that takes long, however few the cells."""
-    monkeypatch.delattr(comparison, "in_a_process")
+    monkeypatch.delattr(compare_k, "in_a_process")
     weights = np.full(20, FEW_IN_CELLS // 20)
     assert compare(users(20), CLUSTER, lambda: True, weights)
     weights[0] += 1
@@ -83,5 +82,5 @@ def test_a_process_that_is_ended() -> None:
 
 
 def test_signals_are_let_through_again() -> None:
-    with comparison.in_a_process(users(3), sleeps):
+    with compare_k.in_a_process(users(3), sleeps):
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.configuration import read_configuration
+from classifier.config.ini_file import read_configuration
 from classifier.errors import ConfigError
 from tests.support import configuration, inside
 from tests.support.client import ROOT

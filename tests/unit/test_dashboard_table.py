@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.export import safe
+from classifier.commands.export import safe
 from classifier.label_names import without_name
-from classifier.user_table import NO_LABEL
+from classifier.users.table import NO_LABEL
 from dashboard import figures
 from dashboard.history import MOST_POINTS, History
 from dashboard.lists import csv_of

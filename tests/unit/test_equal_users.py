@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.clusters import n_different
-from classifier.exploration import Fit, choice, explore, left_out, table_lines, too_alike
-from classifier.number_of_clusters import NumberOfClusters
+from classifier.clustering.compare_k import Fit, choice, explore, left_out, table_lines, too_alike
+from classifier.clustering.model import n_different
+from classifier.clustering.number_of_clusters import NumberOfClusters
+from classifier.config.settings import Settings
 from classifier.reports import elbow
-from classifier.settings import Settings
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.world import BASE, World
 from user_classifier import cluster

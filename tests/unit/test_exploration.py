@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from classifier.clusters import Clusters
-from classifier.exploration import RANDOM_STATE, Fit, best, explore, silhouette, table_lines
+from classifier.clustering.compare_k import RANDOM_STATE, Fit, best, explore, silhouette, table_lines
+from classifier.clustering.model import Clusters
 from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]

@@ -19,14 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from classifier import export as room
+from classifier.commands import export as export_module
+from classifier.commands.export import export, safe
+from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError, StateError, TopicMissing
-from classifier.export import export, safe
-from classifier.keys import KeyCodec
-from classifier.labels import LabelCodec
-from classifier.settings import Settings
-from classifier.state import label_records
 from classifier.stop import StopRequest
+from classifier.users.output import label_records
+from classifier.users.output_codec import KeyCodec, LabelCodec
 from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed
 from tests.support.configuration import taken
@@ -160,7 +159,7 @@ class Away(FakeConsumer):
 def test_brokers_that_go_away_while_it_reads(
     world: World, file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(room, "SILENCE_SECONDS", 0.0)
+    monkeypatch.setattr(export_module, "SILENCE_SECONDS", 0.0)
     exported(world, file, consumer=Away(world.broker, seed=3))
     assert len(lines(file)) == 1 + len(ROWS)
     assert "cannot read topic out: made up; trying again until it is back" in caplog.text
@@ -177,7 +176,7 @@ COLUMNS = [*HEADER.replace('"', "").split(","), "label_name"]
 def written(name: str, rows: list[tuple[Any, ...]], folder: Path) -> Path:
     """A file with these rows, three at once."""
     blocks = [list(zip(*rows[at : at + 3], strict=True)) for at in range(0, len(rows), 3)]
-    room.write(folder / name, COLUMNS, blocks)
+    export_module.write(folder / name, COLUMNS, blocks)
     return folder / name
 
 
@@ -404,8 +403,8 @@ def stops_after(n_blocks: int, stop: StopRequest) -> Callable[..., list[Any]]:
 
 def test_an_export_that_is_stopped(world: World, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopRequest()
-    monkeypatch.setattr(room, "AT_ONCE", 2)
-    monkeypatch.setattr(room, "safe", stops_after(6, stop))
+    monkeypatch.setattr(export_module, "AT_ONCE", 2)
+    monkeypatch.setattr(export_module, "safe", stops_after(6, stop))
     with pytest.raises(ClassifierError, match=r"^not all was written$"):
         exported(world, file, stop)
     assert untouched(file)

@@ -77,7 +77,7 @@ def test_a_step_that_is_not_in_its_room_is_told() -> None:
     with pytest.raises(RuntimeError) as error:
         check_way(code)
     assert str(error.value) == (
-        "classifier/changelog.py does not define Batch.take, where a record's way has its step 'net';"
+        "classifier/users/changelog.py does not define Batch.take, where a record's way has its step 'net';"
         " name the right function, or room, in img/way.py"
     )
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from classifier.avro import with_header
 from classifier.errors import RecordError, SchemaError
-from classifier.input_keys import InputKeys
+from classifier.serialization.wire import with_header
+from classifier.users.input_keys import InputKeys
 from tests.support.memory import registry_of
 from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, body, frame, record_schema
 

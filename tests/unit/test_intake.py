@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from classifier.config.settings import Settings
 from classifier.errors import RecordError, StateError
-from classifier.settings import Settings
 from tests.support import oracle
 from tests.support.strategies import changelogs, placements
 from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.errors import RecordError
-from classifier.keys import KeyCodec
+from classifier.users.output_codec import KeyCodec
 from tests.support.memory import registry_of
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA, body, frame
 

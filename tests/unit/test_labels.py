@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.changelog import Sources
 from classifier.errors import RecordError, SchemaError
-from classifier.labels import LabelCodec
+from classifier.users.changelog import Sources
+from classifier.users.output_codec import LabelCodec
 from tests.support.memory import registry_of
 from tests.support.values import ROW, UNION, optional
 from tests.support.wire import AGGREGATE_SCHEMA, LABELING_SCHEMA, body, frame, record_schema, unframe

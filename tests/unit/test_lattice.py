@@ -7,9 +7,9 @@ import struct
 import numpy as np
 import pytest
 
-from classifier import lattice
-from classifier.lattice import STRIDE, Totals, cells_at, corners, lattice_up_to, middles, points_in
-from local.workspace import SQL_DIRECTORY
+from classifier.cells import lattice
+from classifier.cells.lattice import STRIDE, Totals, cells_at, corners, lattice_up_to, middles, points_in
+from local.sql.workspace import SQL_DIRECTORY
 from tests.support import cell_oracle
 
 EXPRESSION = re.compile(

@@ -119,25 +119,38 @@ SLOW = "is slow to import: do so in the function that needs it"
         (direction, "classifier/x.py", "", ": in no layer: put it into the lowest one above all that it imports"),
         (
             direction,
-            "classifier/avro.py",
+            "classifier/serialization/avro.py",
             "def f():\n    from classifier import sink\n",
             ":2: imports classifier.sink: classifier.sink is not below it: what both need belongs below both",
         ),
         (
             direction,
-            "classifier/rows.py",
+            "classifier/row.py",
             "from classifier.registry import Subject\n",
             ":1: imports classifier.registry.Subject: classifier.registry is not below it:"
             " what both need belongs below both",
         ),
-        (direction, "classifier/rows.py", "import classifier.x\n", ":1: imports classifier.x, which is in no layer"),
+        (direction, "classifier/row.py", "import classifier.x\n", ":1: imports classifier.x, which is in no layer"),
         *(
-            (direction, "classifier/look.py", f"from {name} import x\n", f":1: imports {name}.x: {NAMED_IN_FULL}")
-            for name in ("user_classifier", "local.kafka", "benchmarks", "img", "tests.support", "dashboard", ".text")
+            (
+                direction,
+                "classifier/commands/preview.py",
+                f"from {name} import x\n",
+                f":1: imports {name}.x: {NAMED_IN_FULL}",
+            )
+            for name in (
+                "user_classifier",
+                "local.services.kafka",
+                "benchmarks",
+                "img",
+                "tests.support",
+                "dashboard",
+                ".text",
+            )
         ),
         (
             lightness,
-            "classifier/step.py",
+            "classifier/reports/step.py",
             "def f():\n    import scipy\nimport sklearn.cluster\n",
             f":3: imports sklearn.cluster at once, and sklearn {SLOW}",
         ),
@@ -166,4 +179,4 @@ def test_a_file_that_breaks_a_rule(rule: Rule, path: str, text: str, told: str) 
     ],
 )
 def test_a_file_that_keeps_a_rule(rule: Rule, text: str) -> None:
-    assert list(rule(Source("classifier/look.py", text))) == []
+    assert list(rule(Source("classifier/commands/preview.py", text))) == []

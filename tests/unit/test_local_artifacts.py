@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from jgo.maven import MavenContext
 
-from local import artifacts
-from local.artifacts import Artifact, ArtifactError
+from local.services import artifacts
+from local.services.artifacts import Artifact, ArtifactError
 
 CONTENT = b"the jar"
 COORDINATE = "org.example:thing:1.0"

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from local.__main__ import _parser, _ports, main, reach_own_services_directly
-from local.process import free_port
+from local.services.process import free_port
 from local.stack import Ports
 
 

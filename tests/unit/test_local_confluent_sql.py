@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.confluent_sql import (
+from local.sql.confluent_sql import (
     Column,
     CreateTable,
     Insert,
@@ -14,7 +14,7 @@ from local.confluent_sql import (
     tables_read,
     tokenize,
 )
-from local.workspace import SQL_DIRECTORY, pipeline_files
+from local.sql.workspace import SQL_DIRECTORY, pipeline_files
 
 
 def create(text: str) -> Table:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from local.services import FlinkCluster
+from local.services.flink import FlinkCluster
 
 
 def configuration(directory: Path, large_state: bool) -> dict[str, str]:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 from fastavro import parse_schema
 
-from local import flink_tables, inference
-from local.confluent_sql import Column, Insert, StatementError, Table
-from local.flink_tables import Endpoints
+from local.sql import flink_tables, inference
+from local.sql.confluent_sql import Column, Insert, StatementError, Table
+from local.sql.flink_tables import Endpoints
 
 ENDPOINTS = Endpoints("broker:1", "http://registry/")
 TOTALS = Table("totals", (Column("user_id", "STRING"), Column("n", "BIGINT")), options={"changelog.mode": "retract"})

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from local import flink_tables, inference
-from local.confluent_sql import Column, StatementError, Table
-from local.flink_tables import Endpoints
+from local.sql import flink_tables, inference
+from local.sql.confluent_sql import Column, StatementError, Table
+from local.sql.flink_tables import Endpoints
 
 ENDPOINTS = Endpoints("broker:1", "http://registry/")
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.jobs import Jobs
+from local.sql.jobs import Jobs
 
 
 class Cluster(Jobs):

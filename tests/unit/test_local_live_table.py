@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from local.live_table import LiveTable, Screen, follow
-from local.sql_gateway import Change
+from local.sql.sql_gateway import Change
 
 COLUMNS = ["user_id", "total_amount", "label"]
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from local import load
-from local.flink_tables import Endpoints, value_schema
-from local.load import BLOCK, LoadError, encoded, partitions, target
-from local.purchases import Purchase
+from local.own_data import load
+from local.own_data.load import BLOCK, LoadError, encoded, partitions, target
+from local.own_data.purchases import Purchase
+from local.sql.flink_tables import Endpoints, value_schema
 from local.topics import Registered, Topics
 from tests.support.wire import schema_id_of, unframe
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.process import Service, ServiceError, end_processes, free_port, is_alive, is_listening
+from local.services.process import Service, ServiceError, end_processes, free_port, is_alive, is_listening
 from tests.support.waiting import wait_until
 
 READY = "import time; print('ready', flush=True); time.sleep(60)"

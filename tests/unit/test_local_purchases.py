@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from local.lines import MOST_BYTES, FileError
-from local.purchases import WHITESPACE, Purchase, Purchases, Wanted
+from local.own_data.lines import MOST_BYTES, FileError
+from local.own_data.purchases import WHITESPACE, Purchase, Purchases, Wanted
 from tests.support import cdnow
 
 ANN, BOB = Purchase("ann", 10.0), Purchase("bob", 5.5)

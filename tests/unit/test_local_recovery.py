@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from local.catalog import Catalog, Job
-from local.jobs import Jobs
-from local.process import ServiceError
-from local.recovery import save_jobs
+from local.services.process import ServiceError
+from local.sql.catalog import Catalog, Job
+from local.sql.jobs import Jobs
+from local.sql.recovery import save_jobs
 
 
 class Cluster(Jobs):

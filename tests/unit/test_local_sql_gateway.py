@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from local.sql_gateway import Change, Result, SqlSession, innermost_cause
+from local.sql.sql_gateway import Change, Result, SqlSession, innermost_cause
 
 TRACE = """\
 org.apache.flink.table.gateway.api.utils.SqlGatewayException: Failed to execute

@@ -11,8 +11,8 @@ import psutil
 import pytest
 
 from local import stack
-from local.catalog import Catalog, Job
-from local.jobs import latest_checkpoint
+from local.sql.catalog import Catalog, Job
+from local.sql.jobs import latest_checkpoint
 from local.stack import Ports, Record, Recorded, StackError
 
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from classifier import intake, state
+from classifier.config.settings import Settings
 from classifier.errors import RestoreNeeded
-from classifier.intake import Intake
-from classifier.settings import Settings
 from classifier.stop import StopRequest
-from classifier.user_table import Labelled
+from classifier.users import intake, output
+from classifier.users.intake import Intake
+from classifier.users.table import Labelled
 from tests.support.changelog import Change, Op, Placed, cut
 from tests.support.world import BASE, INSERTS, ROWS, World, grouped
 
@@ -127,7 +127,7 @@ def test_a_look_beside_a_client_that_commits(
     world = World(batch_size=1)
     world.write(INSERTS)
     world.run()
-    read, left, rows = state.read_labels, iter(range(commits)), [INSERTS[0].change.row]
+    read, left, rows = output.read_labels, iter(range(commits)), [INSERTS[0].change.row]
 
     def meanwhile(*given: Any) -> Labelled:
         found = read(*given)

@@ -3,10 +3,10 @@
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
+from classifier.clustering.number_of_clusters import Chosen
 from classifier.errors import StateError
-from classifier.marks import (
+from classifier.users.offset_metadata import (
     FORMAT,
-    Chosen,
     check_format,
     check_marks,
     check_range,
@@ -16,7 +16,7 @@ from classifier.marks import (
     marks_of,
     warn_of_dropped,
 )
-from classifier.user_table import UserTable
+from classifier.users.table import UserTable
 
 REBUILD = "type this"
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from classifier import cells, comparison
-from classifier.comparison import compare
+from classifier.clustering import compare_k, grouping
+from classifier.clustering.compare_k import compare
+from classifier.clustering.number_of_clusters import NumberOfClusters
+from classifier.config.settings import Settings
 from classifier.errors import ConfigError
-from classifier.number_of_clusters import NumberOfClusters
-from classifier.settings import Settings
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.world import BASE, World, aborts, grouped
@@ -97,14 +97,14 @@ def test_the_table_of_a_choice_names_the_scale(caplog: pytest.LogCaptureFixture)
 
 def test_on_cells_their_users_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """In so many cells that it matters; each row of the table stands for one of them."""
-    monkeypatch.setattr(cells, "ENOUGH_CELLS", 4)
+    monkeypatch.setattr(grouping, "ENOUGH_CELLS", 4)
     compared = []
 
     def noted(totals: Any, cluster: Any, go_on: Any, weights: Any) -> Any:
         compared.append((len(totals), weights.sum()))
         return compare(totals, cluster, go_on, weights)
 
-    monkeypatch.setattr(comparison, "compare", noted)
+    monkeypatch.setattr(compare_k, "compare", noted)
     world = auto(World(), fit="cells")
     world.write(grouped(4, n_users=120))
     assert world.run() is None

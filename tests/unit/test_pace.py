@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifier.pace import Pace
+from classifier.kafka.transaction_size import Pace
 
 
 class Clock:

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from classifier.configuration import FIXED
+from classifier import __version__
+from classifier.config.ini_file import FIXED
+from classifier.config.settings import OPTIONS
 from classifier.errors import ClassifierError, ConfigError
-from classifier.labels import label_schema
-from classifier.marks import VERSION
 from classifier.reports.metrics import Metrics
-from classifier.settings import OPTIONS
-from classifier.step import Step
+from classifier.reports.step import Step
+from classifier.users.output_codec import label_schema
 from dashboard.options import parser as dashboard_parser
 from local.__main__ import _parser as local_parser
 from tests.support.client import ROOT
@@ -347,7 +347,7 @@ def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
 def test_the_changelog_has_the_version() -> None:
     newest = re.search(r"^## (\S+)$", CHANGELOG.text, re.MULTILINE)
     assert newest
-    assert newest[1] == VERSION
+    assert newest[1] == __version__
     assert {row[0] for row in rows(CHANGELOG.text)} > {"What"}
     assert all(len(row) == 3 for row in rows(CHANGELOG.text))
 

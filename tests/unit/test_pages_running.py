@@ -14,9 +14,9 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from classifier.marks import VERSION
-from classifier.properties import is_secret
-from classifier.settings import Settings, settings_from
+from classifier import __version__
+from classifier.config.properties import is_secret
+from classifier.config.settings import Settings, settings_from
 from classifier.stop import GRACE_SECONDS, SPEAKING_SECONDS
 from tests.support import inside
 from tests.support.client import ROOT, TIMEOUT_S
@@ -24,7 +24,7 @@ from tests.support.pages import CODE, OPERATING, RUNNING, SPEED, rows
 from user_classifier import argument_parser
 
 DEPLOY = ROOT / "deploy"
-IMAGE = f"user_classifier:{VERSION}"
+IMAGE = f"user_classifier:{__version__}"
 APP = "/app/"
 """Where the image has the client: what lies below it in a container is what lies below the repository."""
 UNITS_MB = {"Mi": 1.048576, "Gi": 1073.741824, "MiB": 1.048576}

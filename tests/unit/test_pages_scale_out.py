@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.scale_out import factors
 from benchmarks.scale_out.quality import Quality, lines
-from classifier import cell_intake, lattice
+from classifier.cells import intake, lattice
 from tests.support.client import ROOT
 from tests.support.pages import Page
 
@@ -42,7 +42,7 @@ def test_constants_on_the_page_are_those_of_the_code() -> None:
     assert f"{lattice.ROWS:.0f} rows in" in PAGE.text
     assert f"{lattice.SPREAD[0]} x {lattice.SPREAD[1]} points" in PAGE.text
     assert f"beyond the {lattice.LARGEST_LATTICE:,} that are labelled at most" in PAGE.text
-    assert f"above {100 * cell_intake.MOST_AT_BORDERS:.0f} %" in PAGE.text
+    assert f"above {100 * intake.MOST_AT_BORDERS:.0f} %" in PAGE.text
 
 
 @pytest.mark.parametrize(

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 from confluent_kafka import KafkaError, KafkaException
 
+from classifier import __version__
+from classifier.config.settings import Settings
 from classifier.errors import StateError
-from classifier.marks import VERSION
-from classifier.settings import Settings
-from classifier.user_table import Changes, UserTable
+from classifier.users.table import Changes, UserTable
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.fakes import Accident, failure
 from tests.support.world import INSERTS, METHODS, NO_TIME, ROWS, World, aborts, dies, grouped, smallest_parts
 
-MARK = f"user_classifier/1 users=6 partitions=2 by={VERSION}"
+MARK = f"user_classifier/1 users=6 partitions=2 by={__version__}"
 UNSEEN = Placed(0, Change(Op.UPDATE_BEFORE, Row("unseen", 7.0, 1)))  # a retraction whose row has not come
 N_CALLS = 9  # of each method, at most: a part for each of seven users, and the last transaction
 
@@ -173,7 +173,7 @@ def test_what_k_auto_has_chosen_is_recalled_from_a_part(caplog: pytest.LogCaptur
     world = world_in_parts(n_clusters="auto")
     world.write(grouped(4))
     world.run({"commit_transaction": [None, None, dies]})
-    assert f" k=4 by={VERSION} unfinished" in (world.broker.history[-1].metadata or "")
+    assert f" k=4 by={__version__} unfinished" in (world.broker.history[-1].metadata or "")
     assert world.run() is None
     assert "-k auto: 4 clusters, as chosen before" in caplog.messages
     changed(world, rebuild=True)

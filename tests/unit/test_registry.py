@@ -7,10 +7,10 @@ import pytest
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.errors import AccessDenied, ClassifierError, RecordError, RegistryUnavailable, SchemaError
-from classifier.labels import label_schema
-from classifier.registry import ReadOnlyRegistry, SchemaRegistry
+from classifier.serialization.http import http_libraries
+from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.stop import StopRequest
-from classifier.transport import http_libraries
+from classifier.users.output_codec import label_schema
 
 (httpx,) = http_libraries()
 AT = "Schema Registry http://****@registry"

@@ -1,8 +1,9 @@
-"""VERSION, CHANGELOG.md, the marks and the states that releases have left agree."""
+"""__version__, CHANGELOG.md, the marks and the states that releases have left agree."""
 
 import re
 
-from classifier.marks import ANY_FORMAT, FORMAT, VERSION
+from classifier import __version__
+from classifier.users.offset_metadata import ANY_FORMAT, FORMAT
 from tests.support.pages import CHANGELOG
 from tests.support.world import INSERTS, World
 from tests.upgrades.sample import samples
@@ -11,7 +12,7 @@ RELEASES = re.findall(r"^## (\S+)$", CHANGELOG.text, re.MULTILINE)
 
 
 def test_the_newest_release_is_this_version() -> None:
-    assert RELEASES[0] == VERSION
+    assert RELEASES[0] == __version__
 
 
 def test_this_version_stands_in_its_marks() -> None:
@@ -19,12 +20,12 @@ def test_this_version_stands_in_its_marks() -> None:
     world.write(INSERTS)
     world.run()
     marks = [ANY_FORMAT.match(commit.metadata or "") for commit in world.broker.history]
-    assert {(mark["format"], mark["by"]) for mark in marks if mark} == {(str(FORMAT), VERSION)}
+    assert {(mark["format"], mark["by"]) for mark in marks if mark} == {(str(FORMAT), __version__)}
     assert None not in marks
 
 
 def test_every_release_has_left_a_state() -> None:
-    """For a new VERSION: python -m tests.upgrades.write."""
+    """For a new __version__: python -m tests.upgrades.write."""
     assert {version for version, _ in samples()} == set(RELEASES)
 
 

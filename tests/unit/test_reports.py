@@ -3,7 +3,7 @@
 import pytest
 
 from classifier.reports import Report, Reports
-from classifier.step import Step
+from classifier.reports.step import Step
 from tests.support.steps import made_step
 
 A = made_step([("a", 1.0, 1, 0)], 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.reports.effective import settings_lines
+from classifier.commands.print_config import settings_lines
 from tests.support import configuration, inside
 from user_classifier import argument_parser
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifier.exploration import Fit
+from classifier.clustering.compare_k import Fit
 from classifier.reports import elbow
 from classifier.reports.plot import save
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from classifier.clustering.scaling import Scaling
 from classifier.reports.metrics import Metrics
-from classifier.scaling import Scaling
 from tests.support.steps import Hand, made_step
 
 STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2)._replace(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from classifier.reports.periodic import Periodic
-from classifier.step import Step
+from classifier.reports.step import Step
 from tests.support.steps import Hand, made_step
 
 A, B, C = (made_step([(name, 1.0, 1, 0)], 1) for name in "abc")

@@ -11,6 +11,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from classifier.clustering.scaling import Scaling
+from classifier.reports.output_file import check_target
 from classifier.reports.plot import (
     COLOURS,
     MARKERS,
@@ -24,9 +26,7 @@ from classifier.reports.plot import (
     scale_for,
     short,
 )
-from classifier.reports.target import check_target
-from classifier.scaling import Scaling
-from classifier.step import Step
+from classifier.reports.step import Step
 from tests.support.steps import EMPTY, Hand, made_step, step_of
 from user_classifier import cluster
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from classifier.clustering.scaling import Scaling
+from classifier.reports.step import Step
 from classifier.reports.summary import SUMMARY_SECONDS, Summary, first_users, moves, summary_lines
-from classifier.scaling import Scaling
-from classifier.step import Step
 from tests.support.steps import EMPTY, Hand, made_step, step_of
 
 ROWS = [("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)]

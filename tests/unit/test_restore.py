@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from classifier.config.settings import Settings
 from classifier.errors import StateError
-from classifier.settings import Settings
 from tests.support import oracle
 from tests.support.changelog import Placed
 from tests.support.wire import KEY_SCHEMA

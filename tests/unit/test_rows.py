@@ -2,8 +2,8 @@
 
 import pytest
 
-from classifier.avro import AvroReader
-from classifier.rows import user_row
+from classifier.row import user_row
+from classifier.serialization.avro import AvroReader
 from tests.support.memory import registry_of
 from tests.support.values import ROW, UNION, complaint
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema

@@ -7,9 +7,9 @@ from confluent_kafka import KafkaError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from classifier import __version__
+from classifier.config.settings import Settings
 from classifier.errors import ProducerFenced, TransactionAborted
-from classifier.marks import VERSION
-from classifier.settings import Settings
 from classifier.stop import NOT_COMMITTED
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
@@ -51,7 +51,7 @@ def test_one_run_is_one_step() -> None:
     world.write(INSERTS)
     assert world.run() is None
     assert len(world.broker.history) == 1
-    assert world.broker.history[0].metadata == f"user_classifier/1 users=6 partitions=2 by={VERSION}"
+    assert world.broker.history[0].metadata == f"user_classifier/1 users=6 partitions=2 by={__version__}"
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 
@@ -158,7 +158,7 @@ def test_an_empty_input_is_marked_once() -> None:
     world = World(partitions=2)
     assert world.run() is None
     assert {(each.partition, each.offset, each.metadata) for each in world.broker.history} == {
-        (partition, 0, f"user_classifier/1 users=0 partitions=2 by={VERSION}") for partition in range(2)
+        (partition, 0, f"user_classifier/1 users=0 partitions=2 by={__version__}") for partition in range(2)
     }
 
 

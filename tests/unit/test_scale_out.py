@@ -16,7 +16,7 @@ from benchmarks.scale_out.measured import rounded
 from benchmarks.scale_out.populations import COPIES, POPULATIONS
 from benchmarks.scale_out.quality import lines, quality
 from benchmarks.scale_out.simulation import HEAD, Simulated, rows
-from classifier.lattice import cells_at
+from classifier.cells.lattice import cells_at
 from tests.support.users import varint
 
 ONE = Simulated("lognormal", 1e9, 124_000, 635_000, 170_000, ClientCost(1.5, 0.2, 309.0))

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from classifier.rows import MAX_AMOUNT
-from classifier.scaling import SCALES, Scaling, scale_shown, scaling
+from classifier.clustering.scaling import Scaling, scale_shown, scaling
+from classifier.config.settings import SCALES
+from classifier.row import MAX_AMOUNT
 
 Totals = NDArray[np.float64]
 AMOUNTS = st.floats(-MAX_AMOUNT, MAX_AMOUNT)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from classifier.schedule import Schedule
-from classifier.settings import Settings
+from classifier.config.settings import Settings
+from classifier.loop.schedule import Schedule
 
 SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval=2.0)
 

@@ -6,7 +6,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from classifier.schemas import Types, least_size, qualified, self_contained, skimmed
+from classifier.serialization.schema import Types, least_size, qualified, self_contained, skimmed
 
 INNER = {"type": "record", "name": "inner", "fields": [{"name": "x", "type": "int"}]}
 

@@ -5,10 +5,10 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from classifier import search
-from classifier.cells import cells_of
-from classifier.scaling import Scaling
-from classifier.search import best_fit, refined
+from classifier.clustering import search
+from classifier.clustering.grouping import cells_of
+from classifier.clustering.scaling import Scaling
+from classifier.clustering.search import best_fit, refined
 from tests.support.customers import customers
 from tests.support.optimum import clusterings, inertia
 

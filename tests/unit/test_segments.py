@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 import user_classifier
-from classifier.clusters import n_different
-from classifier.scaling import SCALES, scaling
-from classifier.search import best_fit
+from classifier.clustering.model import n_different
+from classifier.clustering.scaling import scaling
+from classifier.clustering.search import best_fit
+from classifier.config.settings import SCALES
 from tests.support import scaled
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.customers import customers

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from classifier.config.settings import Settings, settings_from
 from classifier.errors import ConfigError
-from classifier.settings import Settings, settings_from
 from tests.support import configuration, inside
 from tests.support.configuration import taken
 from user_classifier import argument_parser

@@ -12,12 +12,12 @@ from confluent_kafka import KafkaError, TopicPartition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from classifier.intake import Intake
-from classifier.marks import VERSION
-from classifier.settings import Settings
-from classifier.several_rows import SeveralRows, several_before
-from classifier.step import Step
-from classifier.user_table import UserTable
+from classifier import __version__
+from classifier.config.settings import Settings
+from classifier.reports.step import Step
+from classifier.users.duplicate_rows import SeveralRows, several_before
+from classifier.users.intake import Intake
+from classifier.users.table import UserTable
 from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.fakes import FakeMessage
 from tests.support.strategies import cuts
@@ -131,7 +131,9 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 
 def since(world: World) -> set[str]:
     """What stands behind the marks of the last step."""
-    return {str(each.metadata).partition(f" partitions=2 by={VERSION}")[2] for each in world.broker.offsets.values()}
+    return {
+        str(each.metadata).partition(f" partitions=2 by={__version__}")[2] for each in world.broker.offsets.values()
+    }
 
 
 def twice(**given: object) -> World:

@@ -6,9 +6,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from classifier.errors import AccessDenied, KafkaFailed, ProducerFenced, RecordError, TransactionAborted
-from classifier.pace import Pace
-from classifier.records import BadRecord
-from classifier.sink import Sink, dead_letter
+from classifier.kafka.record import BadRecord
+from classifier.kafka.sink import Sink, dead_letter
+from classifier.kafka.transaction_size import Pace
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import in_memory
 

@@ -7,7 +7,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from classifier.errors import AccessDenied, KafkaFailed, RestoreNeeded
-from classifier.source import Source, committed_offsets
+from classifier.kafka.source import Source, committed_offsets
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, end_of
 from tests.support.memory import in_memory
 

@@ -7,16 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier import state
-from classifier.avro import AvroReader
+from classifier.config.settings import Settings
 from classifier.errors import StateError
-from classifier.keys import KeyCodec
-from classifier.labels import LabelCodec
-from classifier.settings import Settings
-from classifier.source import Source
-from classifier.state import label_records, read_labels
+from classifier.kafka import source
+from classifier.kafka.source import Source
+from classifier.serialization.avro import AvroReader
 from classifier.stop import StopRequest
-from classifier.user_table import Labelled
+from classifier.users import output
+from classifier.users.output import label_records, read_labels
+from classifier.users.output_codec import KeyCodec, LabelCodec
+from classifier.users.table import Labelled
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.told import Told, read
@@ -56,9 +56,9 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
         broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
     for at_once in (1, 20_000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(state, "LABELS_AT_ONCE", at_once)
-            patch.setattr(state, "CHUNK", 2)
-            patch.setattr(state, "FEW_WORDS", at_once)
+            patch.setattr(source, "LABELS_AT_ONCE", at_once)
+            patch.setattr(source, "CHUNK", 2)
+            patch.setattr(output, "FEW_WORDS", at_once)
             found = {change.user_id: change for change in read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
@@ -75,7 +75,7 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         return some
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(state, "CHUNK", 3)
+        patch.setattr(output, "CHUNK", 3)
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert read(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
@@ -89,15 +89,20 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         for _, key, value, _ in label_records([Told(name, (1.0, count), 0, {}) for name in "abc"], keys, values, "out"):
             broker.append("out", 0, value, [], key)
     held = list[int]()
-    take = state.Words.take
+    take = output.Words.take
 
-    def noted(words: state.Words, *given: Any) -> None:
+    def noted(words: output.Words, *given: Any) -> None:
         take(words, *given)
         held.append(len(words))
 
-    for name, number in (("LABELS_AT_ONCE", 1), ("CHUNK", 3), ("FEW_WORDS", 4), ("SOME", 1)):
-        monkeypatch.setattr(state, name, number)
-    monkeypatch.setattr(state.Words, "take", noted)
+    for module, name, number in (
+        (source, "LABELS_AT_ONCE", 1),
+        (source, "CHUNK", 3),
+        (output, "FEW_WORDS", 4),
+        (output, "SOME", 1),
+    ):
+        monkeypatch.setattr(module, name, number)
+    monkeypatch.setattr(output.Words, "take", noted)
     assert read(read_back(broker, False)) == [Told(name, (1.0, 49), 0, {}) for name in "abc"]
     assert len(held) > 9
     assert max(held) <= 4 + 2 * 3

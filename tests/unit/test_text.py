@@ -1,6 +1,6 @@
 """Numbers, shares and names as people read them."""
 
-from classifier.text import money, readable, share, users
+from classifier.formatting import money, readable, share, users
 
 
 def test_words() -> None:

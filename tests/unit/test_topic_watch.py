@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from classifier import __version__
 from classifier.errors import StateError, TopicMissing, TopicsChanged
-from classifier.marks import VERSION
-from classifier.topic_watch import TopicWatch
+from classifier.kafka.topics import TopicWatch
 from tests.support import oracle
 from tests.support.fakes import FakeBroker, FakeConsumer
 from tests.support.memory import SETTINGS, in_memory
@@ -34,7 +34,7 @@ def test_ids_stand_beside_the_offsets() -> None:
     world.write(INSERTS)
     assert world.run() is None
     ids = "input=in/1 output=out/1"
-    assert world.broker.history[0].metadata == f"user_classifier/1 users=6 partitions=2 by={VERSION} {ids}"
+    assert world.broker.history[0].metadata == f"user_classifier/1 users=6 partitions=2 by={__version__} {ids}"
     assert world.run() is None, "and fit at the next start"
 
 

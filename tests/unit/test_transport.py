@@ -7,9 +7,9 @@ import confluent_kafka.schema_registry  # noqa: F401  brings the HTTP library
 import pytest
 
 from classifier.errors import ConfigError
-from classifier.registry import SchemaRegistry
+from classifier.serialization.http import also_to_check, is_url
+from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
-from classifier.transport import also_to_check, is_url
 
 URL = {"url": "http://registry:8081"}
 NO_PROXY_URL = "is not the URL of a proxy; write http://host:port, special characters as %XX"

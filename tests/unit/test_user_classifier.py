@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.settings import settings_from
+from classifier.config.settings import settings_from
 from tests.support import configuration, inside
 from tests.support.client import ROOT, SCRIPT, TIMEOUT_S
 from user_classifier import argument_parser

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from classifier.user_table import UserTable
+from classifier.users.table import UserTable
 from tests.support import oracle
 from tests.support.changelog import Change as Record
 from tests.support.changelog import Op, Row

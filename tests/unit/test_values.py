@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from classifier.reports.effective import harmless
-from classifier.reports.target import check_target
-from classifier.values import complaint_about
+from classifier.commands.print_config import harmless
+from classifier.config.ini_file import complaint_about
+from classifier.reports.output_file import check_target
 
 
 def test_a_key_pasted_where_its_file_belongs_is_not_looked_up() -> None:

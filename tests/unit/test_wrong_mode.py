@@ -5,9 +5,9 @@ from typing import Any, cast
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from classifier.check import check
+from classifier.commands.check import check
+from classifier.config.settings import Settings
 from classifier.errors import StateError
-from classifier.settings import Settings
 from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees
 from tests.support.changelog import Change, Op, Placed
 from tests.support.fakes import FakeBroker

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.marks import FORMAT
+from classifier.users.offset_metadata import FORMAT
 from tests.support import inside
 from tests.support.pipeline import Pipeline, Services
 from tests.upgrades.sample import Sample, samples

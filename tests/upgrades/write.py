@@ -1,6 +1,6 @@
 """Write the state that this release leaves, for the tests of the releases after it: python -m tests.upgrades.write
 
-To be run once for a release, when VERSION is raised, and checked in; the files of earlier releases stay as they are.
+To be run once for a release, when __version__ is raised, and checked in; the files of earlier releases stay as they are.
 """
 
 import tempfile
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
-from classifier.marks import VERSION
+from classifier import __version__
 from tests.support import client, inside
 from tests.support.changelog import Change, Op, Placed, Row, aggregation, of_other_users, place_by_hash
 from tests.support.pipeline import Pipeline, Services, running_services
@@ -43,12 +43,12 @@ def main() -> None:
     """Run the client in each way, and write down what it leaves."""
     with tempfile.TemporaryDirectory() as folder, running_services(Path(folder)) as running:
         found = [made(running, Path(folder), case) for case in CASES]
-    print(f"written: {write(VERSION, found)}")
+    print(f"written: {write(__version__, found)}")
 
 
 def made(services: Services, folder: Path, case: Case) -> Sample:
     """What the client leaves of one case."""
-    pipeline = Pipeline(services, folder, f"release_{VERSION.replace('.', '_')}_{case.name}", case.partitions)
+    pipeline = Pipeline(services, folder, f"release_{__version__.replace('.', '_')}_{case.name}", case.partitions)
     if case.avro_key:
         pipeline.make_output_with_avro_keys()
     first, later = (upserts if case.name == "upsert" else retractions)(pipeline, case)
@@ -61,7 +61,7 @@ def label(pipeline: Pipeline, case: Case) -> None:
     """Run the client."""
     if case.parts:
         with smallest_parts(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr("classifier.pace.SHARE_OF_TIMEOUT", 1e-9)
+            patch.setattr("classifier.kafka.transaction_size.SHARE_OF_TIMEOUT", 1e-9)
             inside.run_and_die(pipeline.arguments(*case.options), "begin_transaction", case.parts)
         return
     finished = client.run(pipeline.arguments("--until-end", *case.options))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.reports.target import make_fit_for_matplotlib
+from classifier.reports.output_file import make_fit_for_matplotlib
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import SCRIPT, TIMEOUT_S
 from tests.support.pipeline import Pipeline

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import requests
 
-from classifier import check
-from classifier.registry import ReadOnlyRegistry
+from classifier.commands import check
+from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
 from tests.hostile.records import COLUMNS, encoded
 from tests.support import inside

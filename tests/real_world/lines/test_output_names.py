@@ -5,7 +5,7 @@ import uuid
 
 import pytest
 
-from classifier.labels import label_schema
+from classifier.users.output_codec import label_schema
 from tests.support import inside, oracle
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.pipeline import Pipeline

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.properties import JAVA, JAVA_IN_KAFKA, JAVA_IN_REGISTRY
+from classifier.config.properties import JAVA, JAVA_IN_KAFKA, JAVA_IN_REGISTRY
 from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.pipeline import Pipeline

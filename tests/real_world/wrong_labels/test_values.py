@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.configuration import read_configuration
+from classifier.config.ini_file import read_configuration
 from tests.support import configuration, inside
 
 PREFIX = "user_classifier.py: error: "
@@ -140,7 +140,7 @@ PASSWORDS = ["pa ss # word", "a ;b", "# hash", '"quoted"', "'x'", "“y”", "${
     ],
 )
 def test_a_secret_is_taken_as_it_is(section: str, key: str, value: str, tmp_path: Path) -> None:
-    from classifier.configuration import check_configuration
+    from classifier.config.ini_file import check_configuration
 
     file = str(file_with(tmp_path, section, key, value))
     sections = read_configuration(file)

@@ -1,0 +1,1 @@
+"""What a run does instead of labelling, and then exits: check, preview, export, print the configuration."""

@@ -1,0 +1,115 @@
+"""To look first: what --dry-run and --explore-k print. The same intake as a run's, and nothing is written to Kafka."""
+
+import functools
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from classifier.cells.intake import CellIntake
+from classifier.clustering.compare_k import left_out, table_lines, too_alike
+from classifier.clustering.model import Cluster
+from classifier.clustering.number_of_clusters import NumberOfClusters
+from classifier.clustering.scaling import scale_shown
+from classifier.config.settings import Settings
+from classifier.errors import ClassifierError, RestoreNeeded, StateError
+from classifier.label_names import names_for
+from classifier.reports import Report
+from classifier.stdio import say
+from classifier.stop import StopRequest
+from classifier.users.intake import Intake
+
+log = logging.getLogger("user_classifier")
+LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
+
+
+@dataclass(frozen=True)
+class Look:
+    """One reading of the input to its end, beside an instance that may go on labelling meanwhile."""
+
+    settings: Settings
+    intake: Intake | CellIntake
+    cluster: Cluster
+    stop: StopRequest
+    report: Report
+    clock: Callable[[], float] = time.monotonic
+
+    def run(self) -> None:
+        """Read to the end, and print what was asked for."""
+        try:
+            self._restore()
+            while not self.stop.requested and not self.intake.source.at_end:
+                self.intake.gather()
+            if not self.stop.requested:
+                self.intake.settle(last=True)
+                self.intake.watch.check()
+                for line in self._comparison() if self.settings.explore_k else self._labels():
+                    say(line)
+        except RestoreNeeded:
+            if not self.stop.requested:
+                raise
+        if self.stop.requested:
+            log.info("stopped before there was something to show")
+
+    def _restore(self) -> None:
+        """Restore beside an instance that goes on: again if it committed meanwhile."""
+        for _ in range(LOOK_ATTEMPTS):
+            before = self._marks()
+            try:
+                self.intake.restore()
+            except StateError:
+                if self._marks() == before:
+                    raise
+            else:
+                if self.stop.requested or self._marks() == before:
+                    return
+        raise StateError(
+            f"{self.settings.output} is written to faster than it can be read; try again, or stop the running"
+            " user_classifier first"
+        )
+
+    def _marks(self) -> dict[int, tuple[int, str | None]]:
+        return {partition: (at.offset, at.metadata) for partition, at in self.intake.committed_now().items()}
+
+    def _comparison(self) -> Iterator[str]:
+        """Yield how well each number of clusters does; draw it if asked for."""
+        intake, path = self.intake, self.settings.plot
+        fits = NumberOfClusters(self.settings, self.cluster, intake.go_on).compare(intake.totals, intake.weights)
+        if self.stop.requested:
+            return
+        try:
+            yield from table_lines(fits, intake.n_users, scale_shown(self.settings.scale))
+            if told := left_out(intake.totals, intake.n_users):
+                yield told
+            if path is not None:
+                from classifier.reports import elbow, plot
+
+                plot.save(elbow.draw(fits, intake.n_users, scale_shown(self.settings.scale)), path)
+                yield f"drawn: {path}"
+        except OSError as error:
+            raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
+        except ValueError as error:
+            raise ClassifierError(str(error)) from None
+
+    def _labels(self) -> Iterator[str]:
+        """Yield the labels that a run would write."""
+        from classifier.reports.summary import first_users, summary_lines
+
+        intake, number = self.intake, NumberOfClusters(self.settings, self.cluster, self.intake.go_on)
+        number.recall(intake.choice)
+        if not number.choose(intake.totals, intake.weights):
+            return
+        began = self.clock()
+        clusters = intake.fit(self.cluster, number.to_fit)
+        n_changes = len(intake.relabel(clusters))
+        step = intake.step(clusters, n_changes, self.clock() - began, 0.0)
+        self.report.step(step)
+        names = names_for(self.settings.label_names, number.value)
+        yield from (*first_users(step, names), "", *summary_lines(step, names), "")
+        totals, alike = (
+            intake.totals,
+            functools.partial(too_alike, one_hot=self.settings.one_hot, n_users=intake.n_users),
+        )
+        if number.value and (told := alike(totals, number.value)):
+            yield from (told, "")
+        yield f"a run would change {n_changes} {intake.noun}s of {self.settings.output}; nothing was written"

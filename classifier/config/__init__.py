@@ -1,0 +1,1 @@
+"""What one run is configured with: command line options, INI file, client properties."""

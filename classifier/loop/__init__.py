@@ -1,0 +1,1 @@
+"""What the run loop needs of users and of cells alike, and when a step is due."""

@@ -1,0 +1,54 @@
+"""What one step found and took; what reports and the log are told."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifier.clustering.scaling import Scaling, Weights
+
+log = logging.getLogger("user_classifier")
+
+
+class Step(NamedTuple):
+    """One fit whose labels are committed, or, when looking, would be."""
+
+    user_ids: Sequence[str]  # ascending; the arrays lie in the same order
+    totals: NDArray[np.float64]  # shape (n_users, 2): total_amount in the currency of the input, num_transactions
+    labels: NDArray[np.int32]  # shape (n_users,)
+    centers: NDArray[np.float64]  # shape (n_clusters, 2), in the units of the input; one row if users are fewer
+    n_records: int  # read since the last step
+    n_changes: int  # users whose row or label changed
+    fit_seconds: float
+    commit_seconds: float
+    lag: Mapping[int, int]  # records behind, by partition; empty if unknown
+    n_several: int = 0  # users with more than one row at two ends of the input in a row
+    scaling: Scaling = Scaling()  # where distances to the centres are measured
+    weights: Weights | None = None  # shape (n_users,): how many users each row stands for, by default one
+
+    @property
+    def n_users(self) -> int:
+        """How many users there are, whatever the number of rows."""
+        return len(self.labels) if self.weights is None else int(self.weights.sum())
+
+    @property
+    def users_of_labels(self) -> list[int]:
+        """How many users each label has."""
+        counts = np.bincount(self.labels, self.weights, len(self.centers))
+        return [int(count) for count in counts]
+
+
+def log_step(step: Step) -> None:
+    """Log a step in one line, its numbers also as fields for --log-format json."""
+    numbers = {
+        "records": step.n_records,
+        "users": step.n_users,
+        "changes": step.n_changes,
+        "fit_ms": round(1000 * step.fit_seconds, 1),
+        "commit_ms": round(1000 * step.commit_seconds, 1),
+        "lag": sum(step.lag.values()),
+    }
+    line = "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms, lag %d"
+    log.info(line, *numbers.values(), extra=numbers)

@@ -1,0 +1,91 @@
+"""Keys of an upsert input, whatever wrote them: a record without a value deletes the user whom its key names.
+
+Guarantee: a key names the user whose rows have that user_id, or is refused; it is never taken for somebody else.
+"""
+
+import re
+from typing import Any
+
+from classifier.errors import AccessDenied, RecordError, SchemaError
+from classifier.formatting import shown
+from classifier.serialization.avro import AvroReader
+from classifier.serialization.column_types import as_it_is, conversion
+from classifier.serialization.registry import SchemaRegistry
+from classifier.serialization.schema import RECORDS, Types, qualified
+
+NO_DIGITS = "no digits, though user_id is a number in the values; register the schema of the keys"
+DIGITS = re.compile(rb"-?[0-9]{1,40}")
+
+
+class InputKeys:
+    """Keys of an upsert input.
+
+    With a key subject they are Avro: a record of the one field user_id (Flink), or the bare user_id (Kafka Streams,
+    ksqlDB, Connect). Without one they are text, the digits where user_id is a number in the values. A key that holds a
+    schema id, or has one in a header, is Avro in any case. The bytes of a number are refused: the four of 825373492
+    are also the digits of 1234.
+    """
+
+    def __init__(self, registry: SchemaRegistry, topic: str) -> None:
+        self._reader = AvroReader(registry, as_row)
+        try:
+            subject = registry.newest(f"{topic}-key")
+            if subject is not None:
+                as_row(subject.schema)
+        except RecordError as error:
+            append = "if no record of the topic deletes, --changelog-mode append reads it without its keys"
+            raise SchemaError(f"subject {topic}-key names no user_id ({error}); {append}") from None
+        self.are_avro = subject is not None
+        self.are_numbers = not self.are_avro and is_number(registry, topic)
+
+    def __str__(self) -> str:
+        """Say how keys are read."""
+        numbers = " as digits" if self.are_numbers else ""
+        return "fits" if self.are_avro else f"none: keys are plain user_ids{numbers}"
+
+    def decode(self, key: bytes, *, has_header: bool = False) -> str:
+        """Return the user a key names; `has_header`: before it stands the schema id that a header held."""
+        try:
+            if self.are_avro or has_header or key[:1] == b"\0":
+                return self._avro(key)
+            if self.are_numbers and not DIGITS.fullmatch(key):
+                raise RecordError(NO_DIGITS)
+            return str(int(key)) if self.are_numbers else key.decode()
+        except UnicodeDecodeError:
+            raise RecordError(f"key {shown(key)} does not name a user_id") from None
+        except RecordError as error:
+            raise RecordError(f"key {shown(key)} does not name a user_id ({error})") from None
+
+    def _avro(self, key: bytes) -> str:
+        user_id = self._reader.fields(key)["user_id"]
+        if type(user_id) is not str:
+            raise RecordError("null")
+        return user_id
+
+
+def as_row(schema: Any) -> Any:
+    """Return the record of user_id that takes the same bytes as a key; RecordError where there is none."""
+    types: Types = {}
+    root = qualified(schema, types)
+    definition = types.get(root, {}) if isinstance(root, str) else {}
+    if definition.get("type") not in RECORDS:  # a record takes the bytes of its fields and no more
+        conversion("user_id", root, types)
+        return {"type": "record", "name": "user_classifier_key", "fields": [{"name": "user_id", "type": schema}]}
+    names = [each["name"] for each in definition["fields"]]
+    if names != ["user_id"]:
+        raise RecordError(f"a record of {', '.join(names) or 'nothing'}")
+    conversion("user_id", definition["fields"][0]["type"], types)
+    return schema
+
+
+def is_number(registry: SchemaRegistry, topic: str) -> bool:
+    """Return whether user_id is a number in the topic's values, as far as its subject tells."""
+    try:
+        subject = registry.newest(f"{topic}-value")
+        types: Types = {}
+        root = qualified(subject.schema, types) if subject else ""
+        definition = types.get(root, {}) if isinstance(root, str) else {}
+        found = [each["type"] for each in definition.get("fields", ()) if each["name"] == "user_id"]
+        return any(conversion("user_id", each, types) is not as_it_is for each in found)
+    except (RecordError, AccessDenied):
+        return False

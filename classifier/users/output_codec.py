@@ -1,0 +1,151 @@
+"""Values of `user_labeling`: a row and its label, in the schema that the topic's subject asks for."""
+
+import functools
+import io
+import re
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, cast
+
+import fastavro
+
+from classifier.errors import RecordError, SchemaError
+from classifier.formatting import shown
+from classifier.row import LABEL_FIELDS, Fields, Row, user_columns, user_row
+from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, blocks
+from classifier.serialization.registry import SchemaRegistry
+from classifier.serialization.wire import PREFIX, schema_id_of
+
+LabelColumns = tuple[list[str], list[Row], list[int]]  # user_ids, rows, labels
+MAX_LABEL = 2**31 - 1  # the most that Avro's int holds
+NO_SOURCE: tuple[None, bytes] = (None, b"")
+
+
+def label_schema(topic: str) -> dict[str, Any]:
+    """Return the value schema of a labels topic, as Confluent Cloud Flink makes it."""
+    return {
+        "type": "record",
+        # Avro's names hold letters, digits and _, and do not begin with a digit.
+        "name": re.sub(r"\W|^(?=\d)", "_", topic, flags=re.ASCII) + "_value",
+        "namespace": "org.apache.flink.avro.generated.record",
+        "fields": [{"name": name, "type": ["null", kind], "default": None} for name, kind in LABEL_FIELDS.items()],
+    }
+
+
+class LabelCodec:
+    """Values of `user_labeling`, in the schema its subject asks for."""
+
+    def __init__(self, registry: SchemaRegistry, topic: str) -> None:
+        self._reader = AvroReader(registry)
+        self._alike = functools.cache(self._begins_like)
+        self._tail = functools.cache(self._encoded_label)
+        name = f"{topic}-value"
+        # A row that a narrower type (float, int) would round or refuse: it has to be valid, and to come back as it is.
+        user_id, row, label = sample = ("é", (0.1, 2**53 + 1), 1)
+        fields = dict(zip(LABEL_FIELDS, (user_id, *row, label), strict=True))
+        try:
+            self._subject = registry.newest(name) or registry.register(name, label_schema(topic))
+            self._writer = AvroWriter(self._subject)
+            valid = fastavro.validation.validate(fields, self._subject.schema, raise_errors=False)
+            fits = valid and self.decode(self.encode([sample])) == ([user_id], [row], [label])
+        except (RecordError, *AVRO_ERRORS):
+            fits = False
+        if not fits:
+            raise SchemaError(
+                f"subject {name} is not a record of user_id string, total_amount double, num_transactions"
+                " long and label int; delete the subject or choose another output with -o"
+            )
+
+    def encode(
+        self, labelled: Sequence[tuple[str, Row, int]], sources: Mapping[str, tuple[Row, bytes]] = MappingProxyType({})
+    ) -> list[bytes]:
+        """Return the value that labels each user.
+
+        `sources` holds rows by user as they were read, with their values. Where the input's schema is the output's
+        but for the label, such a value is taken as it is and the label appended: seven times as fast as writing it.
+        """
+        prefix, alike, tail, size = self._writer.prefix, self._alike, self._tail, PREFIX.size
+        values, others = list[bytes](), list[int]()
+        for user_id, row, label in labelled:
+            known, value = sources.get(user_id, NO_SOURCE)
+            if known == row and alike(value[:size]):
+                values.append(prefix + value[size:] + tail(label))
+            else:
+                others.append(len(values))
+                values.append(b"")
+        fields = [
+            {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
+            for user_id, (amount, count), label in map(labelled.__getitem__, others)
+        ]
+        for at, value in zip(others, self._writer.encode(fields), strict=True):
+            values[at] = value
+        return values
+
+    def _begins_like(self, prefix: bytes) -> bool:
+        """Return whether the schema with this prefix is the output's but for the label."""
+        schema = self._reader.schema(schema_id_of(prefix)[0]) if prefix[:1] == b"\0" else None  # else a header's
+        if not (isinstance(schema, dict) and schema["type"] == "record"):
+            return False
+        fields = [(each["name"], each["type"]) for each in schema["fields"]]
+        ours = [(each["name"], each["type"]) for each in self._subject.schema["fields"]]
+        return fields == ours[:-1] and ours[-1][0] == "label"
+
+    def _encoded_label(self, label: int) -> bytes:
+        """Return how a value ends that is the output's but for the label."""
+        record = {"user_id": "", "total_amount": 0.0, "num_transactions": 0, "label": label}
+        schema = {**self._subject.schema, "name": "unlabelled", "fields": self._subject.schema["fields"][:-1]}
+        body = io.BytesIO()
+        fastavro.schemaless_writer(body, schema, record)
+        return self._writer.encode([record])[0][PREFIX.size + body.tell() :]
+
+    def decode(self, values: Sequence[bytes]) -> LabelColumns:
+        """Return user_ids, rows and labels; RecordError says what is wrong with a value."""
+        user_ids, rows, labels = list[str](), list[Row](), list[int]()
+        for block in blocks(values):
+            records = cast(list[Fields], self._reader.all_fields(block))
+            found = user_columns(records) or zip(*map(user_row, records), strict=True)
+            for column, more in zip((user_ids, rows), found, strict=True):
+                column += cast(Any, more)
+            labels += [cast(int, record.get("label")) for record in records]
+        if not (
+            set(map(type, labels)) <= {int} and min(labels, default=0) >= 0 and max(labels, default=0) <= MAX_LABEL
+        ):
+            raise RecordError(f"has no label from 0 to {MAX_LABEL}")
+        return user_ids, rows, labels
+
+
+class KeyCodec:
+    """Keys of a topic: an Avro record of user_id where the topic has a key subject, else plain UTF-8."""
+
+    def __init__(self, registry: SchemaRegistry, topic: str) -> None:
+        self._reader = AvroReader(registry)
+        try:
+            subject = registry.newest(f"{topic}-key")
+            self._writer = None if subject is None else AvroWriter(subject)
+            fits = self.decode(self.encode(["é"])[0]) == "é"
+        except (RecordError, *AVRO_ERRORS):
+            fits = False
+        if not fits:
+            raise SchemaError(
+                f"subject {topic}-key is not a record of one string user_id; delete the subject or choose another topic"
+            )
+
+    @property
+    def are_avro(self) -> bool:
+        """Whether keys are Avro records."""
+        return self._writer is not None
+
+    def encode(self, user_ids: Sequence[str]) -> list[bytes]:
+        """Return the key of each user."""
+        if self._writer is None:
+            return [user_id.encode() for user_id in user_ids]
+        return self._writer.encode([{"user_id": user_id} for user_id in user_ids])
+
+    def decode(self, key: bytes) -> str:
+        """Return the user a key names."""
+        try:
+            return key.decode() if self._writer is None else str(self._reader.fields(key)["user_id"])
+        except (UnicodeDecodeError, KeyError):
+            raise RecordError(f"key {shown(key)} does not name a user_id") from None
+        except RecordError as error:
+            raise RecordError(f"key {shown(key)} does not name a user_id ({error})") from None

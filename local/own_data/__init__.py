@@ -1,0 +1,1 @@
+"""Purchases of your own, from a file to labels."""

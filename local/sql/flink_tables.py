@@ -1,0 +1,259 @@
+"""A Confluent table on open-source Flink: its Avro schemas and the statements that declare it and fill it.
+
+Open-source Flink has no ``changelog.mode``. A table ``t`` therefore is
+
+- ``t__changelog``, the topic as it is: the columns, the record's headers, its operation and its time;
+- ``t``, the table those records describe, without ``$rowtime``, as ``SELECT *`` shows it in the cloud;
+- ``t__with_rowtime``, the same with ``$rowtime``, for queries that name it.
+
+A record's operation is its header ``op``, one byte: absent or 0 insert, 1 update before, 2 update after, 3 delete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from local.sql.confluent_sql import Column, Insert, StatementError, Table, tables_read, tokenize
+
+NAMESPACE = "org.apache.flink.avro.generated.record"
+ROWTIME = "$rowtime"
+PREFIX = "key.fields-prefix"
+"""What key columns are called by, where the value has fields of the same names; the key's own fields are without it."""
+AVRO_TYPES = {
+    "BIGINT": "long",
+    "BOOLEAN": "boolean",
+    "BYTES": "bytes",
+    "DOUBLE": "double",
+    "FLOAT": "float",
+    "INT": "int",
+    "STRING": "string",
+}
+
+# The longest the broker allows: a transaction that a checkpoint has prepared must be there when its job is resumed.
+TRANSACTION_TIMEOUT_MS = 900_000
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where the tables' topics and schemas are."""
+
+    bootstrap_servers: str
+    registry_url: str
+
+
+def value_schema(table: Table) -> str:
+    """The Avro schema Confluent registers for the table's values."""
+    return _record(f"{table.name}_value", table.value_columns)
+
+
+def key_schema(table: Table) -> str | None:
+    """The Avro schema Confluent registers for the table's keys, None without a primary key or if that is plain."""
+    if not table.primary_key or table.has_raw_key:
+        return None
+    return _record(f"{table.name}_key", table.key_columns)
+
+
+def declare(table: Table, endpoints: Endpoints, schema: str | None = None, key: str | None = None) -> list[str]:
+    """The statements that make ``table`` known to a Flink session.
+
+    Parameters
+    ----------
+    schema, key : the schemas of value and key as registered; None for those Confluent would register.
+    """
+    value = value_schema(table) if schema is None else schema
+    if table.primary_key:
+        topic = _declare_upsert_topic(table, endpoints, value, key_schema(table) if key is None else key)
+    else:
+        topic = _declare_topic(table, endpoints, value)
+    return [
+        topic,
+        f"CREATE TEMPORARY VIEW {_quoted(table.name)} AS {_rows(table, with_rowtime=False)}",
+        f"CREATE TEMPORARY VIEW {_quoted(with_rowtime(table.name))} AS {_rows(table, with_rowtime=True)}",
+    ]
+
+
+def forget(name: str) -> list[str]:
+    """The statements that undo a declaration, or the part of it that there is."""
+    views = [f"DROP TEMPORARY VIEW IF EXISTS {_quoted(view)}" for view in (with_rowtime(name), name)]
+    return [*views, f"DROP TEMPORARY TABLE IF EXISTS {_quoted(changelog(name))}"]
+
+
+def with_key_format(table: Table, key_format: str) -> Table:
+    """The table with the key format that its topic has, whatever its CREATE TABLE says."""
+    if not table.primary_key:
+        return table
+    return replace(table, options={**table.options, "key.format": key_format})
+
+
+def changelog(name: str) -> str:
+    """The table that is the topic as it is."""
+    return f"{name}__changelog"
+
+
+def with_rowtime(name: str) -> str:
+    """The view that has ``$rowtime``."""
+    return f"{name}__with_rowtime"
+
+
+def insert(statement: Insert, table: Table) -> list[str]:
+    """The statements that run an INSERT: a view of its query, and the writing of that view's changes."""
+    columns = statement.columns or tuple(table.column_names)
+    unknown = [column for column in columns if column not in table.column_names]
+    if unknown:
+        raise StatementError(f"{table.name} has no column {', '.join(unknown)}; it has {', '.join(table.column_names)}")
+    query = _quoted(f"{table.name}__query")
+    view = f"CREATE TEMPORARY VIEW {query} ({_list(columns)}) AS {rowtime_query(statement.query)}"
+    drop = f"DROP TEMPORARY VIEW IF EXISTS {query}"
+    return [drop, view, _write(table, columns, query, job_name(table, statement))]
+
+
+def job_name(table: Table, statement: Insert) -> str:
+    """A name for the job, the same each time for the same statement: its Kafka transactions are found again by it."""
+    digest = hashlib.sha256(statement.query.encode()).hexdigest()[:8]
+    return f"insert-into-{table.name}-{digest}"
+
+
+def rowtime_query(query: str) -> str:
+    """The query, reading from the views with ``$rowtime`` if it names that column."""
+    if all(token.identifier != ROWTIME for token in tokenize(query)):
+        return query
+    for token in reversed(tables_read(query)):
+        end = token.start + len(token.text)
+        query = query[: token.start] + _quoted(with_rowtime(token.identifier)) + query[end:]
+    return query
+
+
+def _record(name: str, columns: Sequence[Column]) -> str:
+    fields = [_field(column) for column in columns]
+    return json.dumps({"type": "record", "name": name, "namespace": NAMESPACE, "fields": fields})
+
+
+def _field(column: Column) -> dict[str, Any]:
+    kind = AVRO_TYPES[column.type]
+    if column.nullable:
+        return {"name": column.name, "type": ["null", kind], "default": None}
+    return {"name": column.name, "type": kind}
+
+
+def _declare_topic(table: Table, endpoints: Endpoints, schema: str) -> str:
+    operation = (
+        "CASE WHEN `$headers` IS NULL OR `$headers`['op'] IS NULL THEN 'INSERT'"
+        " WHEN `$headers`['op'] = X'01' THEN 'UPDATE_BEFORE'"
+        " WHEN `$headers`['op'] = X'02' THEN 'UPDATE_AFTER'"
+        " WHEN `$headers`['op'] = X'03' THEN 'DELETE' ELSE 'INSERT' END"
+    )
+    options = {
+        "connector": "kafka",
+        "scan.startup.mode": "earliest-offset",
+        "format": "avro-confluent",
+        "avro-confluent.url": endpoints.registry_url,
+        "avro-confluent.subject": f"{table.name}-value",
+        "avro-confluent.schema": schema,
+        "sink.delivery-guarantee": "exactly-once",
+        "sink.partitioner": "ValueHashPartitioner",
+        "properties.isolation.level": "read_committed",
+        **_common(table, endpoints),
+    }
+    columns = [
+        *_columns(table),
+        "`$headers` MAP<STRING, BYTES> METADATA FROM 'headers'",
+        f"`$op` AS {operation}",
+        *_rowtime(),
+    ]
+    return _create(table, columns, options)
+
+
+def _declare_upsert_topic(table: Table, endpoints: Endpoints, value: str, key: str | None) -> str:
+    include = table.options.get("value.fields-include", "except-key")
+    options = {
+        "connector": "upsert-kafka",
+        **_key_options(table, endpoints, key),
+        "value.format": "avro-confluent",
+        "value.avro-confluent.url": endpoints.registry_url,
+        "value.avro-confluent.subject": f"{table.name}-value",
+        "value.avro-confluent.schema": value,
+        "value.fields-include": include.replace("-", "_").upper(),
+        "sink.delivery-guarantee": "exactly-once",
+        "properties.isolation.level": "read_committed",
+        **_common(table, endpoints),
+    }
+    constraint = f"PRIMARY KEY ({_list(table.primary_key)}) NOT ENFORCED"
+    return _create(table, [*_columns(table), *_rowtime(), constraint], options)
+
+
+def _key_options(table: Table, endpoints: Endpoints, schema: str | None) -> dict[str, str]:
+    prefix = {PREFIX: table.options[PREFIX]} if PREFIX in table.options else {}
+    if table.has_raw_key:
+        return {"key.format": "raw", **prefix}
+    return {
+        "key.format": "avro-confluent",
+        "key.avro-confluent.url": endpoints.registry_url,
+        "key.avro-confluent.subject": f"{table.name}-key",
+        "key.avro-confluent.schema": str(schema),
+        **prefix,
+    }
+
+
+def _common(table: Table, endpoints: Endpoints) -> dict[str, str]:
+    return {
+        "topic": table.name,
+        "properties.bootstrap.servers": endpoints.bootstrap_servers,
+        "properties.transaction.timeout.ms": str(TRANSACTION_TIMEOUT_MS),
+        "sink.transactional-id-prefix": f"flink-{table.name}",
+    }
+
+
+def _columns(table: Table) -> list[str]:
+    return [f"{_quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
+
+
+def _rowtime() -> list[str]:
+    return [
+        "`$rowtime` TIMESTAMP_LTZ(3) NOT NULL METADATA FROM 'timestamp' VIRTUAL",
+        "WATERMARK FOR `$rowtime` AS `$rowtime`",
+    ]
+
+
+def _create(table: Table, columns: list[str], options: dict[str, str]) -> str:
+    settings = ",\n  ".join(f"{_string(key)} = {_string(value)}" for key, value in options.items())
+    body = ",\n  ".join(columns)
+    return f"CREATE TEMPORARY TABLE {_quoted(changelog(table.name))} (\n  {body}\n) WITH (\n  {settings}\n)"
+
+
+def _rows(table: Table, with_rowtime: bool) -> str:
+    columns = _list([*table.column_names, ROWTIME] if with_rowtime else table.column_names)
+    source = _quoted(changelog(table.name))
+    if table.changelog_mode != "retract":
+        return f"SELECT {columns} FROM {source}"
+    records = f"SELECT {columns}, `$op` FROM {source}"
+    return f"SELECT {columns} FROM FROM_CHANGELOG(input => ({records}), op => DESCRIPTOR(`$op`))"
+
+
+def _write(table: Table, columns: Sequence[str], query: str, job: str) -> str:
+    # Two inserts into one table must not end each other's Kafka transactions.
+    hint = f"/*+ OPTIONS('sink.transactional-id-prefix' = {_string(job)}) */"
+    target, names = f"{_quoted(changelog(table.name))} {hint}", _list(columns)
+    if table.changelog_mode != "retract":
+        return f"INSERT INTO {target} ({names}) SELECT {names} FROM {query}"
+    headers = (
+        "CASE op WHEN 'UPDATE_BEFORE' THEN MAP['op', X'01'] WHEN 'UPDATE_AFTER' THEN MAP['op', X'02']"
+        " WHEN 'DELETE' THEN MAP['op', X'03'] END"
+    )
+    changes = f"TO_CHANGELOG(input => TABLE {query})"
+    return f"INSERT INTO {target} ({names}, `$headers`) SELECT {names}, {headers} FROM {changes}"
+
+
+def _quoted(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(_quoted(name) for name in names)
+
+
+def _string(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

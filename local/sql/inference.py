@@ -1,0 +1,75 @@
+"""The table that Confluent infers from a topic nobody made by CREATE TABLE: its columns, its key, its changelog mode.
+
+Compacted, a newer row replaces the older one of its key, and a record without value deletes it: upsert. Else every
+record is a row of its own: append. Here an append table is without the key's columns, which no statement needs.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from local.sql.confluent_sql import Column, StatementError, Table
+from local.sql.flink_tables import AVRO_TYPES, PREFIX
+
+KEY = "key"
+"""The column for a key that is no record."""
+
+KEY_PREFIX = "key_"
+SQL_TYPES = {avro: sql for sql, avro in AVRO_TYPES.items()}
+
+
+def table_of_schema(name: str, schema: str) -> Table:
+    """The append table of a topic's value schema."""
+    record = json.loads(schema)
+    if not isinstance(record, dict) or record.get("type") != "record":
+        raise StatementError(f"{name}: its value schema is no Avro record; only records can be read as a table")
+    return Table(name, tuple(_column(name, field) for field in record["fields"]))
+
+
+def upsert_table_of_schemas(name: str, schema: str, key_schema: str | None) -> Table:
+    """The upsert table of a compacted topic's schemas."""
+    value = table_of_schema(name, schema).columns
+    key = _record_key(name, key_schema)
+    options = {"changelog.mode": "upsert"}
+    if key is None:
+        options["key.format"] = "raw"
+        key = (Column(KEY, "BYTES", nullable=False),)
+    elif set(key) <= set(value):
+        return Table(name, value, _names(key), options=options | {"value.fields-include": "all"})
+    if set(_names(key)) & set(_names(value)):
+        options[PREFIX] = KEY_PREFIX
+        key = tuple(Column(KEY_PREFIX + column.name, column.type, column.nullable) for column in key)
+    return Table(name, (*key, *value), _names(key), options=options)
+
+
+def describes(schema: str, table: Table) -> bool:
+    """Whether a value schema has the table's columns, alike in name, type and nullability."""
+    try:
+        return [*table_of_schema(table.name, schema).columns] == table.value_columns
+    except StatementError:
+        return False
+
+
+def _record_key(name: str, schema: str | None) -> tuple[Column, ...] | None:
+    """The columns of a key; None for one that is read as bytes: plain, or nothing that Flink's Avro format reads."""
+    try:
+        columns = () if schema is None else table_of_schema(name, schema).columns
+    except StatementError:
+        return None
+    return columns if columns and not any(column.nullable for column in columns) else None
+
+
+def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
+    return tuple(column.name for column in columns)
+
+
+def _column(table: str, field: dict[str, Any]) -> Column:
+    kind, nullable = field["type"], False
+    if isinstance(kind, list) and len(kind) == 2 and "null" in kind:
+        kind, nullable = next(branch for branch in kind if branch != "null"), True
+    if not isinstance(kind, str) or kind not in SQL_TYPES:
+        raise StatementError(
+            f"{table}: field {field['name']} has an Avro type not known here: {json.dumps(field['type'])}"
+        )
+    return Column(field["name"], SQL_TYPES[kind], nullable)
