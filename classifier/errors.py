@@ -158,7 +158,7 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
         )
     if error.code() in DENIED:
         return AccessDenied(
-            f"not allowed to {doing} ({error.str()}); grant this right, see docs/configuration.md, Rights"
+            f"not allowed to {doing} ({error.str()}); grant this permission, see docs/configuration.md, Permissions"
         )
     if error.txn_requires_abort():
         return TransactionAborted(f"transaction aborted ({error.str()})")

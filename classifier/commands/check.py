@@ -115,7 +115,7 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
         yield from record_lines(settings, kafka)
     yield unseen(
         f"transactional id {settings.transactional_id}",
-        "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Rights",
+        "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Permissions",
     )
 
 
@@ -157,7 +157,9 @@ def right_line(subject: str, operation: str, allowed: Collection[AclOperation] |
         return unseen(subject, "the broker does not tell")
     if {AclOperation[operation], AclOperation.ALL} & set(allowed):
         return ok(subject, "granted")
-    return to_do(subject, f"missing; grant {operation} to the client's principal, see docs/configuration.md, Rights")
+    return to_do(
+        subject, f"missing; grant {operation} to the client's principal, see docs/configuration.md, Permissions"
+    )
 
 
 def compaction_line(topic: str, settings: Settings, kafka: Kafka) -> Line:

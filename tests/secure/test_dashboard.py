@@ -26,7 +26,7 @@ def test_the_right_to_read_the_output_is_enough(make_secured: Callable[[], Secur
     try:
         wait_until(lambda: "not allowed to" in reader.trouble, "the page to say what right is missing")
         assert reader.trouble.startswith(f"not allowed to read topic {pipeline.output} (")
-        assert reader.trouble.endswith("; grant this right, see docs/configuration.md, Rights")
+        assert reader.trouble.endswith("; grant this permission, see docs/configuration.md, Permissions")
         access.grant([Right("READ", "TOPIC", pipeline.output)])
         wait_until(lambda: reader.latest, "the label")
         wait_until(lambda: not reader.trouble, "all to be well")

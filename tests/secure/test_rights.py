@@ -66,7 +66,7 @@ def test_a_missing_right_is_named(missing: int, pipeline: SecuredPipeline, acces
     said = finished.stderr.split(PREFIX)[1]
     assert said.startswith("not allowed to ")
     assert named(lost) in names_of(said)
-    assert said.endswith("; grant this right, see docs/configuration.md, Rights\n")
+    assert said.endswith("; grant this permission, see docs/configuration.md, Permissions\n")
     access.grant([*rights, lost])
     assert run(pipeline).code == 0
 

@@ -67,7 +67,7 @@ ok      topic user_labeling, right to WRITE: granted
 ok      topic user_labeling, cleanup.policy: compact
 ok      group user_classifier, right to READ: granted
 unseen  transactional id user_classifier-user_classifier-user_labeling: needs WRITE, which shows at the first start\
- only; to allow it see docs/configuration.md, Rights
+ only; to allow it see docs/configuration.md, Permissions
 ok      [schema_registry] url and credentials: 3 subjects
 ok      subject transactions_aggregate-value: user_id, total_amount, num_transactions
 ok      subject user_labeling-value: fits
@@ -88,7 +88,7 @@ TO DO   topic transactions_aggregate: does not exist; check its name, or make it
 TO DO   topic user_labeling: does not exist; check its name, or make it: run sql/5_create_user_labeling.sql
 TO DO   topic error_log: does not exist; check its name, or make it: confluent kafka topic create error_log
 TO DO   group user_classifier, right to READ: missing; grant READ to the client's principal,\
- see docs/configuration.md, Rights
+ see docs/configuration.md, Permissions
 TO DO   subject transactions_aggregate-value: does not exist; write to the topic once, or run the SQL statement that\
  makes it
 5 to do; run --check again then"""
@@ -127,7 +127,7 @@ def test_a_missing_right_is_named(topic: str) -> None:
     needed, admin.topics[topic] = admin.topics[topic], [AclOperation.DESCRIBE]
     assert to_do(lines(admin, settings=settings)) == [
         f"TO DO   topic {topic}, right to {right.name}: missing; grant {right.name} to the client's principal,"
-        " see docs/configuration.md, Rights"
+        " see docs/configuration.md, Permissions"
         for right in needed
     ]
 
@@ -144,9 +144,9 @@ def test_a_topic_that_may_not_even_be_seen() -> None:
     admin.group = failure(KafkaError.GROUP_AUTHORIZATION_FAILED)
     assert to_do(lines(admin)) == [
         "TO DO   topic transactions_aggregate: not allowed to read topic transactions_aggregate (says the broker);"
-        " grant this right, see docs/configuration.md, Rights",
+        " grant this permission, see docs/configuration.md, Permissions",
         "TO DO   group user_classifier: not allowed to read group user_classifier (says the broker);"
-        " grant this right, see docs/configuration.md, Rights",
+        " grant this permission, see docs/configuration.md, Permissions",
     ]
 
 

@@ -17,7 +17,7 @@ from classifier.errors import (
 )
 
 FENCED = "transactional.id 'x' was taken over by a newer user_classifier; this one stops"
-RIGHT = "not allowed to read topic t (told so); grant this right, see docs/configuration.md, Rights"
+RIGHT = "not allowed to read topic t (told so); grant this permission, see docs/configuration.md, Permissions"
 CHECK_CERTIFICATE = (
     "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
     " the host in bootstrap.servers, and that it has not expired"

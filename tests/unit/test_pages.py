@@ -42,7 +42,7 @@ from tests.support.pages import (
 from user_classifier import argument_parser
 
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py")), *sorted(ROOT.glob("local/*.py"))]
+SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py")), *sorted(ROOT.glob("local/**/*.py"))]
 """Where the messages stand that the pages explain."""
 
 MOST_LINES = 300

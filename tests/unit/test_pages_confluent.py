@@ -122,7 +122,7 @@ def loops() -> list[str]:
     return [line for line in CONFLUENT_CLOUD.shell_lines if line.startswith("for file in ")]
 
 
-# Rights
+# Permissions
 
 
 def granted(beginning: str) -> Iterator[list[str]]:
@@ -141,7 +141,7 @@ def test_the_rights_are_those_that_the_tests_grant() -> None:
     names: Any = SimpleNamespace(source="transactions_aggregate", output="user_labeling", group="user_classifier")
     asked = {tuple(right) for right in needed(names, "error_log")}
     assert {right for right in given if not right[0].startswith("DESCRIBE")} == asked
-    table = {(row[0], name) for row in rows(CONFIGURATION.section("Rights")) for name in CODE.findall(row[1])[:1]}
+    table = {(row[0], name) for row in rows(CONFIGURATION.section("Permissions")) for name in CODE.findall(row[1])[:1]}
     assert {(kind.lower().replace("_", " "), name) for _, kind, name in asked if kind != "TRANSACTIONAL_ID"} < table
 
 
