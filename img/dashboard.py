@@ -14,8 +14,8 @@ from classifier.users.output_codec import LabelCodec
 from img.places import DIRECTORY, IMG
 from local.dashboard import Dashboard
 from local.services.process import free_port
+from local.sql.topics import Topics
 from local.stack import Ports, Stack, client_configuration
-from local.topics import Topics
 from tests.browser.chromium import launched
 
 N_CUSTOMERS = 20_000

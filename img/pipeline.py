@@ -10,7 +10,7 @@ from local.sql.catalog import Catalog
 from local.sql.datagen import JOB_NAME
 from local.sql.jobs import Jobs
 from local.sql.workspace import Workspace, pipeline_files
-from local.stack import Ports, Record, StackError
+from local.stack import Ports, StackError, StackState
 
 
 class Pipeline:
@@ -52,8 +52,8 @@ class Pipeline:
     def _workspace(self) -> Workspace:
         return self._record().workspace(self.directory, _silently)
 
-    def _record(self) -> Record:
-        record = stack.read_record(self.directory)
+    def _record(self) -> StackState:
+        record = stack.read_state(self.directory)
         if record is None:
             raise StackError("the services have ended by themselves")
         return record

@@ -19,9 +19,9 @@ from confluent_kafka import KafkaException
 
 from local import dashboard, demo, stack
 from local.live_table import LiveTable, Screen, follow
+from local.own_data import demo as own_data_demo
 from local.own_data import load
 from local.own_data import options as own_data_options
-from local.own_data import run as own_data
 from local.own_data.lines import FileError
 from local.own_data.load import LoadError
 from local.services import artifacts
@@ -29,8 +29,9 @@ from local.services.artifacts import ROOT, ArtifactError
 from local.services.process import LOOPBACK, ServiceError
 from local.sql.confluent_sql import StatementError
 from local.sql.sql_gateway import Result, SqlError
+from local.sql.topics import Topics
 from local.sql.workspace import Workspace, pipeline_files
-from local.stack import Ports, Record, StackError
+from local.stack import Ports, StackError, StackState
 
 ERRORS = (
     *(ArtifactError, ServiceError, SqlError, StackError, StatementError, demo.DemoError),
@@ -130,7 +131,7 @@ def _add_stack_commands(add: Add) -> None:
     for command in (up, down, add("status", _status, "say what is running and where")):
         _add_directory(command)
     show = add("demo", _demo, "show the whole pipeline once, with data of its own, and end")
-    show.add_argument("--seconds", type=float, default=demo.WATCH_SECONDS, help="how long to show the labelled users")
+    show.add_argument("--seconds", type=float, default=demo.SHOW_SECONDS, help="how long to show the labelled users")
     show.add_argument("--dashboard", action="store_true", help="then show the labels in a browser, until Ctrl-C")
     _add_page_port(show)
     show.add_argument("--directory", type=Path, default=demo.DIRECTORY, help="emptied first (default: .local/demo)")
@@ -217,14 +218,14 @@ def _status(arguments: argparse.Namespace) -> None:
     _print_status(directory, _running(directory))
 
 
-def _running(directory: Path) -> Record:
-    record = stack.read_record(directory)
+def _running(directory: Path) -> StackState:
+    record = stack.read_state(directory)
     if record is None:
         raise StackError("nothing is running; to start: make up")
     return record
 
 
-def _print_status(directory: Path, record: Record) -> None:
+def _print_status(directory: Path, record: StackState) -> None:
     ports = record.ports
     where = {
         "kafka": ports.endpoints.bootstrap_servers,
@@ -279,20 +280,20 @@ def _datagen(arguments: argparse.Namespace) -> None:
 def _load(arguments: argparse.Namespace) -> None:
     ports = _running(arguments.directory.resolve()).ports
     purchases = own_data_options.purchases(arguments.file, arguments)
-    n_purchases = own_data.counted(purchases, _echo)
-    there = stack.topics(ports)
+    n_purchases = load.count_purchases(purchases, _echo)
+    there = Topics(ports.endpoints)
     if there.schema(f"{load.TABLE}-value") is None:
         _workspace(arguments).run_file(load.statement())
     elif not there.is_empty(load.TABLE):
         _echo(f"{load.TABLE} holds records already; the totals count them, too")
-    own_data.load_file(purchases, n_purchases, ports)
+    load.load_file(purchases, n_purchases, ports.endpoints)
     _echo(f"all of them are in {load.TABLE}; to go on: python -m local run-sql sql/[3-8]_*.sql")
 
 
 def _create_topic(arguments: argparse.Namespace) -> None:
     config = dict(_setting(text) for text in arguments.config)
     ports = _running(arguments.directory.resolve()).ports
-    if not stack.topics(ports).create(arguments.name, arguments.partitions, config):
+    if not Topics(ports.endpoints).create(arguments.name, arguments.partitions, config):
         raise StackError(f"topic {arguments.name} exists already")
 
 
@@ -331,11 +332,11 @@ def _demo(arguments: argparse.Namespace) -> None:
         stack.require_free("dashboard", page)
     if arguments.csv is None:
         own_data_options.require_none(arguments)
-        demo.demo(directory, ports, arguments.seconds, page, _echo)
+        demo.run(directory, ports, arguments.seconds, page, _echo)
         return
     purchases = own_data_options.purchases(arguments.csv, arguments)
     passed_on = own_data_options.passed_on(arguments)
-    own_data.own_data(directory, ports, purchases, arguments.out, passed_on, page, _echo)
+    own_data_demo.run(directory, ports, purchases, arguments.out, passed_on, page, _echo)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,13 @@ from confluent_kafka import KafkaException
 
 from local.dashboard import Dashboard
 from local.live_table import LiveTable, Screen, follow
-from local.services.artifacts import ROOT, STATE, ArtifactError
+from local.services.artifacts import ROOT, STATE, ArtifactError, Echo
 from local.services.process import POLL_SECONDS, Service, ServiceError
 from local.sql.confluent_sql import StatementError
+from local.sql.jobs import Jobs
 from local.sql.sql_gateway import Result, SqlError
 from local.sql.workspace import pipeline_files
-from local.stack import Echo, Ports, Stack, StackError, client_configuration
+from local.stack import Ports, Stack, StackError, client_configuration
 
 DIRECTORY = STATE / "demo"
 """Fresh each time, so that the demo does not disturb the data of `make up`."""
@@ -29,7 +30,7 @@ ROWS_PER_SECOND = 20
 N_USERS, LABELS = 10, {0, 1, 2}
 LABELLED_SECONDS = 100.0
 """How long it may take until all users are labelled."""
-WATCH_SECONDS = 20.0
+SHOW_SECONDS = 20.0
 """How long the table is then watched."""
 IN_A_BROWSER = "the same in a browser: make demo DASHBOARD=1, or make dashboard beside make up"
 
@@ -69,7 +70,7 @@ class Client(Service):
 
 
 @dataclass
-class Show:
+class Demo:
     """Services that are shown at work, step by step, and ended again."""
 
     stack: Stack
@@ -115,7 +116,7 @@ class Show:
             if not service.is_running:
                 raise service.failure("ended by itself")
         if self.stack.flink is not None:
-            self.stack.flink.jobs.require_healthy()
+            Jobs(self.stack.flink.urls.rest).require_healthy()
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
@@ -132,13 +133,13 @@ class Show:
 
 
 @dataclass
-class Demo(Show):
+class DatagenDemo(Demo):
     """The whole pipeline on a stream of transactions."""
 
-    watch_seconds: float = WATCH_SECONDS
+    show_seconds: float = SHOW_SECONDS
 
     def steps(self) -> None:
-        """See Show."""
+        """See Demo."""
         *statements, select = pipeline_files()
         with self.step("starting Kafka, Schema Registry and Flink"):
             self.stack.start()
@@ -166,10 +167,8 @@ class Demo(Show):
 
         follow(changes, table, screen, is_labelled)
         screen.draw(table.render(), keep=True)
-        self.say(
-            f"all {N_USERS} users are labelled, 0 spends least; the same table for {self.watch_seconds:.0f} s more"
-        )
-        screen, deadline = Screen(), time.monotonic() + self.watch_seconds
+        self.say(f"all {N_USERS} users are labelled, 0 spends least; the same table for {self.show_seconds:.0f} s more")
+        screen, deadline = Screen(), time.monotonic() + self.show_seconds
 
         def is_watched() -> bool:
             self.require_healthy()
@@ -185,13 +184,13 @@ def fresh(directory: Path) -> None:
     directory.mkdir(parents=True)
 
 
-def demo(directory: Path, ports: Ports, watch_seconds: float, page_port: int | None, echo: Echo) -> None:
+def run(directory: Path, ports: Ports, show_seconds: float, page_port: int | None, echo: Echo) -> None:
     """Run the demo in a fresh ``directory``, with the page if it has a port; DemoError if a step fails."""
     fresh(directory)
     configuration = client_configuration(directory, ports)
     client = Client(directory / "user_classifier", configuration)
     page = page_of(directory, configuration, page_port)
-    Demo(Stack(directory, ports), client, echo, watch_seconds=watch_seconds, dashboard=page).run()
+    DatagenDemo(Stack(directory, ports), client, echo, show_seconds=show_seconds, dashboard=page).run()
 
 
 def page_of(directory: Path, configuration: Path, port: int | None) -> Dashboard | None:

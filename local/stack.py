@@ -5,13 +5,13 @@ from __future__ import annotations
 import configparser
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
 
-from local.services.artifacts import ROOT, STATE
+from local.services.artifacts import ROOT, STATE, Echo
 from local.services.flink import SQL_CLIENT, FlinkCluster, FlinkUrls, JobManager, SqlGateway, java_command
 from local.services.kafka import KafkaBroker
 from local.services.process import LOOPBACK, Service, end_processes, is_alive, is_listening, stop_all
@@ -21,14 +21,11 @@ from local.sql.flink_tables import Endpoints
 from local.sql.jobs import Jobs
 from local.sql.recovery import resume_jobs, save_jobs
 from local.sql.workspace import Workspace
-from local.topics import Topics
 
 UP_DIRECTORY = STATE / "up"
 """Data, logs and process ids of the stack that runs in the background."""
 
 LOCAL_CONFIGURATION = ROOT / "configurations" / "local.ini"
-
-Echo = Callable[[str], None]
 
 
 class StackError(Exception):
@@ -111,7 +108,7 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Recorded:
+class RecordedProcess:
     """A background process as written down: the pid alone could by now be somebody else's."""
 
     name: str
@@ -129,13 +126,13 @@ class Recorded:
 
 
 @dataclass(frozen=True)
-class Record:
+class StackState:
     """The state file of a background stack."""
 
     ports: Ports
     flink_url: str
     """Flink's web page and REST interface, on a port of its own choice."""
-    processes: list[Recorded]
+    processes: list[RecordedProcess]
 
     def workspace(self, directory: Path, echo: Echo) -> Workspace:
         """A SQL workspace; StackError without Flink."""
@@ -143,26 +140,26 @@ class Record:
             raise StackError("Flink is not running; to start it: make up")
         return Workspace(FlinkUrls(self.ports.sql_url, self.flink_url), self.ports.endpoints, Catalog(directory), echo)
 
-    def alive(self) -> list[Recorded]:
+    def alive(self) -> list[RecordedProcess]:
         """The processes that are still there."""
         return [recorded for recorded in self.processes if recorded.process]
 
 
-def read_record(directory: Path) -> Record | None:
+def read_state(directory: Path) -> StackState | None:
     """What :func:`up` wrote, None if there is no stack or nothing of it is left."""
     path = directory / "processes.json"
     if not path.is_file():
         return None
     document = json.loads(path.read_text(encoding="utf-8"))
-    record = Record(
-        Ports(**document["ports"]), document["flink_url"], [Recorded(**entry) for entry in document["processes"]]
+    record = StackState(
+        Ports(**document["ports"]), document["flink_url"], [RecordedProcess(**entry) for entry in document["processes"]]
     )
     return record if record.alive() else None
 
 
 def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo, large_state: bool = False) -> None:
     """Start in the background what is not running yet; Flink with room for `large_state` if told so."""
-    record = read_record(directory)
+    record = read_state(directory)
     if record is not None and record.ports != ports:
         raise StackError(f"the stack runs already, on the ports {_listed(record.ports)}; to change them: make down")
     stack = Stack(directory, ports, with_flink, ends_with_parent=False, large_state=large_state)
@@ -174,16 +171,16 @@ def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo, large_state:
     # What is left of a Flink that has lost one of its processes goes before all three come back.
     _end([alive.pop(service.name) for name in missing for service in stack.groups[name] if service.name in alive])
     stack.start(missing)
-    started = [_recorded(service) for name in missing for service in stack.groups[name]]
+    started = [_recorded_process(service) for name in missing for service in stack.groups[name]]
     web = stack.flink.urls.rest if stack.flink and "sql" in missing else record.flink_url if record else ""
-    _write_record(directory, Record(ports, web, [*alive.values(), *started]))
+    _write_state(directory, StackState(ports, web, [*alive.values(), *started]))
     if "sql" in missing:
         resume_jobs(directory, stack.workspace(echo), echo)
 
 
 def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
     """End the background stack; its data stay unless told otherwise."""
-    record = read_record(directory)
+    record = read_state(directory)
     if record is None:
         echo("nothing is running")
     else:
@@ -198,7 +195,7 @@ def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
         echo(f"{directory} deleted")
 
 
-def _end(recorded: list[Recorded]) -> None:
+def _end(recorded: list[RecordedProcess]) -> None:
     end_processes([entry.process for entry in recorded if entry.process])
 
 
@@ -209,11 +206,6 @@ def require_free(name: str, port: int) -> None:
             f"port {port} is taken by {_listener(port)}; end it (a stack of your own: make down), "
             f"or choose another port: --{name}-port N, or make ... {name.upper()}_PORT=N"
         )
-
-
-def topics(ports: Ports) -> Topics:
-    """The topics and schemas of the stack on these ports."""
-    return Topics(ports.endpoints)
 
 
 def sql_client(directory: Path, ports: Ports, script: Path) -> list[str]:
@@ -239,11 +231,11 @@ def client_configuration(directory: Path, ports: Ports) -> Path:
     return path
 
 
-def _recorded(service: Service) -> Recorded:
-    return Recorded(service.name, service.pid, psutil.Process(service.pid).create_time())
+def _recorded_process(service: Service) -> RecordedProcess:
+    return RecordedProcess(service.name, service.pid, psutil.Process(service.pid).create_time())
 
 
-def _write_record(directory: Path, record: Record) -> None:
+def _write_state(directory: Path, record: StackState) -> None:
     document = json.dumps(asdict(record), indent=2)
     (directory / "processes.json").write_text(document + "\n", encoding="utf-8")
 

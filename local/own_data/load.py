@@ -13,20 +13,22 @@ import json
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import fastavro
 import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
+from tqdm import tqdm
 
-from local.own_data.purchases import Purchase
+from local.own_data.purchases import Purchase, Purchases
+from local.services.artifacts import Echo
 from local.sql.confluent_sql import CreateTable, Table, parse
-from local.sql.flink_tables import TRANSACTION_TIMEOUT_MS
+from local.sql.flink_tables import TRANSACTION_TIMEOUT_MS, Endpoints
 from local.sql.inference import describes
+from local.sql.topics import Topics
 from local.sql.workspace import pipeline_files
-from local.topics import Topics
 
 TABLE = "transactions_enriched"
 TRANSACTIONAL_ID = "load"
@@ -45,7 +47,7 @@ COLUMNS = frozenset({"transaction_id", "user_id", "purchase_id", "amount"})
 _FRAME = struct.Struct(">bI")
 _TAKEN = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
-Tell = Callable[[int], None]
+Progress = Callable[[int], None]
 
 
 def ignore(n: int) -> None:
@@ -81,7 +83,7 @@ def table() -> Table:
 def target(topics: Topics) -> Target:
     """The table of statement 1 as it is there; LoadError if its schema is not the one that the statement makes."""
     made = table()
-    found = topics.registered(f"{made.name}-value")
+    found = topics.latest_schema(f"{made.name}-value")
     if found is None or not describes(found.schema, made):
         raise LoadError(
             f"the schema {made.name}-value is not the one that {statement().name} registers; "
@@ -91,12 +93,43 @@ def target(topics: Topics) -> Target:
     return Target(made.name, topics.n_partitions(made.name), found.schema_id, schema)
 
 
-def load(purchases: Iterable[Purchase], n_purchases: int, servers: str, into: Target, tell: Tell = ignore) -> None:
-    """Write purchases in one transaction; ``tell`` hears how many more have been taken.
+def count_purchases(purchases: Purchases, echo: Echo) -> int:
+    """Read the file to its end and return the number of purchases; done before anything is started or written."""
+    echo(f"{purchases.path}: {purchases.layout}")
+    with bar("reading", purchases.n_bytes, "B") as advance:
+        n_purchases = purchases.count(advance)
+    echo(f"{purchases.path}: {n_purchases:,} purchases")
+    return n_purchases
+
+
+def load_file(purchases: Purchases, n_purchases: int, endpoints: Endpoints) -> None:
+    """Load the purchases into the table of statement 1, which exists already."""
+    into = target(Topics(endpoints))
+    with bar("loading", n_purchases, " purchases") as advance:
+        load(purchases, n_purchases, endpoints.bootstrap_servers, into, advance)
+
+
+@contextmanager
+def bar(what: str, total: int, unit: str) -> Iterator[Progress]:
+    """Show a progress bar on standard error, on a terminal only; yield the function that advances it."""
+    how = {"unit_scale": True, "leave": False, "dynamic_ncols": True, "disable": None}  # None: unless on a terminal
+    with tqdm(desc=what, total=total, unit=unit, **how) as shown:
+
+        def advance(n: int) -> None:
+            shown.update(n)
+
+        yield advance
+
+
+def load(
+    purchases: Iterable[Purchase], n_purchases: int, servers: str, into: Target, advance: Progress = ignore
+) -> None:
+    """Write purchases in one Kafka transaction; LoadError if nothing was loaded, or if that is not known.
 
     Parameters
     ----------
-    n_purchases : how many there will be, for the transaction's time.
+    n_purchases : the number of purchases, for the transaction's time-out.
+    advance : called with the number of purchases written since the last call.
     """
     began = time.monotonic()
     timeout_ms = min(TRANSACTION_TIMEOUT_MS, LEAST_TIMEOUT_MS + n_purchases * 1000 // SLOWEST)
@@ -106,7 +139,7 @@ def load(purchases: Iterable[Purchase], n_purchases: int, servers: str, into: Ta
         try:
             for values in encoded(purchases, into):
                 _write(producer, into, values)
-                tell(len(values))
+                advance(len(values))
             _commit(producer, began + timeout_ms / 1000)
         except BaseException:
             # What a broker that is away does not hear, it does itself when the time is over.

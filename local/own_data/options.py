@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from pathlib import Path
 
-from local.own_data.purchases import AMOUNT_NAMES, USER_NAMES, WHITESPACE, Purchases, Wanted
+from local.own_data.purchases import AMOUNT_NAMES, USER_NAMES, WHITESPACE, Purchases, ReadOptions
 
 PASSED_ON = {"-k": "number of clusters", "--scale": "scale of the totals", "--fit": "way to fit"}
 """Options of user_classifier.py itself."""
@@ -65,7 +65,7 @@ def add_columns(add: Callable[..., object]) -> None:
 
 def purchases(path: Path, arguments: argparse.Namespace) -> Purchases:
     """The file as it was said to be; FileError if it is not."""
-    return Purchases(path, Wanted(arguments.user, arguments.amount, arguments.delimiter, arguments.decimal))
+    return Purchases(path, ReadOptions(arguments.user, arguments.amount, arguments.delimiter, arguments.decimal))
 
 
 def passed_on(arguments: argparse.Namespace) -> list[str]:

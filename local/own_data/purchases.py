@@ -39,7 +39,7 @@ class Purchase(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Wanted:
+class ReadOptions:
     """What is said of a file beforehand; what is empty is found out.
 
     Parameters
@@ -85,7 +85,7 @@ class Layout(NamedTuple):
 class Purchases:
     """Iterates over a file's purchases, from its beginning each time."""
 
-    def __init__(self, path: Path, wanted: Wanted) -> None:
+    def __init__(self, path: Path, wanted: ReadOptions) -> None:
         """FileError if the file is not there, or its first line does not tell what is wanted."""
         self._wanted = wanted
         self._lines = Lines(path)

@@ -12,7 +12,6 @@ import requests
 from local.services import artifacts
 from local.services.jvm import java_options
 from local.services.process import LOOPBACK, Service, free_port
-from local.sql.jobs import Jobs
 
 SQL_CLIENT = "org.apache.flink.table.client.SqlClient"
 ANSWER_SECONDS = 2.0
@@ -164,11 +163,6 @@ class FlinkCluster:
     def urls(self) -> FlinkUrls:
         """Where it answers."""
         return FlinkUrls(self.gateway.url, self.processes[0].url)
-
-    @property
-    def jobs(self) -> Jobs:
-        """The cluster's jobs."""
-        return Jobs(self.urls.rest)
 
     def start(self) -> None:
         """Start and block until SQL can be sent."""

@@ -76,7 +76,7 @@ def declare(table: Table, endpoints: Endpoints, schema: str | None = None, key: 
     ]
 
 
-def forget(name: str) -> list[str]:
+def undeclare(name: str) -> list[str]:
     """The statements that undo a declaration, or the part of it that there is."""
     views = [f"DROP TEMPORARY VIEW IF EXISTS {_quoted(view)}" for view in (with_rowtime(name), name)]
     return [*views, f"DROP TEMPORARY TABLE IF EXISTS {_quoted(changelog(name))}"]

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from local.services.artifacts import Echo
 from local.services.flink import CHECKPOINTS
 from local.sql.catalog import Catalog, Job
 from local.sql.jobs import Jobs, latest_checkpoint
-from local.sql.workspace import Echo, Workspace
+from local.sql.workspace import Workspace
 
 
 def save_jobs(directory: Path, jobs: Jobs) -> list[str]:

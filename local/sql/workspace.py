@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from local.services.artifacts import ROOT
+from local.services.artifacts import ROOT, Echo
 from local.services.flink import FlinkUrls
 from local.sql import datagen, flink_tables, inference
 from local.sql.catalog import Catalog, Job
@@ -15,11 +15,9 @@ from local.sql.confluent_sql import CreateTable, Insert, StatementError, Table, 
 from local.sql.flink_tables import Endpoints
 from local.sql.jobs import Jobs
 from local.sql.sql_gateway import Result, SqlSession
-from local.topics import Topics
+from local.sql.topics import Topics
 
 SQL_DIRECTORY = ROOT / "sql"
-
-Echo = Callable[[str], None]
 
 
 def pipeline_files() -> list[Path]:
@@ -85,11 +83,11 @@ class Workspace:
         if not self._topics.exists(name):
             raise StatementError(f"there is no topic {name}; create it first")
         if name in self._created:
-            self._topics.complete(self._created[name])
+            self._topics.register_schemas(self._created[name])
         table = self._table(name)
         statements = self.declarations(table)
         if self._declared.get(name) != statements:
-            undo = flink_tables.forget(name) if name in self._declared else []
+            undo = flink_tables.undeclare(name) if name in self._declared else []
             self._declared[name] = []
             for statement in [*undo, *statements]:
                 self._session.execute(statement)

@@ -27,5 +27,6 @@ def flink(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture
 def session(flink: FlinkCluster, services: Services, tmp_path: Path) -> Iterator[Session]:
     """A workspace of one test; its statements end with the test."""
-    yield Session(services, flink, tmp_path)
-    flink.jobs.cancel_all()
+    session = Session(services, flink, tmp_path)
+    yield session
+    session.jobs.cancel_all()

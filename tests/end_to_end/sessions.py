@@ -15,6 +15,7 @@ from local.live_table import LiveTable
 from local.services.flink import FlinkCluster
 from local.sql.catalog import Catalog
 from local.sql.flink_tables import Endpoints
+from local.sql.jobs import Jobs
 from local.sql.workspace import Workspace
 from tests.support.pipeline import Services
 
@@ -26,7 +27,7 @@ class Session:
 
     def __init__(self, services: Services, flink: FlinkCluster, directory: Path) -> None:
         self.topics, self.subjects = services
-        self.jobs = flink.jobs
+        self.jobs = Jobs(flink.urls.rest)
         self.said: list[str] = []
         self._urls, self._directory = flink.urls, directory
         self.workspace = self._open()

@@ -7,9 +7,9 @@ import fastavro
 
 from local.own_data import load
 from local.own_data.load import Target
-from local.own_data.purchases import Purchases, Wanted
+from local.own_data.purchases import Purchases, ReadOptions
 from local.sql.flink_tables import Endpoints
-from local.topics import Topics
+from local.sql.topics import Topics
 from tests.end_to_end.sessions import Session
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Row
@@ -37,7 +37,7 @@ def test_a_load_is_what_flink_would_write(session: Session, tmp_path: Path) -> N
     statement = on_tables_of_this_test(load.statement().read_text(encoding="utf-8"))
     session.workspace.run(statement)
     session.workspace.run(statement.replace("own_enriched", "own_copy"))
-    registered = Topics(Endpoints(session.topics.bootstrap_servers, session.subjects.url)).registered(
+    registered = Topics(Endpoints(session.topics.bootstrap_servers, session.subjects.url)).latest_schema(
         "own_enriched-value"
     )
     assert registered is not None
@@ -46,7 +46,7 @@ def test_a_load_is_what_flink_would_write(session: Session, tmp_path: Path) -> N
     into = Target(
         "own_enriched", N_PARTITIONS, registered.schema_id, fastavro.parse_schema(json.loads(registered.schema))
     )
-    load.load(Purchases(path, Wanted()), 300, session.topics.bootstrap_servers, into)
+    load.load(Purchases(path, ReadOptions()), 300, session.topics.bootstrap_servers, into)
     session.workspace.run("INSERT INTO own_copy SELECT * FROM own_enriched")
     wait_until(lambda: len(session.topics.read("own_copy")) == 300, "Flink to copy")
     loaded, copied = session.topics.read("own_enriched"), session.topics.read("own_copy")

@@ -20,6 +20,7 @@ from local.services.registry import SchemaRegistry
 from local.sql import datagen
 from local.sql.catalog import Catalog
 from local.sql.flink_tables import Endpoints
+from local.sql.jobs import Jobs
 from local.sql.workspace import SQL_DIRECTORY, Workspace
 from tests.support import client, configuration, oracle
 from tests.support.changelog import Change, Op, Row
@@ -163,7 +164,7 @@ def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: p
         pipeline.settle()
         yield pipeline
     finally:
-        flink.jobs.cancel_all()
+        Jobs(flink.urls.rest).cancel_all()
         stop_all([broker, registry])
 
 

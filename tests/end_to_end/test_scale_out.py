@@ -16,6 +16,7 @@ from local.services.process import free_port, start_all, stop_all
 from local.services.registry import SchemaRegistry
 from local.sql.catalog import Catalog
 from local.sql.flink_tables import Endpoints
+from local.sql.jobs import Jobs
 from local.sql.workspace import SQL_DIRECTORY, Workspace
 from tests.support import cell_oracle, client, configuration
 from tests.support.cell_records import CELLS_KEY, CELLS_VALUE, label_of
@@ -128,7 +129,7 @@ def deployment(flink: FlinkCluster, tmp_path_factory: pytest.TempPathFactory) ->
         content = configuration.sections(broker.bootstrap_servers, registry.url)
         yield Deployment(topics, subjects, users, flink, configuration.write(directory / "test.ini", content))
     finally:
-        flink.jobs.cancel_all()
+        Jobs(flink.urls.rest).cancel_all()
         stop_all([broker, registry])
 
 

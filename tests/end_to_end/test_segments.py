@@ -9,9 +9,9 @@ import pytest
 from sklearn.cluster import KMeans
 
 from local.own_data import load
-from local.own_data.purchases import Purchases, Wanted
+from local.own_data.purchases import Purchases, ReadOptions
 from local.sql.flink_tables import Endpoints
-from local.topics import Topics
+from local.sql.topics import Topics
 from tests.end_to_end.sessions import Session
 from tests.support import inside, oracle, scaled
 from tests.support.cdnow import AMOUNT, N_CUSTOMERS, N_PURCHASES, USER, cdnow_file
@@ -40,11 +40,11 @@ def load_purchases(session: Session) -> None:
     session.workspace.run(on_tables_of_this_test(1))
     topic = f"{PREFIX}transactions_enriched"
     endpoints = Endpoints(session.topics.bootstrap_servers, session.subjects.url)
-    registered = Topics(endpoints).registered(f"{topic}-value")
+    registered = Topics(endpoints).latest_schema(f"{topic}-value")
     assert registered is not None
     schema = fastavro.parse_schema(json.loads(registered.schema))
     into = load.Target(topic, N_PARTITIONS, registered.schema_id, schema)
-    purchases = Purchases(cdnow_file(), Wanted(user=USER, amount=AMOUNT))
+    purchases = Purchases(cdnow_file(), ReadOptions(user=USER, amount=AMOUNT))
     load.load(purchases, N_PURCHASES, endpoints.bootstrap_servers, into)
 
 

@@ -13,7 +13,7 @@ import pytest
 from local.own_data import load
 from local.own_data.lines import FileError
 from local.own_data.load import Target
-from local.own_data.purchases import Purchase, Purchases, Wanted
+from local.own_data.purchases import Purchase, Purchases, ReadOptions
 from local.sql.flink_tables import value_schema
 from tests.support.client import ROOT
 from tests.support.pipeline import Services
@@ -26,8 +26,8 @@ N_PARTITIONS = 6
 ENDLESS = """
 import itertools, json, signal, sys
 import fastavro
-from local.load import Target, load
-from local.purchases import Purchase
+from local.own_data.load import Target, load
+from local.own_data.purchases import Purchase
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell lets what it starts in the background ignore it
 servers, topic, schema_id, schema = sys.argv[1:]
@@ -77,7 +77,7 @@ def place(services: Services, request: pytest.FixtureRequest) -> Place:
 def file(path: Path, *lines: str) -> Iterator[Purchase]:
     """The purchases in a file of these lines."""
     path.write_text("user,amount\n" + "".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return iter(Purchases(path, Wanted()))
+    return iter(Purchases(path, ReadOptions()))
 
 
 def test_records_are_as_flink_writes_them(place: Place, tmp_path: Path) -> None:

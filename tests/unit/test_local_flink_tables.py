@@ -114,9 +114,9 @@ def test_key_format_is_of_tables_with_a_key() -> None:
     assert flink_tables.with_key_format(TOTALS, "raw") == TOTALS
 
 
-def test_forget() -> None:
+def test_undeclare() -> None:
     """The views before the table they read."""
-    assert flink_tables.forget("t") == [
+    assert flink_tables.undeclare("t") == [
         "DROP TEMPORARY VIEW IF EXISTS `t__with_rowtime`",
         "DROP TEMPORARY VIEW IF EXISTS `t`",
         "DROP TEMPORARY TABLE IF EXISTS `t__changelog`",

@@ -9,7 +9,7 @@ from local.own_data import load
 from local.own_data.load import BLOCK, LoadError, encoded, partitions, target
 from local.own_data.purchases import Purchase
 from local.sql.flink_tables import Endpoints, value_schema
-from local.topics import Registered, Topics
+from local.sql.topics import RegisteredSchema, Topics
 from tests.support.wire import schema_id_of, unframe
 
 SCHEMA = value_schema(load.table())
@@ -22,10 +22,10 @@ class Registry(Topics):
         super().__init__(Endpoints("broker:1", "http://registry"))
         self._kept = schema
 
-    def registered(self, subject: str) -> Registered | None:
+    def latest_schema(self, subject: str) -> RegisteredSchema | None:
         """The schema."""
         assert subject == "transactions_enriched-value"
-        return None if self._kept is None else Registered(7, self._kept)
+        return None if self._kept is None else RegisteredSchema(7, self._kept)
 
     def n_partitions(self, name: str) -> int:
         """Three."""

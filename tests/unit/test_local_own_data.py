@@ -9,8 +9,8 @@ import pytest
 
 from local.__main__ import _parser, main
 from local.demo import Client
+from local.own_data.demo import last_table
 from local.own_data.options import passed_on, require_none
-from local.own_data.run import last_table
 from local.services.artifacts import ROOT
 from local.stack import LOCAL_CONFIGURATION
 

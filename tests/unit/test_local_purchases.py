@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from local.own_data.lines import MOST_BYTES, FileError
-from local.own_data.purchases import WHITESPACE, Purchase, Purchases, Wanted
+from local.own_data.purchases import WHITESPACE, Purchase, Purchases, ReadOptions
 from tests.support import cdnow
 
 ANN, BOB = Purchase("ann", 10.0), Purchase("bob", 5.5)
@@ -29,7 +29,7 @@ def file(content: str | bytes, name: str = "purchases.csv") -> Path:
 
 def read(content: str | bytes, **wanted: str) -> list[Purchase]:
     """The purchases in a file."""
-    return list(Purchases(file(content), Wanted(**wanted)))
+    return list(Purchases(file(content), ReadOptions(**wanted)))
 
 
 def refusal(content: str | bytes, **wanted: str) -> str:
@@ -75,7 +75,7 @@ def test_gzip_is_known_by_its_beginning() -> None:
 
 
 def test_real_customers() -> None:
-    purchases = Purchases(cdnow.cdnow_file(), Wanted(user=str(cdnow.USER_NUMBER), amount=str(cdnow.AMOUNT_NUMBER)))
+    purchases = Purchases(cdnow.cdnow_file(), ReadOptions(user=str(cdnow.USER_NUMBER), amount=str(cdnow.AMOUNT_NUMBER)))
     assert purchases.count() == cdnow.N_PURCHASES
     assert next(iter(purchases)) == Purchase("00001", 11.77)
     told = f"the user is column {cdnow.USER}, the amount column {cdnow.AMOUNT}; line 1 is its header"
@@ -83,14 +83,14 @@ def test_real_customers() -> None:
 
 
 def test_what_was_taken_for_what_is_told() -> None:
-    purchases = Purchases(file("ann,x,10\n"), Wanted(user="1", amount="3"))
+    purchases = Purchases(file("ann,x,10\n"), ReadOptions(user="1", amount="3"))
     assert str(purchases.layout) == "the user is column 1, the amount column 3; no header"
 
 
 def test_progress_is_told_in_bytes_of_the_file() -> None:
     path = file("user,amount\n" + "ann,10\n" * 25_000)
     told: list[int] = []
-    assert Purchases(path, Wanted()).count(told.append) == 25_000
+    assert Purchases(path, ReadOptions()).count(told.append) == 25_000
     assert len(told) == 2
     assert 0 < sum(told) <= path.stat().st_size
 
@@ -212,26 +212,26 @@ def test_a_file_that_ends_early() -> None:
 
 def test_a_header_and_no_purchases() -> None:
     with pytest.raises(FileError, match=r"^purchases\.csv has a header and no purchases$"):
-        Purchases(file("user,amount\n\n"), Wanted()).count()
+        Purchases(file("user,amount\n\n"), ReadOptions()).count()
 
 
 def test_no_file() -> None:
     with pytest.raises(FileError, match=r"^purchases\.csv: there is no such file$"):
-        Purchases(Path("purchases.csv"), Wanted())
+        Purchases(Path("purchases.csv"), ReadOptions())
     Path("folder").mkdir()
     with pytest.raises(FileError, match=r"^folder is no plain file; it is read twice, so save what it holds as one$"):
-        Purchases(Path("folder"), Wanted())
+        Purchases(Path("folder"), ReadOptions())
     looks_at_itself = Path("loop")
     looks_at_itself.symlink_to(looks_at_itself)
     with pytest.raises(FileError, match=r"^loop cannot be read: Too many levels of symbolic links$"):
-        Purchases(looks_at_itself, Wanted())
+        Purchases(looks_at_itself, ReadOptions())
 
 
 def test_no_more_than_a_line_is_held(tmp_path: Path) -> None:
     """What is read of a file grows as purchases are asked for."""
     path = file("user,amount\n" + "ann,10\n" * 500_000)
     told: list[int] = []
-    purchases = Purchases(path, Wanted()).read(told.append)
+    purchases = Purchases(path, ReadOptions()).read(told.append)
     for _ in range(30_001):
         next(purchases)
     assert sum(told) < path.stat().st_size / 4

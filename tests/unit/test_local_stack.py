@@ -13,7 +13,7 @@ import pytest
 from local import stack
 from local.sql.catalog import Catalog, Job
 from local.sql.jobs import latest_checkpoint
-from local.stack import Ports, Record, Recorded, StackError
+from local.stack import Ports, RecordedProcess, StackError, StackState
 
 
 def test_local_ini_is_for_the_default_ports(tmp_path: Path) -> None:
@@ -58,20 +58,20 @@ def test_port_taken() -> None:
 
 def test_record_of_running_processes(tmp_path: Path) -> None:
     """Written and read; None once nothing of it is left."""
-    me = Recorded("kafka", os.getpid(), psutil.Process().create_time())
-    write_record(tmp_path, [me])
-    assert stack.read_record(tmp_path) == Record(Ports(1, 2, 3), "http://flink", [me])
+    me = RecordedProcess("kafka", os.getpid(), psutil.Process().create_time())
+    write_state(tmp_path, [me])
+    assert stack.read_state(tmp_path) == StackState(Ports(1, 2, 3), "http://flink", [me])
 
 
 def test_record_of_a_pid_that_is_somebody_elses_now(tmp_path: Path) -> None:
     """The time of creation tells them apart."""
-    write_record(tmp_path, [Recorded("kafka", os.getpid(), 1.0)])
-    assert stack.read_record(tmp_path) is None
+    write_state(tmp_path, [RecordedProcess("kafka", os.getpid(), 1.0)])
+    assert stack.read_state(tmp_path) is None
 
 
 def test_no_record(tmp_path: Path) -> None:
     """Nothing was ever started."""
-    assert stack.read_record(tmp_path) is None
+    assert stack.read_state(tmp_path) is None
     said: list[str] = []
     stack.down(tmp_path, said.append)
     assert said == ["nothing is running"]
@@ -79,7 +79,7 @@ def test_no_record(tmp_path: Path) -> None:
 
 def test_up_with_other_ports_than_the_running_stack(tmp_path: Path) -> None:
     """It says which ports those are."""
-    write_record(tmp_path, [Recorded("kafka", os.getpid(), psutil.Process().create_time())])
+    write_state(tmp_path, [RecordedProcess("kafka", os.getpid(), psutil.Process().create_time())])
     with pytest.raises(StackError, match=r"^the stack runs already, on the ports 1, 2, 3; to change them: make down$"):
         stack.up(tmp_path, Ports(), with_flink=True, echo=print)
 
@@ -129,7 +129,7 @@ def test_latest_checkpoint(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path, "other") is None
 
 
-def write_record(directory: Path, processes: list[Recorded]) -> None:
+def write_state(directory: Path, processes: list[RecordedProcess]) -> None:
     """What `up` leaves."""
     document = {
         "ports": {"kafka": 1, "registry": 2, "sql": 3},

@@ -10,11 +10,11 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 
-from local import topics
 from local.services.process import ServiceError
+from local.sql import topics
 from local.sql.confluent_sql import Column, Table
 from local.sql.flink_tables import Endpoints, with_key_format
-from local.topics import Topics
+from local.sql.topics import Topics
 
 LABELS = Table("t", (Column("user_id", "STRING", nullable=False),), ("user_id",), 2, {"value.fields-include": "all"})
 

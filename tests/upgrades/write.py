@@ -1,6 +1,7 @@
 """Write the state that this release leaves, for the tests of the releases after it: python -m tests.upgrades.write
 
-To be run once for a release, when __version__ is raised, and checked in; the files of earlier releases stay as they are.
+Run it once for each release, when __version__ is raised, and commit the file. Files of earlier releases stay as they
+are.
 """
 
 import tempfile

@@ -9,15 +9,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.demo import Client, DemoError, Show, fresh, page_of
-from local.own_data import load
-from local.own_data.labelled import Labelled
+from local.demo import Client, Demo, DemoError, fresh, page_of
+from local.own_data.labelled_users import LabelledUsers
+from local.own_data.load import bar, count_purchases, load_file
 from local.own_data.purchases import Purchases
-from local.progress import bar
-from local.services.artifacts import ROOT
+from local.services.artifacts import ROOT, Echo
 from local.services.process import ServiceError
 from local.sql.workspace import Workspace, pipeline_files
-from local.stack import Echo, Ports, Stack, client_configuration, topics
+from local.stack import Ports, Stack, client_configuration
 
 PICTURE, LABELS = "clustering.png", "labels.csv"
 IDLE_SECONDS = 180.0
@@ -27,7 +26,7 @@ TABLE_BEGINS, TABLE_ENDS = "label ", "all "
 
 
 @dataclass(kw_only=True)
-class OwnData(Show):
+class OwnDataDemo(Demo):
     """The pipeline without statement 2, whose place the purchases take."""
 
     purchases: Purchases
@@ -35,14 +34,14 @@ class OwnData(Show):
     out: Path
 
     def steps(self) -> None:
-        """See Show."""
+        """See Demo."""
         first, second, *others = pipeline_files()[:-1]
         with self.step("starting Kafka, Schema Registry and Flink"):
             self.stack.start()
             workspace = self.stack.workspace(self.say)
         self._run_file(workspace, first)
         with self.step(f"loading {self.purchases.path}, in place of {second.relative_to(ROOT)}"):
-            load_file(self.purchases, self.n_purchases, self.stack.ports)
+            load_file(self.purchases, self.n_purchases, self.stack.ports.endpoints)
         for path in others:
             self._run_file(workspace, path)
         with self.step(f"running {self.client}"):
@@ -64,7 +63,7 @@ class OwnData(Show):
     def _labelled(self) -> int:
         """Wait until every user is labelled by all of its purchases: how many users there are."""
         what = ("counted", self.n_purchases, " purchases")
-        with closing(Labelled(self.stack.ports.endpoints)) as labelled, bar(*what) as advance:
+        with closing(LabelledUsers(self.stack.ports.endpoints)) as labelled, bar(*what) as advance:
             seen, changed = (0, 0), time.monotonic()
             while not labelled.is_complete(self.n_purchases):
                 self.require_healthy()
@@ -87,7 +86,7 @@ class OwnData(Show):
             raise self.client.failure(f"ended with {self.client.exit_code}")
 
 
-def own_data(
+def run(
     directory: Path,
     ports: Ports,
     purchases: Purchases,
@@ -102,7 +101,7 @@ def own_data(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DemoError(f"{out}: cannot be made ({error.strerror}); choose another folder: --out or OUT=") from None
-    n_purchases = counted(purchases, echo)
+    n_purchases = count_purchases(purchases, echo)
     fresh(directory)
     options = ["--plot", str((out / PICTURE).absolute()), "--summary", *client_options]
     configuration = client_configuration(directory, ports)
@@ -110,7 +109,7 @@ def own_data(
     ask(client, [*client_options, "--print-config"])  # a mistake in what is passed on is told before the start
     stack = Stack(directory, ports)
     page = page_of(directory, configuration, page_port)
-    OwnData(stack, client, echo, began, dashboard=page, purchases=purchases, n_purchases=n_purchases, out=out).run()
+    OwnDataDemo(stack, client, echo, began, dashboard=page, purchases=purchases, n_purchases=n_purchases, out=out).run()
     echo(f"labels: {out / LABELS}")
     echo(f"picture: {out / PICTURE}")
 
@@ -121,22 +120,6 @@ def ask(client: Client, options: Sequence[str]) -> None:
     if done.returncode != 0:
         said = done.stderr.strip().splitlines() or [f"the client ended with {done.returncode}"]
         raise DemoError(said[-1])
-
-
-def counted(purchases: Purchases, echo: Echo) -> int:
-    """Read the file once, before anything is started or written: how many purchases it has."""
-    echo(f"{purchases.path}: {purchases.layout}")
-    with bar("reading", purchases.n_bytes, "B") as advance:
-        n_purchases = purchases.count(advance)
-    echo(f"{purchases.path}: {n_purchases:,} purchases")
-    return n_purchases
-
-
-def load_file(purchases: Purchases, n_purchases: int, ports: Ports) -> None:
-    """Load what was counted into the table of statement 1, which is there."""
-    into = load.target(topics(ports))
-    with bar("loading", n_purchases, " purchases") as advance:
-        load.load(purchases, n_purchases, ports.endpoints.bootstrap_servers, into, advance)
 
 
 def last_table(log: str) -> list[str]:

@@ -11,7 +11,7 @@ from local.sql.catalog import Catalog
 from local.sql.flink_tables import Endpoints
 from local.sql.recovery import save_jobs
 from local.sql.sql_gateway import SqlSession
-from local.topics import Topics
+from local.sql.topics import Topics
 from tests.end_to_end.sessions import Session
 
 RETRACT = "(user_id STRING, n BIGINT) WITH ('changelog.mode' = 'retract')"

@@ -4,7 +4,7 @@ from contextlib import closing
 
 import pytest
 
-from local.own_data.labelled import Labelled
+from local.own_data.labelled_users import LabelledUsers
 from local.sql.flink_tables import Endpoints
 from tests.support.changelog import Op
 from tests.support.pipeline import Services
@@ -48,7 +48,7 @@ def writer(services: Services) -> Writer:
 def test_complete_when_both_topics_count_every_purchase(services: Services, writer: Writer) -> None:
     """Three purchases, of two users; each is counted twice."""
     endpoints = Endpoints(services.topics.bootstrap_servers, services.subjects.url)
-    with closing(Labelled(endpoints, LABELS, FINAL)) as labelled:
+    with closing(LabelledUsers(endpoints, LABELS, FINAL)) as labelled:
 
         def comes_to(*expected: int) -> None:
             def is_so() -> bool:

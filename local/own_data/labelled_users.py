@@ -16,7 +16,7 @@ import fastavro
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, TopicPartition
 
 from local.sql.flink_tables import Endpoints
-from local.topics import Topics
+from local.sql.topics import Topics
 
 LABELS, FINAL = "user_labeling", "user_labeling_final"
 COPIES = 2
@@ -27,7 +27,7 @@ TAKES_BACK = (b"\x01", b"\x03")
 """The header op of a record that takes a row back."""
 
 
-class Labelled:
+class LabelledUsers:
     """Both topics from their beginnings, as a read_committed reader sees them."""
 
     def __init__(self, endpoints: Endpoints, labels: str = LABELS, final: str = FINAL) -> None:

@@ -27,7 +27,7 @@ POLL_SECONDS = 0.05
 CLEANUP = {"delete": "delete", "compact": "compact", "delete-compact": "compact,delete"}
 
 
-class Registered(NamedTuple):
+class RegisteredSchema(NamedTuple):
     """A schema as the registry knows it."""
 
     schema_id: int
@@ -74,10 +74,10 @@ class Topics:
     def create_table(self, table: Table) -> bool:
         """Make the table's topic and register its schemas; False if the topic is there already."""
         made = self.create(table.name, table.buckets, _config(table))
-        self.complete(table)
+        self.register_schemas(table)
         return made
 
-    def complete(self, table: Table) -> None:
+    def register_schemas(self, table: Table) -> None:
         """Register the schemas that a run which was ended in between has left out."""
         if self.schema(f"{table.name}-value") is not None:
             return
@@ -100,10 +100,10 @@ class Topics:
 
     def schema(self, subject: str) -> str | None:
         """The subject's latest schema, None if there is no such subject."""
-        found = self.registered(subject)
+        found = self.latest_schema(subject)
         return None if found is None else found.schema
 
-    def registered(self, subject: str) -> Registered | None:
+    def latest_schema(self, subject: str) -> RegisteredSchema | None:
         """The same, with the id that stands before each value."""
         url = f"{self.endpoints.registry_url}/subjects/{subject}/versions/latest"
         answer = requests.get(url, timeout=ANSWER_SECONDS)
@@ -111,7 +111,7 @@ class Topics:
             return None
         answer.raise_for_status()
         document = answer.json()
-        return Registered(int(document["id"]), str(document["schema"]))
+        return RegisteredSchema(int(document["id"]), str(document["schema"]))
 
     def _wait_for_leaders(self, name: str, partitions: int) -> None:
         # The controller makes a topic; the broker, and whoever asks it, learns of it a moment later.
