@@ -92,7 +92,7 @@ from classifier.reports.step import log_step
 from classifier.serialization.http import HTTP_LIBRARIES
 from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.stdio import complain, exit_code_of, repair_streams, say, silence
-from classifier.users.intake import Intake
+from classifier.users.intake import UserIntake
 
 RANDOM_STATE = 42
 WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
@@ -256,7 +256,7 @@ class Classifier:
     settings: Settings
     kafka: Kafka
     stop: StopRequest
-    intake: Intake | CellIntake
+    intake: UserIntake | CellIntake
     cluster: Cluster
     report: Report
     clock: Callable[[], float] = time.monotonic
@@ -265,7 +265,7 @@ class Classifier:
 
     def __post_init__(self) -> None:
         self.pace = Pace(self.settings.transaction_timeout)
-        self.number = NumberOfClusters(self.settings, self.cluster, self.intake.go_on)
+        self.number = NumberOfClusters(self.settings, self.cluster, self.intake.heartbeat)
 
     def run(self) -> None:
         """Run until told to stop, restoring after every aborted transaction."""
@@ -308,11 +308,13 @@ class Classifier:
             at_end = intake.source.at_end
             # Users without a row wait for the next end: at the second one in a row they are deleted.
             # With -k auto nothing is labelled before all has been read.
-            if (at_end or self.number.value or schedule.full) and schedule.due(self.clock(), at_end, intake.waits):
+            if (at_end or self.number.value or schedule.full) and schedule.due(
+                self.clock(), at_end, intake.needs_another_end
+            ):
                 self.step(schedule)
             if intake.source.at_end and schedule.last_end and not schedule.records:
-                intake.note_end()  # no step follows this end of the input
-                if self.settings.until_end and not intake.waits:
+                intake.input_ended()  # no step follows this end of the input
+                if self.settings.until_end and not intake.needs_another_end:
                     return
             if self.clock() >= next_look:
                 intake.watch.check()
@@ -324,9 +326,9 @@ class Classifier:
         if self.number.value is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
-        if schedule.records or self.intake.owes:
+        if schedule.records or self.intake.deletions_due:
             self.step(schedule, last=True)
-        log.info("stopped; %d users, %s committed", self.intake.n_users, self.intake.kept)
+        log.info("stopped; %d users, %s committed", self.intake.n_users, self.intake.commits)
 
     def gather(self, schedule: Schedule) -> None:
         """Take what has arrived; rows that are added and retracted cancel at once."""
@@ -341,8 +343,8 @@ class Classifier:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
         intake.watch.ask()  # whether they are still the same: answered while the table is fitted
-        most_gone = None if intake.incomplete else max(0, self.pace.most - schedule.rows)
-        intake.settle(last=last, most_gone=most_gone)
+        max_deletions = None if intake.incomplete else max(0, self.pace.most - schedule.rows)
+        intake.settle(last=last, max_deletions=max_deletions)
         if self.number.value is None:
             if not self.number.choose(intake.totals, intake.weights):
                 return
@@ -380,10 +382,10 @@ class Classifier:
         except ProducerFenced:
             # A transaction that takes too long (a suspended machine: hence the time of day) is fenced by the broker
             # itself. Nobody took over if the offsets are still ours.
-            if self.pace.outlived and intake.is_ours(offsets, unfinished):
+            if self.pace.outlived and intake.owns_offsets(offsets, unfinished):
                 raise TransactionAborted("the transaction timed out") from None
             raise
-        intake.committed_at(offsets)
+        intake.step_committed(offsets)
 
 
 # -------------------------------------------------------------------------------------- main
@@ -399,7 +401,7 @@ def label(
 ) -> None:
     """Label, or look first at what would be labelled."""
     with connected(settings, kafka, registry) as consumer:
-        intake = (CellIntake if settings.cells else Intake)(settings, kafka, registry, consumer, stop, report)
+        intake = (CellIntake if settings.cells else UserIntake)(settings, kafka, registry, consumer, stop, report)
         cluster_as_asked = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
         if settings.looks:
             Look(settings, intake, cluster_as_asked, stop, report, clock).run()

@@ -22,7 +22,7 @@ from classifier.kafka.source import CHUNK, LABELS_AT_ONCE, Hold, Source, Topic
 from classifier.kafka.topics import TopicWatch, missing
 from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
-from classifier.users.output import held_and_gone, labelled_in, user_of
+from classifier.users.output import decode_labels, split_tombstones, user_of_tombstone
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from dashboard.history import History
 from dashboard.table import Snapshot, Table
@@ -189,8 +189,10 @@ class Reader:
 
 def take(messages: dict[bytes | None, Record], table: Table, keys: KeyCodec, values: LabelCodec) -> None:
     """Decode the newest record of each user into the table; StateError for what the client does not write."""
-    held, gone = held_and_gone(messages)
-    labelled = list(zip(*labelled_in(held, values), strict=True))
+    held, gone = split_tombstones(messages)
+    labelled = list(zip(*decode_labels(held, values), strict=True))
     table.take(labelled, [message.timestamp()[1] for message in held])
     if gone:
-        table.forget([user_of(message, keys) for message in gone], [message.timestamp()[1] for message in gone])
+        table.forget(
+            [user_of_tombstone(message, keys) for message in gone], [message.timestamp()[1] for message in gone]
+        )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, pdtr
 
 from benchmarks.scale_out.populations import COPIES
-from classifier.cells.lattice import COLUMNS, STRIDE, cells_at, whole_numbers_of
+from classifier.cells.lattice import AMOUNT_BINS, STRIDE, cells_at, whole_numbers_of
 
 Values = NDArray[np.float64]
 FINE = 48
@@ -57,8 +57,8 @@ DENSITIES: Mapping[str, Density] = {
 def means(density: Density) -> tuple[NDArray[np.int64], Values]:
     """Return every cell with a share of the users worth mentioning, and that share."""
     last_row = int(cells_at(np.array([(0.0, LARGEST_COUNT)]))[0])
-    n_columns = int(COLUMNS * np.log1p(LARGEST_AMOUNT)) + 1
-    edges = np.expm1(np.arange(n_columns + 1) / COLUMNS) / COPIES
+    n_columns = int(AMOUNT_BINS * np.log1p(LARGEST_AMOUNT)) + 1
+    edges = np.expm1(np.arange(n_columns + 1) / AMOUNT_BINS) / COPIES
     cells, shares = [], []
     for row in range(last_row + 1):
         share = of_row(density, row, edges)

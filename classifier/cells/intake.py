@@ -14,7 +14,16 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from numpy.typing import NDArray
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
-from classifier.cells.lattice import COLUMNS, ROWS, SPREAD, Numbers, corners, lattice_up_to, middles, points_in
+from classifier.cells.lattice import (
+    AMOUNT_BINS,
+    COUNT_BINS,
+    SPREAD,
+    Numbers,
+    corners,
+    lattice_up_to,
+    middles,
+    points_in,
+)
 from classifier.clustering.model import Cluster, Clusters, kmeans_class
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import Scaling
@@ -33,14 +42,14 @@ from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 
 log = logging.getLogger("user_classifier")
-AT_ONCE = 20_000  # cells of which the last record is kept before records are decoded; earlier ones never are
+CELLS_PER_DECODE = 20_000  # cells of which the last record is kept before records are decoded; earlier ones never are
 MOST_AT_BORDERS = 0.01  # share of the users; with more, cells are too large for them
 UNLABELLED = -1
 CHOSEN = "chosen"  # header of the label of cell 0: what -k auto has chosen
 FINER = (
     "%s of the users lie in cells through which a border runs, and may have the label of the other side; finer cells"
-    f" make it fewer, see docs/scale-out.md: larger constants than {COLUMNS:.0f} and {ROWS:.0f} in sql/scale_out and"
-    " classifier/cells/lattice.py"
+    f" make it fewer, see docs/scale-out.md: larger constants than {AMOUNT_BINS:.0f} and {COUNT_BINS:.0f} in"
+    " sql/scale_out and classifier/cells/lattice.py"
 )
 
 
@@ -68,11 +77,13 @@ class CellBatch:
 class CellIntake:
     """Keeps the users of each cell as the input tells them: `restore` once, then `gather` and `settle` again and again.
 
-    For the loop it is what `Intake` is for users.
+    For the loop it is what `UserIntake` is for users.
     """
 
-    noun, kept = "cell", "labels"
-    rebuild = waits = owes = False  # it is always read from the beginning, and nothing waits for a second end
+    unit, commits = "cell", "labels"
+    rebuild = needs_another_end = deletions_due = (
+        False  # it is always read from the beginning, and nothing waits for a second end
+    )
     incomplete = True  # labels are a difference to the output: they may come in any parts
 
     def __init__(
@@ -91,9 +102,9 @@ class CellIntake:
         self._labels = CellCodec(registry, settings.output, LABEL)
         self.watch = TopicWatch(kafka, settings)
         self._advised = False
-        kafka.while_waiting = self.go_on
+        kafka.while_waiting = self.heartbeat
 
-    def go_on(self) -> bool:
+    def heartbeat(self) -> bool:
         """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
         self._report.read(0, None)
         return not self._stop.requested
@@ -108,7 +119,7 @@ class CellIntake:
         self.choice: Chosen | None = None
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
         known = dict[int, int]()
-        for newest in newest_records(self._output.read_from(beginnings, self.go_on), self._stop):
+        for newest in newest_records(self._output.read_from(beginnings, self.heartbeat), self._stop):
             self._take_labels([*newest.values()], known)
         if self._stop.requested:
             return
@@ -147,17 +158,17 @@ class CellIntake:
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.n_records += len(messages)
         self.batch.net.update({message.key(): message for message in messages})
-        if len(self.batch.net) >= AT_ONCE:
+        if len(self.batch.net) >= CELLS_PER_DECODE:
             self._apply()
 
-    def settle(self, *, last: bool = False, most_gone: int | None = None) -> None:
+    def settle(self, *, last: bool = False, max_deletions: int | None = None) -> None:
         """Take what was read into the counts."""
         self._apply()
         if self.batch.bad:
             self._handle(self.batch.bad)
         self.cells, self.weights = as_arrays(self._users)
 
-    def note_end(self) -> None:
+    def input_ended(self) -> None:
         """An end tells nothing more."""
 
     def _apply(self) -> None:
@@ -243,7 +254,7 @@ class CellIntake:
 
     unfinished = offsets
 
-    def is_ours(self, *offsets: list[TopicPartition]) -> bool:
+    def owns_offsets(self, *offsets: list[TopicPartition]) -> bool:
         """Nothing tells a transaction that took too long from a takeover: the safe answer."""
         return False
 
@@ -251,7 +262,7 @@ class CellIntake:
         """No offsets are committed."""
         return {}
 
-    def committed_at(self, offsets: list[TopicPartition]) -> None:
+    def step_committed(self, offsets: list[TopicPartition]) -> None:
         """Note that all that changed is in the output."""
         if len(self.cells):
             self._known, self._told_choice = self._now, self.choice

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from classifier.row import MAX_AMOUNT
 
 STRIDE = 1_000  # cell = STRIDE * column + row; the largest row of a BIGINT is 698
-COLUMNS = 256.0  # for each factor of e in 1 + total_amount
-ROWS = 16.0  # for each factor of e in 1 + num_transactions
-LARGEST = min(2**31, STRIDE * int(1 + COLUMNS * np.log1p(MAX_AMOUNT))) - 1  # a cell is an INT in SQL
+AMOUNT_BINS = 256.0  # for each factor of e in 1 + total_amount
+COUNT_BINS = 16.0  # for each factor of e in 1 + num_transactions
+LARGEST = min(2**31, STRIDE * int(1 + AMOUNT_BINS * np.log1p(MAX_AMOUNT))) - 1  # a cell is an INT in SQL
 SPREAD = (4, 2)  # points for each cell, along total_amount and num_transactions: with one, Lloyd's steps get stuck
 REACH = 4.0  # cells are labelled up to this many times the largest totals, so that who moves finds a label
 
@@ -31,7 +31,7 @@ def cells_at(totals: Totals) -> Numbers:
         total_amount in the currency of the input, num_transactions as a count.
     """
     logarithms = np.log(1 + np.maximum(totals, 0))
-    columns, rows = np.floor(logarithms * (COLUMNS, ROWS)).astype(np.int64).T
+    columns, rows = np.floor(logarithms * (AMOUNT_BINS, COUNT_BINS)).astype(np.int64).T
     found: Numbers = STRIDE * columns + rows
     return found
 
@@ -48,7 +48,7 @@ def points_in(cells: Numbers, spread: tuple[int, int] = SPREAD) -> Totals:
     """
     columns, rows = np.divmod(cells, STRIDE)
     along, across = ((np.arange(n) + 0.5) / n for n in spread)
-    amounts = np.expm1((columns[:, None] + along) / COLUMNS)
+    amounts = np.expm1((columns[:, None] + along) / AMOUNT_BINS)
     low, high = whole_numbers_of(rows)
     counts = low[:, None] + (high - low)[:, None] * across
     shape = (len(cells), *spread)
@@ -58,16 +58,16 @@ def points_in(cells: Numbers, spread: tuple[int, int] = SPREAD) -> Totals:
 
 def whole_numbers_of(rows: Numbers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the smallest and the largest whole number in each row; the middle, twice, where there is none."""
-    begin, end = np.expm1(rows / ROWS), np.expm1((rows + 1) / ROWS)
+    begin, end = np.expm1(rows / COUNT_BINS), np.expm1((rows + 1) / COUNT_BINS)
     low, high = np.ceil(begin), np.ceil(end) - 1
-    middle, empty = np.expm1((rows + 0.5) / ROWS), low > high
+    middle, empty = np.expm1((rows + 0.5) / COUNT_BINS), low > high
     return np.where(empty, middle, low), np.where(empty, middle, high)
 
 
 def corners(cells: Numbers) -> Totals:
     """Return the four outermost points of each cell in which a user can be; shape (4 * n_cells, 2), cell by cell."""
     columns, rows = np.divmod(cells, STRIDE)
-    left, right = np.expm1(columns / COLUMNS), np.expm1((columns + 1) / COLUMNS)
+    left, right = np.expm1(columns / AMOUNT_BINS), np.expm1((columns + 1) / AMOUNT_BINS)
     low, high = whole_numbers_of(rows)
     amounts, counts = np.stack((left, left, right, right), axis=1), np.stack((low, high, low, high), axis=1)
     return np.column_stack((amounts.ravel(), counts.ravel()))
@@ -80,7 +80,7 @@ def lattice_up_to(cells: Numbers) -> Numbers:
     """
     if not len(cells):
         return np.empty(0, np.int64)
-    far = np.log(REACH) * np.array((COLUMNS, ROWS))
+    far = np.log(REACH) * np.array((AMOUNT_BINS, COUNT_BINS))
     last_column, last_row = (np.max(np.divmod(cells, STRIDE), axis=1) + far).astype(np.int64)
     rows = np.arange(min(last_row, STRIDE - 1) + 1)
     n_columns = min(last_column + 1, LARGEST // STRIDE, LARGEST_LATTICE // len(rows))

@@ -22,7 +22,7 @@ from classifier.row import ROW_FIELDS
 from classifier.serialization.column_types import misfit
 from classifier.serialization.registry import SchemaRegistry
 from classifier.users.changelog import retract_changelog, takes_back
-from classifier.users.duplicate_rows import cure, several, several_before
+from classifier.users.duplicate_rows import cure, n_duplicated_before, several
 from classifier.users.input_keys import InputKeys
 from classifier.users.output_codec import KeyCodec, LabelCodec
 
@@ -196,7 +196,7 @@ def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
         if partitions and settings.changelog_mode != "retract":
             yield from mode_line(last_records(consumer, settings.topic, partitions), settings)
         places = [TopicPartition(settings.topic, partition) for partition in partitions]
-        if (n_several := several_before(committed_offsets(consumer, places) if places else [])) is not None:
+        if (n_several := n_duplicated_before(committed_offsets(consumer, places) if places else [])) is not None:
             yield several_line(settings.topic, n_several)
 
 

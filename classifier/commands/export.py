@@ -38,7 +38,7 @@ from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 from classifier.users.output import read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
-from classifier.users.table import Labelled
+from classifier.users.table import LabelledUsers
 
 log = logging.getLogger("user_classifier")
 
@@ -124,7 +124,9 @@ class Output(Source):
         return records
 
 
-def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> tuple[Labelled, int]:
+def read_output(
+    settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest
+) -> tuple[LabelledUsers, int]:
     """Return the last word on every user, and the timestamp of the newest record in ms."""
     consumer = kafka.consumer()
     try:
@@ -145,7 +147,7 @@ def read_output(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop
     return said, source.newest
 
 
-def chosen(said: Labelled, asked: Asked, output: str) -> NDArray[np.intp]:
+def chosen(said: LabelledUsers, asked: Asked, output: str) -> NDArray[np.intp]:
     """Return the places of the users to be written; ConfigError where their label is none, or has no name."""
     there = np.unique(said.labels).tolist()
     if there and (complaint := without_name(there[-1], asked.names, output)):
@@ -167,7 +169,7 @@ def columns_of(asked: Asked) -> Columns:
     return [*LABEL_FIELDS, *([LABEL_NAME] if asked.names else [])]
 
 
-def blocks(places: NDArray[np.intp], said: Labelled, names: Sequence[str], stop: StopRequest) -> Blocks:
+def blocks(places: NDArray[np.intp], said: LabelledUsers, names: Sequence[str], stop: StopRequest) -> Blocks:
     """Yield many users at once, by column."""
     for start in range(0, len(places), AT_ONCE):
         if stop.requested:

@@ -17,7 +17,7 @@ from classifier.label_names import names_for
 from classifier.reports import Report
 from classifier.stdio import say
 from classifier.stop import StopRequest
-from classifier.users.intake import Intake
+from classifier.users.intake import UserIntake
 
 log = logging.getLogger("user_classifier")
 LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
@@ -28,7 +28,7 @@ class Look:
     """One reading of the input to its end, beside an instance that may go on labelling meanwhile."""
 
     settings: Settings
-    intake: Intake | CellIntake
+    intake: UserIntake | CellIntake
     cluster: Cluster
     stop: StopRequest
     report: Report
@@ -74,7 +74,7 @@ class Look:
     def _comparison(self) -> Iterator[str]:
         """Yield how well each number of clusters does; draw it if asked for."""
         intake, path = self.intake, self.settings.plot
-        fits = NumberOfClusters(self.settings, self.cluster, intake.go_on).compare(intake.totals, intake.weights)
+        fits = NumberOfClusters(self.settings, self.cluster, intake.heartbeat).compare(intake.totals, intake.weights)
         if self.stop.requested:
             return
         try:
@@ -95,7 +95,7 @@ class Look:
         """Yield the labels that a run would write."""
         from classifier.reports.summary import first_users, summary_lines
 
-        intake, number = self.intake, NumberOfClusters(self.settings, self.cluster, self.intake.go_on)
+        intake, number = self.intake, NumberOfClusters(self.settings, self.cluster, self.intake.heartbeat)
         number.recall(intake.choice)
         if not number.choose(intake.totals, intake.weights):
             return
@@ -112,4 +112,4 @@ class Look:
         )
         if number.value and (told := alike(totals, number.value)):
             yield from (told, "")
-        yield f"a run would change {n_changes} {intake.noun}s of {self.settings.output}; nothing was written"
+        yield f"a run would change {n_changes} {intake.unit}s of {self.settings.output}; nothing was written"

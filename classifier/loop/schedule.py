@@ -28,15 +28,15 @@ class Schedule:
         """Whether a step has to come before more is read."""
         return self.rows >= self.most_rows
 
-    def due(self, now: float, at_end: bool, waiting: bool) -> bool:
+    def due(self, now: float, at_end: bool, needs_another_end: bool) -> bool:
         """Whether the time for a step has come.
 
         The end of the input is an event of its own: the first labels wait for it, and users who were without a row
-        or had several at the last one (`waiting`), even though no record follows. Without news, offsets are
+        or had several at the last one (`needs_another_end`), even though no record follows. Without news, offsets are
         committed again before Kafka forgets them.
         """
         first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
-        if not (self.records or (at_end and (waiting or first or now - since >= REFRESH_SECONDS))):
+        if not (self.records or (at_end and (needs_another_end or first or now - since >= REFRESH_SECONDS))):
             return False
         if self.full or (self.settings.batch_size and self.records >= self.settings.batch_size):
             return True

@@ -8,7 +8,7 @@ millisecond, but takes back the earlier of them. So a rebuild, a fresh start and
 
 Users with one row cost nothing: no timestamp is read on the way. What is read after an end of the input is newer than
 what was read before it, and that orders nearly all. Only where two rows of a user came between two ends, and are both
-still there at the next, is the input read again since the first of these ends, to see their records (`Newest`).
+still there at the next, is the input read again since the first of these ends, to see their records (`RowOrder`).
 """
 
 import logging
@@ -31,7 +31,7 @@ Place = tuple[int, int, int]  # of a record: timestamp, partition, offset
 SEVERAL, SINCE = re.compile(r" several=(\d+)"), re.compile(r" since=(\d+)")
 
 
-class Newest:
+class RowOrder:
     """The newest record of each of some rows, of those that were not taken back."""
 
     def __init__(self, wanted: Iterable[tuple[str, Row]]) -> None:
@@ -55,7 +55,7 @@ class Newest:
         return {user_id: [row for _, row in sorted(rows)] for user_id, rows in found.items()}
 
 
-class SeveralRows:
+class DuplicateRows:
     """What the ends of the input say of users with more than one row."""
 
     def __init__(self, topic: str) -> None:
@@ -67,34 +67,34 @@ class SeveralRows:
         noted = {p: int(match[1]) for p, at in committed.items() if (match := SINCE.search(at.metadata or ""))}
         self.since = {**start, **noted}  # where the batch began in which rows lie as they were read, or before
         self._last_end = dict(self.since)
-        self._before = set(table.several)  # users with several rows at the last end
-        self._unsure: set[str] = set()
-        self.n_users = several_before(committed.values()) or 0  # with several rows at two ends in a row
+        self._before = set(table.duplicated)  # users with several rows at the last end
+        self._unordered: set[str] = set()
+        self.n_users = n_duplicated_before(committed.values()) or 0  # with several rows at two ends in a row
         return not noted
 
     @property
-    def waits(self) -> bool:
+    def needs_another_end(self) -> bool:
         """Whether the next end will tell more than the last one."""
-        return len(self._before) > self.n_users or bool(self._unsure)
+        return len(self._before) > self.n_users or bool(self._unordered)
 
-    def end_reached(self, table: UserTable, *, last: bool) -> bool:
+    def input_ended(self, table: UserTable, *, last: bool) -> bool:
         """Take note of an end of the input; return whether rows are to be put in order now.
 
         Of one transaction, some partitions can be read a moment before others: hence two ends, but where there is no
         next one.
         """
-        at_both = table.several if last else table.several & self._before
-        unsure = table.unsure if last else table.unsure & self._unsure
-        self._before, self._unsure, self.n_users = set(table.several), set(table.unsure), len(at_both)
+        at_both = table.duplicated if last else table.duplicated & self._before
+        unordered = table.unordered if last else table.unordered & self._unordered
+        self._before, self._unordered, self.n_users = set(table.duplicated), set(table.unordered), len(at_both)
         if at_both and not self._told:
             self._told = True
             log.warning(told(self._topic, at_both, table))
-        return bool(unsure)
+        return bool(unordered)
 
     def ordered(self, table: UserTable, positions: Mapping[int, int]) -> None:
         """Note from where on rows lie as they were read, after an end at which those of two ends were put in order."""
-        self._unsure = set(table.unsure)
-        self.since = self._last_end if table.unsure else dict(positions)
+        self._unordered = set(table.unordered)
+        self.since = self._last_end if table.unordered else dict(positions)
         self._last_end = dict(positions)
 
     def note(self, partition: int, position: int) -> str:
@@ -124,7 +124,7 @@ def cure(topic: str) -> str:
     )
 
 
-def several_before(committed: Iterable[TopicPartition]) -> int | None:
+def n_duplicated_before(committed: Iterable[TopicPartition]) -> int | None:
     """Return how many users had more than one row at the last commit; None before the first."""
     marks = [each.metadata or "" for each in committed if MARK.match(each.metadata or "")]
     return max((int(match[1]) for each in marks if (match := SEVERAL.search(each))), default=0) if marks else None

@@ -29,7 +29,7 @@ from classifier.serialization.avro import AvroReader
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 from classifier.users.changelog import Batch, Broken, Sources, apply_last, apply_retract, retract_changelog, users_of
-from classifier.users.duplicate_rows import Newest, SeveralRows
+from classifier.users.duplicate_rows import DuplicateRows, RowOrder
 from classifier.users.input_keys import InputKeys
 from classifier.users.offset_metadata import (
     UNFINISHED,
@@ -41,23 +41,23 @@ from classifier.users.offset_metadata import (
     chosen_before,
     ids_of,
     is_unfinished,
-    layout_of,
     mark,
     marks_of,
+    output_layout,
     warn_of_dropped,
 )
 from classifier.users.output import label_records, read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
-from classifier.users.table import Changes, Labelled, UserTable
+from classifier.users.table import LabelledUsers, UserChanges, UserTable
 
 log = logging.getLogger("user_classifier")
 AGAIN = "to start over: run again with --rebuild"
 
 
-class Intake:
+class UserIntake:
     """Keeps the table of users as the input tells it: `restore` once, then `gather` and `settle` again and again."""
 
-    noun, kept = "user", "offsets"  # what labels are of, and what a step leaves beside them
+    unit, commits = "user", "offsets"  # what labels are of, and what a step leaves beside them
     weights = None  # each row is one user
 
     def __init__(
@@ -77,8 +77,8 @@ class Intake:
             log.info("%s has Avro keys, as its subject %s-key says, and keeps them", settings.output, settings.output)
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.watch = AvroReader(registry), TopicWatch(kafka, settings)
-        self._several = SeveralRows(settings.topic)
-        kafka.while_waiting = self.go_on  # a client that waits is alive
+        self._several = DuplicateRows(settings.topic)
+        kafka.while_waiting = self.heartbeat  # a client that waits is alive
         self.rebuild = settings.rebuild  # until the first step is committed
         self.incomplete = False  # whether the output is still to be made what the input says, by the first step
 
@@ -92,14 +92,16 @@ class Intake:
         if not self.rebuild:  # before the output is read, whose records may be of a newer version, too
             check_format(self.committed_now().values(), AGAIN)
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
-        said = read_labels(self._output.read_from(beginnings, self.go_on), self.key_codec, self.label_codec, self._stop)
+        said = read_labels(
+            self._output.read_from(beginnings, self.heartbeat), self.key_codec, self.label_codec, self._stop
+        )
         self.consumer.unassign()  # an open fetch holds up the calls below for fetch.wait.max.ms each
         if self._stop.requested:
             return
         self.committed = self.committed_now()  # the offsets as this instance knows them, with their marks
         self.choice: Chosen | None = None if self.rebuild else chosen_before(self.committed.values())
         self._check_identity(before)
-        self.layout = layout_of(len(beginnings), self.key_codec)
+        self.layout = output_layout(len(beginnings), self.key_codec)
         if said.user_ids or said.pending:
             check_layout(self.committed.values(), settings.output, self.layout)
         anew = self.rebuild or is_unfinished(self.committed.values())  # the input has to confirm what is there
@@ -108,10 +110,10 @@ class Intake:
         self._began = dict(self.source.positions)  # of the batch
         self._ended = False  # whether the last step came at the end, with nothing read since
         if self._several.begin(self.table, self._began, {} if anew else self.committed) and not anew:
-            self.table.trust_order()
+            self.table.mark_all_ordered()
         # Users without a row at the last end. In a rebuild, all those the input does not have (None): they go at the
         # first end, so that -k auto does not count them.
-        self._leaving: set[str] | None = None if anew else set()
+        self._rowless_at_last_end: set[str] | None = None if anew else set()
         # What was restored may hold rows whose headers another process saw.
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
@@ -131,7 +133,7 @@ class Intake:
         """Return the group's offsets as the broker knows them."""
         return self._input.committed(self.settings.group)
 
-    def _load(self, said: Labelled, *, confirmed: bool) -> dict[int, int]:
+    def _load(self, said: LabelledUsers, *, confirmed: bool) -> dict[int, int]:
         """Load the table; return the offset in each partition that belongs to it."""
         settings, committed, n_users = self.settings, self.committed, len(said.user_ids)
         bounds = {partition: self._input.bounds(partition) for partition in committed}
@@ -147,11 +149,11 @@ class Intake:
             check_range(committed, {partition: (0, high) for partition, (_, high) in bounds.items()}, AGAIN)
         self.table.load(said, confirmed=confirmed)
         if confirmed:
-            warn_of_dropped(committed.values(), self.table.n_waiting)
+            warn_of_dropped(committed.values(), self.table.n_unmatched)
         # A partition without an offset is a new one: from its beginning, whatever the file says.
         return {partition: max(bounds[partition][0], at.offset) for partition, at in committed.items()}
 
-    def go_on(self) -> bool:
+    def heartbeat(self) -> bool:
         """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
         self._report.read(0, None)
         return not self._stop.requested
@@ -168,45 +170,49 @@ class Intake:
             told = retract_changelog(self.batch.taken_back)
             raise StateError(f"{told}: run with --changelog-mode retract{self._anew}")
 
-    def settle(self, *, last: bool = False, most_gone: int | None = None) -> None:
+    def settle(self, *, last: bool = False, max_deletions: int | None = None) -> None:
         """Take the batch into the table, and settle that; drop users who are without a row at two ends in a row.
 
         Of one transaction, some partitions can be read a moment before others. So at one end a user may be
         without a row whose old one has been taken back and whose new one is still to come. The next end is that of
         the next step, --batch-interval later. The `last` settling has no next end: one is enough. Should more than
-        `most_gone` be to be dropped, the others wait for another end.
+        `max_deletions` be to be dropped, the others wait for another end.
         """
         at_end = self._ended = self.source.at_end or (last and self._ended)
         self._sources = self._apply()
         self.table.settle()
-        if self.table.several and self.batch.returned:
-            returned = self.table.several
+        if self.table.duplicated and self.batch.returned:
+            returned = self.table.duplicated
             if not self.batch.many_returned:
                 returned = returned & set(users_of(self.batch.returned, self._reader))
-            self.table.doubt_order(returned)
-        self._leaving = set(self.table.absent) if self._leaving is None else self._leaving & self.table.absent
+            self.table.mark_unordered(returned)
+        self._rowless_at_last_end = (
+            set(self.table.rowless)
+            if self._rowless_at_last_end is None
+            else self._rowless_at_last_end & self.table.rowless
+        )
         if at_end:
-            gone = self.table.absent if last else self._leaving
-            self.table.drop(set(itertools.islice(gone, most_gone)))
-            self._leaving = set(self.table.absent)
+            gone = self.table.rowless if last else self._rowless_at_last_end
+            self.table.delete(set(itertools.islice(gone, max_deletions)))
+            self._rowless_at_last_end = set(self.table.rowless)
             self.check_retractions()
             self._look_at_several_rows(last=last)
 
     @property
-    def owes(self) -> bool:
+    def deletions_due(self) -> bool:
         """Whether a stop has users to delete. After reading again, no partition has told yet that this is its end."""
-        return bool(self.table.absent) and (self.source.at_end or self._ended)
+        return bool(self.table.rowless) and (self.source.at_end or self._ended)
 
     @property
-    def waits(self) -> bool:
+    def needs_another_end(self) -> bool:
         """Whether the next end of the input will tell more than the last one, even if no record comes."""
-        several = self._several.waits or (self.table.several and self.table.between_ends)
-        return bool(self.table.absent or several)
+        several = self._several.needs_another_end or (self.table.duplicated and self.table.settled_since_end)
+        return bool(self.table.rowless or several)
 
-    def note_end(self) -> None:
+    def input_ended(self) -> None:
         """Take note of an end that no record follows: steps may all have come before it."""
         self.check_retractions()
-        if not self.table.several:  # who is to be looked at waits for a step
+        if not self.table.duplicated:  # who is to be looked at waits for a step
             self._look_at_several_rows(last=False)
 
     def _apply(self) -> Sources:
@@ -237,7 +243,7 @@ class Intake:
         until = dict(self.source.positions)
         again = self._input.read_from(start)
         while any(again.positions[partition] < end for partition, end in until.items()):
-            if not self.go_on():
+            if not self.heartbeat():
                 raise RestoreNeeded(f"stopped while looking for the {wanted}")
             messages = again.read(CHUNK, POLL_SECONDS)
             yield [message for message in messages if message.offset() < until[message.partition()]]
@@ -245,24 +251,24 @@ class Intake:
 
     def _look_at_several_rows(self, *, last: bool) -> None:
         """At an end, put in order the rows of users who have several, where reading has not told it."""
-        if self._several.end_reached(self.table, last=last):
+        if self._several.input_ended(self.table, last=last):
             if self._stop.requested:
                 return  # it may take long; what is kept beside the offsets has the next start do it
-            self._put_in_order()
-        self.table.reached_end()
+            self._reorder_rows()
+        self.table.input_ended()
         self._several.ordered(self.table, self.source.positions)
 
-    def _put_in_order(self) -> None:
+    def _reorder_rows(self) -> None:
         """Look at the records of rows that lie as they were read."""
-        unsure = self.table.unsure
-        log.info("%s: reading again which rows of %s are the newest", self.settings.topic, users(len(unsure)))
-        newest = Newest((user_id, row) for user_id in unsure for row in self.table.rows_of(user_id))
+        unordered = self.table.unordered
+        log.info("%s: reading again which rows of %s are the newest", self.settings.topic, users(len(unordered)))
+        newest = RowOrder((user_id, row) for user_id in unordered for row in self.table.rows_of(user_id))
         lows = {partition: self._input.bounds(partition)[0] for partition in self._several.since}
         since = {partition: max(at, lows[partition]) for partition, at in self._several.since.items()}
         for messages in self._read_again(since, "newest rows"):
             for change in self.batch.changes(messages, self._reader):
                 newest.take(*change)
-        self.table.put_in_order(newest.in_order())
+        self.table.reorder(newest.in_order())
 
     def _handle(self, bad: list[BadRecord]) -> None:
         """Stop at, skip or keep records that cannot be read."""
@@ -306,11 +312,11 @@ class Intake:
         """Fit on users."""
         return cluster(self.table.totals, n_clusters)
 
-    def relabel(self, found: Clusters) -> Changes:
+    def relabel(self, found: Clusters) -> UserChanges:
         """Take the labels of a fit; return what changed since the last time."""
         return self.table.relabel(found.labels)
 
-    def records(self, changes: Changes) -> Iterator[OutputRecord]:
+    def records(self, changes: UserChanges) -> Iterator[OutputRecord]:
         """Encode labels, as they are written, from the bytes that their rows were read from."""
         sources, self._sources = self._sources, Sources()
         return label_records(changes, self.key_codec, self.label_codec, self.settings.output, sources)
@@ -336,12 +342,12 @@ class Intake:
         """What stands beside each offset."""
         return mark(self.table, self.settings.changelog_mode, self.choice, self.layout, ids_of(self.ids), __version__)
 
-    def is_ours(self, *offsets: list[TopicPartition]) -> bool:
+    def owns_offsets(self, *offsets: list[TopicPartition]) -> bool:
         """Whether the group's offsets are still those known here, or some of these: nobody else has committed."""
         ours = [self.committed, *({each.partition: each for each in some} for some in offsets)]
         return offsets_of(self.committed_now()) in map(offsets_of, ours)
 
-    def committed_at(self, offsets: list[TopicPartition]) -> None:
+    def step_committed(self, offsets: list[TopicPartition]) -> None:
         """Note that a step has been committed with these offsets."""
         self.committed = {each.partition: each for each in offsets}
         self._began, self.rebuild, self.incomplete = offsets_of(self.committed), False, False

@@ -45,10 +45,10 @@ def mark(
     after delete.retention.ms (1 day): that is how long a retraction can wait for its row over a restart.
     `mode` is the changelog mode, nothing for retract. `k` is the number of clusters that -k auto has chosen,
     `scale` the one on which it did, nothing for none.
-    `layout` is as `layout_of` gives it, `ids` as `ids_of`; `by` is the version that writes.
+    `layout` is as `output_layout` gives it, `ids` as `ids_of`; `by` is the version that writes.
     """
     read_as = "" if mode == "retract" else f" mode={mode}"
-    waiting = f" waiting={table.n_waiting}" if table.n_waiting else ""
+    waiting = f" waiting={table.n_unmatched}" if table.n_unmatched else ""
     k = f" k={chosen.n_clusters}" if chosen else ""
     if chosen and chosen.scale != "none":
         k += f" scale={chosen.scale}"
@@ -56,7 +56,7 @@ def mark(
     return f"user_classifier/{FORMAT} users={len(table)}{waiting}{layout}{read_as}{k}{told_by}{ids}"
 
 
-def layout_of(n_partitions: int, keys: KeyCodec) -> str:
+def output_layout(n_partitions: int, keys: KeyCodec) -> str:
     """Return what decides where the records of a user lie in the output, nothing for one partition and plain keys."""
     return (f" partitions={n_partitions}" if n_partitions > 1 else "") + (" keys=avro" if keys.are_avro else "")
 
@@ -145,9 +145,9 @@ def check_marks(committed: Iterable[TopicPartition], output: str, n_users: int, 
     return bool(marked)
 
 
-def warn_of_dropped(committed: Iterable[TopicPartition], n_waiting: int) -> None:
+def warn_of_dropped(committed: Iterable[TopicPartition], n_unmatched: int) -> None:
     """Say when compaction removed retractions that waited too long for their rows."""
-    dropped = max(int(match["waiting"] or 0) for match in marks_of(committed)) - n_waiting
+    dropped = max(int(match["waiting"] or 0) for match in marks_of(committed)) - n_unmatched
     if dropped > 0:
         log.warning(
             "%d retractions without a row were older than delete.retention.ms and are forgotten;"

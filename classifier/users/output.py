@@ -21,11 +21,11 @@ from classifier.users.changelog import Sources
 from classifier.users.multiset import NOTHING, Multiset
 from classifier.users.offset_metadata import OTHER_OUTPUT
 from classifier.users.output_codec import KeyCodec, LabelCodec, LabelColumns
-from classifier.users.table import NO_LABEL, Change, Labelled, in_order
+from classifier.users.table import NO_LABEL, Change, LabelledUsers, in_order
 
 log = logging.getLogger("user_classifier")
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
-FEW_WORDS = 100_000  # on users, old ones included, that take no memory to speak of
+COMPACT_ABOVE = 100_000  # on users, old ones included, that take no memory to speak of
 SOME = 64  # one user of so many is noted, which tells how many users there are
 
 
@@ -59,15 +59,15 @@ def pending_of(message: Record) -> Multiset:
         raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
 
 
-def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> Labelled:
+def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> LabelledUsers:
     """Read `user_labeling` to its end and return the last word on every user."""
-    words = Words()
+    words = LabelLog()
     for newest in newest_records(source, stop):
         words.take(newest, keys, values)
-    return (Words() if stop.requested else words).last()  # a half is of no use
+    return (LabelLog() if stop.requested else words).last()  # a half is of no use
 
 
-class Words:
+class LabelLog:
     """What is said of users, in the order in which it is read; of a topic not compacted yet, no more than is of use."""
 
     def __init__(self) -> None:
@@ -80,22 +80,22 @@ class Words:
 
     def take(self, messages: Mapping[bytes | None, Record], keys: KeyCodec, values: LabelCodec) -> None:
         """Decode labels, by their keys; StateError for what this client does not write."""
-        held, gone = held_and_gone(messages)
-        user_ids, rows, labels = labelled_in(held, values)
+        held, gone = split_tombstones(messages)
+        user_ids, rows, labels = decode_labels(held, values)
         for user_id, message in zip(user_ids, held, strict=True):
             if message.headers() or user_id in self._pending:
                 self._pending[user_id] = pending_of(message)
-        users_gone = [user_of(message, keys) for message in gone]
+        users_gone = [user_of_tombstone(message, keys) for message in gone]
         self._pending.update(zip(users_gone, map(pending_of, gone), strict=True))
         self._user_ids += user_ids + users_gone
         self._rows += rows + [None] * len(gone)
         self._labels.extend(labels + [NO_LABEL] * len(gone))
         self._some.update(user_id for user_id in user_ids if hash(user_id) % SOME == 0)
-        if len(self) > FEW_WORDS + 2 * SOME * len(self._some):
+        if len(self) > COMPACT_ABOVE + 2 * SOME * len(self._some):
             last = self.last()
             self._user_ids, self._rows, self._labels = last.user_ids, [*last.rows], array("i", last.labels.tolist())
 
-    def last(self) -> Labelled:
+    def last(self) -> LabelledUsers:
         """Return the last word on every user."""
         user_ids, places = in_order(self._user_ids)
         is_last = np.ones(len(places), np.bool_)
@@ -105,10 +105,10 @@ class Words:
         if not is_last.all():
             user_ids, places, labels = list(itertools.compress(user_ids, is_last)), places[is_last], labels[is_last]
         rows = cast(list[Row], self._rows)
-        return Labelled(user_ids, list(map(rows.__getitem__, places.tolist())), labels, self._pending)
+        return LabelledUsers(user_ids, list(map(rows.__getitem__, places.tolist())), labels, self._pending)
 
 
-def held_and_gone(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
+def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
     """Part records, by their keys, in those of users and those of users gone; StateError for one without a key."""
     if None in messages:
         raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
@@ -116,19 +116,19 @@ def held_and_gone(messages: Mapping[bytes | None, Record]) -> tuple[list[Record]
     return held, [message for message in messages.values() if message.value() is None]
 
 
-def labelled_in(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:
+def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:
     """Return user_ids, rows and labels; StateError for a record that holds none."""
     try:
         return values.decode(cast(list[bytes], [message.value() for message in messages]))
     except RecordError as error:
         if len(messages) > 1:
             for message in messages:  # one of them is none
-                labelled_in([message], values)
+                decode_labels([message], values)
         told = place(messages[0])
         raise StateError(f"{told}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
 
 
-def user_of(message: Record, keys: KeyCodec) -> str:
+def user_of_tombstone(message: Record, keys: KeyCodec) -> str:
     """Return the user whose tombstone this is."""
     try:
         return keys.decode(message.key() or b"")

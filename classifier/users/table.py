@@ -20,7 +20,7 @@ Change = tuple[str, Row | None, int, Multiset]
 
 
 @dataclass
-class Labelled:
+class LabelledUsers:
     """What `user_labeling` says, by column: as objects, a million users would take three times the memory."""
 
     user_ids: list[str]  # of users who are not gone, in their order
@@ -30,21 +30,21 @@ class Labelled:
 
 
 @dataclass
-class Changes:
+class UserChanges:
     """What a fit changes, by the place of users in the table; it holds until the table is touched again."""
 
     table: "UserTable"
     places: NDArray[np.intp]
-    gone: list[str]  # users who have no place any more
+    deleted: list[str]  # users who have no place any more
     n_relabelled: int  # so many of them, the first ones, differ from what was said by their label alone
 
     def __len__(self) -> int:
-        return len(self.places) + len(self.gone)
+        return len(self.places) + len(self.deleted)
 
     def __iter__(self) -> Iterator[Change]:
         for start in range(0, len(self.places), BLOCK):
-            yield from self.table.told(self.places[start : start + BLOCK])
-        for user_id in self.gone:
+            yield from self.table.changes_at(self.places[start : start + BLOCK])
+        for user_id in self.deleted:
             yield user_id, None, NO_LABEL, self.table.pending(user_id)
 
 
@@ -56,10 +56,10 @@ class UserTable:
     one keeps the last current row until dropped.
 
     A changelog that comes twice leaves users with several rows. Which of these was added last is told by the ends of
-    the input (`reached_end`): what is added after one is newer than what was there. Where two came between two ends,
-    they lie as they were read, and the user is `unsure` until `put_in_order`.
+    the input (`input_ended`): what is added after one is newer than what was there. Where two came between two ends,
+    they lie as they were read, and the user is `unordered` until `reorder`.
 
-    `add_all` and `replace` collect; `settle` decides which row is shown; `drop` takes out who has none, when `intake`
+    `add_all` and `replace` collect; `settle` decides which row is shown; `delete` takes out who has none, when `intake`
     says so; `relabel` tells what to write. The shown rows lie in the order of user_id, so that labels depend on the
     table alone.
     """
@@ -68,10 +68,10 @@ class UserTable:
         self.user_ids: list[str] = []
         self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
         self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # as last told; NO_LABEL where the row is news
-        self.absent: set[str] = set()  # users shown without having a current row
-        self.several: set[str] = set()  # users with more than one row, or with one that lies twice
-        self.unsure: set[str] = set()  # those of them whose rows lie as they were read
-        self.between_ends = True  # whether batches were settled since the last end
+        self.rowless: set[str] = set()  # users shown without having a current row
+        self.duplicated: set[str] = set()  # users with more than one row, or with one that lies twice
+        self.unordered: set[str] = set()  # those of them whose rows lie as they were read
+        self.settled_since_end = True  # whether batches were settled since the last end
         self._rows: dict[str, Row] = {}  # shown, by user
         self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
         self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
@@ -88,7 +88,7 @@ class UserTable:
         return [self._rows[user_id] for user_id in self.user_ids]
 
     @property
-    def n_waiting(self) -> int:
+    def n_unmatched(self) -> int:
         """Number of users known by retractions alone."""
         return sum(user_id not in self._rows for user_id in self._pending)
 
@@ -118,7 +118,7 @@ class UserTable:
         """Make `row` all that is known of a user."""
         self._touched[user_id] = row or ()
 
-    def load(self, said: Labelled, *, confirmed: bool) -> None:
+    def load(self, said: LabelledUsers, *, confirmed: bool) -> None:
         """Fill an empty table with what `user_labeling` says.
 
         Not `confirmed`: the users are shown, but have no current row until the input tells one.
@@ -129,8 +129,8 @@ class UserTable:
         if confirmed:
             self._pending = pending
             users = pending.keys() & self._rows.keys()
-            self.absent = {user_id for user_id in users if current_row(self._known(user_id)) is None}
-            for user_id in users - self.absent:
+            self.rowless = {user_id for user_id in users if current_row(self._known(user_id)) is None}
+            for user_id in users - self.rowless:
                 self._count_rows(user_id, NOTHING, as_multiset(self._known(user_id)))
         else:
             self._touched, self._said = dict.fromkeys(self._rows, ()), pending
@@ -142,7 +142,7 @@ class UserTable:
             new, changed = cast(dict[str, Row], self._touched), dict[str, Row]()
         else:
             new, changed = self._choose_rows()
-        self._touched, self.between_ends = {}, True
+        self._touched, self.settled_since_end = {}, True
         self._show(new, changed)
 
     def _choose_rows(self) -> tuple[dict[str, Row], dict[str, Row]]:
@@ -154,52 +154,52 @@ class UserTable:
             if current is None:
                 current = before
                 if before is not None:
-                    self.absent.add(user_id)
+                    self.rowless.add(user_id)
             else:
-                self.absent.discard(user_id)
+                self.rowless.discard(user_id)
                 if before is None:
                     new[user_id] = current
                 elif current != before:
                     changed[user_id] = current
             if known is not current or user_id in self._pending:
-                if user_id in self.several or isinstance(known, dict):
+                if user_id in self.duplicated or isinstance(known, dict):
                     self._count_rows(user_id, as_multiset(self._known(user_id)), as_multiset(known))
                 self._keep(user_id, known, current)
         return new, changed
 
-    def reached_end(self) -> None:
+    def input_ended(self) -> None:
         """Take it that all has been read: whatever is added from now on is newer than the rows that are there."""
-        self.between_ends = False
+        self.settled_since_end = False
 
     def rows_of(self, user_id: str) -> list[Row]:
         """Return the rows that a user has, the one added last at the end."""
         return [row for row, count in as_multiset(self._known(user_id)).items() if count > 0]
 
-    def put_in_order(self, newest: Mapping[str, Iterable[Row]]) -> None:
+    def reorder(self, newest: Mapping[str, Iterable[Row]]) -> None:
         """Let these rows of users, in this order, be the ones added last; settle, and be sure of everybody's rows."""
         for user_id, rows in newest.items():
             known = as_multiset(self._known(user_id))
             known.update([(row, known.pop(row)) for row in rows])
             self._touched[user_id] = known
-        self.trust_order()
+        self.mark_all_ordered()
         self.settle()
 
-    def doubt_order(self, user_ids: Iterable[str]) -> None:
+    def mark_unordered(self, user_ids: Iterable[str]) -> None:
         """Take it that rows of these users were added again, unseen."""
-        self.unsure.update(user_id for user_id in user_ids if len(self.rows_of(user_id)) > 1)
+        self.unordered.update(user_id for user_id in user_ids if len(self.rows_of(user_id)) > 1)
 
-    def trust_order(self) -> None:
+    def mark_all_ordered(self) -> None:
         """Take it that the rows of every user lie in the order in which they were added."""
-        self.unsure.clear()
-        self.between_ends = False
+        self.unordered.clear()
+        self.settled_since_end = False
 
-    def drop(self, user_ids: AbstractSet[str]) -> None:
+    def delete(self, user_ids: AbstractSet[str]) -> None:
         """Show those of the users no more who have no current row."""
-        gone = self.absent & user_ids
+        gone = self.rowless & user_ids
         for user_id in gone:
             self._keep(user_id, self._known(user_id), None)
             del self._rows[user_id]
-        self.absent -= gone
+        self.rowless -= gone
         self._changed |= gone
         if gone:
             kept = [user_id not in gone for user_id in self.user_ids]
@@ -211,7 +211,7 @@ class UserTable:
         pending = ((1 + sum(count > 0 for count in self._pending[each].values()), each) for each in self._pending)
         return max(pending, default=(0, ""))
 
-    def relabel(self, labels: NDArray[np.int32]) -> Changes:
+    def relabel(self, labels: NDArray[np.int32]) -> UserChanges:
         """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
         self._compare_with_said()
         gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
@@ -220,9 +220,9 @@ class UserTable:
         relabelled = np.flatnonzero((labels != self.labels) & ~news)
         self.labels = labels.copy()  # those of the caller stay as they are
         self._changed.clear()
-        return Changes(self, np.concatenate((relabelled, np.flatnonzero(news))), gone, len(relabelled))
+        return UserChanges(self, np.concatenate((relabelled, np.flatnonzero(news))), gone, len(relabelled))
 
-    def told(self, places: NDArray[np.intp]) -> Iterator[Change]:
+    def changes_at(self, places: NDArray[np.intp]) -> Iterator[Change]:
         """Return what is to be told of the users at these places."""
         user_ids = list(map(self.user_ids.__getitem__, places.tolist()))
         pending = map(self._pending.get, user_ids, itertools.repeat(NOTHING))
@@ -256,10 +256,10 @@ class UserTable:
     def _count_rows(self, user_id: str, before: Multiset, known: Multiset) -> None:
         """Note whether a user has several rows, and whether their order is that of reading."""
         rows = [row for row, count in known.items() if count > 0]
-        note(self.several, user_id, sum(known[row] for row in rows) > 1)
+        note(self.duplicated, user_id, sum(known[row] for row in rows) > 1)
         news = [row for row in rows if known[row] > before.get(row, 0)]
-        read_together = len(news) > 1 or bool(news and self.between_ends) or user_id in self.unsure
-        note(self.unsure, user_id, len(rows) > 1 and read_together)
+        read_together = len(news) > 1 or bool(news and self.settled_since_end) or user_id in self.unordered
+        note(self.unordered, user_id, len(rows) > 1 and read_together)
 
     def _keep(self, user_id: str, known: Known, shown: Row | None) -> None:
         """Keep as pending what is known beside {shown: 1}."""

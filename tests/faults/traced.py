@@ -17,7 +17,7 @@ import confluent_kafka
 
 import user_classifier
 from classifier.kafka import client
-from classifier.users.intake import Intake
+from classifier.users.intake import UserIntake
 from tests.faults.steps import ENTRY, EXIT, Aim, Board, Step
 
 
@@ -82,8 +82,8 @@ def trace(tracer: Tracer) -> None:
     ):
         setattr(Producer, name, tracer.wrap(step, getattr(confluent_kafka.Producer, name)))
     for owner, name, step in (
-        (Intake, "restore", Step.RESTORE),
-        (Intake, "gather", Step.GATHER),
+        (UserIntake, "restore", Step.RESTORE),
+        (UserIntake, "gather", Step.GATHER),
         (user_classifier, "cluster", Step.FIT),
     ):
         setattr(owner, name, tracer.wrap(step, getattr(owner, name)))

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 from sklearn.cluster import KMeans
 
-COLUMNS, ROWS, STRIDE = 256, 16, 1000
+AMOUNT_BINS, COUNT_BINS, STRIDE = 256, 16, 1000
 
 Counts = Mapping[int, int]
 """cell -> how many users are in it"""
@@ -15,8 +15,8 @@ Counts = Mapping[int, int]
 
 def cell_of(total_amount: float, num_transactions: float) -> int:
     """The cell of a user."""
-    column = math.floor(COLUMNS * math.log(1 + max(total_amount, 0)))
-    return STRIDE * column + math.floor(ROWS * math.log(1 + max(num_transactions, 0)))
+    column = math.floor(AMOUNT_BINS * math.log(1 + max(total_amount, 0)))
+    return STRIDE * column + math.floor(COUNT_BINS * math.log(1 + max(num_transactions, 0)))
 
 
 def counted(totals: Iterable[tuple[float, int]]) -> dict[int, int]:
@@ -30,16 +30,16 @@ def counted(totals: Iterable[tuple[float, int]]) -> dict[int, int]:
 def points(cell: int, columns: int, rows: int) -> list[tuple[float, float]]:
     """Points spread over a cell: evenly on the logarithm of the amount, and over the whole numbers of its row."""
     column, row = divmod(cell, STRIDE)
-    whole = [n for n in range(first_of(row), first_of(row + 1) + 2) if math.floor(ROWS * math.log(1 + n)) == row]
-    low, high = (whole[0], whole[-1]) if whole else (math.exp((row + 0.5) / ROWS) - 1,) * 2
-    amounts = [math.exp((column + (i + 0.5) / columns) / COLUMNS) - 1 for i in range(columns)]
+    whole = [n for n in range(first_of(row), first_of(row + 1) + 2) if math.floor(COUNT_BINS * math.log(1 + n)) == row]
+    low, high = (whole[0], whole[-1]) if whole else (math.exp((row + 0.5) / COUNT_BINS) - 1,) * 2
+    amounts = [math.exp((column + (i + 0.5) / columns) / AMOUNT_BINS) - 1 for i in range(columns)]
     counts = [low + (high - low) * (i + 0.5) / rows for i in range(rows)]
     return list(product(amounts, counts))
 
 
 def first_of(row: int) -> int:
     """A whole number at the beginning of a row, or just before."""
-    return max(0, math.floor(math.exp(row / ROWS) - 1))
+    return max(0, math.floor(math.exp(row / COUNT_BINS) - 1))
 
 
 def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
@@ -56,8 +56,8 @@ def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
 
 def lattice(counts: Counts, reach: float) -> list[int]:
     """Every cell up to that many times the largest totals."""
-    last_column = max(cell // STRIDE for cell in counts) + math.log(reach) * COLUMNS
-    last_row = max(cell % STRIDE for cell in counts) + math.log(reach) * ROWS
+    last_column = max(cell // STRIDE for cell in counts) + math.log(reach) * AMOUNT_BINS
+    last_row = max(cell % STRIDE for cell in counts) + math.log(reach) * COUNT_BINS
     return [STRIDE * column + row for column in range(int(last_column) + 1) for row in range(int(last_row) + 1)]
 
 

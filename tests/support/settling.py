@@ -7,4 +7,4 @@ def settle(table: UserTable, *, at_end: bool = True) -> None:
     """Choose current rows; at the end, users without one go."""
     table.settle()
     if at_end:
-        table.drop(set(table.absent))
+        table.delete(set(table.rowless))

@@ -22,7 +22,7 @@ CELLS = np.array([0, 11, 177_011, 600_025, 1_181_000, 2_358_110, 5_305_220])
 @pytest.mark.parametrize("name", ["2_insert_user_cells", "4_insert_user_labeling"])
 def test_the_constants_of_sql_are_the_clients(name: str) -> None:
     text = (SQL_DIRECTORY / "scale_out" / f"{name}.sql").read_text(encoding="utf-8")
-    assert EXPRESSION.findall(text) == [(str(STRIDE), f"{lattice.COLUMNS:.0f}", f"{lattice.ROWS:.0f}")]
+    assert EXPRESSION.findall(text) == [(str(STRIDE), f"{lattice.AMOUNT_BINS:.0f}", f"{lattice.COUNT_BINS:.0f}")]
 
 
 def doubles_around(value: float) -> list[float]:
@@ -37,8 +37,8 @@ def borders(per_e_fold: float, numbers: range) -> list[float]:
 
 
 def test_cells_of_doubles_around_borders_are_those_of_plain_arithmetic() -> None:
-    amounts = borders(lattice.COLUMNS, range(1, 6_000, 7))
-    counts = [max(0, math.floor(x)) for x in borders(lattice.ROWS, range(1, 500))]
+    amounts = borders(lattice.AMOUNT_BINS, range(1, 6_000, 7))
+    counts = [max(0, math.floor(x)) for x in borders(lattice.COUNT_BINS, range(1, 500))]
     for totals in (np.array([(x, 3.0) for x in amounts]), np.array([(1.0, float(n)) for n in counts])):
         expected = [cell_oracle.cell_of(*row) for row in totals.tolist()]
         # Logarithms of two libraries may differ in the last bit (numpy 1.26's in 2 of 100), which shows for an amount

@@ -10,8 +10,8 @@ from classifier.config.settings import Settings
 from classifier.errors import RestoreNeeded
 from classifier.stop import StopRequest
 from classifier.users import intake, output
-from classifier.users.intake import Intake
-from classifier.users.table import Labelled
+from classifier.users.intake import UserIntake
+from classifier.users.table import LabelledUsers
 from tests.support.changelog import Change, Op, Placed, cut
 from tests.support.world import BASE, INSERTS, ROWS, World, grouped
 
@@ -111,11 +111,11 @@ def test_too_few_users_to_compare() -> None:
 def test_a_look_that_is_stopped_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(dry_run=True)
 
-    def stopped(intake: Intake) -> None:
+    def stopped(intake: UserIntake) -> None:
         world.stop.requested = True
         raise RestoreNeeded("stopped while looking for the records that cannot be read")
 
-    monkeypatch.setattr(Intake, "gather", stopped)
+    monkeypatch.setattr(UserIntake, "gather", stopped)
     assert world.run() is None
 
 
@@ -129,7 +129,7 @@ def test_a_look_beside_a_client_that_commits(
     world.run()
     read, left, rows = output.read_labels, iter(range(commits)), [INSERTS[0].change.row]
 
-    def meanwhile(*given: Any) -> Labelled:
+    def meanwhile(*given: Any) -> LabelledUsers:
         found = read(*given)
         if next(left, None) is not None:
             rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]

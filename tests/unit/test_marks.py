@@ -159,11 +159,11 @@ def test_an_input_that_holds_the_offset(offset: int, low: int, high: int) -> Non
     check_range({0: TopicPartition("in", 0, offset)}, {0: (low, high)}, REBUILD)
 
 
-@pytest.mark.parametrize(("n_waiting", "dropped"), [(0, 2), (1, 1), (2, None), (3, None)])
+@pytest.mark.parametrize(("n_unmatched", "dropped"), [(0, 2), (1, 1), (2, None), (3, None)])
 def test_retractions_that_compaction_took(
-    n_waiting: int, dropped: int | None, caplog: pytest.LogCaptureFixture
+    n_unmatched: int, dropped: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    warn_of_dropped(committed("user_classifier/1 users=3 waiting=2", None), n_waiting)
+    warn_of_dropped(committed("user_classifier/1 users=3 waiting=2", None), n_unmatched)
     expected = (
         f"{dropped} retractions without a row were older than delete.retention.ms and are forgotten;"
         " should a total be wrong: --rebuild"

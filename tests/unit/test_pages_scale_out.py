@@ -38,8 +38,8 @@ def test_rates_through_flink_are_those_measured() -> None:
 
 
 def test_constants_on_the_page_are_those_of_the_code() -> None:
-    assert f"{lattice.COLUMNS:.0f} columns for each factor of e" in PAGE.text
-    assert f"{lattice.ROWS:.0f} rows in" in PAGE.text
+    assert f"{lattice.AMOUNT_BINS:.0f} columns for each factor of e" in PAGE.text
+    assert f"{lattice.COUNT_BINS:.0f} rows in" in PAGE.text
     assert f"{lattice.SPREAD[0]} x {lattice.SPREAD[1]} points" in PAGE.text
     assert f"beyond the {lattice.LARGEST_LATTICE:,} that are labelled at most" in PAGE.text
     assert f"above {100 * intake.MOST_AT_BORDERS:.0f} %" in PAGE.text

@@ -11,7 +11,7 @@ from confluent_kafka import KafkaError, KafkaException
 from classifier import __version__
 from classifier.config.settings import Settings
 from classifier.errors import StateError
-from classifier.users.table import Changes, UserTable
+from classifier.users.table import UserChanges, UserTable
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.fakes import Accident, failure
@@ -245,7 +245,7 @@ def test_no_more_users_go_at_once_than_a_transaction_takes() -> None:
 
 def large() -> int:
     """How many things are alive that are as large as the table of users."""
-    return sum(isinstance(each, UserTable | Changes) for each in gc.get_objects())
+    return sum(isinstance(each, UserTable | UserChanges) for each in gc.get_objects())
 
 
 def ends_alone() -> None:

@@ -11,7 +11,7 @@ SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval
 
 
 @pytest.mark.parametrize(
-    ("now", "records", "at_end", "absent", "due"),
+    ("now", "records", "at_end", "needs_another_end", "due"),
     [
         (100.0, 0, False, False, False),  # nothing known yet
         (100.0, 0, True, False, True),  # an empty input: its offsets are committed once
@@ -20,18 +20,18 @@ SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval
         (110.0, 5, False, False, True),
     ],
 )
-def test_first_step(now: float, records: int, at_end: bool, absent: bool, due: bool) -> None:
-    assert Schedule(SETTINGS, started=100.0, records=records).due(now, at_end, absent) is due
+def test_first_step(now: float, records: int, at_end: bool, needs_another_end: bool, due: bool) -> None:
+    assert Schedule(SETTINGS, started=100.0, records=records).due(now, at_end, needs_another_end) is due
 
 
 @pytest.mark.parametrize(("now", "due"), [(119.9, False), (120.0, True)])
 def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
     schedule = Schedule(SETTINGS, started=100.0, records=900_000, rows=200_000)
-    assert schedule.due(now, at_end=False, waiting=False) is due
+    assert schedule.due(now, at_end=False, needs_another_end=False) is due
 
 
 @pytest.mark.parametrize(
-    ("now", "records", "at_end", "absent", "due"),
+    ("now", "records", "at_end", "needs_another_end", "due"),
     [
         (199.0, 0, True, False, False),  # nothing new
         (101.9, 1, True, False, False),  # within the interval
@@ -44,22 +44,22 @@ def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
         (199.0, 0, False, True, False),  # the end is not reached: not yet
     ],
 )
-def test_later_steps(now: float, records: int, at_end: bool, absent: bool, due: bool) -> None:
+def test_later_steps(now: float, records: int, at_end: bool, needs_another_end: bool, due: bool) -> None:
     schedule = Schedule(SETTINGS, started=0.0)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
-    assert schedule.due(now, at_end, absent) is due
+    assert schedule.due(now, at_end, needs_another_end) is due
 
 
 @pytest.mark.parametrize(
-    ("records", "at_end", "absent", "due"),
+    ("records", "at_end", "needs_another_end", "due"),
     [(1, True, False, True), (0, True, True, True), (0, True, False, False), (1, False, False, False)],
 )
-def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, absent: bool, due: bool) -> None:
+def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, needs_another_end: bool, due: bool) -> None:
     schedule = Schedule(replace(SETTINGS, until_end=True, batch_interval=3600.0), started=0.0)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
-    assert schedule.due(100.1, at_end, absent) is due
+    assert schedule.due(100.1, at_end, needs_another_end) is due
 
 
 @pytest.mark.parametrize(("records", "due"), [(6, False), (7, True), (8, True)])
@@ -67,7 +67,7 @@ def test_batch_size_does_not_wait(records: int, due: bool) -> None:
     schedule = Schedule(replace(SETTINGS, batch_size=7), started=0.0)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
-    assert schedule.due(100.0, at_end=False, waiting=False) is due
+    assert schedule.due(100.0, at_end=False, needs_another_end=False) is due
 
 
 @pytest.mark.parametrize(("rows", "due"), [(6, False), (7, True), (8, True)])
@@ -75,7 +75,7 @@ def test_what_fills_a_transaction_does_not_wait(rows: int, due: bool) -> None:
     schedule = Schedule(SETTINGS, started=0.0, most_rows=7)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records, schedule.rows = 9, rows
-    assert schedule.due(100.0, at_end=False, waiting=False) is due
+    assert schedule.due(100.0, at_end=False, needs_another_end=False) is due
 
 
 def test_a_step_starts_the_count_again() -> None:

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from classifier import __version__
 from classifier.config.settings import Settings
 from classifier.reports.step import Step
-from classifier.users.duplicate_rows import SeveralRows, several_before
-from classifier.users.intake import Intake
+from classifier.users.duplicate_rows import DuplicateRows, n_duplicated_before
+from classifier.users.intake import UserIntake
 from classifier.users.table import UserTable
 from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.fakes import FakeMessage
@@ -198,7 +198,7 @@ def test_what_comes_after_an_end_is_newer_and_nothing_is_read_again() -> None:
     world = twice()
     assert ann(world) == B.total_amount
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Intake, "_read_again", lambda *_: pytest.fail("read again"))
+        patch.setattr(UserIntake, "_read_again", lambda *_: pytest.fail("read again"))
         world.write([takes_back(B), *inserts(C, partition=1)], [10, 10])
         assert ann(world) == C.total_amount
     assert since(world) == {" several=1"}
@@ -272,14 +272,14 @@ def test_a_look_takes_the_newest_and_says_so(option: str, caplog: pytest.LogCapt
 def test_a_stop_commits_what_was_read_and_leaves_it_to_the_next_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """To read the input again may take long."""
     world = twice()
-    end_reached = SeveralRows.end_reached
+    input_ended = DuplicateRows.input_ended
 
-    def stopped(rows: SeveralRows, table: UserTable, *, last: bool) -> bool:
-        world.stop.requested = found = end_reached(rows, table, last=last)
+    def stopped(rows: DuplicateRows, table: UserTable, *, last: bool) -> bool:
+        world.stop.requested = found = input_ended(rows, table, last=last)
         return found
 
     with monkeypatch.context() as patch:
-        patch.setattr(SeveralRows, "end_reached", stopped)
+        patch.setattr(DuplicateRows, "input_ended", stopped)
         assert world.run() is None
     assert (len(world.offsets()[0]), since(world)) == (2, {" several=1 since=0"})
     assert ann(world) == B.total_amount
@@ -287,14 +287,14 @@ def test_a_stop_commits_what_was_read_and_leaves_it_to_the_next_start(monkeypatc
 
 def test_a_stop_while_the_input_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     world = twice()
-    ordered = Intake._put_in_order
+    ordered = UserIntake._reorder_rows
 
-    def stopped(intake: Intake) -> None:
+    def stopped(intake: UserIntake) -> None:
         world.stop.requested = True
         ordered(intake)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "_put_in_order", stopped)
+        patch.setattr(UserIntake, "_reorder_rows", stopped)
         world.run()
     assert since(world) == {" since=0"}
     assert ann(world) == B.total_amount
@@ -318,18 +318,18 @@ def test_an_end_counts_though_all_steps_came_before_it(monkeypatch: pytest.Monke
     """What comes after it is newer, and nothing is read again."""
     world = World(partitions=2, batch_size=4, until_end=False)
     world.write(inserts(*REST, A), range(4))
-    note_end = Intake.note_end
+    input_ended = UserIntake.input_ended
 
-    def going_on(intake: Intake) -> None:
-        note_end(intake)
+    def going_on(intake: UserIntake) -> None:
+        input_ended(intake)
         if intake.table.row("ann") == A[1:]:
             if len(world.broker.logs["in"][1]) == 0:
                 world.write(inserts(B, partition=1), [9])
         else:
-            world.stop.requested = not intake.waits
+            world.stop.requested = not intake.needs_another_end
 
-    monkeypatch.setattr(Intake, "note_end", going_on)
-    monkeypatch.setattr(Intake, "_read_again", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(UserIntake, "input_ended", going_on)
+    monkeypatch.setattr(UserIntake, "_read_again", lambda *_: pytest.fail("read again"))
     assert world.run() is None
     assert (rows(world)["ann"], since(world)) == (B[1:], {" several=1"})
 
@@ -363,4 +363,4 @@ def test_an_input_that_has_lost_its_beginning_meanwhile() -> None:
     ],
 )
 def test_what_the_marks_say(marks: list[str], n_users: int | None) -> None:
-    assert several_before(TopicPartition("in", at, 7, mark) for at, mark in enumerate(marks)) == n_users
+    assert n_duplicated_before(TopicPartition("in", at, 7, mark) for at, mark in enumerate(marks)) == n_users

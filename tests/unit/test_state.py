@@ -16,7 +16,7 @@ from classifier.stop import StopRequest
 from classifier.users import output
 from classifier.users.output import label_records, read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
-from classifier.users.table import Labelled
+from classifier.users.table import LabelledUsers
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.told import Told, read
@@ -34,7 +34,7 @@ def codecs(avro_key: bool) -> tuple[KeyCodec, LabelCodec]:
     return KeyCodec(registry, "out"), LabelCodec(registry, "out")
 
 
-def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> Labelled:
+def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> LabelledUsers:
     """What a start reads from topic out."""
     kafka = KafkaInMemory(SETTINGS, StopRequest(), FakeConsumer(broker, seed), FakeProducer(broker))
     source = Source(kafka, kafka.consumer(), "out", dict.fromkeys(range(len(broker.logs["out"])), 0))
@@ -58,7 +58,7 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(source, "LABELS_AT_ONCE", at_once)
             patch.setattr(source, "CHUNK", 2)
-            patch.setattr(output, "FEW_WORDS", at_once)
+            patch.setattr(output, "COMPACT_ABOVE", at_once)
             found = {change.user_id: change for change in read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
@@ -75,7 +75,7 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         return some
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(output, "CHUNK", 3)
+        patch.setattr(source, "CHUNK", 3)
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert read(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
@@ -89,20 +89,20 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         for _, key, value, _ in label_records([Told(name, (1.0, count), 0, {}) for name in "abc"], keys, values, "out"):
             broker.append("out", 0, value, [], key)
     held = list[int]()
-    take = output.Words.take
+    take = output.LabelLog.take
 
-    def noted(words: output.Words, *given: Any) -> None:
+    def noted(words: output.LabelLog, *given: Any) -> None:
         take(words, *given)
         held.append(len(words))
 
     for module, name, number in (
         (source, "LABELS_AT_ONCE", 1),
         (source, "CHUNK", 3),
-        (output, "FEW_WORDS", 4),
+        (output, "COMPACT_ABOVE", 4),
         (output, "SOME", 1),
     ):
         monkeypatch.setattr(module, name, number)
-    monkeypatch.setattr(output.Words, "take", noted)
+    monkeypatch.setattr(output.LabelLog, "take", noted)
     assert read(read_back(broker, False)) == [Told(name, (1.0, 49), 0, {}) for name in "abc"]
     assert len(held) > 9
     assert max(held) <= 4 + 2 * 3

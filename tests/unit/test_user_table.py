@@ -57,7 +57,7 @@ def test_any_order_and_any_batches_give_what_a_replay_gives(data: st.DataObject)
     assert shown(table) == oracle.settled_table(records)
     assert table.user_ids == sorted(table.user_ids)
     assert table.totals.tolist() == [list(row) for row in table.rows]
-    assert table.n_waiting == 0
+    assert table.n_unmatched == 0
 
 
 multisets = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from([A, B, C]), st.sampled_from([1, -1])))
@@ -98,7 +98,7 @@ def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
             restored.load(by_column(output.values()), confirmed=True)
             assert shown(restored) == shown(kept)
             assert restored.labels.tolist() == kept.labels.tolist()
-            assert (restored.absent, restored.n_waiting) == (kept.absent, kept.n_waiting)
+            assert (restored.rowless, restored.n_unmatched) == (kept.rowless, kept.n_unmatched)
             assert not list(restored.relabel(restored.labels))
         at_end = data.draw(st.booleans())
         for table in {id(kept): kept, id(restored): restored}.values():
@@ -130,10 +130,10 @@ def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     table.relabel(np.zeros(1, np.int32))
     add(table, "x", A, -1)
     settle(table, at_end=False)
-    assert (table.row("x"), table.absent) == (A, {"x"})
+    assert (table.row("x"), table.rowless) == (A, {"x"})
     assert list(table.relabel(np.zeros(1, np.int32))) == [Told("x", A, 0, {A: -1})]
     settle(table)
-    assert (table.row("x"), table.absent, len(table)) == (None, set(), 0)
+    assert (table.row("x"), table.rowless, len(table)) == (None, set(), 0)
     assert list(table.relabel(np.empty(0, np.int32))) == [Told("x", None, -1, {})]
 
 
@@ -145,8 +145,8 @@ def test_only_users_without_a_row_are_dropped_and_only_those_named() -> None:
     for user_id in "yz":
         add(table, user_id, A, -1)
     table.settle()
-    table.drop({"x", "y"})
-    assert (shown(table), table.absent) == ({"x": A, "z": A}, {"z"})
+    table.delete({"x", "y"})
+    assert (shown(table), table.rowless) == ({"x": A, "z": A}, {"z"})
 
 
 def test_a_user_is_told_once() -> None:
@@ -209,31 +209,31 @@ def test_users_with_several_rows_are_counted_as_they_come_and_go() -> None:
     for row, count, several in steps:
         add(table, "x", row, count)
         settle(table)
-        assert (table.several == {"x"}) is several
+        assert (table.duplicated == {"x"}) is several
 
 
 def test_users_with_several_rows_are_restored() -> None:
     table = UserTable()
     said = [Told("x", A, 0, {}), Told("y", A, 0, {B: 1}), Told("z", A, 0, {B: -1}), Told("w", A, 0, {A: -1})]
     table.load(by_column(said), confirmed=True)
-    assert (table.several, table.unsure, table.rows_of("y")) == ({"y"}, {"y"}, [B, A])
-    table.trust_order()
-    assert table.unsure == set()
+    assert (table.duplicated, table.unordered, table.rows_of("y")) == ({"y"}, {"y"}, [B, A])
+    table.mark_all_ordered()
+    assert table.unordered == set()
 
 
 def test_rows_lie_as_they_were_read_where_two_came_between_two_ends() -> None:
     table = UserTable()
     add(table, "x", A, 1)
     settle(table)
-    table.reached_end()
+    table.input_ended()
     add(table, "x", B, 1)
     settle(table)
-    assert table.unsure == set(), "newer than what was there at the end"
+    assert table.unordered == set(), "newer than what was there at the end"
     add(table, "x", C, 1)
     settle(table)
-    assert table.unsure == {"x"}
-    table.put_in_order({"x": [C, B]})
-    assert (table.row("x"), table.rows_of("x"), table.unsure) == (B, [A, C, B], set())
+    assert table.unordered == {"x"}
+    table.reorder({"x": [C, B]})
+    assert (table.row("x"), table.rows_of("x"), table.unordered) == (B, [A, C, B], set())
     (change,) = table.relabel(np.zeros(1, np.int32))
     assert (change[1], list(change[3])) == (B, [A, C])
 
@@ -242,11 +242,11 @@ def test_a_row_that_is_added_once_more_is_news_too() -> None:
     table = UserTable()
     add(table, "x", A, 1)
     settle(table)
-    table.reached_end()
+    table.input_ended()
     for row in (B, A):
         add(table, "x", row, 1)
     settle(table)
-    assert (table.row("x"), table.unsure) == (A, {"x"})
+    assert (table.row("x"), table.unordered) == (A, {"x"})
 
 
 def test_an_order_that_changes_is_told() -> None:
@@ -256,7 +256,7 @@ def test_an_order_that_changes_is_told() -> None:
         add(table, "x", row, 1)
     settle(table)
     table.relabel(np.zeros(1, np.int32))
-    table.put_in_order({"x": [B, A, C]})
+    table.reorder({"x": [B, A, C]})
     (change,) = table.relabel(np.zeros(1, np.int32))
     assert (change[1], list(change[3])) == (C, [B, A])
 
