@@ -33,7 +33,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier dashboard local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink; the longest first.
-BROKER_TESTS := $(wildcard tests/browser tests/faults tests/real_world tests/integration tests/upgrades tests/hostile tests/secure)
+BROKER_TESTS := $(wildcard tests/browser tests/faults tests/integration tests/upgrades tests/hostile tests/secure)
 # Side by side, a file at a time: they wait more than they work. Each process has services of its own.
 SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
 export KAFKA_PORT REGISTRY_PORT SQL_PORT DASHBOARD_PORT

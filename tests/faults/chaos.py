@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from local.services.process import ServiceError
-from tests.faults import terminations, topic_identity
+from tests.faults import replaced_topics, terminations
 from tests.faults.brokers import (
     KILL_COORDINATOR_OF_GROUP,
     KILL_COORDINATOR_OF_TRANSACTIONS,
@@ -24,9 +24,9 @@ from tests.faults.brokers import (
 )
 from tests.faults.cluster import running_cluster
 from tests.faults.compaction import compact
-from tests.faults.foreign_transactions import restore_beside
 from tests.faults.freezes import freeze_client
 from tests.faults.kills import kill_clients
+from tests.faults.open_transactions import restore_beside
 from tests.faults.outages import kill_broker, kill_registry
 from tests.faults.replies import lose_replies
 from tests.faults.report import Result, table
@@ -75,7 +75,7 @@ def on_cluster() -> list[OnCluster]:
             faults=[KILL_COORDINATOR_OF_TRANSACTIONS, KILL_COORDINATOR_OF_GROUP] * 2,
         ),
         write_twice,
-        *(partial(topic_identity.replace_topic, case=case) for case in topic_identity.CASES),
+        *(partial(replaced_topics.replace_topic, case=case) for case in replaced_topics.CASES),
         *(partial(terminations.terminate, case=case) for case in terminations.CASES),
         restore_beside,
     ]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.faults.foreign_transactions import restore_beside
+from tests.faults.open_transactions import restore_beside
 from tests.faults.stack import Stack
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tests.faults.replaced_topics import CASES, replace_topic
 from tests.faults.stack import Stack
-from tests.faults.topic_identity import CASES, replace_topic
 
 
 def test_told_and_right(stack: Stack, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from pyarrow import parquet
 
 from tests.conftest import MakePipeline
-from tests.faults.foreign_transactions import open_transaction
+from tests.faults.open_transactions import open_transaction
 from tests.support import client, inside
 from tests.support.changelog import aggregation, cut, place_by_hash
 from tests.support.client import Client

@@ -11,8 +11,8 @@ import pytest
 from local.services.kafka import KafkaBroker
 from local.services.process import free_port
 from tests.support import configuration
-from tests.support.guarded_registry import GuardedRegistry
 from tests.support.pipeline import Pipeline, Services, new_name
+from tests.support.registry_proxy import GuardedRegistry
 from tests.support.tls import ELSEWHERE, Authority
 from tests.support.topics import Topics
 
