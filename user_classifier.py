@@ -64,12 +64,19 @@ from numpy.typing import NDArray
 
 from classifier import __version__
 from classifier.cells.intake import CellIntake
-from classifier.clustering.grouping import Cells, cells_of, taken_together
-from classifier.clustering.model import Cluster, Clusters, import_meanwhile, kmeans_class, n_different
+from classifier.clustering.grouping import Groups, coarsened, group_users
+from classifier.clustering.model import (
+    RANDOM_STATE,
+    ClusterFunction,
+    Clusters,
+    import_in_background,
+    kmeans_class,
+    n_distinct,
+)
 from classifier.clustering.number_of_clusters import NumberOfClusters, number_of_users
-from classifier.clustering.scaling import Scaling, Weights, scaling
+from classifier.clustering.scaling import Scaling, Weights, fit_scaling
 from classifier.clustering.search import best_fit, refined
-from classifier.commands.preview import Look
+from classifier.commands.preview import Preview
 from classifier.config.settings import Settings, add_options, settings_from
 from classifier.errors import (
     BrokerUnavailable,
@@ -94,7 +101,6 @@ from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.stdio import complain, exit_code_of, repair_streams, say, silence
 from classifier.users.intake import UserIntake
 
-RANDOM_STATE = 42
 WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
 log = logging.getLogger("user_classifier")
 
@@ -190,7 +196,7 @@ def cluster(
     Lloyd, S. P. (1982), "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2).
     Arthur, D. and Vassilvitskii, S. (2007), "k-means++: the advantages of careful seeding", SODA.
     """
-    scaled = scaling(scale, totals, weights)
+    scaled = fit_scaling(scale, totals, weights)
     n_users = number_of_users(totals, weights)
     if n_users < n_clusters:
         mean = np.average(totals, axis=0, weights=weights)[None] if n_users else np.empty((0, 2))
@@ -201,7 +207,7 @@ def cluster(
         model = k_means(one_hot_totals(totals), n_clusters, n_init)
     else:
         points = scaled.points(totals)
-        model = k_means(points, n_different(points, n_clusters), n_init)
+        model = k_means(points, n_distinct(points, n_clusters), n_init)
     return numbered(model, totals, scaled, weights)
 
 
@@ -222,10 +228,10 @@ def k_means(matrix: Any, n_clusters: int, n_init: int | str) -> Any:
 
 def search(totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Scaling, weights: Weights | None) -> Any:
     """Fit KMeans on users taken together, or on what stands for users (`weights`), from there on all rows."""
-    cells = cells_of(totals) if weights is None else taken_together(Cells(totals, weights))
-    points = scaled.points(cells.totals)
-    n_clusters = n_different(points, n_clusters)
-    model = best_fit(points, cells.weights, n_clusters, n_init, RANDOM_STATE)
+    groups = group_users(totals) if weights is None else coarsened(Groups(totals, weights))
+    points = scaled.points(groups.totals)
+    n_clusters = n_distinct(points, n_clusters)
+    model = best_fit(points, groups.weights, n_clusters, n_init, RANDOM_STATE)
     return refined(scaled.points(totals), model.cluster_centers_, weights)
 
 
@@ -257,7 +263,7 @@ class Classifier:
     kafka: Kafka
     stop: StopRequest
     intake: UserIntake | CellIntake
-    cluster: Cluster
+    cluster: ClusterFunction
     report: Report
     clock: Callable[[], float] = time.monotonic
     number: NumberOfClusters = field(init=False)
@@ -404,7 +410,7 @@ def label(
         intake = (CellIntake if settings.cells else UserIntake)(settings, kafka, registry, consumer, stop, report)
         cluster_as_asked = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
         if settings.looks:
-            Look(settings, intake, cluster_as_asked, stop, report, clock).run()
+            Preview(settings, intake, cluster_as_asked, stop, report, clock).run()
         else:
             Classifier(settings, kafka, stop, intake, cluster_as_asked, report, clock).run()
 
@@ -418,7 +424,7 @@ def connected(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Ite
             kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
         kafka.connect(consumer, "consumer")
         check_topics(settings, kafka, consumer)
-        import_meanwhile("sklearn.cluster")  # while brokers and registry are asked
+        import_in_background("sklearn.cluster")  # while brokers and registry are asked
         yield consumer
     finally:
         if kafka.outage.answered is not None:  # nothing more will show that it is over

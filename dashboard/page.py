@@ -15,7 +15,7 @@ from classifier.formatting import money, readable
 from classifier.label_names import label_name, names_for, without_name
 from classifier.users.table import NO_LABEL
 from dashboard import figures, picture
-from dashboard.cells import AXES, Window, scales_of, value_at, whole
+from dashboard.bins import AXES, Window, scales_of, value_at, whole
 from dashboard.lists import csv_of
 from dashboard.moves import Moves, moves
 from dashboard.options import parsed

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from classifier.formatting import money, readable, share, users
 from classifier.label_names import label_name
 from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, PALEST, Scale, on_axes, short
-from dashboard.cells import Cells, Scales, Window, count_cells, framed, scales_of, value_at, whole
+from dashboard.bins import Bins, Scales, Window, count_bins, framed, scales_of, value_at, whole
 from dashboard.figures import clock
 from dashboard.history import Point
 from dashboard.table import Snapshot
@@ -71,7 +71,7 @@ def clusters(snapshot: Snapshot, view: View) -> go.Figure:
         for label in range(snapshot.n_labels):
             figure.add_trace(dots_of(snapshot, inside & (snapshot.labels_there == label), label, scales, view))
     else:
-        figure.add_trace(density(count_cells(snapshot, window, scales), scales, view))
+        figure.add_trace(density(count_bins(snapshot, window, scales), scales, view))
     for label in range(snapshot.n_labels):
         figure.add_trace(mean_of(snapshot, label, scales, view, in_legend=not dots))
     if not inside.any():
@@ -122,7 +122,7 @@ def legend_of(snapshot: Snapshot, label: int, view: View) -> str:
     return f"{html.escape(label_name(label, view.names))}: {users(size)}, {share(size, len(snapshot.there))}"
 
 
-def density(cells: Cells, scales: Scales, view: View) -> go.Heatmap:
+def density(cells: Bins, scales: Scales, view: View) -> go.Heatmap:
     """Draw cells: the colour of the label that most users in it have, the deeper the more users."""
     total = cells.counts.sum(axis=0)
     most, n_labels = max(int(total.max()), 2), len(cells.counts)
@@ -142,14 +142,14 @@ def density(cells: Cells, scales: Scales, view: View) -> go.Heatmap:
         zmax=1,
         colorscale=colours,
         showscale=False,
-        text=cell_texts(cells, scales, view),
+        text=bin_texts(cells, scales, view),
         hoverinfo="text",
         hoverongaps=False,
         zsmooth=False,
     )
 
 
-def cell_texts(cells: Cells, scales: Scales, view: View) -> list[list[str]]:
+def bin_texts(cells: Bins, scales: Scales, view: View) -> list[list[str]]:
     """Say how many users of which labels lie in each cell, and where it is."""
     texts = [[""] * len(cells.columns) for _ in cells.rows]
     names = [html.escape(label_name(label, view.names)) for label in range(len(cells.counts))]

@@ -11,7 +11,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from user_classifier import RANDOM_STATE, one_hot_totals
+from classifier.clustering.model import RANDOM_STATE
+from user_classifier import one_hot_totals
 
 N_CLUSTERS = 3
 

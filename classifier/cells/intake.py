@@ -24,7 +24,7 @@ from classifier.cells.lattice import (
     middles,
     points_in,
 )
-from classifier.clustering.model import Cluster, Clusters, kmeans_class
+from classifier.clustering.model import ClusterFunction, Clusters, kmeans_class
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import Scaling
 from classifier.config.settings import Settings
@@ -200,7 +200,7 @@ class CellIntake:
         """The middle of each cell in which there are users, `weights` beside it being their number."""
         return middles(self.cells)
 
-    def fit(self, cluster: Cluster, n_clusters: int) -> Clusters:
+    def fit(self, cluster: ClusterFunction, n_clusters: int) -> Clusters:
         """Fit on points spread over each cell; a cell gets the label of the centre nearest to its middle.
 
         Where there are no more cells than clusters, each is a point: its users are equal, and stay together.

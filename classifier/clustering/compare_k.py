@@ -15,13 +15,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering.model import Cluster, n_different
+from classifier.clustering.model import RANDOM_STATE, ClusterFunction, n_distinct
 from classifier.clustering.scaling import Weights
 from classifier.formatting import n_of, users
 
 N_CLUSTERS = range(2, 11)
 MAX_SAMPLE = 10_000  # users; the silhouette takes time with their square, 10,000 a second or two
-RANDOM_STATE = 42
 SEPARATES = 0.0005  # silhouettes below are shown as 0.000
 SEPARATES_NOTHING = "no number of clusters separates them"
 
@@ -34,9 +33,9 @@ class Fit(NamedTuple):
     inertia: float
 
 
-def explore(
+def score_each(
     totals: NDArray[np.float64],
-    cluster: Cluster,
+    cluster: ClusterFunction,
     n_clusters: Iterable[int] = N_CLUSTERS,
     max_sample: int = MAX_SAMPLE,
     weights: Weights | None = None,
@@ -74,7 +73,7 @@ def explore(
     until = np.cumsum(np.ones(len(totals), np.int64) if weights is None else weights)
     n_users = int(until[-1])
     sample = np.searchsorted(until, np.sort(rng.choice(n_users, min(n_users, max_sample), replace=False)), "right")
-    most = min(n_users - 1, n_different(totals, N_CLUSTERS[-1]))
+    most = min(n_users - 1, n_distinct(totals, N_CLUSTERS[-1]))
     for k in n_clusters:
         if k > most:
             return
@@ -82,9 +81,11 @@ def explore(
         yield Fit(k, silhouette(found.scaling.points(totals[sample]), found.labels[sample]), found.inertia)
 
 
-def too_alike(totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool, n_users: int | None = None) -> str | None:
+def equal_users_note(
+    totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool, n_users: int | None = None
+) -> str | None:
     """Say so where users, one for each row unless told, have fewer different totals than there are clusters."""
-    n_users, n_totals = len(totals) if n_users is None else n_users, n_different(totals, n_clusters)
+    n_users, n_totals = len(totals) if n_users is None else n_users, n_distinct(totals, n_clusters)
     if n_users < n_clusters or n_totals >= n_clusters:  # fewer users are all labelled 0
         return None
     follows = "equal users get different labels" if one_hot else "there are no more labels than that"
@@ -94,9 +95,9 @@ def too_alike(totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool, n_
     )
 
 
-def left_out(totals: NDArray[np.float64], n_users: int | None = None) -> str | None:
+def omitted_note(totals: NDArray[np.float64], n_users: int | None = None) -> str | None:
     """Say so where numbers of clusters are not compared because too many users are equal."""
-    n_totals = n_different(totals, N_CLUSTERS[-1])
+    n_totals = n_distinct(totals, N_CLUSTERS[-1])
     if n_totals >= min((len(totals) if n_users is None else n_users) - 1, N_CLUSTERS[-1]):
         return None
     return f"{n_of(n_totals, 'different total')}: more clusters would tear equal users apart"
@@ -111,7 +112,7 @@ def silhouette(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
     return float(silhouette_score(totals, labels))
 
 
-def best(fits: Sequence[Fit]) -> Fit:
+def largest_silhouette(fits: Sequence[Fit]) -> Fit:
     """Return the fit of the largest silhouette, of the fewest clusters among equals; one without silhouette last.
 
     Raises
@@ -124,17 +125,17 @@ def best(fits: Sequence[Fit]) -> Fit:
     return max(fits, key=lambda fit: (-2.0 if np.isnan(fit.silhouette) else fit.silhouette, -fit.n_clusters))
 
 
-def choice(fits: Sequence[Fit]) -> Fit | None:
+def best_separating(fits: Sequence[Fit]) -> Fit | None:
     """Return the best fit; None where even that one separates nothing."""
-    found = best(fits) if fits else None
+    found = largest_silhouette(fits) if fits else None
     return found if found and found.silhouette >= SEPARATES else None  # NaN is not
 
 
-def table_lines(fits: Sequence[Fit], n_users: int, how: str = "", max_sample: int = MAX_SAMPLE) -> list[str]:
+def comparison_lines(fits: Sequence[Fit], n_users: int, how: str = "", max_sample: int = MAX_SAMPLE) -> list[str]:
     """Return the comparison as the lines of a table, `how` being the scale; ValueError where there is none."""
     if n_users > 2 and not fits:
         raise ValueError(f"{users(n_users)} with equal totals: {SEPARATES_NOTHING}")
-    chosen = choice(fits) if fits else best(fits)
+    chosen = best_separating(fits) if fits else largest_silhouette(fits)
     sampled = f", silhouette of {max_sample:,} of them" if n_users > max_sample else ""
     lines = [f"{users(n_users)}{sampled}{how}", " k  silhouette     inertia"]
     for fit in fits:
@@ -144,13 +145,13 @@ def table_lines(fits: Sequence[Fit], n_users: int, how: str = "", max_sample: in
 
 
 FEW_USERS = 2_000  # compared within a second; more are worth the two seconds in which a process starts
-FEW_IN_CELLS = 200  # the same, with many runs each
-WATCH_SECONDS = 0.1
+FEW_GROUPED_USERS = 200  # the same, with many runs each
+STOP_CHECK_SECONDS = 0.1
 
 
 def compare(
     totals: NDArray[np.float64],
-    cluster: Cluster,
+    cluster: ClusterFunction,
     go_on: Callable[[], bool],
     weights: Weights | None = None,
 ) -> list[Fit]:
@@ -164,12 +165,12 @@ def compare(
     ChildProcessError
         If the process ends before its work.
     """
-    if len(totals) <= FEW_USERS if weights is None else weights.sum() <= FEW_IN_CELLS:
-        return list(explore(totals, cluster, weights=weights))
+    if len(totals) <= FEW_USERS if weights is None else weights.sum() <= FEW_GROUPED_USERS:
+        return list(score_each(totals, cluster, weights=weights))
     fits: list[Fit] = []
-    with in_a_process(totals, cluster, weights) as results:
+    with scoring_process(totals, cluster, weights) as results:
         while go_on():
-            if not results.poll(WATCH_SECONDS):
+            if not results.poll(STOP_CHECK_SECONDS):
                 continue
             try:
                 fit = results.recv()
@@ -182,7 +183,9 @@ def compare(
 
 
 @contextmanager
-def in_a_process(totals: NDArray[np.float64], cluster: Cluster, weights: Weights | None = None) -> Iterator[Connection]:
+def scoring_process(
+    totals: NDArray[np.float64], cluster: ClusterFunction, weights: Weights | None = None
+) -> Iterator[Connection]:
     """Compare in a process of its own; yield where its results arrive, None being the last."""
     context = multiprocessing.get_context("spawn")
     results, sender = context.Pipe(duplex=False)
@@ -202,8 +205,10 @@ def in_a_process(totals: NDArray[np.float64], cluster: Cluster, weights: Weights
         results.close()
 
 
-def send_fits(sender: Connection, totals: NDArray[np.float64], cluster: Cluster, weights: Weights | None) -> None:
+def send_fits(
+    sender: Connection, totals: NDArray[np.float64], cluster: ClusterFunction, weights: Weights | None
+) -> None:
     """Send each fit as it comes, and None at the end."""
-    for fit in explore(totals, cluster, weights=weights):
+    for fit in score_each(totals, cluster, weights=weights):
         sender.send(fit)
     sender.send(None)

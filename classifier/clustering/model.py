@@ -14,6 +14,8 @@ from classifier.clustering.scaling import Scaling, Weights
 # Of scikit-learn's: it is of no use here, and warns where /dev/shm cannot be written to.
 os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
 
+RANDOM_STATE = 42  # seed of every random choice of the client: the same users give the same labels on every run
+BLOCK_ROWS = 2**16  # rows computed together: their intermediate results stay in a processor's cache
 FIRST_USERS = 1_000  # looked at first for different totals; nearly always there are enough among them
 
 
@@ -26,7 +28,7 @@ class Clusters(NamedTuple):
     scaling: Scaling = Scaling()
 
 
-class Cluster(Protocol):
+class ClusterFunction(Protocol):
     """(totals, n_clusters) -> the fit; `weights` say how many users each row stands for, by default one."""
 
     def __call__(
@@ -34,9 +36,9 @@ class Cluster(Protocol):
     ) -> Clusters: ...
 
 
-def n_different(totals: NDArray[np.float64], at_most: int) -> int:
+def n_distinct(totals: NDArray[np.float64], at_most: int) -> int:
     """Return how many different totals there are, counting no further than `at_most`."""
-    if len(totals) > FIRST_USERS and n_different(totals[:FIRST_USERS], at_most) == at_most:
+    if len(totals) > FIRST_USERS and n_distinct(totals[:FIRST_USERS], at_most) == at_most:
         return at_most
     count, left = 0, totals
     while len(left) and count < at_most:
@@ -44,7 +46,7 @@ def n_different(totals: NDArray[np.float64], at_most: int) -> int:
     return count
 
 
-def import_meanwhile(module: str) -> None:
+def import_in_background(module: str) -> None:
     """Import a module beside what is done here. Limits on threads have to be set by the thread that fits."""
     threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering.compare_k import SEPARATES_NOTHING, Fit, choice, table_lines, too_alike
-from classifier.clustering.grouping import Cells, cells_of, taken_together
-from classifier.clustering.model import Cluster, n_different
-from classifier.clustering.scaling import Weights, scale_shown
+from classifier.clustering.compare_k import SEPARATES_NOTHING, Fit, best_separating, comparison_lines, equal_users_note
+from classifier.clustering.grouping import Groups, coarsened, group_users
+from classifier.clustering.model import ClusterFunction, n_distinct
+from classifier.clustering.scaling import Weights, scale_suffix
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError
 from classifier.formatting import users
@@ -33,7 +33,7 @@ class Chosen(NamedTuple):
 class NumberOfClusters:
     """What -k stands for. `value` is None until -k auto has chosen, which it does when all has been read."""
 
-    def __init__(self, settings: Settings, cluster: Cluster, go_on: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, cluster: ClusterFunction, go_on: Callable[[], bool]) -> None:
         self._settings, self._cluster, self._go_on = settings, cluster, go_on
         self.value = None if settings.auto_k else int(settings.n_clusters)
         self._waits = self._warned = False  # whether that has been said
@@ -68,8 +68,8 @@ class NumberOfClusters:
         n_users = number_of_users(totals, weights)
         if self.value is None:
             fits = self.compare(totals, weights)
-            if chosen := choice(fits):
-                for line in table_lines(fits, n_users, scale_shown(self._settings.scale)):
+            if chosen := best_separating(fits):
+                for line in comparison_lines(fits, n_users, scale_suffix(self._settings.scale)):
                     log.info(line)
                 self._take(chosen.n_clusters)
                 log.info("-k auto: %d clusters; kept until -k says otherwise", self.value)
@@ -81,7 +81,7 @@ class NumberOfClusters:
     def warn_of_equal_users(self, totals: NDArray[np.float64], weights: Weights | None = None) -> None:
         """Say that there are more clusters than different totals; once, and again only if that was not so meanwhile."""
         n_users, one_hot = number_of_users(totals, weights), self._settings.one_hot
-        told = too_alike(totals, self.value, one_hot=one_hot, n_users=n_users) if self.value else None
+        told = equal_users_note(totals, self.value, one_hot=one_hot, n_users=n_users) if self.value else None
         if told and not self._warned:
             log.warning(told)
         self._warned = told is not None
@@ -91,13 +91,13 @@ class NumberOfClusters:
         from classifier.clustering.compare_k import compare
 
         n_users = number_of_users(totals, weights)
-        if n_users < FEWEST_USERS or n_different(totals, 2) < 2:
+        if n_users < FEWEST_USERS or n_distinct(totals, 2) < 2:
             return []
         log.info("comparing 2 to 10 clusters of %s users", f"{n_users:,}")
         if weights is not None:
-            totals, weights = taken_together(Cells(totals, weights))
+            totals, weights = coarsened(Groups(totals, weights))
         elif self._settings.fit == "cells":
-            totals, weights = cells_of(totals)
+            totals, weights = group_users(totals)
         try:
             return compare(totals, self._cluster, self._go_on, weights)
         except ChildProcessError as error:

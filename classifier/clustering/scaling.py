@@ -41,12 +41,12 @@ class Scaling(NamedTuple):
         return numbers
 
 
-def scale_shown(name: str) -> str:
+def scale_suffix(name: str) -> str:
     """Return ', scale log' to put behind what is shown, nothing where totals are left as they are."""
     return "" if name == "none" else f", scale {name}"
 
 
-def scaling(name: str, totals: NDArray[np.float64], weights: Weights | None = None) -> Scaling:
+def fit_scaling(name: str, totals: NDArray[np.float64], weights: Weights | None = None) -> Scaling:
     """Return the scale of this name for these totals, each row of them weighted."""
     if name != "standard" or not len(totals):
         return Scaling(name)

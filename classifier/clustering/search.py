@@ -18,10 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.clustering.model import kmeans_class
+from classifier.clustering.model import BLOCK_ROWS, kmeans_class
 from classifier.clustering.scaling import Weights
 
-AT_ONCE = 2**16  # points; what is computed of them stays in a processor's cache
 LANES = 8  # sums for each centre that are added up at the end: one alone waits for itself at every point
 SWAPS = 2  # places tried for each centre
 MOST_ROUNDS = 10
@@ -88,7 +87,7 @@ def means_of_nearest(
 ) -> NDArray[np.float64]:
     """Return the mean of the users nearest to each centre; a centre without users stays where it is."""
     sums = np.zeros((len(centers), 3))  # of users, and of both coordinates
-    lanes = np.arange(AT_ONCE) % LANES
+    lanes = np.arange(BLOCK_ROWS) % LANES
     for part, nearest, _ in in_parts(points, centers):
         users = None if weights is None else weights[part]
         coordinates = (column if users is None else users * column for column in points[part].T)
@@ -106,8 +105,8 @@ def in_parts(
     """Yield points in parts: the slice, the number of the nearest centre of each, and its distance."""
     from scipy.cluster.vq import vq
 
-    for start in range(0, len(points), AT_ONCE):
-        part = slice(start, start + AT_ONCE)
+    for start in range(0, len(points), BLOCK_ROWS):
+        part = slice(start, start + BLOCK_ROWS)
         yield part, *vq(points[part], centers)
 
 

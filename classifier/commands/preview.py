@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from classifier.cells.intake import CellIntake
-from classifier.clustering.compare_k import left_out, table_lines, too_alike
-from classifier.clustering.model import Cluster
+from classifier.clustering.compare_k import comparison_lines, equal_users_note, omitted_note
+from classifier.clustering.model import ClusterFunction
 from classifier.clustering.number_of_clusters import NumberOfClusters
-from classifier.clustering.scaling import scale_shown
+from classifier.clustering.scaling import scale_suffix
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
 from classifier.label_names import names_for
@@ -20,16 +20,16 @@ from classifier.stop import StopRequest
 from classifier.users.intake import UserIntake
 
 log = logging.getLogger("user_classifier")
-LOOK_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
+RESTORE_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
 
 
 @dataclass(frozen=True)
-class Look:
+class Preview:
     """One reading of the input to its end, beside an instance that may go on labelling meanwhile."""
 
     settings: Settings
     intake: UserIntake | CellIntake
-    cluster: Cluster
+    cluster: ClusterFunction
     stop: StopRequest
     report: Report
     clock: Callable[[], float] = time.monotonic
@@ -53,7 +53,7 @@ class Look:
 
     def _restore(self) -> None:
         """Restore beside an instance that goes on: again if it committed meanwhile."""
-        for _ in range(LOOK_ATTEMPTS):
+        for _ in range(RESTORE_ATTEMPTS):
             before = self._marks()
             try:
                 self.intake.restore()
@@ -78,13 +78,13 @@ class Look:
         if self.stop.requested:
             return
         try:
-            yield from table_lines(fits, intake.n_users, scale_shown(self.settings.scale))
-            if told := left_out(intake.totals, intake.n_users):
+            yield from comparison_lines(fits, intake.n_users, scale_suffix(self.settings.scale))
+            if told := omitted_note(intake.totals, intake.n_users):
                 yield told
             if path is not None:
                 from classifier.reports import elbow, plot
 
-                plot.save(elbow.draw(fits, intake.n_users, scale_shown(self.settings.scale)), path)
+                plot.save(elbow.draw(fits, intake.n_users, scale_suffix(self.settings.scale)), path)
                 yield f"drawn: {path}"
         except OSError as error:
             raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
@@ -108,7 +108,7 @@ class Look:
         yield from (*first_users(step, names), "", *summary_lines(step, names), "")
         totals, alike = (
             intake.totals,
-            functools.partial(too_alike, one_hot=self.settings.one_hot, n_users=intake.n_users),
+            functools.partial(equal_users_note, one_hot=self.settings.one_hot, n_users=intake.n_users),
         )
         if number.value and (told := alike(totals, number.value)):
             yield from (told, "")

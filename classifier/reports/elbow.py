@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from classifier.clustering.compare_k import SEPARATES_NOTHING, Fit, choice
+from classifier.clustering.compare_k import SEPARATES_NOTHING, Fit, best_separating
 from classifier.formatting import users
 from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
 
@@ -15,7 +15,7 @@ def draw(fits: Sequence[Fit], n_users: int, how: str = "") -> Figure:
     """Draw the elbow and the silhouette, side by side, the best one marked; `how` tells the scale."""
     figure = Figure(figsize=(SIZE_INCHES[0], 0.7 * SIZE_INCHES[1]), layout="constrained")
     elbow, score = figure.subplots(1, 2)
-    chosen = choice(fits)
+    chosen = best_separating(fits)
     draw_curve(elbow, fits, [fit.inertia for fit in fits], chosen)
     elbow.set(title="elbow: a bend, after which more clusters gain little", ylabel="inertia")
     elbow.set_ylim(bottom=0)

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from classifier.clustering.scaling import Weights, scale_shown
+from classifier.clustering.scaling import Weights, scale_suffix
 from classifier.formatting import share, users
 from classifier.label_names import label_name
 from classifier.reports.output_file import check_target
@@ -136,7 +136,7 @@ def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
     """Draw the clusters of a step, as dots or as density."""
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
-    title = f"{step.n_users:,} users{scale_shown(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
+    title = f"{step.n_users:,} users{scale_suffix(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
     axes.set_title(title.rstrip())
     axes.grid(color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
@@ -206,14 +206,14 @@ def draw_density(
     low, high = points.min(axis=0), points.max(axis=0)
     room = np.where(high > low, 0.02 * (high - low), 0.5)
     (left, bottom), (right, top) = low - room, high + room
-    cells, counts = count_cells(axes, points, labels, n_labels, (left, right, bottom, top), weights)
+    cells, counts = count_hexagons(axes, points, labels, n_labels, (left, right, bottom, top), weights)
     axes.add_collection(cells)
     paint(cells, counts)
     axes.set(xlim=(left, right), ylim=(bottom, top))
     add_depths(axes, float(counts.sum(axis=0).max()))
 
 
-def count_cells(
+def count_hexagons(
     axes: Axes,
     points: NDArray[np.float64],
     labels: NDArray[np.int32],

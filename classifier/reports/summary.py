@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from classifier.clustering.scaling import Scaling, Weights, scale_shown
+from classifier.clustering.scaling import Scaling, Weights, scale_suffix
 from classifier.formatting import money, readable, share, users
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
@@ -84,7 +84,7 @@ def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
     n_users, n_labels = step.n_users, len(step.centers)
     titles = [label_name(label, names) for label in range(n_labels)]
     width = max(len(title) for title in ("label", *titles))
-    lines = [ROW.format("label", *HEADINGS, width=width) + scale_shown(step.scaling.name)]
+    lines = [ROW.format("label", *HEADINGS, width=width) + scale_suffix(step.scaling.name)]
     rows = per_label(step.totals, step.labels, n_labels, step.weights).itertuples()
     for title, row, place in zip(titles, rows, step.centers.tolist(), strict=True):
         cells = (*table_cells(row, n_users), center(place))

@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_INVALID, Consumer, TopicPar
 from numpy.typing import NDArray
 
 from classifier import __version__
-from classifier.clustering.model import Cluster, Clusters, kmeans_class
+from classifier.clustering.model import ClusterFunction, Clusters, kmeans_class
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.config.settings import Settings
 from classifier.errors import RecordError, RestoreNeeded, StateError
@@ -308,7 +308,7 @@ class UserIntake:
         """The current row of each user, in the order of user_id."""
         return self.table.totals
 
-    def fit(self, cluster: Cluster, n_clusters: int) -> Clusters:
+    def fit(self, cluster: ClusterFunction, n_clusters: int) -> Clusters:
         """Fit on users."""
         return cluster(self.table.totals, n_clusters)
 

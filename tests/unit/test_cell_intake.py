@@ -13,7 +13,7 @@ from classifier.cells import intake, lattice
 from classifier.cells.intake import chosen_headers, chosen_of, users_at_borders
 from classifier.cells.lattice import Numbers, Totals, cells_at
 from classifier.clustering.number_of_clusters import Chosen
-from classifier.clustering.scaling import scaling
+from classifier.clustering.scaling import fit_scaling
 from classifier.config.settings import SCALES
 from classifier.errors import ProducerFenced, RecordError, SchemaError, StateError
 from classifier.kafka import source
@@ -418,7 +418,7 @@ def test_no_label_beside_a_border_can_be_wrong() -> None:
     for scale in SCALES:
         for cells, users in few_cells():
             middles = lattice.middles(cells)
-            scaled = scaling(scale, middles, users)
+            scaled = fit_scaling(scale, middles, users)
             centers = middles[[10, len(cells) // 2, -3]]
             within = lattice.points_in(cells, (7, 5))
             nearest = scaled.nearest(within, centers).reshape(len(cells), -1)

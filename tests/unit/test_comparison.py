@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from classifier.clustering import compare_k
-from classifier.clustering.compare_k import FEW_IN_CELLS, FEW_USERS, compare, explore
+from classifier.clustering.compare_k import FEW_GROUPED_USERS, FEW_USERS, compare, score_each
 from classifier.clustering.model import Clusters
 from user_classifier import cluster
 
@@ -39,29 +39,29 @@ def sleeps(totals: NDArray[np.float64], n_clusters: int, **_: object) -> Cluster
 def test_a_process_finds_what_we_find() -> None:
     totals = users(FEW_USERS + 1)
     asked = itertools.count()
-    assert compare(totals, CLUSTER, lambda: next(asked) >= 0) == list(explore(totals, cluster))
+    assert compare(totals, CLUSTER, lambda: next(asked) >= 0) == list(score_each(totals, cluster))
     assert next(asked) > 9, "asked all along"
     assert multiprocessing.active_children() == []
 
 
 def test_few_users_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(compare_k, "in_a_process")
+    monkeypatch.delattr(compare_k, "scoring_process")
     assert [fit.n_clusters for fit in compare(users(20), CLUSTER, lambda: True)] == list(range(2, 11))
 
 
 def test_a_process_finds_what_we_find_among_cells() -> None:
-    totals, weights = users(FEW_IN_CELLS + 1), 1 + np.arange(FEW_IN_CELLS + 1) % 3
+    totals, weights = users(FEW_GROUPED_USERS + 1), 1 + np.arange(FEW_GROUPED_USERS + 1) % 3
     on_cells = functools.partial(cluster, n_init=3, scale="log", fit="cells")
     asked = itertools.count()
     found = compare(totals, on_cells, lambda: next(asked) >= 0, weights)
-    assert found == list(explore(totals, on_cells, weights=weights))
+    assert found == list(score_each(totals, on_cells, weights=weights))
     assert next(asked) > 9, "asked all along"
 
 
 def test_few_users_in_cells_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is users of whom the silhouette is taken, and that takes long, however few the cells."""
-    monkeypatch.delattr(compare_k, "in_a_process")
-    weights = np.full(20, FEW_IN_CELLS // 20)
+    monkeypatch.delattr(compare_k, "scoring_process")
+    weights = np.full(20, FEW_GROUPED_USERS // 20)
     assert compare(users(20), CLUSTER, lambda: True, weights)
     weights[0] += 1
     with pytest.raises(NameError):
@@ -82,5 +82,5 @@ def test_a_process_that_is_ended() -> None:
 
 
 def test_signals_are_let_through_again() -> None:
-    with compare_k.in_a_process(users(3), sleeps):
+    with compare_k.scoring_process(users(3), sleeps):
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, Scale
 from dashboard import picture
-from dashboard.cells import AUTOMATIC, LINEAR, LOGARITHMIC, Window, count_cells, framed, scales_of, value_at, whole
+from dashboard.bins import AUTOMATIC, LINEAR, LOGARITHMIC, Window, count_bins, framed, scales_of, value_at, whole
 from dashboard.history import Point
 from dashboard.picture import View, colour_of, symbol_of, ticks
 from dashboard.table import Snapshot, Table
@@ -33,14 +33,14 @@ def many() -> Snapshot:
 
 @pytest.mark.parametrize("axes", [AUTOMATIC, LINEAR, LOGARITHMIC])
 def test_every_user_is_counted_in_a_cell(many: Snapshot, axes: str) -> None:
-    cells = count_cells(many, whole(many), scales_of(many, axes))
+    cells = count_bins(many, whole(many), scales_of(many, axes))
     assert cells.counts.sum(axis=(1, 2)).tolist() == many.sizes()
 
 
 def test_a_user_is_counted_where_it_lies() -> None:
     totals = np.array([[0.0, 1.0], [1.0, 1.0], [1000.0, 400.0]])
     snapshot = snapshot_of(totals, np.array([0, 0, 1], np.int32))
-    cells = count_cells(snapshot, whole(snapshot), scales_of(snapshot, LINEAR))
+    cells = count_bins(snapshot, whole(snapshot), scales_of(snapshot, LINEAR))
     low, high = cells.counts[0], cells.counts[1]
     assert low[:3, :5].sum() == low.sum() == 2
     assert high[-3:, -5:].sum() == high.sum() == 1
@@ -49,7 +49,7 @@ def test_a_user_is_counted_where_it_lies() -> None:
 def test_a_window_counts_those_in_it_more_finely(many: Snapshot) -> None:
     window = Window((50.0, 2.0), (500.0, 20.0))
     inside = (many.amounts >= 50) & (many.amounts <= 500) & (many.counts >= 2) & (many.counts <= 20)
-    cells = count_cells(many, window, scales_of(many, LINEAR))
+    cells = count_bins(many, window, scales_of(many, LINEAR))
     assert cells.counts.sum() == inside.sum()
     first = cells.columns[cells.counts.sum(axis=(0, 1)) > 0]
     assert 40 < first[0] < 60
@@ -80,7 +80,7 @@ def test_a_part_where_nobody_lies_says_so(many: Snapshot) -> None:
 
 def test_a_cell_says_what_is_in_it(many: Snapshot) -> None:
     heatmap = picture.clusters(many, FEW).data[0]
-    total = count_cells(many, whole(many), scales_of(many, AUTOMATIC)).counts.sum(axis=0)
+    total = count_bins(many, whole(many), scales_of(many, AUTOMATIC)).counts.sum(axis=0)
     row, column = np.unravel_index(total.argmax(), total.shape)
     assert heatmap.text[row][column].startswith(f"<b>{total.max():,} users</b><br>label ")
     assert np.isnan(heatmap.z[total == 0]).all()
@@ -90,7 +90,7 @@ def test_a_cell_says_what_is_in_it(many: Snapshot) -> None:
 def test_the_colour_of_a_cell_is_that_of_most_users_in_it(many: Snapshot) -> None:
     """A value lies in the stretch of the scale that belongs to the label."""
     heatmap = picture.clusters(many, FEW).data[0]
-    counts = count_cells(many, whole(many), scales_of(many, AUTOMATIC)).counts
+    counts = count_bins(many, whole(many), scales_of(many, AUTOMATIC)).counts
     there = counts.sum(axis=0) > 0
     assert (np.floor(heatmap.z[there] * 3) == counts.argmax(axis=0)[there]).all()
 
@@ -153,7 +153,7 @@ def test_axes_leave_room() -> None:
 
 
 def test_counts_of_one_are_not_heaped_at_the_edge(many: Snapshot) -> None:
-    cells = count_cells(many, whole(many), scales_of(many, LOGARITHMIC))
+    cells = count_bins(many, whole(many), scales_of(many, LOGARITHMIC))
     rows = cells.counts.sum(axis=(0, 2))
     assert rows[0] <= rows.max() / 2
 

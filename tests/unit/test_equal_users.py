@@ -7,8 +7,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from classifier.clustering.compare_k import Fit, choice, explore, left_out, table_lines, too_alike
-from classifier.clustering.model import n_different
+from classifier.clustering.compare_k import (
+    Fit,
+    best_separating,
+    comparison_lines,
+    equal_users_note,
+    omitted_note,
+    score_each,
+)
+from classifier.clustering.model import n_distinct
 from classifier.clustering.number_of_clusters import NumberOfClusters
 from classifier.config.settings import Settings
 from classifier.reports import elbow
@@ -52,13 +59,13 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_different_totals_are_counted(n_users: int, n_totals: int) -> None:
     totals = equal(n_totals, n_users)
     for at_most in (1, 2, 3, 10):
-        assert n_different(totals, at_most) == min(len(np.unique(totals, axis=0)), at_most)
+        assert n_distinct(totals, at_most) == min(len(np.unique(totals, axis=0)), at_most)
 
 
 def test_what_differs_late_or_in_the_count_alone_is_different() -> None:
     late = np.vstack((equal(1, 3000), [(0.0, 2.0)]))
-    assert n_different(late, 10) == 2
-    assert n_different(np.empty((0, 2)), 10) == 0
+    assert n_distinct(late, 10) == 2
+    assert n_distinct(np.empty((0, 2)), 10) == 0
 
 
 SAID = (
@@ -77,7 +84,7 @@ def test_more_clusters_than_different_totals_is_said_once(caplog: pytest.LogCapt
 def test_there_is_nothing_to_say(totals: Totals, caplog: pytest.LogCaptureFixture) -> None:
     assert world_of(totals).run() is None
     assert warnings(caplog) == []
-    assert too_alike(totals, 3, one_hot=True) is None
+    assert equal_users_note(totals, 3, one_hot=True) is None
 
 
 def test_a_dry_run_says_so(capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
@@ -107,8 +114,8 @@ def test_of_equal_users_nothing_can_be_compared() -> None:
 @pytest.mark.parametrize(("n_totals", "numbers"), [(1, []), (2, [2]), (4, [2, 3, 4]), (20, list(range(2, 11)))])
 def test_no_more_clusters_than_different_totals_are_compared(n_totals: int, numbers: list[int]) -> None:
     totals = equal(n_totals, 30)
-    assert [fit.n_clusters for fit in explore(totals, cluster)] == numbers
-    assert (left_out(totals) is None) is (n_totals > 9)
+    assert [fit.n_clusters for fit in score_each(totals, cluster)] == numbers
+    assert (omitted_note(totals) is None) is (n_totals > 9)
 
 
 def test_two_different_totals_are_two_clusters() -> None:
@@ -153,13 +160,13 @@ def test_a_choice_that_waits_says_so_once(caplog: pytest.LogCaptureFixture) -> N
 
 
 def test_the_choice_is_the_best_that_separates() -> None:
-    assert choice([]) is None
-    assert choice(NOTHING) is None
-    assert choice([*NOTHING, better := Fit(5, 0.0006, 7.0)]) == better
+    assert best_separating([]) is None
+    assert best_separating(NOTHING) is None
+    assert best_separating([*NOTHING, better := Fit(5, 0.0006, 7.0)]) == better
 
 
 def test_what_separates_nothing_is_not_marked_as_best(tmp_path: Path) -> None:
-    told = table_lines(NOTHING, 10)
+    told = comparison_lines(NOTHING, 10)
     assert not any("best" in line for line in told)
     assert told[-1] == "no number of clusters separates them"
     figure = elbow.draw(NOTHING, 10)

@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
-from classifier.clustering.compare_k import RANDOM_STATE, Fit, best, explore, silhouette, table_lines
-from classifier.clustering.model import Clusters
+from classifier.clustering.compare_k import Fit, comparison_lines, largest_silhouette, score_each, silhouette
+from classifier.clustering.model import RANDOM_STATE, Clusters
 from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]
@@ -24,20 +24,20 @@ def groups(seed: int, n_groups: int, n_users: int = 90) -> Totals:
 
 @pytest.mark.parametrize("n_groups", range(2, 6))
 def test_the_best_number_is_that_of_the_groups(n_groups: int) -> None:
-    assert best(list(explore(groups(n_groups, n_groups), cluster))).n_clusters == n_groups
+    assert largest_silhouette(list(score_each(groups(n_groups, n_groups), cluster))).n_clusters == n_groups
 
 
 @pytest.mark.parametrize(("n_users", "numbers"), [(2, []), (3, [2]), (5, [2, 3, 4]), (50, list(range(2, 11)))])
 def test_as_many_clusters_as_the_users_allow(n_users: int, numbers: list[int]) -> None:
     totals = np.random.default_rng(0).uniform(1, 100, (n_users, 2))
-    assert [fit.n_clusters for fit in explore(totals, cluster)] == numbers
+    assert [fit.n_clusters for fit in score_each(totals, cluster)] == numbers
 
 
 @pytest.mark.parametrize("seed", range(10))
 def test_inertia_is_that_of_kmeans(seed: int) -> None:
     totals = np.random.default_rng(seed).lognormal(2, 1, (40 + seed, 2))
     model = KMeans(n_clusters=4, n_init="auto", random_state=RANDOM_STATE).fit(one_hot_totals(totals))
-    (fit,) = explore(totals, cluster, [4])
+    (fit,) = score_each(totals, cluster, [4])
     assert fit.inertia == pytest.approx(model.inertia_, rel=1e-9)
     centers, labels = cluster(totals, 4).centers, cluster(totals, 4).labels
     of_totals = ((totals - centers[labels]) ** 2).sum()  # to which one-hot user_id adds n_users - n_clusters
@@ -58,7 +58,7 @@ def test_silhouette_from_its_definition() -> None:
 
 def test_few_users_are_all_scored_once() -> None:
     totals = groups(2, 3)
-    (fit,) = explore(totals, cluster, [3], max_sample=len(totals))
+    (fit,) = score_each(totals, cluster, [3], max_sample=len(totals))
     assert fit.silhouette == silhouette(totals, cluster(totals, 3).labels)
 
 
@@ -76,7 +76,7 @@ def test_every_fit_is_scored_on_the_same_sample_and_every_run_alike() -> None:
         labels = (given[:, 0] > 1500).astype(np.int32)
         return Clusters(labels, np.array([given[labels == label].mean(axis=0) for label in (0, 1)]))
 
-    fits = list(itertools.chain(*(explore(totals, by_amount, [2, 3], max_sample=50) for _ in range(2))))
+    fits = list(itertools.chain(*(score_each(totals, by_amount, [2, 3], max_sample=50) for _ in range(2))))
     assert len({fit.silhouette for fit in fits}) == 1
     assert all(given is totals for given in asked), "only the silhouette is sampled"
     halves = by_amount(totals, 2).labels
@@ -91,9 +91,9 @@ def test_a_cell_is_as_many_users_as_its_weight(max_sample: int) -> None:
     def by_amount(given: Totals, n_clusters: int, **_: object) -> Clusters:
         return Clusters((given[:, 0] > 1500).astype(np.int32), given[:2])
 
-    (cells,) = explore(totals, by_amount, [2], max_sample, weights)
-    (users,) = explore(np.repeat(totals, weights, axis=0), by_amount, [2], max_sample)
-    (one_each,) = explore(totals, by_amount, [2], max_sample)
+    (cells,) = score_each(totals, by_amount, [2], max_sample, weights)
+    (users,) = score_each(np.repeat(totals, weights, axis=0), by_amount, [2], max_sample)
+    (one_each,) = score_each(totals, by_amount, [2], max_sample)
     assert cells.silhouette == pytest.approx(users.silhouette)
     assert cells.silhouette != pytest.approx(one_each.silhouette, abs=1e-9)
 
@@ -102,7 +102,7 @@ def test_cells_are_compared_as_their_users_would_be() -> None:
     totals = groups(6, 3, n_users=30)
     weights = np.random.default_rng(6).geometric(0.2, len(totals))
     found = [
-        list(explore(*given, weights=weights_))
+        list(score_each(*given, weights=weights_))
         for given, weights_ in (
             ((totals, functools.partial(cluster, fit="cells")), weights),
             ((np.repeat(totals, weights, axis=0), functools.partial(cluster, fit="cells")), None),
@@ -116,7 +116,7 @@ def test_cells_are_compared_as_their_users_would_be() -> None:
 
 def test_the_silhouette_is_that_of_the_scale() -> None:
     totals = np.random.default_rng(8).lognormal(3, 2, (80, 2))
-    (fit,) = explore(totals, functools.partial(cluster, scale="log"), [3])
+    (fit,) = score_each(totals, functools.partial(cluster, scale="log"), [3])
     labels = cluster(totals, 3, scale="log").labels
     assert fit.silhouette == pytest.approx(silhouette(np.log1p(totals), labels))
     assert fit.silhouette != pytest.approx(silhouette(totals, labels), abs=1e-3)
@@ -124,18 +124,18 @@ def test_the_silhouette_is_that_of_the_scale() -> None:
 
 def test_best_of_equals_has_the_fewest_clusters() -> None:
     fits = [Fit(2, float("nan"), 9.0), Fit(3, 0.5, 8.0), Fit(4, 0.7, 7.0), Fit(5, 0.7, 6.0)]
-    assert best(fits).n_clusters == 4
+    assert largest_silhouette(fits).n_clusters == 4
 
 
 def test_a_sample_in_one_cluster_is_the_last_choice() -> None:
     nothing = float("nan")
-    assert best([Fit(2, nothing, 9.0), Fit(3, -0.9, 8.0)]).n_clusters == 3
-    assert best([Fit(2, nothing, 9.0), Fit(3, nothing, 8.0)]).n_clusters == 2
+    assert largest_silhouette([Fit(2, nothing, 9.0), Fit(3, -0.9, 8.0)]).n_clusters == 3
+    assert largest_silhouette([Fit(2, nothing, 9.0), Fit(3, nothing, 8.0)]).n_clusters == 2
 
 
 def test_nothing_to_choose_from() -> None:
     with pytest.raises(ValueError, match=r".") as raised:
-        best([])
+        largest_silhouette([])
     assert str(raised.value) == (
         "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
     )
@@ -145,7 +145,7 @@ FITS = [Fit(2, 0.856, 423_000.0), Fit(3, 0.9521, 3840.0), Fit(4, 0.742, 1623.0)]
 
 
 def test_table_in_full() -> None:
-    assert "\n".join(table_lines(FITS, 20_000)) == (
+    assert "\n".join(comparison_lines(FITS, 20_000)) == (
         """\
 20,000 users, silhouette of 10,000 of them
  k  silhouette     inertia
@@ -153,5 +153,5 @@ def test_table_in_full() -> None:
  3       0.952    3.84e+03  best silhouette
  4       0.742    1.62e+03"""
     )
-    assert table_lines(FITS, 10_000)[0] == "10,000 users"
-    assert table_lines(FITS, 10_001, ", scale log")[0] == "10,001 users, silhouette of 10,000 of them, scale log"
+    assert comparison_lines(FITS, 10_000)[0] == "10,000 users"
+    assert comparison_lines(FITS, 10_001, ", scale log")[0] == "10,001 users, silhouette of 10,000 of them, scale log"

@@ -97,7 +97,7 @@ def test_the_table_of_a_choice_names_the_scale(caplog: pytest.LogCaptureFixture)
 
 def test_on_cells_their_users_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     """In so many cells that it matters; each row of the table stands for one of them."""
-    monkeypatch.setattr(grouping, "ENOUGH_CELLS", 4)
+    monkeypatch.setattr(grouping, "ENOUGH_GROUPS", 4)
     compared = []
 
     def noted(totals: Any, cluster: Any, go_on: Any, weights: Any) -> Any:

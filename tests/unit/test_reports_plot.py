@@ -20,7 +20,7 @@ from classifier.reports.plot import (
     PALEST,
     REDRAW_SECONDS,
     ClusterPlot,
-    count_cells,
+    count_hexagons,
     draw,
     paint,
     scale_for,
@@ -192,7 +192,7 @@ def test_every_user_is_counted_in_a_cell() -> None:
     labels = np.arange(10_000, dtype=np.int32) % 3
     low, high = points.min(axis=0), points.max(axis=0)
     extent = (low[0], high[0], low[1], high[1])
-    _, counts = count_cells(Figure().subplots(), points, labels, 4, extent)
+    _, counts = count_hexagons(Figure().subplots(), points, labels, 4, extent)
     assert counts.sum(axis=1).tolist() == [3334, 3333, 3333, 0]
 
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 from classifier.clustering import search
-from classifier.clustering.grouping import cells_of
+from classifier.clustering.grouping import group_users
 from classifier.clustering.scaling import Scaling
 from classifier.clustering.search import best_fit, refined
 from tests.support.customers import customers
@@ -43,7 +43,7 @@ def test_never_worse_than_the_best_of_its_runs(seed: int) -> None:
 
 
 def test_a_run_that_ended_in_a_poor_optimum_is_led_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = cells_of(customers().totals)
+    cells = group_users(customers().totals)
     points = Scaling("log").points(cells.totals)
     inertias = {}
     for n_rounds in (0, search.MOST_ROUNDS):
@@ -97,7 +97,7 @@ def test_points_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.Mo
     for given in (None, weights, weights / 8):
         whole = refined(points, points[:5], given)
         with monkeypatch.context() as patch:
-            patch.setattr(search, "AT_ONCE", at_once)
+            patch.setattr(search, "BLOCK_ROWS", at_once)
             parts = refined(points, points[:5], given)
         assert parts.labels_.tolist() == whole.labels_.tolist()
         assert parts.cluster_centers_ == pytest.approx(whole.cluster_centers_, rel=1e-12)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 
 import user_classifier
-from classifier.clustering.model import n_different
-from classifier.clustering.scaling import scaling
+from classifier.clustering.model import n_distinct
+from classifier.clustering.scaling import fit_scaling
 from classifier.clustering.search import best_fit
 from classifier.config.settings import SCALES
 from tests.support import scaled
@@ -110,7 +110,7 @@ def test_labels_of_any_users(name: str, scale: str, fit: str) -> None:
     used = sorted(set(found.labels.tolist()))
     assert used == list(range(len(used)))
     if np.abs(totals).max() < 1e15:  # beside larger ones the small differences may be lost
-        assert len(used) == len(found.centers) == n_different(totals, 3)
+        assert len(used) == len(found.centers) == n_distinct(totals, 3)
     means = [totals[found.labels == label, 0].mean() for label in used]
     assert means == sorted(means)
     assert np.isfinite(found.centers).all()
@@ -166,7 +166,7 @@ def test_cells_find_what_sixty_runs_on_all_users_find(n_purchases: int, scale: s
     for n_clusters, least in LEAST[n_purchases, scale].items():
         found = cluster(totals, n_clusters, scale=scale, fit="cells")
         assert found.inertia < 1.001 * least
-        points = scaling(scale, totals).points(totals)
+        points = fit_scaling(scale, totals).points(totals)
         centers = found.scaling.points(found.centers)
         assert found.inertia == pytest.approx(((points - centers[found.labels]) ** 2).sum())
 

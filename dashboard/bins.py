@@ -46,7 +46,7 @@ class Frame(NamedTuple):
     high: NDArray[np.float64]
 
 
-class Cells(NamedTuple):
+class Bins(NamedTuple):
     """Users counted in a grid."""
 
     counts: NDArray[np.int64]  # shape (n_labels, N_ROWS, N_COLUMNS)
@@ -89,7 +89,7 @@ def framed(window: Window, scales: Scales) -> Frame:
     return Frame(low - room, high + room)
 
 
-def count_cells(snapshot: Snapshot, window: Window, scales: Scales) -> Cells:
+def count_bins(snapshot: Snapshot, window: Window, scales: Scales) -> Bins:
     """Count the users of each label in each cell of a window."""
     inside, frame = window.holds(snapshot.totals), framed(window, scales)
     totals, labels = spread_counts(snapshot.totals[inside]), snapshot.labels_there[inside]
@@ -101,4 +101,4 @@ def count_cells(snapshot: Snapshot, window: Window, scales: Scales) -> Cells:
     middles = [
         low + (np.arange(n) + 0.5) * step for low, step, n in zip(frame.low, size, (N_COLUMNS, N_ROWS), strict=True)
     ]
-    return Cells(counts.reshape(snapshot.n_labels, N_ROWS, N_COLUMNS), *middles)
+    return Bins(counts.reshape(snapshot.n_labels, N_ROWS, N_COLUMNS), *middles)
