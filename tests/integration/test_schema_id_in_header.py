@@ -6,8 +6,8 @@ import pytest
 
 from tests.support import inside, oracle
 from tests.support.changelog import Change, Op, Row, aggregation, place_by_hash
-from tests.support.guid_registry import GuidRegistry
 from tests.support.pipeline import Pipeline
+from tests.support.registry_proxy import RegistryProxy
 from tests.support.topics import Outgoing
 from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, Headers, body, frame
 
@@ -36,7 +36,7 @@ def test_a_retract_changelog(pipeline: Pipeline) -> None:
     records = pipeline.outgoing(place_by_hash(changes, 1))
     # Some as ever: one writer may have been changed.
     pipeline.topics.write(pipeline.source, [moved(each) if at % 3 else each for at, each in enumerate(records)])
-    with GuidRegistry(pipeline.subjects.url) as registry:
+    with RegistryProxy(pipeline.subjects.url) as registry:
         pipeline.configure("schema_registry", url=registry.url)
         inside.run_to_end(pipeline.arguments())
     assert pipeline.labelling() == oracle.labelled(changes)
@@ -52,7 +52,7 @@ def test_the_same_bytes_of_two_schemas_do_not_cancel(pipeline: Pipeline) -> None
     unknown = Outgoing(0, same, [(VALUE_ID, guid(9_999_999)), ("op", bytes([Op.DELETE]))])
     as_id = Outgoing(0, same, [(VALUE_ID, frame(other, b"")), ("op", bytes([Op.UPDATE_AFTER]))])
     pipeline.topics.write(pipeline.source, [added, unknown, as_id])
-    with GuidRegistry(pipeline.subjects.url) as registry:
+    with RegistryProxy(pipeline.subjects.url) as registry:
         pipeline.configure("schema_registry", url=registry.url)
         finished = inside.run_to_end(pipeline.arguments("--error-handling-mode", "ignore"))
     assert f"1 records cannot be read (mode ignore), the first: {pipeline.source} [0] at offset 1: " in finished.stderr
@@ -67,7 +67,7 @@ def test_an_upsert_input(pipeline: Pipeline) -> None:
     )
     gone = Outgoing(0, None, [(KEY_ID, guid(key_id))], body(KEY_SCHEMA, {"user_id": "ann"}))
     pipeline.topics.write(pipeline.source, [ann, bob, gone])
-    with GuidRegistry(pipeline.subjects.url) as registry:
+    with RegistryProxy(pipeline.subjects.url) as registry:
         pipeline.configure("schema_registry", url=registry.url)
         inside.run_to_end(pipeline.arguments("--changelog-mode", "upsert"))
     assert {user: row[1:3] for user, row in pipeline.labelling().items()} == {"bob": (2.5, 3)}

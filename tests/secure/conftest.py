@@ -12,7 +12,7 @@ from local.services.kafka import KafkaBroker
 from local.services.process import free_port
 from tests.support import configuration
 from tests.support.pipeline import Pipeline, Services, new_name
-from tests.support.registry_proxy import GuardedRegistry
+from tests.support.registry_proxy import RegistryProxy
 from tests.support.tls import ELSEWHERE, Authority
 from tests.support.topics import Topics
 
@@ -35,7 +35,7 @@ class Secured(NamedTuple):
     authority: Authority
     stranger: Authority
     brokers: dict[str, str]
-    registries: dict[str, GuardedRegistry]
+    registries: dict[str, RegistryProxy]
 
 
 def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: str) -> dict[str, str]:
@@ -80,7 +80,7 @@ def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Ite
     with ExitStack() as stack:
         stack.callback(broker.stop)
         broker.start()
-        registries = {name: stack.enter_context(GuardedRegistry(url, pem, made.token)) for name, pem in pems.items()}
+        registries = {name: stack.enter_context(RegistryProxy(url, pem, made.token)) for name, pem in pems.items()}
         brokers = {name: f"127.0.0.1:{ports[name]}" for name in pems}
         ours = Services(Topics(f"127.0.0.1:{ports['plain']}"), services.subjects)
         ours.topics.wait_for_coordinator()

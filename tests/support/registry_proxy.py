@@ -1,34 +1,38 @@
-"""A registry behind TLS and basic auth: a reverse proxy that asks for the password."""
+"""A reverse proxy in front of the Schema Registry: TLS, a password, and schemas by GUID, as Confluent's has them."""
 
 import base64
 import http.client
 import ssl
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
 TIMEOUT_S = 30.0
-KEPT_HEADERS = ("Content-Type", "Accept")
+FORWARDED_HEADERS = ("Content-Type", "Accept")
+BY_GUID = "/schemas/guids/"
+UNAUTHORIZED = 401, "application/json", b'{"error_code": 40101, "message": "Unauthorized"}'
 
 
-class GuardedRegistry:
-    """Serves `https://127.0.0.1:port/...` from another registry's URL, for one user and password."""
+class RegistryProxy:
+    """Forwards requests to another registry; the GUID of schema id n is UUID(int=n).
 
-    def __init__(self, url: str, pem: Path, token: str) -> None:
+    With `pem`, the file of a certificate and its key, it serves https; with `token`, user:password, it asks for these.
+    """
+
+    def __init__(self, url: str, pem: Path | None = None, token: str | None = None) -> None:
         self.requests = 0
         self._target = urlsplit(url)
-        self._wanted = "Basic " + base64.b64encode(token.encode()).decode()
+        self._authorization = "Basic " + base64.b64encode(token.encode()).decode() if token else None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pem)
-        # The handshake belongs to the thread of the connection, not to the one that accepts.
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
         self._server.daemon_threads = True
-        self.url = f"https://127.0.0.1:{self._server.server_port}{self._target.path}"
+        if pem:
+            self._use_tls(pem)
+        self.url = f"{'https' if pem else 'http'}://127.0.0.1:{self._server.server_port}{self._target.path}"
 
-    def __enter__(self) -> "GuardedRegistry":
+    def __enter__(self) -> "RegistryProxy":
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -37,21 +41,30 @@ class GuardedRegistry:
         self._server.server_close()
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
-        """Status, content type and body for a request."""
+        """Status, content type and body of the response; the names of the headers are in lower case."""
         self.requests += 1
-        if headers.get("authorization") != self._wanted:
-            return 401, "application/json", b'{"error_code": 40101, "message": "Unauthorized"}'
+        if self._authorization not in (None, headers.get("authorization")):
+            return UNAUTHORIZED
+        before, by_guid, guid = path.partition(BY_GUID)
+        if by_guid:
+            path = f"{before}/schemas/ids/{uuid.UUID(guid).int}"
         connection = http.client.HTTPConnection(self._target.netloc, timeout=TIMEOUT_S)
         try:
-            kept = {name: headers[name.lower()] for name in KEPT_HEADERS if name.lower() in headers}
-            connection.request(method, path, body or None, kept)
-            found = connection.getresponse()
-            return found.status, found.headers.get("Content-Type", ""), found.read()
+            forwarded = {name: headers[name.lower()] for name in FORWARDED_HEADERS if name.lower() in headers}
+            connection.request(method, path, body or None, forwarded)
+            response = connection.getresponse()
+            return response.status, response.headers.get("Content-Type", ""), response.read()
         finally:
             connection.close()
 
+    def _use_tls(self, pem: Path) -> None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pem)
+        # The handshake belongs to the thread of the connection, not to the one that accepts.
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        guarded = self
+        proxy = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -60,7 +73,7 @@ class GuardedRegistry:
             def do_GET(self) -> None:
                 size = int(self.headers.get("Content-Length") or 0)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                status, kind, body = guarded.answer(self.command, self.path, headers, self.rfile.read(size))
+                status, kind, body = proxy.answer(self.command, self.path, headers, self.rfile.read(size))
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(body)))
@@ -73,7 +86,7 @@ class GuardedRegistry:
             def handle(self) -> None:
                 try:
                     super().handle()
-                except OSError:  # the client did not like the certificate, or is gone
+                except OSError:  # the client refused the certificate, or has closed the connection
                     self.close_connection = True
 
             def log_message(self, *_: object) -> None:
