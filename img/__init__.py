@@ -1,1 +1,1 @@
-"""Draws the pictures of README.md and docs/: from text sources and from runs of the pipeline, none by hand."""
+"""Draws the pictures of README.md and docs/ from text sources and from runs of the pipeline; none is drawn by hand."""

@@ -1,4 +1,4 @@
-"""Draw the pictures anew: python -m img [architecture] [cdnow] [dashboard] [demo] [pipeline] [rooms]."""
+"""Draw the pictures of the pages: python -m img [architecture] [cdnow] [dashboard] [demo] [packages] [pipeline]."""
 
 import argparse
 import sys
@@ -10,9 +10,8 @@ from img.cdnow import draw_cdnow
 from img.clusters import draw_clusters
 from img.dashboard import draw_dashboard
 from img.demo import draw_demo
-from img.one_room import draw_one_room
+from img.packages import draw_packages
 from img.pipeline import Pipeline
-from img.rooms import draw_rooms
 from img.tables import draw_tables
 from img.terminal import TerminalError
 from local.demo import FAILURES
@@ -22,12 +21,13 @@ ERRORS = (RuntimeError, TerminalError, *FAILURES)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Draw what is named, or all."""
-    parser = argparse.ArgumentParser(prog="python -m img", description="Draw the pictures of README.md and docs/ anew.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RUNS)}; default: all")
+    """Draw the named pictures, or all; return the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m img", description="Draw the pictures of README.md and docs/.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(RUNS)} (default: all)")
     names = parser.parse_args(argv).names or list(RUNS)
-    if unknown := set(names) - set(RUNS):
-        parser.error(f"argument NAME: {', '.join(sorted(unknown))}: not of {', '.join(RUNS)}")
+    for name in names:
+        if name not in RUNS:
+            parser.error(f"argument NAME: no picture {name!r}; choose from {', '.join(RUNS)}")
     try:
         for name in names:
             for path in RUNS[name]():
@@ -48,8 +48,8 @@ RUNS: dict[str, Callable[[], list[Path]]] = {
     "cdnow": draw_cdnow,
     "dashboard": draw_dashboard,
     "demo": lambda: [draw_demo()],
+    "packages": draw_packages,
     "pipeline": _pipeline,
-    "rooms": lambda: [*draw_rooms(), *draw_one_room()],
 }
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The clusters of the demo's stream, as `user_classifier.py --plot` draws them."""
+"""A plot of the clusters in the demo's stream, drawn by `user_classifier.py --plot`."""
 
 import shutil
 import signal
@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from img.paths import IMG
 from img.pipeline import Pipeline
-from img.places import IMG
 from local.services.artifacts import ROOT
 
 ROWS_PER_SECOND = 20
@@ -18,8 +18,9 @@ NAMES = "stingy,standard,spendthrift"
 
 
 def draw_clusters(pipeline: Pipeline) -> Path:
-    """Run the client for a while; what it draws at its end is the picture."""
-    drawn, path = pipeline.directory / "clustering.svg", IMG / "clustering.svg"
+    """Run the client for a while and keep the plot that it draws when it stops; return its path."""
+    drawn = pipeline.directory / "clustering.svg"
+    path = IMG / "clustering.svg"
     pipeline.start_stream(ROWS_PER_SECOND)
     pipeline.run_statements(1, 7)
     command = [sys.executable, "user_classifier.py", str(pipeline.configuration)]

@@ -1,4 +1,4 @@
-"""The page in the browser, with the labels of customers who are made up."""
+"""A screenshot of the dashboard in a browser, with labels of synthetic customers."""
 
 import shutil
 from contextlib import ExitStack
@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 from classifier.serialization.registry import SchemaRegistry as Registry
 from classifier.stop import StopRequest
 from classifier.users.output_codec import LabelCodec
-from img.places import DIRECTORY, IMG
+from img.paths import DIRECTORY, IMG
 from local.dashboard import Dashboard
 from local.services.process import free_port
 from local.sql.topics import Topics
@@ -21,12 +21,12 @@ from tests.browser.chromium import launched
 N_CUSTOMERS = 20_000
 NAMES = "stingy,standard,spendthrift"
 OUTPUT = "user_labeling"
-WIDTH, HEIGHT = 1100, 1230  # pixels: numbers and clusters
+WIDTH, HEIGHT = 1100, 1230  # pixels: enough for the figures and the plot of clusters
 DRAWN_MS = 60_000
 
 
 def draw_dashboard() -> list[Path]:
-    """Label made-up customers, serve the page, and photograph it."""
+    """Write labels of synthetic customers, serve the page, and take a screenshot of it; return its path."""
     shutil.rmtree(DIRECTORY, ignore_errors=True)
     DIRECTORY.mkdir(parents=True)
     stack = Stack(DIRECTORY, Ports(free_port(), free_port(), free_port()), with_flink=False)
@@ -37,11 +37,11 @@ def draw_dashboard() -> list[Path]:
         write_labels(stack.ports)
         started.callback(page.stop)
         page.start()
-        return [photograph(page.url, IMG / "dashboard.png")]
+        return [screenshot(page.url, IMG / "dashboard.png")]
 
 
 def write_labels(ports: Ports) -> None:
-    """Write customers of whom most spend little and some much."""
+    """Write labels of customers; most spend little, some spend much."""
     random = np.random.default_rng(3)
     counts = np.maximum(1, random.lognormal(2, 1, N_CUSTOMERS)).astype(int)
     amounts = np.round(counts * random.lognormal(3.5, 0.6, N_CUSTOMERS), 2)
@@ -49,9 +49,8 @@ def write_labels(ports: Ports) -> None:
     Topics(ports.endpoints).create(OUTPUT, 1, {"cleanup.policy": "compact"})
     registry = Registry({"url": ports.endpoints.registry_url}, StopRequest())
     rows = zip(amounts.tolist(), counts.tolist(), strict=True)
-    labelled = [
-        (f"customer {at:05}", row, label) for at, (row, label) in enumerate(zip(rows, labels.tolist(), strict=True))
-    ]
+    user_ids = [f"customer {number:05}" for number in range(N_CUSTOMERS)]
+    labelled = list(zip(user_ids, rows, labels.tolist(), strict=True))
     producer = Producer({"bootstrap.servers": ports.endpoints.bootstrap_servers})
     for (user_id, _, _), value in zip(labelled, LabelCodec(registry, OUTPUT).encode(labelled), strict=True):
         producer.produce(OUTPUT, value, user_id)
@@ -59,14 +58,14 @@ def write_labels(ports: Ports) -> None:
     registry.close()
 
 
-def photograph(url: str, path: Path) -> Path:
-    """Save what is seen of the page at first."""
+def screenshot(url: str, path: Path) -> Path:
+    """Save the first view of the page."""
     with sync_playwright() as playwright:
         browser = launched(playwright)
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
         page.goto(url)
         page.locator(".js-plotly-plot .heatmaplayer image").first.wait_for(state="attached", timeout=DRAWN_MS)
-        page.wait_for_timeout(2_000)  # what fades in has done so
+        page.wait_for_timeout(2_000)  # until animations have ended
         page.screenshot(path=path)
         browser.close()
     return path

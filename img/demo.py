@@ -1,22 +1,23 @@
-"""The terminal during `make demo`: its steps, and the table of labelled users while it changes."""
+"""A picture of the terminal during `make demo`: its steps, and the live table of labelled users."""
 
 from pathlib import Path
 
-from img.places import IMG
+from img.paths import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
 from local.services.artifacts import ROOT
 
 N_COLUMNS, N_ROWS = 84, 50
 LABELLED_SECONDS = 240.0
-"""How long it may take until all users are labelled."""
+"""Time limit until all users are labelled."""
 TABLE_SECONDS = 12.0
-"""How long the table is then watched; the demo shows it for 20 s."""
+"""Time until the picture is taken, with all users labelled; the demo shows the table for 20 s."""
 STOPPED_SECONDS = 60.0
+"""Time limit until the demo has ended."""
 
 
 def draw_demo() -> Path:
-    """Run it, draw its screen, and let it end."""
+    """Run the demo, draw its screen, and wait for its end; return the path of the picture."""
     path = IMG / "demo.svg"
     with Terminal(["sh"], ROOT, N_COLUMNS, N_ROWS) as terminal:
         terminal.type("make demo")

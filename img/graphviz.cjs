@@ -1,4 +1,4 @@
-// Reads DOT on standard input, writes SVG on standard output. A warning of Graphviz is an error: its output is looked at.
+// Reads DOT from standard input, writes SVG to standard output. A warning of Graphviz counts as an error.
 const { readFileSync } = require("node:fs");
 const { instance } = require("@viz-js/viz");
 

@@ -1,4 +1,4 @@
-"""Graphviz, and what its pictures share: colours for light and for dark pages, numbers as badges, fonts."""
+"""Graphviz, run by the Node.js of the virtual environment, and what its input is made of."""
 
 import os
 import re
@@ -7,23 +7,12 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from img.places import IMG, NODE_MODULES
-
-FONTS = "Helvetica,Arial,'Liberation Sans',sans-serif"
-"""Of one width: Graphviz lays out with Helvetica, a reader's machine has one of these."""
-
-LIGHT = {
-    "paper": "#ffffff", "ink": "#1f2328", "line": "#59636e", "outside": "#eef0f2", "topic": "#fff3d6",
-    "flink": "#dbeafe", "client": "#d8f3dc", "badge": "#1f2328", "number": "#ffffff",
-}  # fmt: skip
-DARK = {
-    "paper": "#0d1117", "ink": "#e6edf3", "line": "#9198a1", "outside": "#2a313c", "topic": "#4a3a10",
-    "flink": "#14365f", "client": "#124226", "badge": "#e6edf3", "number": "#0d1117",
-}  # fmt: skip
+from img.paths import IMG, NODE_MODULES
+from img.style import FONTS
 
 
 def badge(number: int, colours: Mapping[str, str]) -> str:
-    """Return the number of a step in a small round field, as a label of Graphviz."""
+    """Return the number of a step in a small rounded field, as an HTML-like label."""
     size = 'WIDTH="22" HEIGHT="16"'
     return (
         f'<TABLE BORDER="0" CELLPADDING="0" CELLSPACING="0" STYLE="ROUNDED" BGCOLOR="{colours["badge"]}" {size}'
@@ -33,7 +22,7 @@ def badge(number: int, colours: Mapping[str, str]) -> str:
 
 
 def graphviz(dot: str, name: str) -> str:
-    """Return the SVG that Graphviz makes of a DOT text; RuntimeError with its messages, warnings among them."""
+    """Return the SVG that Graphviz draws from DOT; RuntimeError with its messages, warnings included."""
     answer = subprocess.run(
         [Path(sys.executable).with_name("node"), IMG / "graphviz.cjs"],
         input=dot,
@@ -48,5 +37,5 @@ def graphviz(dot: str, name: str) -> str:
 
 
 def with_fonts(svg: str) -> str:
-    """Return the picture with fonts of the same width behind Helvetica, which not every machine has."""
+    """Return the SVG with FONTS instead of Helvetica alone, which not every machine has."""
     return re.sub(r'font-family="Helvetica[^"]*"', f'font-family="{FONTS}"', svg)

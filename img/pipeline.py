@@ -1,10 +1,10 @@
-"""The pipeline for the pictures: the local stack, a stream that can be slow and can be stopped, the statements."""
+"""The pipeline for the pictures: the local stack, a stream of transactions at a given rate, the SQL statements."""
 
 import os
 import shutil
 from pathlib import Path
 
-from img.places import DIRECTORY
+from img.paths import DIRECTORY
 from local import stack
 from local.sql.catalog import Catalog
 from local.sql.datagen import JOB_NAME
@@ -14,7 +14,7 @@ from local.stack import Ports, StackError, StackState
 
 
 class Pipeline:
-    """Runs from ``with`` to its end, in a directory that is emptied first."""
+    """A local stack that runs inside a `with` block, in a directory that is emptied first."""
 
     def __init__(self, directory: Path = DIRECTORY) -> None:
         self.directory = directory
@@ -35,16 +35,16 @@ class Pipeline:
         return stack.client_configuration(self.directory, self.ports)
 
     def start_stream(self, rows_per_second: int) -> None:
-        """Start the stream of transactions."""
+        """Start the stream of transactions; see `local.sql.datagen`."""
         self._workspace().start_datagen(rows_per_second)
 
     def stop_stream(self) -> None:
-        """Stop it, all that it has made written and committed."""
+        """Stop the stream with a savepoint: all of its records are then committed."""
         job = Catalog(self.directory).jobs[JOB_NAME]
         Jobs(self._record().flink_url).stop([job.job_id], self.directory / "savepoints")
 
     def run_statements(self, first: int, last: int) -> None:
-        """Run sql/1_... to sql/7_..., or some of them."""
+        """Run the statements `first` to `last` of sql/, both included."""
         workspace = self._workspace()
         for path in pipeline_files()[first - 1 : last]:
             workspace.run_file(path)
@@ -55,7 +55,7 @@ class Pipeline:
     def _record(self) -> StackState:
         record = stack.read_state(self.directory)
         if record is None:
-            raise StackError("the services have ended by themselves")
+            raise StackError("the services have ended")
         return record
 
 
@@ -64,7 +64,7 @@ def _silently(text: str) -> None:
 
 
 def _ports() -> Ports:
-    """The ports that make sets, else the usual ones."""
+    """Return the ports that make exports, else the default ones."""
     default = Ports()
     names = {"kafka": "KAFKA_PORT", "registry": "REGISTRY_PORT", "sql": "SQL_PORT"}
     return Ports(**{name: int(os.environ.get(variable) or getattr(default, name)) for name, variable in names.items()})

@@ -1,4 +1,4 @@
-"""Enrichment and aggregation: the rows of a short stream before and after, as Flink's SQL client shows them."""
+"""Pictures of enrichment and aggregation: rows before and after, as Flink's SQL client shows them."""
 
 import sys
 import time
@@ -7,27 +7,28 @@ from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
+from img.paths import IMG
 from img.pipeline import Pipeline
-from img.places import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
 from local.services.artifacts import ROOT
 
 ROWS_PER_SECOND = 1
 STREAM_SECONDS = 8.0
-"""The stream, once the statements run, until it is stopped: a dozen transactions, to be added up by the reader."""
+"""How long the stream runs: long enough for a dozen transactions, which a reader can add up."""
 COMMIT_SECONDS = 12.0
-"""Two statements, one behind the other, commit every five seconds."""
+"""Time for two chained statements, each of which commits every five seconds."""
 REFRESH_SECONDS = 4.0
-"""The client draws its table anew every second."""
+"""The SQL client refreshes its table every second."""
 QUIET_SECONDS = 1.0
+"""A screen without changes for this long is complete."""
 WAIT_SECONDS = 60.0
 
 N_COLUMNS, N_ROWS = 94, 30
 PROMPT = "Flink SQL>"
 SETTINGS = {
     "sql-client.execution.result-mode": "table",
-    # Of a text and a DOUBLE. It is 30 characters otherwise, too wide for a page.
+    # Characters of a STRING or a DOUBLE. The default, 30, is too wide for a page.
     "table.display.max-column-width": "8",
 }
 PICTURES = {
@@ -37,7 +38,7 @@ PICTURES = {
 
 
 def draw_tables(pipeline: Pipeline) -> list[Path]:
-    """Let the stream run a little, stop it, and draw both pictures."""
+    """Run the stream for a short time, stop it, and draw both pictures; return their paths."""
     pipeline.start_stream(ROWS_PER_SECOND)
     pipeline.run_statements(1, 4)
     time.sleep(STREAM_SECONDS)
@@ -63,7 +64,7 @@ def _sql_client(directory: Path) -> Iterator[Terminal]:
 
 
 def _shown(terminal: Terminal, table: str) -> Window:
-    """Return what the client shows of a table, without the empty room on its screen."""
+    """Return the rows of a table as the SQL client shows them, without repeated empty lines."""
     statement = f"SELECT * FROM {table};"
     terminal.type(statement)
     terminal.wait(lambda lines: any("User_" in line for line in lines), WAIT_SECONDS)
@@ -77,5 +78,5 @@ def _shown(terminal: Terminal, table: str) -> Window:
 
 
 def _prompts(lines: list[str]) -> bool:
-    """Whether the client waits for a statement."""
+    """Return whether the SQL client shows its prompt."""
     return ([line for line in lines if line] or [""])[-1] == PROMPT

@@ -1,4 +1,4 @@
-"""A terminal without a window: runs a program in it, types, and knows what its screen shows."""
+"""A terminal without a window: it runs a program, types text and keeps the screen."""
 
 import os
 import time
@@ -10,21 +10,21 @@ import pyte
 
 POLL_SECONDS = 0.1
 READ_BYTES = 65_536
-NOT_FOR_THE_PROGRAM = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
-"""Left out of its environment: under `make img`, a `make` would take itself for a part of it, and talk of that."""
+MAKE_VARIABLES = ("MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES")
+"""Removed from the environment: a `make` started under `make img` would run as a sub-make and print its directories."""
 
 
 class TerminalError(Exception):
-    """The program ended, or its screen does not show what was waited for; the message ends in the screen."""
+    """Raised when the program ends early or a screen does not appear in time; the message ends with the screen."""
 
 
 class Terminal:
-    """Runs ``command`` on a screen of so many columns and rows; ends it when left."""
+    """A program on a screen of `n_columns` and `n_rows`; it is killed at the end of the `with` block."""
 
     def __init__(self, command: Sequence[str], directory: Path, n_columns: int, n_rows: int) -> None:
         self.screen = pyte.Screen(n_columns, n_rows)
         self._stream = pyte.ByteStream(self.screen)
-        environment = {name: value for name, value in os.environ.items() if name not in NOT_FOR_THE_PROGRAM}
+        environment = {name: value for name, value in os.environ.items() if name not in MAKE_VARIABLES}
         self._child = pexpect.spawn(
             command[0],
             list(command[1:]),
@@ -41,7 +41,7 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """What the screen shows, line by line."""
+        """The lines of the screen without trailing spaces."""
         return [line.rstrip() for line in self.screen.display]
 
     def type(self, text: str) -> None:
@@ -49,14 +49,14 @@ class Terminal:
         self._child.send(f"{text}\r")
 
     def press(self, key: str) -> None:
-        """Press a key, such as Q; with Ctrl held down if it is written ^C."""
+        """Press a key, such as `Q`, or `^C` for Ctrl-C."""
         if key.startswith("^"):
             self._child.sendcontrol(key[1:].lower())
         else:
             self._child.send(key)
 
     def wait(self, is_shown: Callable[[list[str]], bool], seconds: float) -> None:
-        """Follow the program until ``is_shown`` says yes to the screen's lines."""
+        """Read the output until `is_shown` is true of the screen's lines; TerminalError after `seconds`."""
         deadline = time.monotonic() + seconds
         while not is_shown(self.lines):
             if time.monotonic() > deadline:
@@ -67,24 +67,27 @@ class Terminal:
                 raise TerminalError(self._message("the program has ended"))
 
     def settle(self, quiet_seconds: float, seconds: float) -> None:
-        """Follow the program until nothing has changed for ``quiet_seconds``."""
-        last, since, deadline = self.lines, time.monotonic(), time.monotonic() + seconds
+        """Read the output until the screen has not changed for `quiet_seconds`; TerminalError after `seconds`."""
+        last = self.lines
+        since = time.monotonic()
+        deadline = since + seconds
         while time.monotonic() < since + quiet_seconds:
             if time.monotonic() > deadline:
                 raise TerminalError(self._message(f"after {seconds:.0f} s the screen still changes"))
             if not self._read():
                 return
             if self.lines != last:
-                last, since = self.lines, time.monotonic()
+                last = self.lines
+                since = time.monotonic()
 
     def watch(self, seconds: float) -> None:
-        """Follow the program for a while, or to its end."""
+        """Read the output for some seconds, or to the end of the program."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._read():
             pass
 
     def _read(self) -> bool:
-        """Take in what the program has printed; False once it has ended."""
+        """Read new output; return False once the program has ended."""
         try:
             self._stream.feed(self._child.read_nonblocking(READ_BYTES, POLL_SECONDS))
         except pexpect.TIMEOUT:

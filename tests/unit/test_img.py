@@ -1,4 +1,4 @@
-"""The pictures in img/: the pages show each, their sources are complete, and a screen becomes the picture it shows."""
+"""The pictures in img/: each is shown in a page, their sources are complete, and a screen is drawn as it is."""
 
 import html
 import re
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from img import architecture, screenshot
 from img.__main__ import RUNS, main
-from img.places import IMG
+from img.paths import IMG
 from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal, TerminalError
 from tests.support.client import ROOT
@@ -28,26 +28,26 @@ DARK_PICTURE = re.compile(r'<source media="\(prefers-color-scheme: dark\)" srcse
 MOST_BYTES = 300_000
 LEAST_ALT = 20
 LEAST_CONTRAST = 4.5
-"""Of text of usual size on its ground: Web Content Accessibility Guidelines, 1.4.3."""
+"""Of text of normal size and its background: Web Content Accessibility Guidelines, 1.4.3."""
 
 
 def test_the_pages_show_each_picture_and_no_other() -> None:
-    found = [(page.path.parent / place, text) for page in PAGES for place, text in pictures(page.text)]
-    shown = {place.resolve(): text for place, text in found}
-    assert {place for place in shown if place.is_relative_to(IMG)} == {IMG / name for name in PICTURES}
-    assert all(place.is_file() for place in shown)
-    assert {place: text for place, text in shown.items() if len(text) < LEAST_ALT} == {}
+    found = [(page.path.parent / target, alternative) for page in PAGES for target, alternative in pictures(page.text)]
+    shown = {path.resolve(): alternative for path, alternative in found}
+    assert {path for path in shown if path.is_relative_to(IMG)} == {IMG / name for name in PICTURES}
+    assert all(path.is_file() for path in shown)
+    assert {path: alternative for path, alternative in shown.items() if len(alternative) < LEAST_ALT} == {}
 
 
 def pictures(text: str) -> Iterator[tuple[str, str]]:
-    """Where the pictures of a page lie, and what is read out instead of each."""
-    for alternative, place in MARKDOWN_PICTURE.findall(text) + HTML_PICTURE.findall(text):
-        yield place, alternative
-    for dark in DARK_PICTURE.findall(text):
-        yield dark, "the same for dark pages: " + dark
+    """The targets and the alternative texts of a page's pictures."""
+    for alternative, target in MARKDOWN_PICTURE.findall(text) + HTML_PICTURE.findall(text):
+        yield target, alternative
+    for target in DARK_PICTURE.findall(text):
+        yield target, f"the dark version of a picture: {target}"
 
 
-def test_a_picture_for_dark_pages_stands_beside_the_one_for_light_pages() -> None:
+def test_each_dark_picture_is_paired_with_a_light_one() -> None:
     pairs = re.findall(r"<picture>\s*<source[^>]*-dark.svg\">\s*<img[^>]*-light.svg\">\s*</picture>", TEXT)
     assert len(pairs) == len(DARK_PICTURE.findall(TEXT)) == sum(name.endswith("-dark.svg") for name in PICTURES)
 
@@ -56,12 +56,12 @@ def test_a_picture_for_dark_pages_stands_beside_the_one_for_light_pages() -> Non
 def test_a_picture_is_small_and_names_no_machine(name: str) -> None:
     content = (IMG / name).read_bytes()
     assert len(content) < MOST_BYTES
-    places = r"/(?:root|home|work|opt|tmp|usr|Users|var|mnt)/|localhost|127\.0\.0\.1"
-    assert re.findall(places, content.decode("latin-1")) == []
+    machine = r"/(?:root|home|work|opt|tmp|usr|Users|var|mnt)/|localhost|127\.0\.0\.1"
+    assert re.findall(machine, content.decode("latin-1")) == []
 
 
 @pytest.mark.parametrize("name", [name for name in PICTURES if name.endswith(".svg")])
-def test_a_picture_loads_nothing(name: str) -> None:
+def test_a_picture_loads_no_other_file(name: str) -> None:
     svg = (IMG / name).read_text(encoding="utf-8")
     assert re.findall(r"@import|@font-face|<image|url\((?!#)|href=\"(?!#)", svg) == []
 
@@ -70,8 +70,8 @@ def test_the_architecture_names_all_ten_steps() -> None:
     diagram, legend = SOURCE.split("legend [", 1)
     steps = [f"step_{number}" for number in range(1, 11)]
     assert sorted(re.findall(r"\$(step_\d+)", diagram)) == sorted(steps)
-    told = re.findall(r"\$(step_\d+)</TD><TD ALIGN=\"LEFT\">[^<]{10,}\.</TD>", legend)
-    assert sorted(told) == sorted(steps)
+    explained = re.findall(r"\$(step_\d+)</TD><TD ALIGN=\"LEFT\">[^<]{10,}\.</TD>", legend)
+    assert sorted(explained) == sorted(steps)
 
 
 def test_the_architecture_names_all_five_topics() -> None:
@@ -90,16 +90,17 @@ def test_the_architecture_is_drawn_from_its_source(name: str) -> None:
 
 
 @pytest.mark.parametrize("colours", architecture.PICTURES.values(), ids=architecture.PICTURES)
-def test_the_architecture_can_be_read(colours: dict[str, str]) -> None:
-    grounds = {colours[name] for name in ("paper", "outside", "topic", "flink", "client")}
-    assert {ground for ground in grounds if contrast(colours["ink"], ground) < LEAST_CONTRAST} == set()
+def test_the_architecture_has_enough_contrast(colours: dict[str, str]) -> None:
+    backgrounds = {colours[name] for name in ("paper", "outside", "topic", "flink", "client")}
+    weak = {background for background in backgrounds if contrast(colours["ink"], background) < LEAST_CONTRAST}
+    assert weak == set()
     assert contrast(colours["number"], colours["badge"]) >= LEAST_CONTRAST
 
 
-def test_a_terminal_can_be_read() -> None:
+def test_a_terminal_has_enough_contrast() -> None:
     _, *colours = screenshot.COLOURS
-    texts = [screenshot.INK, *colours]
-    assert {colour for colour in texts if contrast(colour, screenshot.GROUND) < LEAST_CONTRAST} == set()
+    foregrounds = {screenshot.INK, *colours}
+    assert {colour for colour in foregrounds if contrast(colour, screenshot.BACKGROUND) < LEAST_CONTRAST} == set()
 
 
 def test_a_picture_shows_what_the_screen_shows(tmp_path: Path) -> None:
@@ -110,10 +111,10 @@ def test_a_picture_shows_what_the_screen_shows(tmp_path: Path) -> None:
     svg = path.read_text(encoding="utf-8")
     assert texts(svg).split("\n") == ["a title", "| <now> |", "red", " and ", " back "]
     assert style(svg, "red") == f"fill: {screenshot.COLOURS[1]}"
-    assert style(svg, " back ") == f"fill: {screenshot.GROUND}"
+    assert style(svg, " back ") == f"fill: {screenshot.BACKGROUND}"
 
 
-def test_windows_stand_one_below_the_other(tmp_path: Path) -> None:
+def test_windows_are_drawn_below_each_other(tmp_path: Path) -> None:
     path = tmp_path / "windows.svg"
     windows = [Window("before", [Text("short"), Text(""), Text("end")]), Window("after", [Text("a longer line")])]
     save_picture(windows, path)
@@ -127,7 +128,7 @@ def test_windows_stand_one_below_the_other(tmp_path: Path) -> None:
     assert style(svg, "short") == style(svg, "a longer line")
 
 
-def test_what_is_typed_reaches_the_program() -> None:
+def test_typed_text_reaches_the_program() -> None:
     with terminal("print(input('name? '), 'it is'); input()") as screen:
         screen.wait(lambda lines: lines[0].startswith("name?"), 10)
         screen.type("User_1")
@@ -143,13 +144,13 @@ def test_a_screen_settles() -> None:
         assert screen.lines[:7] == ["0", "1", "2", "3", "4", "5", ""]
 
 
-def test_a_program_that_ends_too_early_is_told_with_its_screen() -> None:
+def test_a_program_that_ends_too_early_is_an_error_with_its_screen() -> None:
     with terminal("print('something else')") as screen, pytest.raises(TerminalError) as error:
         screen.wait(lambda lines: "expected" in lines, 10)
     assert str(error.value) == f"{sys.executable}: the program has ended:\nsomething else"
 
 
-def test_a_program_that_takes_too_long_is_told_with_its_screen() -> None:
+def test_a_program_that_takes_too_long_is_an_error_with_its_screen() -> None:
     with terminal("print('busy'); input()") as screen:
         screen.wait(lambda lines: "busy" in lines, 10)
         with pytest.raises(TerminalError) as error:
@@ -157,11 +158,13 @@ def test_a_program_that_takes_too_long_is_told_with_its_screen() -> None:
     assert str(error.value) == f"{sys.executable}: after 0 s the screen is not as expected:\nbusy"
 
 
-def test_an_unknown_picture_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_picture_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["demo", "photograph"])
-    told = "argument NAME: photograph: not of architecture, cdnow, dashboard, demo, pipeline, rooms\n"
-    assert told in capsys.readouterr().err
+    expected = (
+        "argument NAME: no picture 'photograph'; choose from architecture, cdnow, dashboard, demo, packages, pipeline\n"
+    )
+    assert expected in capsys.readouterr().err
 
 
 def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,29 +177,31 @@ def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 
 
 def terminal(program: str) -> Terminal:
-    """A small screen that runs a Python program."""
+    """A small terminal that runs a Python program."""
     return Terminal([sys.executable, "-c", program], ROOT, 40, 8)
 
 
 def texts(svg: str) -> str:
-    """The texts of a picture, one a line."""
-    found = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    return "\n".join(text for text in (html.unescape(text).replace("\xa0", " ") for text in found) if text.strip())
+    """The texts of an SVG, one a line."""
+    found = [plain(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
+    return "\n".join(text for text in found if text.strip())
+
+
+def plain(text: str) -> str:
+    """A text of an SVG without entities and non-breaking spaces."""
+    return html.unescape(text).replace("\xa0", " ")
 
 
 def style(svg: str, text: str) -> str:
-    """The style of a text of a screen."""
-    (name,) = (
-        name
-        for name, found in re.findall(r'<text class="([^"]+)"[^>]*>([^<]*)</text>', svg)
-        if html.unescape(found).replace("\xa0", " ") == text
-    )
-    (found,) = re.findall(rf"^\.{name} {{ (.*) }}$", svg, re.MULTILINE)
-    return str(found)
+    """The style of one text of a screen."""
+    classes = re.findall(r'<text class="([^"]+)"[^>]*>([^<]*)</text>', svg)
+    (name,) = (name for name, found in classes if plain(found) == text)
+    (style,) = re.findall(rf"^\.{name} {{ (.*) }}$", svg, re.MULTILINE)
+    return str(style)
 
 
 def contrast(one: str, other: str) -> float:
-    """The contrast of two colours as WCAG defines it, from 1 to 21."""
+    """The contrast ratio of two colours as WCAG defines it, from 1 to 21."""
     darker, lighter = sorted(
         luminance([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]) for colour in (one, other)
     )
