@@ -32,17 +32,17 @@ What it is made of lies in `classifier/`, one noun per file, in the order of a r
     scaling, cells, search    where K-means measures, and how the best centres are found (clusters)
     number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
     state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
-    sink                      one Kafka transaction per step, and parts ahead of it where that is too much (pace)
+    sink                      one Kafka transaction per step, parts before it where that is too much (transaction_size)
     look, check, export, reports/    what people look at
     schedule, step, stop, outage, errors
 """
 
 from __future__ import annotations
 
-from classifier.stop import COMMITTED, StopRequest, end_at_once_when_told
+from classifier.stop import COMMITTED, StopRequest, exit_on_signal
 
 if __name__ == "__main__":
-    end_at_once_when_told()  # first thing: what follows takes most of a second to import
+    exit_on_signal()  # first thing: what follows takes most of a second to import
 
 import argparse
 import contextlib
@@ -85,23 +85,23 @@ from classifier.errors import (
     RegistryUnavailable,
     RestoreNeeded,
     TransactionAborted,
-    let_go,
+    clear_frames,
 )
 from classifier.kafka.client import Kafka
 from classifier.kafka.sink import OutputRecord, Sink, dead_letter
-from classifier.kafka.source import CHUNK
+from classifier.kafka.source import MAX_POLL_RECORDS
 from classifier.kafka.topics import check_topics
-from classifier.kafka.transaction_size import Pace
+from classifier.kafka.transaction_size import TransactionSize
 from classifier.loop.schedule import Schedule
 from classifier.reports import Report
 from classifier.reports.build import reports_for
 from classifier.reports.step import log_step
 from classifier.serialization.http import HTTP_LIBRARIES
 from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
-from classifier.stdio import complain, exit_code_of, repair_streams, say, silence
+from classifier.stdio import discard_output, exit_code_of, print_error, print_line, repair_streams
 from classifier.users.intake import UserIntake
 
-WATCH_SECONDS = 10.0  # between two looks at the topics while nothing happens
+TOPIC_CHECK_SECONDS = 10.0  # between two looks at the topics while nothing happens
 log = logging.getLogger("user_classifier")
 
 # -------------------------------------------------------------------------------------- command line
@@ -267,10 +267,10 @@ class Classifier:
     report: Report
     clock: Callable[[], float] = time.monotonic
     number: NumberOfClusters = field(init=False)
-    pace: Pace = field(init=False)
+    transaction_size: TransactionSize = field(init=False)
 
     def __post_init__(self) -> None:
-        self.pace = Pace(self.settings.transaction_timeout)
+        self.transaction_size = TransactionSize(self.settings.transaction_timeout)
         self.number = NumberOfClusters(self.settings, self.cluster, self.intake.heartbeat)
 
     def run(self) -> None:
@@ -291,8 +291,8 @@ class Classifier:
             if self.stop.requested:
                 raise
             log.warning("%s; restoring from %s", reason, self.settings.output)
-            self.pace.give_up()
-            let_go(reason)  # two tables are more than the memory is meant for
+            self.transaction_size.note_failure()
+            clear_frames(reason)  # two tables are more than the memory is meant for
             return False
 
     def restore(self) -> None:
@@ -300,7 +300,7 @@ class Classifier:
         # First the producer: it ends what an older instance left open in the output and in the offsets.
         watch = self.intake.watch
         transactional_id, consumer = self.settings.transactional_id, self.intake.consumer
-        self.sink = Sink(self.kafka, consumer, transactional_id, self.pace, while_stuck=watch.check)
+        self.sink = Sink(self.kafka, consumer, transactional_id, self.transaction_size, on_stall=watch.check)
         self.intake.restore()
         if not self.stop.requested:
             self.number.recall(self.intake.choice)
@@ -308,7 +308,7 @@ class Classifier:
     def follow(self) -> None:
         """Read and step until the end or a signal; what was read is then committed."""
         intake, schedule = self.intake, Schedule(self.settings, self.clock())
-        next_look = self.clock() + WATCH_SECONDS
+        next_look = self.clock() + TOPIC_CHECK_SECONDS
         while not self.stop.requested:
             self.gather(schedule)
             at_end = intake.source.at_end
@@ -324,7 +324,7 @@ class Classifier:
                     return
             if self.clock() >= next_look:
                 intake.watch.check()
-                next_look = self.clock() + WATCH_SECONDS
+                next_look = self.clock() + TOPIC_CHECK_SECONDS
         self.end(schedule)
 
     def end(self, schedule: Schedule) -> None:
@@ -340,16 +340,16 @@ class Classifier:
         """Take what has arrived; rows that are added and retracted cancel at once."""
         batch = self.intake.batch
         size = self.settings.batch_size if self.number.value else None  # the first step of -k auto waits for the end
-        schedule.most_rows = sys.maxsize if self.intake.incomplete else self.pace.most
-        room = min(CHUNK, schedule.most_rows - schedule.rows)
+        schedule.most_rows = sys.maxsize if self.intake.incomplete else self.transaction_size.max_rows
+        room = min(MAX_POLL_RECORDS, schedule.most_rows - schedule.rows)
         self.intake.gather(room if size is None else min(room, size - batch.n_records))
         schedule.records, schedule.rows = batch.n_records, len(batch.net) + len(batch.bad)
 
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
         """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
         intake, began = self.intake, self.clock()
-        intake.watch.ask()  # whether they are still the same: answered while the table is fitted
-        max_deletions = None if intake.incomplete else max(0, self.pace.most - schedule.rows)
+        intake.watch.request()  # whether they are still the same: answered while the table is fitted
+        max_deletions = None if intake.incomplete else max(0, self.transaction_size.max_rows - schedule.rows)
         intake.settle(last=last, max_deletions=max_deletions)
         if self.number.value is None:
             if not self.number.choose(intake.totals, intake.weights):
@@ -388,7 +388,7 @@ class Classifier:
         except ProducerFenced:
             # A transaction that takes too long (a suspended machine: hence the time of day) is fenced by the broker
             # itself. Nobody took over if the offsets are still ours.
-            if self.pace.outlived and intake.owns_offsets(offsets, unfinished):
+            if self.transaction_size.timed_out and intake.owns_offsets(offsets, unfinished):
                 raise TransactionAborted("the transaction timed out") from None
             raise
         intake.step_committed(offsets)
@@ -409,7 +409,7 @@ def label(
     with connected(settings, kafka, registry) as consumer:
         intake = (CellIntake if settings.cells else UserIntake)(settings, kafka, registry, consumer, stop, report)
         cluster_as_asked = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
-        if settings.looks:
+        if settings.read_only:
             Preview(settings, intake, cluster_as_asked, stop, report, clock).run()
         else:
             Classifier(settings, kafka, stop, intake, cluster_as_asked, report, clock).run()
@@ -420,15 +420,15 @@ def connected(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Ite
     """Connect to brokers and registry; close both in the end."""
     consumer = kafka.consumer()
     try:
-        if not settings.looks:
+        if not settings.read_only:
             kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
         kafka.connect(consumer, "consumer")
         check_topics(settings, kafka, consumer)
         import_in_background("sklearn.cluster")  # while brokers and registry are asked
         yield consumer
     finally:
-        if kafka.outage.answered is not None:  # nothing more will show that it is over
-            kafka.outage.ends()
+        if kafka.outage.answered_at is not None:  # nothing more will show that it is over
+            kafka.outage.note_recovery()
         consumer.close()
         registry.close()
 
@@ -438,7 +438,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
     from classifier.commands import check
 
     try:
-        return check.run(check.check(settings, kafka, registry), say)
+        return check.run(check.check(settings, kafka, registry), print_line)
     finally:
         registry.close()
 
@@ -458,7 +458,7 @@ def print_configuration(path: str, settings: Settings) -> None:
     from classifier.commands.print_config import effective_lines
 
     for line in effective_lines(path, settings):
-        say(line)
+        print_line(line)
 
 
 def set_up_logging(level: str, form: str) -> None:
@@ -485,10 +485,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         stop.install()
         settings = settings_from(arguments)
         gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
-        registry = (ReadOnlyRegistry if settings.looks else SchemaRegistry)(settings.schema_registry, stop)
+        registry = (ReadOnlyRegistry if settings.read_only else SchemaRegistry)(settings.schema_registry, stop)
         exit_code = act(arguments.config, settings, Kafka(settings, stop), registry, stop)
     except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
-        silence(sys.stdout)
+        discard_output(sys.stdout)
         exit_code = int(arguments.check)  # not all was told to be well
     except ClassifierError as error:
         exit_code = error.exit_code
@@ -528,7 +528,7 @@ def tell(arguments: argparse.Namespace, words: str) -> None:
     if arguments.log_format == "json":
         log.error("%s%s", where, words)
     else:
-        complain(f"user_classifier.py: error: {where}{words}")
+        print_error(f"user_classifier.py: error: {where}{words}")
 
 
 if __name__ == "__main__":

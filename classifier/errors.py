@@ -83,21 +83,21 @@ class KafkaFailed(ClassifierError):
     pass
 
 
-FENCED = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
-MISSING = {
+FENCED_CODES = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
+UNKNOWN_TOPIC_CODES = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._UNKNOWN_TOPIC,
     KafkaError._UNKNOWN_PARTITION,
 }
-DENIED = {
+DENIED_CODES = {
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
-REFUSED = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
+REFUSED_CODES = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
 # Outages, and what brokers say while they start, elect or restart; only transactional calls mark it as retriable.
-PASSING = {
+RETRIABLE_CODES = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
     KafkaError._DESTROY_BROKER,  # a broker that went is forgotten while it is being asked
@@ -136,7 +136,7 @@ CHECK_CERTIFICATE = (
 )
 
 
-def let_go(error: BaseException) -> None:
+def clear_frames(error: BaseException) -> None:
     """Empty the calls that an error has ended, and those of errors before it: they hold what they worked on.
 
     An error that a call knows by name is part of a cycle, and nobody looks for these while records stream in.
@@ -152,11 +152,11 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
 
     `doing` names the action and, by that, the right it takes: "read topic x".
     """
-    if error.code() in FENCED and not error.txn_requires_abort():
+    if error.code() in FENCED_CODES and not error.txn_requires_abort():
         return ProducerFenced(
             f"transactional.id '{transactional_id}' was taken over by a newer user_classifier; this one stops"
         )
-    if error.code() in DENIED:
+    if error.code() in DENIED_CODES:
         return AccessDenied(
             f"not allowed to {doing} ({error.str()}); grant this permission, see docs/configuration.md, Permissions"
         )
@@ -167,9 +167,9 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
     # Where the handshake breaks while something is sent, the same is told as a broken connection.
     if error.code() == KafkaError._SSL or REFUSED_CERTIFICATE in error.str():
         return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
-    if error.code() in MISSING:
+    if error.code() in UNKNOWN_TOPIC_CODES:
         return TopicMissing(f"cannot {doing}: {error.str()}; to see what is missing and what makes it: --check")
-    if not error.fatal() and (error.retriable() or error.code() in PASSING):
+    if not error.fatal() and (error.retriable() or error.code() in RETRIABLE_CODES):
         return BrokerUnavailable(f"cannot {doing}: {error.str()}")
     advice = "; start again, and if that ends the same way, with --log-level DEBUG: the lines above the end say more"
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:

@@ -31,7 +31,7 @@ def label_name(label: int, names: Sequence[str] = ()) -> str:
     return f"{label} {names[label]}" if label < len(names) else str(label)
 
 
-def names_for(given: str | None, n_clusters: int | None) -> Sequence[str]:
+def label_names_from(given: str | None, n_clusters: int | None) -> Sequence[str]:
     """Return the names given with --label-names; ValueError if they are not as many as the clusters, once known."""
     if given is None:
         return ()
@@ -41,14 +41,14 @@ def names_for(given: str | None, n_clusters: int | None) -> Sequence[str]:
         raise ValueError(f"--label-names: {error}") from None
 
 
-def without_name(highest: int, names: Sequence[str], output: str) -> str:
+def missing_name_message(highest: int, names: Sequence[str], output: str) -> str:
     """Say that the highest label in the output has no name; nothing where all have one, or none is wanted."""
     if not names or highest < len(names):
         return ""
     return f"--label-names: {output} has a label {highest}, got {len(names)} names; give it one, too"
 
 
-def label_of(text: str, names: Sequence[str] = ()) -> int:
+def parse_label(text: str, names: Sequence[str] = ()) -> int:
     """Return the label that a number or a name stands for.
 
     Raises

@@ -23,33 +23,33 @@ class Outage:
     def __init__(self, service: str) -> None:
         self.service = service
         self.since: float | None = None
-        self.told = ""  # what was said of the outage that lasts
-        self.answered: float | None = None  # the first time after the last failure
+        self.message = ""  # what was said of the outage that lasts
+        self.answered_at: float | None = None  # the first time after the last failure
 
-    def begins(self, cause: object) -> None:
+    def note_failure(self, cause: object) -> None:
         """Note that a call failed."""
-        self.answered = None
+        self.answered_at = None
         if self.since is None:
             self.since = time.monotonic()
-            self.told = f"{self.service}: {cause}; trying again until it is back"
-            log.warning(self.told)
+            self.message = f"{self.service}: {cause}; trying again until it is back"
+            log.warning(self.message)
 
     def wait(self, cause: object) -> None:
         """Note that a call failed, and pause before the next attempt."""
-        self.begins(cause)
+        self.note_failure(cause)
         pause()
 
-    def subsides(self) -> None:
+    def note_answer(self) -> None:
         """Note that a call was answered; the end, if none has failed for long enough."""
         now = time.monotonic()
         if self.since is not None:
-            self.answered = self.answered or now
-            if now - self.answered >= CALM_SECONDS:
-                self.ends()
+            self.answered_at = self.answered_at or now
+            if now - self.answered_at >= CALM_SECONDS:
+                self.note_recovery()
 
-    def ends(self) -> None:
+    def note_recovery(self) -> None:
         """Note that the service does its work."""
         if self.since is not None:
-            back = self.answered or time.monotonic()
+            back = self.answered_at or time.monotonic()
             log.warning("%s: back after %.1f s", self.service, back - self.since)
-            self.since, self.answered, self.told = None, None, ""
+            self.since, self.answered_at, self.message = None, None, ""

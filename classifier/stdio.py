@@ -31,33 +31,33 @@ def repair_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(line: str) -> None:
+def print_line(line: str) -> None:
     """Print what was asked for, at once; BrokenPipeError when its reader has seen enough."""
-    with told_if_it_fails():
+    with checked_output():
         print(line, flush=True)
 
 
 @contextlib.contextmanager
-def told_if_it_fails() -> Iterator[None]:
+def checked_output() -> Iterator[None]:
     """Raise OutputFailed where standard output cannot be written to."""
     try:
         yield
     except BrokenPipeError:
         raise
     except OSError as error:
-        silence(sys.stdout)
+        discard_output(sys.stdout)
         raise OutputFailed(f"standard output: {error.strerror}; write to another place: > FILE") from None
 
 
-def complain(line: str) -> None:
+def print_error(line: str) -> None:
     """Print a line on standard error, where that is possible."""
     try:
         print(line, file=sys.stderr, flush=True)
     except OSError:
-        silence(sys.stderr)
+        discard_output(sys.stderr)
 
 
-def silence(stream: Any) -> None:
+def discard_output(stream: Any) -> None:
     """Send what a stream still holds nowhere: it would be tried again at the end, and end in a traceback."""
     with contextlib.suppress(io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
@@ -70,15 +70,15 @@ def exit_code_of(main: Callable[[], int]) -> int:
     except SystemExit as end:  # of argparse, after --help or a mistake
         exit_code = int(end.code or 0)
     try:
-        with told_if_it_fails():
+        with checked_output():
             sys.stdout.flush()
     except BrokenPipeError:
-        silence(sys.stdout)
+        discard_output(sys.stdout)
     except OutputFailed as error:
-        complain(f"user_classifier.py: error: {error}")
+        print_error(f"user_classifier.py: error: {error}")
         exit_code = exit_code or 1
     with contextlib.suppress(OSError):
         sys.stderr.flush()
         return exit_code
-    silence(sys.stderr)
+    discard_output(sys.stderr)
     return exit_code

@@ -14,20 +14,20 @@ from collections.abc import Callable
 from types import FrameType
 
 GRACE_SECONDS = 8.0  # Kubernetes kills 30 s after it asked, Docker 10
-SPEAKING_SECONDS = 1.0
+LAST_LINE_SECONDS = 1.0
 COMMITTED = "all steps are committed"
 NOT_COMMITTED = "the last step is not committed; the next start does it again"
 UNKNOWN = "whether the last step is committed shows at the next start, which loses and doubles nothing"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def end_at_once_when_told() -> None:
+def exit_on_signal() -> None:
     """End at a signal while the program is still being imported: nothing has begun, so all is well."""
     for number in SIGNALS:
         signal.signal(number, lambda number, frame: os._exit(0))
 
 
-def end_as_killed(number: int, frame: FrameType | None) -> None:
+def exit_as_killed(number: int, frame: FrameType | None) -> None:
     """End as the kernel would end any other process than the first."""
     os._exit(128 + number)
 
@@ -53,7 +53,7 @@ class StopRequest:
     def _request(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
         for each in SIGNALS:
-            signal.signal(each, signal.SIG_DFL if os.getpid() != 1 else end_as_killed)
+            signal.signal(each, signal.SIG_DFL if os.getpid() != 1 else exit_as_killed)
         self._timer.start()
 
     def _end(self) -> None:
@@ -62,5 +62,5 @@ class StopRequest:
         # What does not come to its end may be the writing of a line, with nobody who reads it.
         speaker = threading.Thread(target=self._last_words, args=(words,), daemon=True)
         speaker.start()
-        speaker.join(SPEAKING_SECONDS)
+        speaker.join(LAST_LINE_SECONDS)
         os._exit(0 if self.last_step == COMMITTED else 1)

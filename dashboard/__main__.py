@@ -13,7 +13,7 @@ from pathlib import Path
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError
 from classifier.serialization.http import HTTP_LIBRARIES
-from classifier.stdio import complain, exit_code_of, repair_streams, say
+from classifier.stdio import exit_code_of, print_error, print_line, repair_streams
 from dashboard.options import parsed
 
 PAGE = Path(__file__).with_name("page.py")
@@ -51,10 +51,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_packages()
         check_port(port)
     except ClassifierError as error:
-        complain(f"python -m dashboard: error: {error}")
+        print_error(f"python -m dashboard: error: {error}")
         return error.exit_code
     set_up_logging(settings)
-    say(f"http://{ADDRESS}:{port} shows the labels; Ctrl-C ends it")
+    print_line(f"http://{ADDRESS}:{port} shows the labels; Ctrl-C ends it")
     serve(port, arguments)
     return 0
 

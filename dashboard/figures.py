@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from classifier.formatting import money, n_of, share
+from classifier.formatting import format_amount, format_count, format_percentage
 from classifier.label_names import label_name
 from classifier.reports.summary import per_label
 from classifier.users.table import NO_LABEL
@@ -48,9 +48,9 @@ def label_figures(snapshot: Snapshot) -> list[LabelFigures]:
         LabelFigures(
             label if label < n_labels else NO_LABEL,
             f"{row.users:,}",
-            share(row.users, len(labels)),
+            format_percentage(row.users, len(labels)),
             f"{row.total_amount / whole:.1%}" if whole > 0 else "-",
-            money(row.mean_amount),
+            format_amount(row.mean_amount),
             f"{row.mean_transactions:,.1f}" if row.users else "-",
         )
         for label, row in enumerate(rows)
@@ -98,7 +98,7 @@ def age(milliseconds: int, now: float | None = None) -> str:
         return f"{minutes} min {seconds % 60} s ago"
     if not days:
         return f"{hours} h {minutes % 60} min ago"
-    return f"{n_of(days, 'day')} {hours % 24} h ago"
+    return f"{format_count(days, 'day')} {hours % 24} h ago"
 
 
 def moment(milliseconds: int) -> str:

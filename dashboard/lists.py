@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classifier.commands.export import AT_ONCE, LABEL_NAME, Blocks, write_csv
+from classifier.commands.export import LABEL_NAME, ROW_GROUP_SIZE, Blocks, write_csv
 from classifier.label_names import label_name
 from classifier.row import LABEL_FIELDS
 from dashboard.table import Snapshot
@@ -22,8 +22,8 @@ def blocks(snapshot: Snapshot, label: int | None, names: Sequence[str]) -> Block
     """Yield many users at once, by column."""
     places = snapshot.there if label is None else np.flatnonzero(snapshot.labels == label)
     ordered = np.array(sorted(places.tolist(), key=snapshot.user_ids.__getitem__), np.intp)
-    for start in range(0, len(ordered), AT_ONCE):
-        at = ordered[start : start + AT_ONCE]
+    for start in range(0, len(ordered), ROW_GROUP_SIZE):
+        at = ordered[start : start + ROW_GROUP_SIZE]
         labels = snapshot.labels[at].tolist()
         user_ids = [snapshot.user_ids[place] for place in at.tolist()]
         columns = [user_ids, snapshot.amounts[at].tolist(), snapshot.counts[at].tolist(), labels]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from classifier.config.argument_types import whole_number
 from classifier.config.settings import OPTIONS, Settings, add_option, settings_from
 from classifier.errors import ConfigError
-from classifier.label_names import names_for
+from classifier.label_names import label_names_from
 
 DEFAULT_PORT = 8501
 SHOWN = ("output", "label_names", "log_level")
@@ -51,7 +51,7 @@ def parsed(arguments: Sequence[str]) -> tuple[Settings, int]:
         raise ConfigError(f"--port: a port is a whole number from 1 to 65535, got {port}")
     settings = settings_from(found)
     try:
-        names_for(settings.label_names, None)
+        label_names_from(settings.label_names, None)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     return settings, port

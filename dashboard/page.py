@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from classifier.formatting import money, readable
-from classifier.label_names import label_name, names_for, without_name
+from classifier.formatting import format_amount, format_user_id
+from classifier.label_names import label_name, label_names_from, missing_name_message
 from classifier.users.table import NO_LABEL
 from dashboard import figures, picture
 from dashboard.bins import AXES, Window, scales_of, value_at, whole
@@ -67,8 +67,8 @@ def live(reader: Reader) -> None:
     if (now := reader.latest) is None:
         st.info(literal(reader.doing), icon=":material/hourglass_top:")
         return
-    names = tuple(names_for(reader.settings.label_names, None))
-    if complaint := without_name(now.n_labels - 1, names, reader.settings.output):
+    names = tuple(label_names_from(reader.settings.label_names, None))
+    if complaint := missing_name_message(now.n_labels - 1, names, reader.settings.output):
         st.warning(literal(complaint))
     then, since = st.session_state.setdefault("opened", (now, time.time()))
     moved = now.remembered(("moves", then.version), lambda: moves(then, now))
@@ -256,7 +256,8 @@ def who_moved(now: Snapshot, moved: Moves, names: Sequence[str]) -> str:
         user = figures.user_at(now, place)
         before, after = (figures.named(label, names) for label in (int(moved.before[place]), user.label))
         rows.append(
-            [html.escape(each) for each in (readable(user.user_id), before, after)] + [figures.moment(user.changed)]
+            [html.escape(each) for each in (format_user_id(user.user_id), before, after)]
+            + [figures.moment(user.changed)]
         )
     more = f", the last {MOST_MOVED} of {len(moved.places):,}" if len(moved.places) > MOST_MOVED else ""
     return table_of(f"Users who moved{more}", ("user_id", "from", "to", "when"), rows, texts=4)
@@ -298,12 +299,12 @@ def found(reader: Reader, now: Snapshot, text: str, names: Sequence[str]) -> str
     """Return who was found."""
     users = now.remembered(("find", text), lambda: figures.find(now, text, reader.table.place(text)))
     if not users:
-        return f"<p>There is no user {html.escape(readable(text))}.</p>"
+        return f"<p>There is no user {html.escape(format_user_id(text))}.</p>"
     rows = [
         [
-            html.escape(readable(each.user_id)),
+            html.escape(format_user_id(each.user_id)),
             html.escape(figures.named(each.label, names)),
-            money(each.amount),
+            format_amount(each.amount),
             f"{each.n_transactions:,}",
             f"{figures.moment(each.changed)}<br>{figures.age(each.changed)}" if each.changed else "-",
         ]

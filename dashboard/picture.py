@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from classifier.formatting import money, readable, share, users
+from classifier.formatting import format_amount, format_percentage, format_user_id, format_users
 from classifier.label_names import label_name
 from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, PALEST, Scale, on_axes, short
 from dashboard.bins import Bins, Scales, Window, count_bins, framed, scales_of, value_at, whole
@@ -93,8 +93,8 @@ def dots_of(snapshot: Snapshot, chosen: NDArray[np.bool_], label: int, scales: S
     rows = zip(snapshot.there[chosen].tolist(), totals.tolist(), strict=True)
     name = html.escape(label_name(label, view.names))
     told = [
-        f"<b>{html.escape(readable(snapshot.user_ids[at]))}</b><br>label {name}<br>"
-        f"total_amount {money(amount)}<br>num_transactions {count:,.0f}"
+        f"<b>{html.escape(format_user_id(snapshot.user_ids[at]))}</b><br>label {name}<br>"
+        f"total_amount {format_amount(amount)}<br>num_transactions {count:,.0f}"
         for at, (amount, count) in rows
     ]
     marker = {
@@ -119,7 +119,8 @@ def dots_of(snapshot: Snapshot, chosen: NDArray[np.bool_], label: int, scales: S
 def legend_of(snapshot: Snapshot, label: int, view: View) -> str:
     """Return '2 spendthrift: 12 users, 30.0%'."""
     size = snapshot.sizes()[label]
-    return f"{html.escape(label_name(label, view.names))}: {users(size)}, {share(size, len(snapshot.there))}"
+    name = html.escape(label_name(label, view.names))
+    return f"{name}: {format_users(size)}, {format_percentage(size, len(snapshot.there))}"
 
 
 def density(cells: Bins, scales: Scales, view: View) -> go.Heatmap:
@@ -160,7 +161,7 @@ def bin_texts(cells: Bins, scales: Scales, view: View) -> list[list[str]]:
         here = enumerate(cells.counts[:, row, column].tolist())
         labels = "<br>".join(f"label {names[label]}: {count:,}" for label, count in here if count)
         where = f"total_amount about {amounts[column]}<br>num_transactions about {counts[row]}"
-        texts[row][column] = f"<b>{users(int(total[row, column]))}</b><br>{labels}<br>{where}"
+        texts[row][column] = f"<b>{format_users(int(total[row, column]))}</b><br>{labels}<br>{where}"
     return texts
 
 
@@ -176,7 +177,8 @@ def mean_of(snapshot: Snapshot, label: int, scales: Scales, view: View, in_legen
         text=[f"<b>{label}</b>"],
         textfont={"size": 13, "color": "#FFFFFF" if view.dark else "#000000"},
         hovertext=[
-            f"mean of label {html.escape(label_name(label, view.names))}<br>{money(mean[0, 0])} / {mean[0, 1]:,.1f}"
+            f"mean of label {html.escape(label_name(label, view.names))}"
+            f"<br>{format_amount(mean[0, 0])} / {mean[0, 1]:,.1f}"
         ],
         hoverinfo="text",
         name=legend_of(snapshot, label, view) if in_legend else "",

@@ -15,11 +15,11 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer
 
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, RestoreNeeded, TopicMissing
-from classifier.formatting import users
+from classifier.formatting import format_users
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.record import Record
-from classifier.kafka.source import CHUNK, LABELS_AT_ONCE, Hold, Source, Topic
-from classifier.kafka.topics import TopicWatch, missing
+from classifier.kafka.source import LABELS_PER_DECODE, MAX_POLL_RECORDS, OpenTransactions, Source, Topic
+from classifier.kafka.topics import TopicWatch, missing_topic_message
 from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
 from classifier.users.output import decode_labels, split_tombstones, user_of_tombstone
@@ -43,19 +43,19 @@ class Reading:
         self._settings = dataclasses.replace(settings, topic=settings.output)
         self.kafka = Kafka(self._settings, stop)
         self.registry: ReadOnlyRegistry | None = None
-        self.hold: Hold | None = None
+        self.hold: OpenTransactions | None = None
 
     @property
     def told(self) -> str:
         """What is wrong at the moment and passes by itself."""
-        if self.kafka.outage.told:
-            return self.kafka.outage.told
-        if self.registry and self.registry.outage.told:
-            return self.registry.outage.told
+        if self.kafka.outage.message:
+            return self.kafka.outage.message
+        if self.registry and self.registry.outage.message:
+            return self.registry.outage.message
         if self.hold:
-            return self.hold.told
+            return self.hold.warning
         # Until the first answer; before the client gives up, 15 seconds pass.
-        return f"{self.kafka.outage.service}: {error.str()}" if (error := self.kafka.complaint) else ""
+        return f"{self.kafka.outage.service}: {error.str()}" if (error := self.kafka.last_error) else ""
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[tuple[Source, TopicWatch, KeyCodec, LabelCodec]]:
@@ -63,14 +63,14 @@ class Reading:
         consumer = self.kafka.consumer()
         try:
             self.kafka.connect(consumer, "consumer")
-            self.kafka.complaint = None
+            self.kafka.last_error = None
             beginnings = dict.fromkeys(self._partitions(consumer), OFFSET_BEGINNING)
             watch = TopicWatch(self.kafka, self._settings)
-            watch.begin()
+            watch.start()
             self.registry = ReadOnlyRegistry(self._settings.schema_registry, self.stop)
             keys, values = KeyCodec(self.registry, self.output), LabelCodec(self.registry, self.output)
-            source = Source(self.kafka, consumer, self.output, beginnings, grouped=False)
-            self.hold = Hold(source)
+            source = Source(self.kafka, consumer, self.output, beginnings, uses_group=False)
+            self.hold = OpenTransactions(source)
             yield source, watch, keys, values
         finally:
             consumer.close()
@@ -81,7 +81,7 @@ class Reading:
         """Return the partitions; TopicMissing says what makes the topic."""
         found = Topic(self.kafka, consumer, self.output).partitions()
         if not found:
-            raise TopicMissing(missing(self.output, self._settings))
+            raise TopicMissing(missing_topic_message(self.output, self._settings))
         return found
 
 
@@ -117,7 +117,7 @@ class Reader:
     def doing(self) -> str:
         """What is done until there is something to show."""
         if len(self.table):
-            return f"reading {self.settings.output}: {users(len(self.table))} so far"
+            return f"reading {self.settings.output}: {format_users(len(self.table))} so far"
         return f"connecting to {self._reading.kafka.outage.service}"
 
     def _run(self) -> None:
@@ -149,9 +149,9 @@ class Reader:
         gc.disable()  # records make no reference cycles, and looking for some takes a third of the time
         newest, whole, looked = dict[bytes | None, Record](), False, time.monotonic()
         while not self._stop.requested:
-            newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
+            newest.update({message.key(): message for message in source.read(MAX_POLL_RECORDS, POLL_SECONDS)})
             at_end = source.at_end and (whole or not self._held())
-            if len(newest) >= LABELS_AT_ONCE or (at_end and newest):
+            if len(newest) >= LABELS_PER_DECODE or (at_end and newest):
                 take(newest, self.table, keys, values)
                 newest.clear()
             if at_end and not whole:
@@ -162,13 +162,13 @@ class Reader:
                 self._show(at_end)
             if whole and time.monotonic() - looked >= LOOK_SECONDS:
                 watch.check()
-                self._reading.kafka.outage.ends()
+                self._reading.kafka.outage.note_recovery()
                 looked, self.looked_at = time.monotonic(), time.time()
 
     def _held(self) -> bool:
         """Whether somebody's open transaction hides labels that are there."""
         hold = self._reading.hold
-        lasts = hold is not None and hold.lasts()
+        lasts = hold is not None and hold.hold_back()
         if not lasts:
             self._reading.hold = None
         return lasts

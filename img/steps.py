@@ -18,7 +18,7 @@ STEPS = (
     Step("consume", "classifier.kafka.source", "Source.read"),
     Step("net", "classifier.users.changelog", "Batch.take"),
     Step("decode", "classifier.serialization.avro", "AvroReader.all_fields"),
-    Step("validate rows", "classifier.row", "user_rows"),
+    Step("validate rows", "classifier.row", "parse_rows"),
     Step("settle", "classifier.users.table", "UserTable.settle"),
     Step("encode user_id", SCRIPT, "one_hot_totals"),
     Step("fit", SCRIPT, "k_means"),

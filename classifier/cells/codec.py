@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from classifier.cells.lattice import LARGEST
 from classifier.errors import RecordError, SchemaError
-from classifier.formatting import shown
+from classifier.formatting import abbreviated
 from classifier.kafka.record import Record
 from classifier.row import Fields
-from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, blocks
+from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, in_blocks
 from classifier.serialization.registry import SchemaRegistry, Subject
 
 CELL, NUM_USERS, LABEL = "cell", "num_users", "label"
@@ -42,7 +42,7 @@ class CellCodec:
 
     def encode(self, cells: Sequence[int], numbers: Sequence[int]) -> Iterator[tuple[bytes, bytes]]:
         """Yield key and value of each cell."""
-        for some in blocks(range(len(cells))):
+        for some in in_blocks(range(len(cells))):
             fields: list[Fields] = [{CELL: cells[at], self._column: numbers[at]} for at in some]
             keys = self._keys.encode([{CELL: each[CELL]} for each in fields])
             yield from zip(keys, self._values.encode(fields), strict=True)
@@ -50,7 +50,7 @@ class CellCodec:
     def decode(self, records: Sequence[Record]) -> list[tuple[int, int | None] | RecordError]:
         """Return what each record says: the cell, and its number, None for a tombstone."""
         found = list[tuple[int, int | None] | RecordError]()
-        for some in blocks(records):
+        for some in in_blocks(records):
             found += self._decoded([each.key() for each in some], [each.value() for each in some])
         return found
 
@@ -83,7 +83,7 @@ def number_in(fields: Fields | RecordError, column: str, most: int) -> int | Rec
     number = fields[column]
     if type(number) is int and 0 <= number <= most:
         return number
-    return RecordError(f"{column} must be a whole number from 0 to {most}, got {shown(number)}")
+    return RecordError(f"{column} must be a whole number from 0 to {most}, got {abbreviated(number)}")
 
 
 def writer_of(registry: SchemaRegistry, topic: str, part: str, column: str) -> AvroWriter:

@@ -29,15 +29,15 @@ from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import Scaling
 from classifier.config.settings import Settings
 from classifier.errors import RecordError, StateError
-from classifier.formatting import share
+from classifier.formatting import format_percentage
 from classifier.kafka.client import POLL_SECONDS, Kafka
-from classifier.kafka.record import BadRecord, Headers, Record, place
+from classifier.kafka.record import BadRecord, Headers, Record, position_of
 from classifier.kafka.sink import OutputRecord
-from classifier.kafka.source import CHUNK, Topic, newest_records
+from classifier.kafka.source import MAX_POLL_RECORDS, Topic, newest_records
 from classifier.kafka.topics import TopicWatch
 from classifier.reports import Report
 from classifier.reports.step import Step
-from classifier.serialization.avro import BLOCK
+from classifier.serialization.avro import RECORDS_PER_BLOCK
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 
@@ -97,12 +97,12 @@ class CellIntake:
     ) -> None:
         self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
         topics = settings.topic, settings.output
-        self._input, self._output = (Topic(kafka, consumer, name, grouped=False) for name in topics)
+        self._input, self._output = (Topic(kafka, consumer, name, uses_group=False) for name in topics)
         self._counts = CellCodec(registry, settings.topic, NUM_USERS)
         self._labels = CellCodec(registry, settings.output, LABEL)
         self.watch = TopicWatch(kafka, settings)
         self._advised = False
-        kafka.while_waiting = self.heartbeat
+        kafka.on_wait = self.heartbeat
 
     def heartbeat(self) -> bool:
         """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
@@ -113,7 +113,7 @@ class CellIntake:
 
     def restore(self) -> None:
         """Read the labels, and the counts as they are now."""
-        self.watch.begin()
+        self.watch.start()
         self.batch, self._users = CellBatch(), dict[int, int]()
         self.cells, self.weights = np.empty(0, np.int64), np.empty(0, np.int64)
         self.choice: Chosen | None = None
@@ -132,7 +132,7 @@ class CellIntake:
     def _take_labels(self, messages: list[Record], known: dict[int, int]) -> None:
         for message, found in zip(messages, self._labels.decode(messages), strict=True):
             if isinstance(found, RecordError):
-                raise StateError(f"{place(message)}: no label of a cell ({found}); choose another output with -o")
+                raise StateError(f"{position_of(message)}: no label of a cell ({found}); choose another output with -o")
             cell, label = found
             known[cell] = UNLABELLED if label is None else label
             if cell == 0:
@@ -143,7 +143,7 @@ class CellIntake:
 
         One that is written to all the time is hardly ever at its end.
         """
-        bounds = {partition: self._input.bounds(partition) for partition in self._input.partitions()}
+        bounds = {partition: self._input.watermarks(partition) for partition in self._input.partitions()}
         self.source = self._input.read_from({partition: low for partition, (low, _) in bounds.items()})
         while any(self.source.positions[partition] < end for partition, (_, end) in bounds.items()):
             if self._stop.requested or self.source.at_end:
@@ -152,9 +152,9 @@ class CellIntake:
 
     # gather and settle: from records to counts
 
-    def gather(self, limit: int = CHUNK) -> None:
+    def gather(self, limit: int = MAX_POLL_RECORDS) -> None:
         """Take what has arrived, up to `limit` records; the restore may have left a batch more than full."""
-        messages = self.source.read(max(1, min(limit, CHUNK)), POLL_SECONDS)
+        messages = self.source.read(max(1, min(limit, MAX_POLL_RECORDS)), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.n_records += len(messages)
         self.batch.net.update({message.key(): message for message in messages})
@@ -218,7 +218,7 @@ class CellIntake:
         """Log in which share of the users' cells a label can be another than that of a fit on users."""
         n_at_borders = users_at_borders(self.cells, self.weights, found.centers, found.scaling)
         many = n_at_borders > MOST_AT_BORDERS * self.n_users
-        told = share(n_at_borders, self.n_users)
+        told = format_percentage(n_at_borders, self.n_users)
         log.info("%d cells, %s of the users in cells through which a border runs", len(self.cells), told)
         if many and not self._advised:
             log.warning(FINER, told)
@@ -242,8 +242,8 @@ class CellIntake:
 
     def records(self, changes: CellChanges) -> Iterator[OutputRecord]:
         """Encode labels, as they are written."""
-        for start in range(0, len(changes), BLOCK):
-            cells, labels = (column[start : start + BLOCK].tolist() for column in changes)
+        for start in range(0, len(changes), RECORDS_PER_BLOCK):
+            cells, labels = (column[start : start + RECORDS_PER_BLOCK].tolist() for column in changes)
             for cell, (key, value) in zip(cells, self._labels.encode(cells, labels), strict=True):
                 headers = None if cell or self.choice is None else chosen_headers(self.choice)
                 yield self.settings.output, key, value, headers

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from classifier.clustering.model import RANDOM_STATE, ClusterFunction, n_distinct
 from classifier.clustering.scaling import Weights
-from classifier.formatting import n_of, users
+from classifier.formatting import format_count, format_users
 
 N_CLUSTERS = range(2, 11)
 MAX_SAMPLE = 10_000  # users; the silhouette takes time with their square, 10,000 a second or two
@@ -90,7 +90,8 @@ def equal_users_note(
         return None
     follows = "equal users get different labels" if one_hot else "there are no more labels than that"
     return (
-        f"{users(n_users)} with {n_of(n_totals, 'different total')}, fewer than the {n_clusters} clusters: {follows};"
+        f"{format_users(n_users)} with {format_count(n_totals, 'different total')},"
+        f" fewer than the {n_clusters} clusters: {follows};"
         f" choose fewer clusters: -k {n_totals}"
     )
 
@@ -100,7 +101,7 @@ def omitted_note(totals: NDArray[np.float64], n_users: int | None = None) -> str
     n_totals = n_distinct(totals, N_CLUSTERS[-1])
     if n_totals >= min((len(totals) if n_users is None else n_users) - 1, N_CLUSTERS[-1]):
         return None
-    return f"{n_of(n_totals, 'different total')}: more clusters would tear equal users apart"
+    return f"{format_count(n_totals, 'different total')}: more clusters would tear equal users apart"
 
 
 def silhouette(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> float:
@@ -134,10 +135,10 @@ def best_separating(fits: Sequence[Fit]) -> Fit | None:
 def comparison_lines(fits: Sequence[Fit], n_users: int, how: str = "", max_sample: int = MAX_SAMPLE) -> list[str]:
     """Return the comparison as the lines of a table, `how` being the scale; ValueError where there is none."""
     if n_users > 2 and not fits:
-        raise ValueError(f"{users(n_users)} with equal totals: {SEPARATES_NOTHING}")
+        raise ValueError(f"{format_users(n_users)} with equal totals: {SEPARATES_NOTHING}")
     chosen = best_separating(fits) if fits else largest_silhouette(fits)
     sampled = f", silhouette of {max_sample:,} of them" if n_users > max_sample else ""
-    lines = [f"{users(n_users)}{sampled}{how}", " k  silhouette     inertia"]
+    lines = [f"{format_users(n_users)}{sampled}{how}", " k  silhouette     inertia"]
     for fit in fits:
         mark = "  best silhouette" if fit is chosen else ""
         lines.append(f"{fit.n_clusters:>2}  {fit.silhouette:>10.3f}  {fit.inertia:>10.3g}{mark}")

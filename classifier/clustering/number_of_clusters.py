@@ -16,8 +16,8 @@ from classifier.clustering.model import ClusterFunction, n_distinct
 from classifier.clustering.scaling import Weights, scale_suffix
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError
-from classifier.formatting import users
-from classifier.label_names import names_for
+from classifier.formatting import format_users
+from classifier.label_names import label_names_from
 
 log = logging.getLogger("user_classifier")
 FEWEST_USERS = 3  # for which -k auto can choose
@@ -75,7 +75,7 @@ class NumberOfClusters:
                 log.info("-k auto: %d clusters; kept until -k says otherwise", self.value)
             elif n_users >= FEWEST_USERS and not self._waits and self._go_on():
                 self._waits = True
-                log.warning("-k auto: %s: %s; all get label 0 until one does", users(n_users), SEPARATES_NOTHING)
+                log.warning("-k auto: %s: %s; all get label 0 until one does", format_users(n_users), SEPARATES_NOTHING)
         return self.value is not None or self._go_on()
 
     def warn_of_equal_users(self, totals: NDArray[np.float64], weights: Weights | None = None) -> None:
@@ -106,7 +106,7 @@ class NumberOfClusters:
     def _take(self, chosen: int) -> None:
         self.value = chosen
         try:
-            names_for(self._settings.label_names, chosen)
+            label_names_from(self._settings.label_names, chosen)
         except ValueError as error:
             n_names = str(self._settings.label_names).count(",") + 1
             raise ConfigError(f"-k auto has chosen {chosen}, but {error}; or choose yourself: -k {n_names}") from None

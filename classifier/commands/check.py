@@ -12,14 +12,14 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
 from classifier.config.settings import Settings
-from classifier.errors import MISSING, REFUSED_CERTIFICATE, ClassifierError, RecordError, SchemaError
-from classifier.formatting import n_of
+from classifier.errors import REFUSED_CERTIFICATE, UNKNOWN_TOPIC_CODES, ClassifierError, RecordError, SchemaError
+from classifier.formatting import format_count
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.record import Record
 from classifier.kafka.source import committed_offsets, last_records, partitions_of
-from classifier.kafka.topics import compacted, missing, not_compacted, roles
+from classifier.kafka.topics import compacted_topics, missing_topic_message, not_compacted_message, topic_operations
 from classifier.row import ROW_FIELDS
-from classifier.serialization.column_types import misfit
+from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.registry import SchemaRegistry
 from classifier.users.changelog import retract_changelog, takes_back
 from classifier.users.duplicate_rows import cure, n_duplicated_before, several
@@ -90,13 +90,13 @@ def connection(client: AdminClient, section: str, settings: Settings, kafka: Kaf
     """Check address, certificate and credentials of one section."""
     subject = f"[{section}] bootstrap.servers and credentials"
     try:
-        n_brokers = len(kafka.first_answer(client).brokers)
+        n_brokers = len(kafka.cluster_metadata(client).brokers)
     except KafkaException as exception:
         error = exception.args[0]
-        return to_do(subject, f"{kafka.meaning(error, 'reach the brokers')}{connection_advice(error)}")
+        return to_do(subject, f"{kafka.classify(error, 'reach the brokers')}{connection_advice(error)}")
     properties: Mapping[str, str] = getattr(settings, section)
     protocol = properties.get("security.protocol", "plaintext").upper()
-    return ok(subject, f"{n_of(n_brokers, 'broker')} reached by {protocol}")
+    return ok(subject, f"{format_count(n_brokers, 'broker')} reached by {protocol}")
 
 
 def connection_advice(error: KafkaError) -> str:
@@ -108,7 +108,7 @@ def connection_advice(error: KafkaError) -> str:
 
 def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: Kafka) -> Iterator[Line]:
     """Check what can only be asked of brokers that are reached."""
-    for topic, operations in roles(settings).items():
+    for topic, operations in topic_operations(settings).items():
         yield from topic_lines(clients, settings, topic, operations, kafka)
     if not settings.cells:  # which commit no offsets
         yield group_line(clients["consumer"], settings.group, kafka)
@@ -130,15 +130,15 @@ def topic_lines(
         try:
             found = described(client, topic)
         except KafkaException as exception:
-            if exception.args[0].code() in MISSING:
-                yield to_do(subject, without(subject, missing(topic, settings)))
+            if exception.args[0].code() in UNKNOWN_TOPIC_CODES:
+                yield to_do(subject, without(subject, missing_topic_message(topic, settings)))
             else:
-                yield to_do(subject, str(kafka.meaning(exception.args[0], f"{operation.lower()} topic {topic}")))
+                yield to_do(subject, str(kafka.classify(exception.args[0], f"{operation.lower()} topic {topic}")))
             return
         allowed[operation] = found.authorized_operations
-    yield ok(subject, n_of(len(found.partitions), "partition"))
+    yield ok(subject, format_count(len(found.partitions), "partition"))
     yield from (right_line(subject, operation, allowed[operation]) for operation in operations)
-    if topic in compacted(settings):
+    if topic in compacted_topics(settings):
         yield compaction_line(topic, settings, kafka)
 
 
@@ -169,7 +169,7 @@ def compaction_line(topic: str, settings: Settings, kafka: Kafka) -> Line:
         return unseen(subject, f"takes the right DescribeConfigs; by hand: confluent kafka topic describe {topic}")
     if policy == "compact":
         return ok(subject, policy)
-    return to_do(subject, without(f"topic {topic} has cleanup.policy", not_compacted(topic, policy, settings)))
+    return to_do(subject, without(f"topic {topic} has cleanup.policy", not_compacted_message(topic, policy, settings)))
 
 
 def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
@@ -183,7 +183,7 @@ def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
     except KafkaException as exception:
         if exception.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return unseen(subject, "not there before the first start, which takes the right to READ it")
-        return to_do(subject, str(kafka.meaning(exception.args[0], f"read group {group}")))
+        return to_do(subject, str(kafka.classify(exception.args[0], f"read group {group}")))
     return right_line(subject, "READ", found.authorized_operations)
 
 
@@ -227,7 +227,7 @@ def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Lin
         yield to_do(subject, str(error))
     else:
         may_not = "accepted; the account may not list all subjects, which it need not"
-        yield ok(subject, may_not if subjects is None else n_of(len(subjects), "subject"))
+        yield ok(subject, may_not if subjects is None else format_count(len(subjects), "subject"))
         yield from found
 
 
@@ -259,7 +259,7 @@ def input_line(topic: str, registry: SchemaRegistry) -> Line:
         return to_do(subject, f"{without(subject, str(error))}; read another topic with -t")
     if found is None:
         return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that makes it")
-    complaint = misfit(found.schema)
+    complaint = row_type_problem(found.schema)
     if complaint:
         return to_do(subject, complaint if ";" in complaint else f"{complaint}; read another topic with -t")
     return ok(subject, ", ".join(ROW_FIELDS))

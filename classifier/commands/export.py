@@ -26,12 +26,12 @@ from numpy.typing import NDArray
 
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError, RestoreNeeded, StateError, TopicMissing
-from classifier.formatting import users
+from classifier.formatting import format_users
 from classifier.kafka.client import Kafka
 from classifier.kafka.record import Record
 from classifier.kafka.source import Source, Topic
-from classifier.kafka.topics import missing
-from classifier.label_names import label_of, names_for, without_name
+from classifier.kafka.topics import missing_topic_message
+from classifier.label_names import label_names_from, missing_name_message, parse_label
 from classifier.reports.output_file import check_target
 from classifier.row import LABEL_FIELDS
 from classifier.serialization.registry import SchemaRegistry
@@ -42,7 +42,7 @@ from classifier.users.table import LabelledUsers
 
 log = logging.getLogger("user_classifier")
 
-AT_ONCE = 50_000  # users written between two looks at whether to stop; in Parquet, a row group
+ROW_GROUP_SIZE = 50_000  # users written between two looks at whether to stop; in Parquet, a row group
 SILENCE_SECONDS = 10.0  # without a record, until the brokers are asked for something to which they must answer
 LABEL_NAME = "label_name"  # the column that --label-names adds
 # What a spreadsheet takes for a formula; it may pass over white space and control characters before it. A text that
@@ -69,7 +69,7 @@ def export(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: Sto
     said, newest = read_output(settings, kafka, registry, stop)
     places = chosen(said, asked, settings.output)
     write(asked.path, columns_of(asked), blocks(places, said, asked.names, stop))
-    log.info("%s: %s of %s%s", asked.path, users(len(places)), settings.output, told_newest(newest))
+    log.info("%s: %s of %s%s", asked.path, format_users(len(places)), settings.output, told_newest(newest))
 
 
 # what is asked for: looked at before anything is read
@@ -80,9 +80,9 @@ def what_is_asked(settings: Settings) -> Asked:
     path = settings.export or Path()
     try:
         check_target(path, tuple(FORMATS), "write")
-        names = names_for(settings.label_names, None)  # how many clusters there are, the output says
+        names = label_names_from(settings.label_names, None)  # how many clusters there are, the output says
         text = settings.export_label
-        label = None if text is None else label_of(text, names)
+        label = None if text is None else parse_label(text, names)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if format_of(path) is write_parquet:
@@ -108,7 +108,7 @@ class Output(Source):
     """The output; it tells how old its newest record is, and whether it is silent because the brokers are away."""
 
     def __init__(self, kafka: Kafka, consumer: Consumer, topic: Topic, partitions: Iterable[int]) -> None:
-        super().__init__(kafka, consumer, topic.name, dict.fromkeys(partitions, OFFSET_BEGINNING), grouped=False)
+        super().__init__(kafka, consumer, topic.name, dict.fromkeys(partitions, OFFSET_BEGINNING), uses_group=False)
         self.newest = 0  # timestamp of that record in ms
         self._ask, self._heard = topic.partitions, time.monotonic()
 
@@ -134,7 +134,7 @@ def read_output(
         topic = Topic(kafka, consumer, settings.output)
         partitions = topic.partitions()
         if not partitions:
-            raise TopicMissing(missing(settings.output, settings))
+            raise TopicMissing(missing_topic_message(settings.output, settings))
         keys, values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
         source = Output(kafka, consumer, topic, partitions)
         said = read_labels(source, keys, values, stop)
@@ -150,7 +150,7 @@ def read_output(
 def chosen(said: LabelledUsers, asked: Asked, output: str) -> NDArray[np.intp]:
     """Return the places of the users to be written; ConfigError where their label is none, or has no name."""
     there = np.unique(said.labels).tolist()
-    if there and (complaint := without_name(there[-1], asked.names, output)):
+    if there and (complaint := missing_name_message(there[-1], asked.names, output)):
         raise ConfigError(complaint)
     if there and there[-1] + 1 < len(asked.names):
         told = "the highest label of %s is %d, and --label-names has %d names; are they as many as the clusters?"
@@ -171,10 +171,10 @@ def columns_of(asked: Asked) -> Columns:
 
 def blocks(places: NDArray[np.intp], said: LabelledUsers, names: Sequence[str], stop: StopRequest) -> Blocks:
     """Yield many users at once, by column."""
-    for start in range(0, len(places), AT_ONCE):
+    for start in range(0, len(places), ROW_GROUP_SIZE):
         if stop.requested:
             raise ClassifierError("not all was written")
-        block = places[start : start + AT_ONCE].tolist()
+        block = places[start : start + ROW_GROUP_SIZE].tolist()
         user_ids, labels = [said.user_ids[place] for place in block], said.labels[block].tolist()
         amounts, counts = zip(*map(said.rows.__getitem__, block), strict=True)
         yield [user_ids, amounts, counts, labels, *([[names[label] for label in labels]] if names else [])]

@@ -13,9 +13,9 @@ from classifier.clustering.number_of_clusters import NumberOfClusters
 from classifier.clustering.scaling import scale_suffix
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
-from classifier.label_names import names_for
+from classifier.label_names import label_names_from
 from classifier.reports import Report
-from classifier.stdio import say
+from classifier.stdio import print_line
 from classifier.stop import StopRequest
 from classifier.users.intake import UserIntake
 
@@ -44,7 +44,7 @@ class Preview:
                 self.intake.settle(last=True)
                 self.intake.watch.check()
                 for line in self._comparison() if self.settings.explore_k else self._labels():
-                    say(line)
+                    print_line(line)
         except RestoreNeeded:
             if not self.stop.requested:
                 raise
@@ -104,7 +104,7 @@ class Preview:
         n_changes = len(intake.relabel(clusters))
         step = intake.step(clusters, n_changes, self.clock() - began, 0.0)
         self.report.step(step)
-        names = names_for(self.settings.label_names, number.value)
+        names = label_names_from(self.settings.label_names, number.value)
         yield from (*first_users(step, names), "", *summary_lines(step, names), "")
         totals, alike = (
             intake.totals,

@@ -123,7 +123,7 @@ def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
         if "\n" in value and not key.endswith(".pem"):
             raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; begin it at the margin")
     for section, key, value in values:
-        if complaint := complaint_about(section, key, value):
+        if complaint := value_problem(section, key, value):
             raise ConfigError(f"{path}: [{section}] {key} {complaint}")
     for section, key, value in values:
         if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
@@ -143,7 +143,7 @@ MAY_BE_DECIMAL = ("linger.ms", "queue.buffering.max.ms")
 SERVER = re.compile(r"(?:(?P<protocol>[A-Za-z_]+)://)?(?:\[[0-9A-Fa-f:.]+\]|[^\W_][\w.-]*)(?::(?P<port>[0-9]{1,5}))?")
 
 
-def complaint_about(section: str, key: str, value: str) -> str:
+def value_problem(section: str, key: str, value: str) -> str:
     """Say why a value cannot be meant, nothing if it can."""
     if is_secret(key) or (key.endswith(".location") and os.path.exists(value)):  # noqa: PTH110  Path.exists raises for names too long
         return ""

@@ -21,14 +21,14 @@ DEFAULT_GROUP = "user_classifier"
 LOOPBACK = "127.0.0.1"  # numbers of a business are not for the whole network unless asked for
 GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
 # What is not for cells: these values of an option, or any that is not the default, and why.
-NOT_OF_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
+NOT_WITH_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "changelog_mode": (("upsert", "append"), "each record says how many users a cell has; leave it out"),
     "fit": (("cells",), "a fit is always one on cells; leave it out"),
     "export": ((), "users and their labels are in user_labeling; leave --cells out"),
     "rebuild": ((), "both topics are read from the beginning at every start; leave it out"),
     "error_handling_mode": (("log",), "at every start all records are read, and would be copied, again; write ignore"),
 }
-LOOKS = "to look first: these write nothing to Kafka, and end"
+INSPECTION = "to look first: these write nothing to Kafka, and end"
 # An export neither labels nor reads the input. --until-end is what it does anyway, --print-config prints it, too.
 NOT_WITH_EXPORT = ("rebuild", "plot", "summary", "metrics_port", "check", "explore_k", "dry_run")
 
@@ -130,18 +130,18 @@ class Settings:
         "the address of this machine at which they are served: 0.0.0.0 for all, as in a container",
         metavar="HOST", parse=host_name, unit="address or name")
 
-    check: bool = option(LOOKS, False,
+    check: bool = option(INSPECTION, False,
         "say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
-    explore_k: bool = option(LOOKS, False,
+    explore_k: bool = option(INSPECTION, False,
         "read TOPIC to its end and compare 2 to 10 clusters; with --plot FILE also as a picture")
-    dry_run: bool = option(LOOKS, False, "read TOPIC to its end and show the labels that a run would write")
-    export: Path | None = option(LOOKS, None,  # noqa: RUF009  a frozen field as all the others
+    dry_run: bool = option(INSPECTION, False, "read TOPIC to its end and show the labels that a run would write")
+    export: Path | None = option(INSPECTION, None,  # noqa: RUF009  a frozen field as all the others
         "read OUTPUT to its end and write its users and their labels to FILE (.csv, .csv.gz, .parquet)",
         metavar="FILE", parse=Path, unit=".csv, .csv.gz, .parquet", unset="no file")
-    export_label: str | None = option(LOOKS, None,
+    export_label: str | None = option(INSPECTION, None,
         "of these only the users of one label: its number, or its name in --label-names",
         metavar="LABEL", unit="label", unset="all labels")
-    print_config: bool = option(LOOKS, False, "print the settings that take effect, secrets as ****")
+    print_config: bool = option(INSPECTION, False, "print the settings that take effect, secrets as ****")
     # fmt: on
 
     @property
@@ -160,7 +160,7 @@ class Settings:
         return self.scale == "none" and self.fit == "users" and not self.cells
 
     @property
-    def looks(self) -> bool:
+    def read_only(self) -> bool:
         """Whether nothing is to be written."""
         return self.explore_k or self.dry_run or self.check or self.print_config or self.export is not None
 
@@ -211,7 +211,7 @@ class Settings:
 OPTIONS: tuple[Field[Any], ...] = tuple(each for each in fields(Settings) if each.default is not MISSING)
 
 
-OF_CELLS = {each.name: each.metadata["with_cells"] for each in OPTIONS if each.metadata["with_cells"] is not None}
+CELL_DEFAULTS = {each.name: each.metadata["with_cells"] for each in OPTIONS if each.metadata["with_cells"] is not None}
 
 
 def flag(each: Field[Any]) -> str:
@@ -226,7 +226,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         for each in options:
             add_option(target, each)
     # Without -g, the file may name the group; without others, --cells has defaults of its own.
-    parser.set_defaults(group=None, **dict.fromkeys(OF_CELLS))
+    parser.set_defaults(group=None, **dict.fromkeys(CELL_DEFAULTS))
 
 
 def add_option(target: Any, each: Field[Any]) -> None:
@@ -262,14 +262,14 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
 
 def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """Return what counts for options that were not given and whose default depends on --cells."""
-    known: Mapping[str, Any] = OF_CELLS if options["cells"] else {each.name: each.default for each in OPTIONS}
-    return {name: known[name] for name in OF_CELLS if options[name] is None}
+    known: Mapping[str, Any] = CELL_DEFAULTS if options["cells"] else {each.name: each.default for each in OPTIONS}
+    return {name: known[name] for name in CELL_DEFAULTS if options[name] is None}
 
 
 def check_cells(options: Mapping[str, Any]) -> None:
     """Raise ConfigError where something was asked for that cannot be meant with --cells."""
     for each in OPTIONS if options["cells"] else ():
-        refused, why = NOT_OF_CELLS.get(each.name, ((), None))
+        refused, why = NOT_WITH_CELLS.get(each.name, ((), None))
         value = options[each.name]
         if why and (value in refused or not refused) and value != each.default:
             given = flag(each) if value is True else f"{flag(each)} {value}"

@@ -33,8 +33,8 @@ class Kafka:
         self._settings, self.stop = settings, stop
         self._connected: set[str] = set()  # sections whose credentials were accepted
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
-        self.while_waiting: Callable[[], object] = lambda: None  # called again and again in an outage
-        self.complaint: KafkaError | None = None  # the last thing a client said outside of a call
+        self.on_wait: Callable[[], object] = lambda: None  # called again and again in an outage
+        self.last_error: KafkaError | None = None  # the last thing a client said outside of a call
 
     def consumer(self) -> Consumer:
         """Make the consumer."""
@@ -50,20 +50,20 @@ class Kafka:
         if section in self._connected:
             return
         try:
-            self.first_answer(client)
+            self.cluster_metadata(client)
         except KafkaException as exception:
             error, where = classify(exception.args[0], "reach the brokers"), f"[{section}] bootstrap.servers"
             raise type(error)(f"{self.outage.service}: {error}; see {where} and security.protocol") from None
         self._connected.add(section)
 
-    def first_answer(self, client: Any) -> Any:
+    def cluster_metadata(self, client: Any) -> Any:
         """Return what the brokers say of the cluster; KafkaException with the most telling error if they do not."""
         for _ in range(CONNECT_ATTEMPTS):
             try:
                 return client.list_topics(timeout=1.0)
             except KafkaException as exception:
                 client.poll(0)  # calls _note_error, which knows more than "timed out"
-                error = self.complaint or exception.args[0]
+                error = self.last_error or exception.args[0]
             if self.stop.requested or not isinstance(classify(error, ""), BrokerUnavailable):
                 break  # a refused password stays refused
         raise KafkaException(error)
@@ -74,17 +74,17 @@ class Kafka:
             try:
                 answer = call()
             except KafkaException as exception:
-                error = self.meaning(exception.args[0], doing)
+                error = self.classify(exception.args[0], doing)
                 if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
-                self.outage.wait(f"{error} ({self.complaint.str()})" if self.complaint else error)
-                self.while_waiting()
+                self.outage.wait(f"{error} ({self.last_error.str()})" if self.last_error else error)
+                self.on_wait()
             else:
-                self.outage.subsides()
-                self.complaint = None
+                self.outage.note_answer()
+                self.last_error = None
                 return answer
 
-    def aside(self, doing: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
+    def call_in_thread(self, doing: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
         """Make a call that librdkafka may never return from; RestoreNeeded once it is given up.
 
         send_offsets_to_transaction ignores its timeout when a connection breaks at the wrong moment
@@ -107,7 +107,7 @@ class Kafka:
             except FutureTimeout:  # should the brokers be away, the restore will say so
                 raise RestoreNeeded(f"no answer to: {doing}") from None
 
-    def meaning(self, error: KafkaError, doing: str) -> ClassifierError:
+    def classify(self, error: KafkaError, doing: str) -> ClassifierError:
         """Classify an error of any client; some rights are asked for behind the scenes."""
         if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
             return ConfigError(BEYOND_THE_LIMIT)
@@ -151,4 +151,4 @@ class Kafka:
 
     def _note_error(self, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self.complaint = error
+            self.last_error = error

@@ -29,9 +29,9 @@ class BadRecord(NamedTuple):
     error: RecordError
 
     def __str__(self) -> str:
-        return f"{place(self.message)}: {self.error}"
+        return f"{position_of(self.message)}: {self.error}"
 
 
-def place(message: Record) -> str:
+def position_of(message: Record) -> str:
     """Return where a record lies: topic [partition] at offset n."""
     return f"{message.topic()} [{message.partition()}] at offset {message.offset()}"

@@ -12,24 +12,24 @@ from collections.abc import Callable, Iterable, Sequence
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from classifier.errors import (
-    DENIED,
-    REFUSED,
+    DENIED_CODES,
+    REFUSED_CODES,
     AccessDenied,
     ClassifierError,
     KafkaFailed,
     TopicsChanged,
     TransactionAborted,
-    let_go,
+    clear_frames,
 )
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
 from classifier.kafka.record import BadRecord, Headers
-from classifier.kafka.transaction_size import FEW, Pace
+from classifier.kafka.transaction_size import MIN_RECORDS, TransactionSize
 from classifier.outage import Outage
 from classifier.stop import COMMITTED, NOT_COMMITTED, UNKNOWN
 
 log = logging.getLogger("user_classifier")
 OutputRecord = tuple[str, bytes | None, bytes | None, Headers]  # topic, key, value, headers
-MOMENT_SECONDS = 0.01  # until deliveries are looked at again
+DELIVERY_POLL_SECONDS = 0.01  # until deliveries are looked at again
 
 
 class Deliveries:
@@ -45,8 +45,8 @@ class Deliveries:
     def note_failure(self, error: KafkaError, message: Message) -> None:
         """Take the producer's report."""
         self.failed = True
-        if error.code() in DENIED | REFUSED:
-            self.refusal = self._kafka.meaning(error, f"write topic {message.topic()}")
+        if error.code() in DENIED_CODES | REFUSED_CODES:
+            self.refusal = self._kafka.classify(error, f"write topic {message.topic()}")
 
 
 class Sink:
@@ -60,13 +60,13 @@ class Sink:
         kafka: Kafka,
         consumer: Consumer,
         transactional_id: str,
-        pace: Pace,
-        while_stuck: Callable[[], None] = lambda: None,
+        pace: TransactionSize,
+        on_stall: Callable[[], None] = lambda: None,
     ) -> None:
-        """`while_stuck` is called while the brokers take no records, and before a part of a step is committed; what it
+        """`on_stall` is called while the brokers take no records, and before a part of a step is committed; what it
         raises ends the transaction."""
         self._kafka, self._consumer, self._deliveries, self._pace = kafka, consumer, Deliveries(kafka), pace
-        self._stop, self._while_stuck = kafka.stop, while_stuck
+        self._stop, self._on_stall = kafka.stop, on_stall
         self._outage = Outage(f"{kafka.outage.service}: the output")
         self._producer = kafka.producer(self._deliveries.note_failure)
         self._doing = f"write transactional.id {transactional_id}"
@@ -95,10 +95,10 @@ class Sink:
             self._stop.last_step = UNKNOWN
             self._commit(complete=True)
             self._stop.last_step = COMMITTED
-            self._kafka.outage.ends()
+            self._kafka.outage.note_recovery()
         except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed) as failure:
             self._stop.last_step = NOT_COMMITTED
-            let_go(failure)  # an error of the abort comes from C, and does not lead to this one
+            clear_frames(failure)  # an error of the abort comes from C, and does not lead to this one
             # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
             # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
             with contextlib.suppress(AccessDenied, KafkaFailed):
@@ -115,22 +115,22 @@ class Sink:
     def _write_ahead(self, records: Iterable[OutputRecord], unfinished: Sequence[TopicPartition]) -> None:
         """Produce records; whenever they fill a transaction, commit it as a part of the step and begin another."""
         left, n_committed = iter(records), 0
-        while portion := list(itertools.islice(left, FEW)):
+        while portion := list(itertools.islice(left, MIN_RECORDS)):
             self._produce_all(portion)
             if self._pace.full(len(self._producer)) and not self._deliveries.failed:
                 self._deliver(unfinished)
-                self._while_stuck()
+                self._on_stall()
                 n_committed += self._deliveries.n_written
                 self._commit(complete=False)
                 log.info("a large step: %d labels are committed, more follow", n_committed)
-                self._kafka.while_waiting()
+                self._kafka.on_wait()
                 self._begin()
 
     def _produce_all(self, records: Iterable[OutputRecord]) -> None:
         """Queue records, at first no more of them than tell how fast they are delivered."""
         left, pace, producer, deliveries = iter(records), self._pace, self._producer, self._deliveries
         produce = producer.produce  # looked up once, not for each record
-        while portion := list(itertools.islice(left, FEW)):
+        while portion := list(itertools.islice(left, MIN_RECORDS)):
             for record in portion:
                 topic, key, value, headers = record
                 try:
@@ -142,8 +142,8 @@ class Sink:
                     if not self._produce_after(error, record):
                         return  # the transaction has failed; the calls that follow say why
             deliveries.n_written += len(portion)
-            while pace.waits(len(producer)) and not deliveries.failed:
-                self._flush(MOMENT_SECONDS)
+            while pace.throttled(len(producer)) and not deliveries.failed:
+                self._flush(DELIVERY_POLL_SECONDS)
                 pace.measure(deliveries.n_written, len(producer))
             pace.measure(deliveries.n_written, len(producer))
 
@@ -152,15 +152,15 @@ class Sink:
         if offsets:
             group, producer = self._consumer.consumer_group_metadata(), self._producer
             send = functools.partial(producer.send_offsets_to_transaction, list(offsets), group, CALL_TIMEOUT_SECONDS)
-            doing, aside = "commit offsets of the group", self._kafka.aside
+            doing, call_in_thread = "commit offsets of the group", self._kafka.call_in_thread
             # Beside each other, records and offsets take two thirds of the time.
-            self._kafka.call(doing, lambda: aside(doing, send, lambda: self._flush(POLL_SECONDS)))
+            self._kafka.call(doing, lambda: call_in_thread(doing, send, lambda: self._flush(POLL_SECONDS)))
         self._drain()
         self._pace.measure(self._deliveries.n_written, len(self._producer))
 
     def _commit(self, *, complete: bool) -> None:
         self._kafka.call(self._doing, lambda: self._producer.commit_transaction(CALL_TIMEOUT_SECONDS))
-        self._pace.end(complete=complete)
+        self._pace.note_commit(complete=complete)
 
     def _produce_after(self, error: BufferError | KafkaException, record: OutputRecord) -> bool:
         """Queue a record that was not taken; return False once the transaction takes no more of them."""
@@ -174,7 +174,7 @@ class Sink:
                 error = again
         if error.args[0].code() == KafkaError._STATE:
             return False
-        raise self._kafka.meaning(error.args[0], f"write topic {topic}") from None
+        raise self._kafka.classify(error.args[0], f"write topic {topic}") from None
 
     def _drain(self) -> None:
         """Wait until all records are delivered, or the transaction has failed; the commit tells which."""
@@ -183,9 +183,9 @@ class Sink:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             self._pace.measure(self._deliveries.n_written, left)  # also of a transaction that comes to nothing
             if left == before:
-                self._outage.begins("takes no records")
-                self._while_stuck()
-        self._outage.ends()
+                self._outage.note_failure("takes no records")
+                self._on_stall()
+        self._outage.note_recovery()
 
     def _flush(self, timeout: float) -> int:
         """Let the producer work; return how many records are left."""
@@ -196,7 +196,7 @@ class Sink:
             fatal = error if isinstance(error, KafkaException) else error.__cause__
             if not isinstance(fatal, KafkaException):
                 raise
-            raise self._kafka.meaning(fatal.args[0], self._doing) from None
+            raise self._kafka.classify(fatal.args[0], self._doing) from None
 
 
 def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:

@@ -8,23 +8,25 @@ from typing import cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from classifier.errors import MISSING, BrokerUnavailable, RestoreNeeded
+from classifier.errors import UNKNOWN_TOPIC_CODES, BrokerUnavailable, RestoreNeeded
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
 from classifier.kafka.record import Record
 from classifier.stop import StopRequest
 
 log = logging.getLogger("user_classifier")
 PATIENCE_SECONDS = 2.0  # with transactions that end as they should, such as those of an older instance
-LABELS_AT_ONCE = 20_000  # users of whom the last label is kept before labels are decoded; earlier ones never are
-CHUNK = 2_000  # records taken at once at most; as many stay in a processor's cache until all is done with them
+LABELS_PER_DECODE = 20_000  # users of whom the last label is kept before labels are decoded; earlier ones never are
+MAX_POLL_RECORDS = (
+    2_000  # records taken at once at most; as many stay in a processor's cache until all is done with them
+)
 
 
 class Topic:
     """One topic as the group's consumer sees it; every call is repeated through an outage."""
 
-    def __init__(self, kafka: Kafka, consumer: Consumer, name: str, *, grouped: bool = True) -> None:
-        """Not `grouped`: as for `Source`."""
-        self.name, self._kafka, self._consumer, self._grouped = name, kafka, consumer, grouped
+    def __init__(self, kafka: Kafka, consumer: Consumer, name: str, *, uses_group: bool = True) -> None:
+        """Not `uses_group`: as for `Source`."""
+        self.name, self._kafka, self._consumer, self._uses_group = name, kafka, consumer, uses_group
 
     def partitions(self, doing: str = "read") -> list[int]:
         """Return the partitions, none where the topic does not exist."""
@@ -37,14 +39,14 @@ class Topic:
         found = self._kafka.call(doing, lambda: committed_offsets(self._consumer, wanted))
         return {each.partition: each for each in found}
 
-    def bounds(self, partition: int) -> tuple[int, int]:
+    def watermarks(self, partition: int) -> tuple[int, int]:
         """Return the first and the next offset of a partition."""
         at, watermarks = TopicPartition(self.name, partition), self._consumer.get_watermark_offsets
         return self._kafka.call(f"read topic {self.name}", lambda: watermarks(at, CALL_TIMEOUT_SECONDS))
 
-    def read_from(self, offsets: Mapping[int, int], polled: Callable[[], object] = lambda: None) -> "Source":
-        """Read these partitions, each from its offset on; `polled` is told of each poll."""
-        return Source(self._kafka, self._consumer, self.name, offsets, polled, grouped=self._grouped)
+    def read_from(self, offsets: Mapping[int, int], on_poll: Callable[[], object] = lambda: None) -> "Source":
+        """Read these partitions, each from its offset on; `on_poll` is told of each poll."""
+        return Source(self._kafka, self._consumer, self.name, offsets, on_poll, uses_group=self._uses_group)
 
 
 class Source:
@@ -56,12 +58,12 @@ class Source:
         consumer: Consumer,
         topic: str,
         offsets: Mapping[int, int],
-        polled: Callable[[], object] = lambda: None,
+        on_poll: Callable[[], object] = lambda: None,
         *,
-        grouped: bool = True,
+        uses_group: bool = True,
     ) -> None:
-        """`polled` is told of each poll. Not `grouped`: no offsets of the group are asked for, and no right to it."""
-        self._polled, self._grouped = polled, grouped
+        """`on_poll` is called at each poll. Without `uses_group`, the group is not used and needs no permission."""
+        self._on_poll, self._uses_group = on_poll, uses_group
         self.topic, self._kafka, self._consumer, self._partitions = topic, kafka, consumer, set(offsets)
         # partition -> offset of the next record; complete from the start, so that every commit covers them all
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
@@ -73,7 +75,7 @@ class Source:
         """Whether every partition has been read to its end."""
         return self._at_end == self._partitions
 
-    def ends(self) -> dict[int, int]:
+    def end_offsets(self) -> dict[int, int]:
         """Return where each partition ends, uncommitted records included, as far as the client has heard."""
         return {
             partition: self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), cached=True)[1]
@@ -82,11 +84,11 @@ class Source:
 
     def lag(self) -> dict[int, int]:
         """Return how many records each partition is behind, as far as the client has heard."""
-        return {partition: max(0, end - self.positions[partition]) for partition, end in self.ends().items()}
+        return {partition: max(0, end - self.positions[partition]) for partition, end in self.end_offsets().items()}
 
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
-        self._polled()
+        self._on_poll()
         messages = cast(list[Record], self._consumer.consume(limit, timeout))
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
@@ -111,9 +113,9 @@ class Source:
             # By retention, or with the topic: the restore finds out which.
             where = f"{self.topic} [{message.partition()}]"
             raise RestoreNeeded(f"{where}: the record to read next is not there any more ({error.str()})")
-        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._grouped:
+        if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._uses_group:
             return False  # librdkafka looks for the group's coordinator, whether that is needed or not
-        meaning = self._kafka.meaning(error, f"read topic {self.topic}")
+        meaning = self._kafka.classify(error, f"read topic {self.topic}")
         if not isinstance(meaning, BrokerUnavailable):
             raise meaning
         return False
@@ -141,7 +143,7 @@ def committed_offsets(consumer: Consumer, wanted: list[TopicPartition]) -> list[
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:
     """Return the partitions of a topic, none where it does not exist."""
     found = consumer.list_topics(topic, CALL_TIMEOUT_SECONDS).topics[topic]
-    if found.error is not None and found.error.code() not in MISSING:
+    if found.error is not None and found.error.code() not in UNKNOWN_TOPIC_CODES:
         raise KafkaException(found.error)
     return sorted(found.partitions)
 
@@ -162,7 +164,7 @@ def last_records(
     consumer.assign([near_end(consumer, TopicPartition(topic, partition)) for partition in partitions])
     found, left, until = list[Record](), set(partitions), clock() + GLANCE_SECONDS
     while left and clock() < until:
-        for message in cast(list[Record], consumer.consume(CHUNK, POLL_SECONDS)):
+        for message in cast(list[Record], consumer.consume(MAX_POLL_RECORDS, POLL_SECONDS)):
             error = message.error()
             if error is None:
                 found.append(message)
@@ -183,38 +185,38 @@ def newest_records(source: Source, stop: StopRequest) -> Iterator[dict[bytes | N
     A transaction that another program has open there ends what a read_committed reader sees before the topic's own
     end: it is waited for, as half of the labels would be taken for all.
     """
-    newest, hold = dict[bytes | None, Record](), Hold(source)
+    newest, hold = dict[bytes | None, Record](), OpenTransactions(source)
     while not stop.requested:
-        newest.update({message.key(): message for message in source.read(CHUNK, POLL_SECONDS)})
-        all_read = source.at_end and not hold.lasts()
-        if len(newest) >= LABELS_AT_ONCE or all_read:
+        newest.update({message.key(): message for message in source.read(MAX_POLL_RECORDS, POLL_SECONDS)})
+        all_read = source.at_end and not hold.hold_back()
+        if len(newest) >= LABELS_PER_DECODE or all_read:
             yield newest
             newest.clear()
         if all_read:
             break
 
 
-class Hold:
+class OpenTransactions:
     """Tells whether open transactions hold back records that were there when the end was first reached."""
 
     def __init__(self, source: Source) -> None:
         self._source, self._ends = source, dict[int, int]()
         self._told_at: float | None = None  # when it is to be said
-        self.told = ""  # what was said
+        self.warning = ""  # what was said
 
-    def lasts(self) -> bool:
+    def hold_back(self) -> bool:
         """Whether some are still held back; said once if it takes long."""
-        self._ends = self._ends or self._source.ends()
+        self._ends = self._ends or self._source.end_offsets()
         held = [(at, end) for at, end in self._ends.items() if self._source.positions[at] < end]
         if held and self._told_at is None:
             self._told_at = time.monotonic() + PATIENCE_SECONDS
         if held and self._told_at is not None and time.monotonic() >= self._told_at:
             self._told_at = math.inf
             partition, end = held[0]
-            self.told = (
+            self.warning = (
                 f"{self._source.topic} [{partition}] at offset {self._source.positions[partition]}: an open transaction"
                 f" of another program holds back what follows, up to offset {end}; waiting until that program or the"
                 " broker ends it"
             )
-            log.warning(self.told)
+            log.warning(self.warning)
         return bool(held)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from classifier.config.settings import Settings
 from classifier.errors import ConfigError
-from classifier.label_names import names_for
+from classifier.label_names import label_names_from
 from classifier.reports import Report, Reports
 from classifier.reports.output_file import check_target, make_fit_for_matplotlib
 from classifier.reports.progress import ProgressBar
@@ -18,7 +18,7 @@ log = logging.getLogger("user_classifier")
 def reports_for(settings: Settings) -> Iterator[Reports]:
     """Make the reports, and close them in the end; ConfigError if one cannot be made."""
     try:
-        names = names_for(settings.label_names, None if settings.auto_k else int(settings.n_clusters))
+        names = label_names_from(settings.label_names, None if settings.auto_k else int(settings.n_clusters))
         reports = Reports(make_reports(settings, names))
     except ValueError as error:
         raise ConfigError(str(error)) from None

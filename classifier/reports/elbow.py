@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from classifier.clustering.compare_k import SEPARATES_NOTHING, Fit, best_separating
-from classifier.formatting import users
+from classifier.formatting import format_users
 from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
 
 
@@ -23,7 +23,7 @@ def draw(fits: Sequence[Fit], n_users: int, how: str = "") -> Figure:
     draw_curve(score, fits, [fit.silhouette for fit in fits], chosen)
     score.set(title="silhouette: the largest is best", ylabel="mean silhouette (-1 to 1)")
     told = f"best silhouette: {chosen.n_clusters} clusters" if chosen else SEPARATES_NOTHING
-    figure.suptitle(f"{users(n_users)}{how}; {told}")
+    figure.suptitle(f"{format_users(n_users)}{how}; {told}")
     return figure
 
 

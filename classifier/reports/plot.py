@@ -20,7 +20,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Weights, scale_suffix
-from classifier.formatting import share, users
+from classifier.formatting import format_percentage, format_users
 from classifier.label_names import label_name
 from classifier.reports.output_file import check_target
 from classifier.reports.periodic import Clock, Periodic
@@ -263,7 +263,7 @@ def add_legend(figure: Figure, step: Step, names: Sequence[str], dots: bool) -> 
     """Tell name, number and share of the users of each label, beside the picture."""
     handles = []
     for label, count in enumerate(step.users_of_labels):
-        text = f"{label_name(label, names)}\n{users(count)}, {share(count, step.n_users)}"
+        text = f"{label_name(label, names)}\n{format_users(count)}, {format_percentage(count, step.n_users)}"
         style: dict[str, Any] = {"marker": MARKERS[label % len(MARKERS)] if dots else "h", "color": colour_of(label)}
         handles.append(Line2D([], [], linestyle="none", markersize=9, label=text.replace("$", r"\$"), **style))
     figure.legend(handles=handles, loc="outside right upper", title="label (number at its centre)", frameon=False)

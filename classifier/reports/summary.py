@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling, Weights, scale_suffix
-from classifier.formatting import money, readable, share, users
+from classifier.formatting import format_amount, format_percentage, format_user_id, format_users
 from classifier.label_names import label_name
 from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.step import Step
@@ -97,8 +97,8 @@ def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
 def table_cells(row: Any, n_users: int) -> list[str]:
     """Return one row of `per_label` as text, with the share of all users."""
     transactions = f"{row.mean_transactions:,.1f}" if row.users else "-"
-    share_ = share(row.users, n_users)
-    return [f"{row.users:,}", share_, money(row.mean_amount), money(row.total_amount), transactions]
+    share_ = format_percentage(row.users, n_users)
+    return [f"{row.users:,}", share_, format_amount(row.mean_amount), format_amount(row.total_amount), transactions]
 
 
 def moves(
@@ -125,9 +125,9 @@ def moves(
     pairs, of_pair = np.unique(np.column_stack((before[moved], labels[moved])), axis=0, return_inverse=True)
     counts = np.bincount(of_pair.ravel(), n_users[moved], len(pairs)).astype(np.int64)
     most_first = np.argsort(-counts, kind="stable")
-    told = [f"{users(counts[i])} {pairs[i, 0]} -> {pairs[i, 1]}" for i in most_first[:MOST_MOVES]]
+    told = [f"{format_users(counts[i])} {pairs[i, 0]} -> {pairs[i, 1]}" for i in most_first[:MOST_MOVES]]
     if len(counts) > MOST_MOVES:
-        told.append(f"{users(counts[most_first[MOST_MOVES:]].sum())} otherwise")
+        told.append(f"{format_users(counts[most_first[MOST_MOVES:]].sum())} otherwise")
     told = told or ["nobody moved"]
     return ", ".join(told + [f"{n:,} {what}" for n, what in ((n_new, "new"), (n_gone, "gone")) if n])
 
@@ -143,23 +143,24 @@ def change_of_clusters(before: Shown, step: Step) -> str | None:
     centers = zip(before.centers.tolist(), step.centers.tolist(), strict=True)
     told = [f"{label} from {center(old)} to {center(new)}" for label, (old, new) in enumerate(centers)]
     return (
-        f"the clusters have changed: with those of before, {users(n_moved)} ({share(n_moved, step.n_users)}) would"
+        f"the clusters have changed: with those of before, {format_users(n_moved)}"
+        f" ({format_percentage(n_moved, step.n_users)}) would"
         f" have another label; centres: {', '.join(told)}"
     )
 
 
 def center(place: Sequence[float]) -> str:
     """Return a centre as text, in the units of the input."""
-    return f"{money(place[0])} / {place[1]:,.1f}"
+    return f"{format_amount(place[0])} / {place[1]:,.1f}"
 
 
 def first_users(step: Step, names: Sequence[str] = (), n: int = 20) -> list[str]:
     """Return the first users and their labels as the lines of a table."""
-    ids = [readable(user_id) for user_id in step.user_ids[:n]]
+    ids = [format_user_id(user_id) for user_id in step.user_ids[:n]]
     width = max(len(user_id) for user_id in ("user_id", *ids))
     lines = [f"{'user_id':<{width}}  {'total_amount':>18}  {'num_transactions':>16}  label"]
     for user_id, (amount, count), label in zip(ids, step.totals[:n].tolist(), step.labels[:n].tolist(), strict=True):
-        lines.append(f"{user_id:<{width}}  {money(amount):>18}  {count:>16,.0f}  {label_name(label, names)}")
+        lines.append(f"{user_id:<{width}}  {format_amount(amount):>18}  {count:>16,.0f}  {label_name(label, names)}")
     if len(step.user_ids) > n:
-        lines.append(f"... and {users(len(step.user_ids) - n)} more")
+        lines.append(f"... and {format_users(len(step.user_ids) - n)} more")
     return lines

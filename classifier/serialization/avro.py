@@ -38,10 +38,10 @@ AVRO_ERRORS = (
     RecursionError,
     SchemaParseException,
 )
-BLOCK = 1_000  # records decoded or encoded at once; what this takes fits into a processor's cache
+RECORDS_PER_BLOCK = 1_000  # records decoded or encoded at once; what this takes fits into a processor's cache
 
 
-class Layout(NamedTuple):
+class RecordFormat(NamedTuple):
     """How values of one schema are read. What nobody asked for is skimmed: its bytes are counted, not understood."""
 
     record: Any  # schema of one value
@@ -120,7 +120,7 @@ class AvroReader:
         except RecordError as error:
             return error
 
-    def _array(self, values: Sequence[bytes], layout: Layout, start: int) -> Sequence[Fields] | None:
+    def _array(self, values: Sequence[bytes], layout: RecordFormat, start: int) -> Sequence[Fields] | None:
         """Decode values as one Avro array; None if any is bad.
 
         Each is followed by the seal: a value that is too short or too long shifts what comes after it,
@@ -137,7 +137,7 @@ class AvroReader:
         sound = all({record[name] for record in records} == {value} for name, value in layout.held.items())
         return layout.converted(records) if sound and len(records) == len(values) else None
 
-    def _place(self, data: bytes | None) -> tuple[Layout, str, int]:
+    def _place(self, data: bytes | None) -> tuple[RecordFormat, str, int]:
         """Return how a value is read, what its schema is called, and where the record begins."""
         schema_id, start = schema_id_of(data)
         name = f"schema {'id' if isinstance(schema_id, int) else 'guid'} {schema_id}"
@@ -148,11 +148,11 @@ class AvroReader:
                 raise RecordError(f"does not fit its {name}")
         return self._layout(schema_id, branch, name), name, start
 
-    def _layout_of(self, schema_id: SchemaId, branch: int | None, name: str) -> Layout:
+    def _layout_of(self, schema_id: SchemaId, branch: int | None, name: str) -> RecordFormat:
         types: Types = {}
         try:
             schema = qualified(self.schema(schema_id), types)
-            return layout_of(schema if branch is None else schema[branch], types, name)
+            return record_format_of(schema if branch is None else schema[branch], types, name)
         except AVRO_ERRORS as error:
             raise RecordError(f"{name} is not a usable Avro schema ({cause_of(error)})") from None
 
@@ -188,7 +188,7 @@ def branch_prefix(value: bytes, start: int) -> bytes:
     return value[: start + 1] if value[start : start + 1] < b"\x80" else value
 
 
-def layout_of(schema: Any, types: Types, name: str) -> Layout:
+def record_format_of(schema: Any, types: Types, name: str) -> RecordFormat:
     """Return how values of a qualified schema are read; RecordError where they are no records, or not of our types."""
     definition = types.get(schema, {}) if isinstance(schema, str) else {}
     if definition.get("type") not in RECORDS:
@@ -201,7 +201,7 @@ def layout_of(schema: Any, types: Types, name: str) -> Layout:
         as_read = asked(column, kind, types, names) if column in LABEL_FIELDS else skimmed(kind, types, names)
         fields.append({"name": column, "type": as_read})
     record = {"type": "record", "name": "record", "fields": fields}
-    return Layout(fastavro.parse_schema(record), *flat_array(record), conversions)
+    return RecordFormat(fastavro.parse_schema(record), *flat_array(record), conversions)
 
 
 def asked(column: str, schema: Any, types: Types, names: dict[str, str]) -> Any:
@@ -259,6 +259,6 @@ class AvroWriter:
         return [self.prefix + value for value in values]
 
 
-def blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+def in_blocks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     """Cut into pieces of BLOCK."""
-    return (items[start : start + BLOCK] for start in range(0, len(items), BLOCK))
+    return (items[start : start + RECORDS_PER_BLOCK] for start in range(0, len(items), RECORDS_PER_BLOCK))

@@ -157,7 +157,7 @@ CONVERSIONS: Mapping[str, Callable[[Set[Kind]], Convert | None]] = {
 }
 
 
-def misfit(schema: Any) -> str:
+def row_type_problem(schema: Any) -> str:
     """Return why no value of a schema is a row; nothing where values are, be it of one type of a union."""
     types: Types = {}
     root = qualified(schema, types)

@@ -178,7 +178,7 @@ class SchemaRegistry:
                 self._wait("what answers is no Schema Registry")
                 continue
             self._answered = True
-            self.outage.ends()
+            self.outage.note_recovery()
             return answer
 
     def _refused(self, status: int, message: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
 RECORDS = ("record", "error")
-NAMED = (*RECORDS, "enum", "fixed")
+NAMED_TYPES = (*RECORDS, "enum", "fixed")
 Types = dict[str, Any]  # full name -> definition, in which other named types are names
 
 
@@ -20,7 +20,7 @@ def qualified(schema: Any, types: Types, namespace: str = "") -> Any:
     if isinstance(schema, str):
         return schema if schema in LEAST_SIZES else full_name(schema, types, namespace)
     kind = schema["type"]
-    if kind in NAMED:
+    if kind in NAMED_TYPES:
         return define(schema, types, namespace)
     if kind == "array":
         return {**schema, "items": qualified(schema["items"], types, namespace)}

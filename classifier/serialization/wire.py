@@ -1,10 +1,10 @@
-"""Confluent's wire format: byte 0, schema id (4 bytes, big-endian), body; or a schema id in a header, and the body alone."""
+"""Confluent's wire format: byte 0, schema id (4 bytes, big-endian), body; or schema id in a header, body as value."""
 
 import struct
 import uuid
 
 from classifier.errors import RecordError
-from classifier.formatting import shown
+from classifier.formatting import abbreviated
 from classifier.kafka.record import Headers
 
 MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
@@ -40,4 +40,6 @@ def with_header(data: bytes, headers: Headers, name: str) -> bytes:
         return schema_id + data
     if schema_id[:1] == b"\1" and len(schema_id) == 17:
         return GUID_MARK + schema_id[1:] + data
-    raise RecordError(f"header {name} must be byte 1 and a schema's GUID, or byte 0 and its id, got {shown(found)}")
+    raise RecordError(
+        f"header {name} must be byte 1 and a schema's GUID, or byte 0 and its id, got {abbreviated(found)}"
+    )

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
 from classifier.errors import RecordError
-from classifier.formatting import shown
-from classifier.kafka.record import BadRecord, Headers, Record, place
-from classifier.row import Row, user_rows
-from classifier.serialization.avro import AvroReader, blocks
+from classifier.formatting import abbreviated
+from classifier.kafka.record import BadRecord, Headers, Record, position_of
+from classifier.row import Row, parse_rows
+from classifier.serialization.avro import AvroReader, in_blocks
 from classifier.serialization.wire import with_header
 from classifier.users.input_keys import InputKeys
 from classifier.users.table import UserTable
@@ -30,7 +30,7 @@ def sign_of(headers: Headers) -> int:
         return 1
     sign = SIGN_BY_OP.get(ops[0])
     if sign is None or len(ops) > 1:
-        raise RecordError(f"header op must be one byte from 0 to 3, got {shown(ops)}")
+        raise RecordError(f"header op must be one byte from 0 to 3, got {abbreviated(ops)}")
     return sign
 
 
@@ -42,7 +42,7 @@ def takes_back(headers: Headers) -> bool:
 def retract_changelog(message: Record) -> str:
     """Say what a record proves that takes its row back."""
     op = dict(message.headers() or ())["op"]
-    return f"{place(message)}: header op {shown(op)} takes the row back, so this is a retract changelog"
+    return f"{position_of(message)}: header op {abbreviated(op)} takes the row back, so this is a retract changelog"
 
 
 class Tombstone(NamedTuple):
@@ -149,7 +149,9 @@ class Batch:
         for message in messages:
             with contextlib.suppress(RecordError):
                 held.append((message, cast(bytes, self.entry(message)), sign_of(message.headers())))
-        for (message, _, sign), row in zip(held, user_rows(reader.all_fields([each[1] for each in held])), strict=True):
+        for (message, _, sign), row in zip(
+            held, parse_rows(reader.all_fields([each[1] for each in held])), strict=True
+        ):
             if not isinstance(row, RecordError):
                 yield message, row, sign
 
@@ -170,8 +172,8 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
     retracted = [value for value, count in net.items() if count < 0]
     added = [value for value, count in net.items() if count > 0]
     for entries in (retracted, added):
-        for values in blocks(cast(list[bytes], entries)):
-            values, rows = sound(values, user_rows(reader.all_fields(values)), broken)
+        for values in in_blocks(cast(list[bytes], entries)):
+            values, rows = sound(values, parse_rows(reader.all_fields(values)), broken)
             table.add_all(rows, list(map(net.__getitem__, values)))
             if entries is added:
                 told = zip(values, rows, strict=True)
@@ -182,8 +184,8 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
 
 def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
     """Yield the users of values that can be read."""
-    for some in blocks(list(values)):
-        rows = user_rows(reader.all_fields(some))
+    for some in in_blocks(list(values)):
+        rows = parse_rows(reader.all_fields(some))
         yield from (row[0] for row in rows if not isinstance(row, RecordError))
 
 
@@ -203,8 +205,8 @@ def apply_last(
 ) -> tuple[Sources, Broken]:
     """Let the last record of each user win; `keys` reads the keys of tombstones."""
     broken: Broken = {}
-    for entries in blocks(list(net)):
-        rows = iter(user_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
+    for entries in in_blocks(list(net)):
+        rows = iter(parse_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
         for entry in entries:
             try:
                 if isinstance(entry, Tombstone):

@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterable, Mapping
 
 from confluent_kafka import TopicPartition
 
-from classifier.formatting import readable, users
+from classifier.formatting import format_user_id, format_users
 from classifier.kafka.record import Record
 from classifier.row import Row
 from classifier.users.offset_metadata import MARK
@@ -107,13 +107,14 @@ class DuplicateRows:
 def told(topic: str, user_ids: Collection[str], table: UserTable) -> str:
     """Say what several rows mean and what cures it."""
     example = min(user_ids)
-    return f"{topic}: {several(len(user_ids), f'{readable(example)} for example')}; {cure(topic)}"
+    return f"{topic}: {several(len(user_ids), f'{format_user_id(example)} for example')}; {cure(topic)}"
 
 
 def several(n_users: int, example: str = "") -> str:
     """Say how many users have more than one row."""
     whom = f" ({example})" if example else ""
-    return f"{users(n_users)}{whom} {'has' if n_users == 1 else 'have'} more than one row, of which the newest counts"
+    have = "has" if n_users == 1 else "have"
+    return f"{format_users(n_users)}{whom} {have} more than one row, of which the newest counts"
 
 
 def cure(topic: str) -> str:

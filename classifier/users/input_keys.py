@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from classifier.errors import AccessDenied, RecordError, SchemaError
-from classifier.formatting import shown
+from classifier.formatting import abbreviated
 from classifier.serialization.avro import AvroReader
 from classifier.serialization.column_types import as_it_is, conversion
 from classifier.serialization.registry import SchemaRegistry
@@ -52,9 +52,9 @@ class InputKeys:
                 raise RecordError(NO_DIGITS)
             return str(int(key)) if self.are_numbers else key.decode()
         except UnicodeDecodeError:
-            raise RecordError(f"key {shown(key)} does not name a user_id") from None
+            raise RecordError(f"key {abbreviated(key)} does not name a user_id") from None
         except RecordError as error:
-            raise RecordError(f"key {shown(key)} does not name a user_id ({error})") from None
+            raise RecordError(f"key {abbreviated(key)} does not name a user_id ({error})") from None
 
     def _avro(self, key: bytes) -> str:
         user_id = self._reader.fields(key)["user_id"]

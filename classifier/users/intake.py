@@ -17,11 +17,11 @@ from classifier.clustering.model import ClusterFunction, Clusters, kmeans_class
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.config.settings import Settings
 from classifier.errors import RecordError, RestoreNeeded, StateError
-from classifier.formatting import shown, users
+from classifier.formatting import abbreviated, format_users
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.record import BadRecord, Record
 from classifier.kafka.sink import OutputRecord
-from classifier.kafka.source import CHUNK, Topic, offsets_of
+from classifier.kafka.source import MAX_POLL_RECORDS, Topic, offsets_of
 from classifier.kafka.topics import TopicWatch
 from classifier.reports import Report
 from classifier.reports.step import Step
@@ -78,7 +78,7 @@ class UserIntake:
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader, self.watch = AvroReader(registry), TopicWatch(kafka, settings)
         self._several = DuplicateRows(settings.topic)
-        kafka.while_waiting = self.heartbeat  # a client that waits is alive
+        kafka.on_wait = self.heartbeat  # a client that waits is alive
         self.rebuild = settings.rebuild  # until the first step is committed
         self.incomplete = False  # whether the output is still to be made what the input says, by the first step
 
@@ -87,7 +87,7 @@ class UserIntake:
     def restore(self) -> None:
         """Rebuild the table from the output, and read the input from the offsets that belong to it."""
         settings, before = self.settings, self.ids
-        self.watch.begin()
+        self.watch.start()
         self.batch, self.table = Batch(settings.changelog_mode), UserTable()
         if not self.rebuild:  # before the output is read, whose records may be of a newer version, too
             check_format(self.committed_now().values(), AGAIN)
@@ -122,7 +122,7 @@ class UserIntake:
     @property
     def ids(self) -> dict[str, str]:
         """The ids of input and output as of the restore, nothing where none is known."""
-        return {role: self.watch.id_of(name) for role, name in self._names.items()}
+        return {role: self.watch.topic_id(name) for role, name in self._names.items()}
 
     def _check_identity(self, before: dict[str, str]) -> None:
         """Raise StateError where a topic is another than that of the marks, or of the restore before."""
@@ -136,7 +136,7 @@ class UserIntake:
     def _load(self, said: LabelledUsers, *, confirmed: bool) -> dict[int, int]:
         """Load the table; return the offset in each partition that belongs to it."""
         settings, committed, n_users = self.settings, self.committed, len(said.user_ids)
-        bounds = {partition: self._input.bounds(partition) for partition in committed}
+        bounds = {partition: self._input.watermarks(partition) for partition in committed}
         if self.rebuild:
             self.table.load(said, confirmed=False)
             return {partition: low for partition, (low, _) in bounds.items()}
@@ -160,9 +160,9 @@ class UserIntake:
 
     # gather and settle: from records to current rows
 
-    def gather(self, limit: int = CHUNK) -> None:
+    def gather(self, limit: int = MAX_POLL_RECORDS) -> None:
         """Take what has arrived, up to `limit` records."""
-        messages = self.source.read(min(limit, CHUNK), POLL_SECONDS)
+        messages = self.source.read(min(limit, MAX_POLL_RECORDS), POLL_SECONDS)
         self._ended = self._ended and not messages
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
@@ -245,7 +245,7 @@ class UserIntake:
         while any(again.positions[partition] < end for partition, end in until.items()):
             if not self.heartbeat():
                 raise RestoreNeeded(f"stopped while looking for the {wanted}")
-            messages = again.read(CHUNK, POLL_SECONDS)
+            messages = again.read(MAX_POLL_RECORDS, POLL_SECONDS)
             yield [message for message in messages if message.offset() < until[message.partition()]]
         self.source = self._input.read_from(until)
 
@@ -261,9 +261,9 @@ class UserIntake:
     def _reorder_rows(self) -> None:
         """Look at the records of rows that lie as they were read."""
         unordered = self.table.unordered
-        log.info("%s: reading again which rows of %s are the newest", self.settings.topic, users(len(unordered)))
+        log.info("%s: reading again which rows of %s are the newest", self.settings.topic, format_users(len(unordered)))
         newest = RowOrder((user_id, row) for user_id in unordered for row in self.table.rows_of(user_id))
-        lows = {partition: self._input.bounds(partition)[0] for partition in self._several.since}
+        lows = {partition: self._input.watermarks(partition)[0] for partition in self._several.since}
         since = {partition: max(at, lows[partition]) for partition, at in self._several.since.items()}
         for messages in self._read_again(since, "newest rows"):
             for change in self.batch.changes(messages, self._reader):
@@ -286,8 +286,8 @@ class UserIntake:
         n_rows, user_id = self.table.most_rows()
         if n_rows > 1:
             raise StateError(
-                f"{self.settings.topic}: user_id {shown(user_id)} has {n_rows} rows and no record has an op header, so"
-                " nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
+                f"{self.settings.topic}: user_id {abbreviated(user_id)} has {n_rows} rows and no record has an op"
+                " header, so nothing ever retracts one; this is no retract changelog: run with --changelog-mode"
                 f" {'upsert' if self.batch.keys_seen else 'append'}{self._anew}"
             )
 

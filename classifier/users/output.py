@@ -11,11 +11,11 @@ from typing import cast
 import numpy as np
 
 from classifier.errors import RecordError, StateError
-from classifier.kafka.record import Headers, Record, place
+from classifier.kafka.record import Headers, Record, position_of
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import Source, newest_records
 from classifier.row import Row
-from classifier.serialization.avro import BLOCK
+from classifier.serialization.avro import RECORDS_PER_BLOCK
 from classifier.stop import StopRequest
 from classifier.users.changelog import Sources
 from classifier.users.multiset import NOTHING, Multiset
@@ -34,7 +34,7 @@ def label_records(
 ) -> Iterator[OutputRecord]:
     """Encode what is to be told of each user; a user who is gone becomes a tombstone."""
     left = iter(changes)
-    while chunk := list(itertools.islice(left, BLOCK)):
+    while chunk := list(itertools.islice(left, RECORDS_PER_BLOCK)):
         labelled = [(user_id, row, label) for user_id, row, label, _ in chunk if row]
         encoded = iter(values.encode(labelled, sources or {}))
         for key, (_, row, _, pending) in zip(keys.encode([change[0] for change in chunk]), chunk, strict=True):
@@ -56,7 +56,7 @@ def pending_of(message: Record) -> Multiset:
         known = [row for name, value in headers if name == PENDING for row in json.loads(value)]
         return {(float(amount), int(number)): int(count) for amount, number, count in known}
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise StateError(f"{place(message)}: not written by user_classifier ({error})") from None
+        raise StateError(f"{position_of(message)}: not written by user_classifier ({error})") from None
 
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> LabelledUsers:
@@ -111,7 +111,7 @@ class LabelLog:
 def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
     """Part records, by their keys, in those of users and those of users gone; StateError for one without a key."""
     if None in messages:
-        raise StateError(f"{place(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
+        raise StateError(f"{position_of(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
     held = [message for message in messages.values() if message.value() is not None]
     return held, [message for message in messages.values() if message.value() is None]
 
@@ -124,7 +124,7 @@ def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumn
         if len(messages) > 1:
             for message in messages:  # one of them is none
                 decode_labels([message], values)
-        told = place(messages[0])
+        told = position_of(messages[0])
         raise StateError(f"{told}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
 
 
@@ -133,4 +133,4 @@ def user_of_tombstone(message: Record, keys: KeyCodec) -> str:
     try:
         return keys.decode(message.key() or b"")
     except RecordError as error:
-        raise StateError(f"{place(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
+        raise StateError(f"{position_of(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None

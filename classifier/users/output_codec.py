@@ -10,9 +10,9 @@ from typing import Any, cast
 import fastavro
 
 from classifier.errors import RecordError, SchemaError
-from classifier.formatting import shown
-from classifier.row import LABEL_FIELDS, Fields, Row, user_columns, user_row
-from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, blocks
+from classifier.formatting import abbreviated
+from classifier.row import LABEL_FIELDS, Fields, Row, parse_columns, parse_row
+from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, in_blocks
 from classifier.serialization.registry import SchemaRegistry
 from classifier.serialization.wire import PREFIX, schema_id_of
 
@@ -101,9 +101,9 @@ class LabelCodec:
     def decode(self, values: Sequence[bytes]) -> LabelColumns:
         """Return user_ids, rows and labels; RecordError says what is wrong with a value."""
         user_ids, rows, labels = list[str](), list[Row](), list[int]()
-        for block in blocks(values):
+        for block in in_blocks(values):
             records = cast(list[Fields], self._reader.all_fields(block))
-            found = user_columns(records) or zip(*map(user_row, records), strict=True)
+            found = parse_columns(records) or zip(*map(parse_row, records), strict=True)
             for column, more in zip((user_ids, rows), found, strict=True):
                 column += cast(Any, more)
             labels += [cast(int, record.get("label")) for record in records]
@@ -146,6 +146,6 @@ class KeyCodec:
         try:
             return key.decode() if self._writer is None else str(self._reader.fields(key)["user_id"])
         except (UnicodeDecodeError, KeyError):
-            raise RecordError(f"key {shown(key)} does not name a user_id") from None
+            raise RecordError(f"key {abbreviated(key)} does not name a user_id") from None
         except RecordError as error:
-            raise RecordError(f"key {shown(key)} does not name a user_id ({error})") from None
+            raise RecordError(f"key {abbreviated(key)} does not name a user_id ({error})") from None

@@ -14,12 +14,12 @@ from tests.faults.stack import Stack
 from tests.support.changelog import Change
 from tests.support.waiting import wait_until
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame
-from user_classifier import WATCH_SECONDS
+from user_classifier import TOPIC_CHECK_SECONDS
 
 BEGINS = re.compile(r"^.* WARNING (.+?): .*; trying again until it is back$", re.MULTILINE)
 ENDS = re.compile(r"^.* WARNING (.+?): back after [\d.]+ s$", re.MULTILINE)
 SAID_S = 30.0
-UNNOTICED_S = WATCH_SECONDS + CALL_TIMEOUT_SECONDS
+UNNOTICED_S = TOPIC_CHECK_SECONDS + CALL_TIMEOUT_SECONDS
 """In a shorter outage the only call may be one of a client without news, late enough to be answered in time."""
 
 

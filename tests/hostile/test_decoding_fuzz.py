@@ -10,7 +10,7 @@ import pytest
 from fastavro.utils import generate_one
 
 from classifier.errors import RecordError
-from classifier.row import user_row
+from classifier.row import parse_row
 from classifier.serialization.avro import AvroReader
 from classifier.users.changelog import Entry, apply_retract
 from classifier.users.table import UserTable
@@ -109,7 +109,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 def read(data: bytes, client: AvroReader) -> str:
     """What the client makes of a value; repr tells 0.0 from -0.0. Anything but a RecordError is for pytest to show."""
     try:
-        user_id, (amount, count) = user_row(client.fields(data))
+        user_id, (amount, count) = parse_row(client.fields(data))
     except RecordError:
         return REFUSED
     return repr((user_id, amount, count))

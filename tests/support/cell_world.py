@@ -39,7 +39,7 @@ class CellWorld:
         """One run of the client, until the end of the input or until something ends it."""
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self.seeds), most=5_000)
-        producer = cast(FakeProducer, None) if self.settings.looks else FakeProducer(self.broker, accidents)
+        producer = cast(FakeProducer, None) if self.settings.read_only else FakeProducer(self.broker, accidents)
         kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)
         clock = itertools.count(0.0, 1.0)
         try:

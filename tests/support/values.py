@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from classifier.errors import RecordError
-from classifier.row import user_row, user_rows
+from classifier.row import parse_row, parse_rows
 from classifier.serialization.avro import AvroReader
 from tests.support.memory import registry_of
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame
@@ -19,9 +19,9 @@ def complaint(value: bytes | None, schema: object = AGGREGATE_SCHEMA) -> str:
     """What is said of a value."""
     reader = AvroReader(registry_of(x=schema))
     with pytest.raises(RecordError) as caught:
-        user_row(reader.fields(value))
+        parse_row(reader.fields(value))
     if value is not None:  # in a batch it is the same
-        (found,) = user_rows(reader.all_fields([value]))
+        (found,) = parse_rows(reader.all_fields([value]))
         assert str(found) == str(caught.value)
     return str(caught.value)
 

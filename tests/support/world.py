@@ -42,7 +42,7 @@ def smallest_parts(size: int = 1) -> Iterator[None]:
     """Where there is NO_TIME, each so many records are a part of their step, and each so many rows a step."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("transaction_size", "sink"):
-            patch.setattr(f"classifier.kafka.{module}.FEW", size)
+            patch.setattr(f"classifier.kafka.{module}.MIN_RECORDS", size)
         yield
 
 
@@ -82,7 +82,7 @@ class World:
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self.seeds))
         # One that only looks gets no producer.
-        producer = cast(FakeProducer, None) if self.settings.looks else FakeProducer(self.broker, accidents)
+        producer = cast(FakeProducer, None) if self.settings.read_only else FakeProducer(self.broker, accidents)
         kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)
         clock = itertools.count(0.0, tick)
         try:

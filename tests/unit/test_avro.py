@@ -3,7 +3,7 @@
 import pytest
 
 from classifier.errors import RecordError
-from classifier.row import user_rows
+from classifier.row import parse_rows
 from classifier.serialization.avro import AvroReader
 from tests.support.memory import registry_of
 from tests.support.values import GOOD, ROW, UNION, complaint, optional
@@ -51,7 +51,7 @@ def test_two_bad_values_do_not_make_two_good_ones() -> None:
 def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
     reader = AvroReader(registry_of(x=AGGREGATE_SCHEMA))
     others = [frame(1, body(AGGREGATE_SCHEMA, ROW | {"user_id": f"user {number}"})) for number in range(5)]
-    found = user_rows(reader.all_fields([*others[:3], GOOD[:-1], *others[3:]]))
+    found = parse_rows(reader.all_fields([*others[:3], GOOD[:-1], *others[3:]]))
     assert isinstance(found.pop(3), RecordError)
     assert found == [(f"user {number}", (1.5, 2)) for number in range(5)]
 
@@ -64,8 +64,8 @@ def test_any_fields_may_be_optional(columns: tuple[str, ...], null_last: bool) -
     good = [ROW | {"user_id": f"user {number}", "more": "x"} for number in range(3)]
     nulls = [good[0] | {name: None} for name in columns]
     values = [frame(1, body(schema, each)) for each in [*good, *nulls]]
-    assert user_rows(reader.all_fields(values[:3])) == [(f"user {number}", (1.5, 2)) for number in range(3)]
-    found = user_rows(reader.all_fields(values))
+    assert parse_rows(reader.all_fields(values[:3])) == [(f"user {number}", (1.5, 2)) for number in range(3)]
+    found = parse_rows(reader.all_fields(values))
     assert found[:3] == [(f"user {number}", (1.5, 2)) for number in range(3)]
     assert [isinstance(each, RecordError) for each in found[3:]] == [name != "more" for name in columns]
 
@@ -83,5 +83,5 @@ def test_values_of_several_schemas_keep_their_places() -> None:
         (1, AGGREGATE_SCHEMA),
     ]
     values = [frame(number, body(schema, row)) for (number, schema), row in zip(schemas, fields, strict=True)]
-    assert user_rows(reader.all_fields(values)) == [(f"user {number}", (1.5, 2)) for number in range(6)]
-    assert isinstance(user_rows(reader.all_fields([*values[:2], b"{}", *values[2:]]))[2], RecordError)
+    assert parse_rows(reader.all_fields(values)) == [(f"user {number}", (1.5, 2)) for number in range(6)]
+    assert isinstance(parse_rows(reader.all_fields([*values[:2], b"{}", *values[2:]]))[2], RecordError)

@@ -196,7 +196,7 @@ def test_the_limit_reads_with_the_clients_settings() -> None:
     ours = Settings(schema_registry={}, consumer={}, producer={}).consumer_properties
     begin = {"group.id", "auto.offset.reset"}  # it begins at the first record, whatever was committed
     assert {name: value for name, value in ours.items() if name not in begin} == PROPERTIES
-    assert (CHUNK, POLL_SECONDS) == (source.CHUNK, client.POLL_SECONDS)
+    assert (CHUNK, POLL_SECONDS) == (source.MAX_POLL_RECORDS, client.POLL_SECONDS)
 
 
 # Targets and table

@@ -38,7 +38,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Labels of no more cells than the largest totals span, and several transactions for these."""
     monkeypatch.setattr(lattice, "REACH", 1.0)
     monkeypatch.setattr(intake, "CELLS_PER_DECODE", 1_000)
-    monkeypatch.setattr(source, "LABELS_AT_ONCE", 1_000)
+    monkeypatch.setattr(source, "LABELS_PER_DECODE", 1_000)
     with smallest_parts(500):
         yield
 

@@ -11,7 +11,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.commands.check import Line, check, run
 from classifier.config.settings import Settings
-from classifier.serialization.column_types import misfit
+from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.http import http_libraries
 from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees, failure, schema
 
@@ -43,7 +43,7 @@ def lines(
 ) -> Iterator[Line]:
     """Check a fake cluster."""
     kafka = FakeKafka(settings, cast(AdminClient, consumer), cast(AdminClient, producer or consumer))
-    kafka.complaint = last_error
+    kafka.last_error = last_error
     return check(settings, kafka, as_the_client_sees(registry or FakeRegistry(SUBJECTS)))
 
 
@@ -260,7 +260,7 @@ AS_DOUBLE = "write CAST(SUM(amount) AS DOUBLE) AS total_amount in statement 4, a
     ],
 )
 def test_schemas(text: str, complaint: str) -> None:
-    assert misfit(json.loads(text)) == complaint
+    assert row_type_problem(json.loads(text)) == complaint
 
 
 INPUT_LINE, VALUE_LINE, KEY_LINE = (f"TO DO   subject {name}" for name in SUBJECTS)

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.errors import RecordError
-from classifier.row import user_row, user_rows
+from classifier.row import parse_row, parse_rows
 from classifier.serialization.avro import AvroReader
-from classifier.serialization.column_types import misfit, quotient
+from classifier.serialization.column_types import quotient, row_type_problem
 from classifier.serialization.registry import SchemaRegistry
 from tests.support.wire import body, frame
 
@@ -67,8 +67,8 @@ def read(column: str, kind: Any, value: Any) -> Any:
     """What is read of a value, alone and among others."""
     data = frame(1, body(schema_of(column, bare(kind)), {**ROW, column: value}))
     reader = AvroReader(registry_with(schema_of(column, kind)))
-    user_id, (amount, number) = user_row(reader.fields(data))
-    assert user_rows(reader.all_fields([data, data])) == [(user_id, (amount, number))] * 2
+    user_id, (amount, number) = parse_row(reader.fields(data))
+    assert parse_rows(reader.all_fields([data, data])) == [(user_id, (amount, number))] * 2
     return {"user_id": user_id, "total_amount": amount, "num_transactions": number}[column]
 
 
@@ -104,7 +104,7 @@ UUID = "123e4567-e89b-12d3-a456-426614174000"
 def test_a_type_that_is_read(column: str, kind: Any, value: Any, expected: Any, nullable: bool) -> None:
     found = read(column, ["null", kind] if nullable else kind, value)
     assert (found, type(found)) == (expected, type(expected))
-    assert misfit(schema_of(column, kind)) == ""
+    assert row_type_problem(schema_of(column, kind)) == ""
 
 
 def test_unions_of_types_that_mean_the_same() -> None:
@@ -151,7 +151,7 @@ def test_a_type_that_is_not_read(column: str, kind: Any, told: str) -> None:
     reader = AvroReader(registry_with(schema))
     with pytest.raises(RecordError) as caught:
         reader.fields(frame(1, b""))
-    assert str(caught.value) == misfit(schema) == complaint(column, told)
+    assert str(caught.value) == row_type_problem(schema) == complaint(column, told)
     assert [str(each) for each in reader.all_fields([frame(1, b""), frame(1, b"x")])] == [str(caught.value)] * 2
 
 

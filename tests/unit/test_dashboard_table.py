@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.commands.export import safe
-from classifier.label_names import without_name
+from classifier.label_names import missing_name_message
 from classifier.users.table import NO_LABEL
 from dashboard import figures
 from dashboard.history import MOST_POINTS, History
@@ -155,8 +155,8 @@ def test_no_time_of_nothing() -> None:
 
 def test_names_that_are_too_few() -> None:
     told = "--label-names: out has a label 2, got 2 names; give it one, too"
-    assert without_name(2, ("a", "b"), "out") == told
-    assert [without_name(1, names, "out") for names in ((), ("a", "b"), ("a", "b", "c"))] == ["", "", ""]
+    assert missing_name_message(2, ("a", "b"), "out") == told
+    assert [missing_name_message(1, names, "out") for names in ((), ("a", "b"), ("a", "b", "c"))] == ["", "", ""]
 
 
 def test_a_list_as_csv() -> None:

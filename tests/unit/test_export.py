@@ -303,7 +303,7 @@ def test_what_cannot_be_meant_together(option: str, config: Path) -> None:
 
 def test_what_can_be_meant_together(config: Path) -> None:
     found = taken(config, "--export", "a.csv", "--until-end", "--label-names", "a,b", "--export-label", "b")
-    assert (found.export, found.export_label, found.looks) == (Path("a.csv"), "b", True)
+    assert (found.export, found.export_label, found.read_only) == (Path("a.csv"), "b", True)
 
 
 def test_a_label_without_a_file(config: Path) -> None:
@@ -403,7 +403,7 @@ def stops_after(n_blocks: int, stop: StopRequest) -> Callable[..., list[Any]]:
 
 def test_an_export_that_is_stopped(world: World, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopRequest()
-    monkeypatch.setattr(export_module, "AT_ONCE", 2)
+    monkeypatch.setattr(export_module, "ROW_GROUP_SIZE", 2)
     monkeypatch.setattr(export_module, "safe", stops_after(6, stop))
     with pytest.raises(ClassifierError, match=r"^not all was written$"):
         exported(world, file, stop)

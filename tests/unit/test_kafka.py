@@ -23,7 +23,7 @@ def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixtur
     assert len(caplog.records) == 1, "one answer is not yet the end: another call may still hang"
     left.append(AGAIN)
     kafka.call("read topic t", call)
-    kafka.outage.ends()  # as after a commit
+    kafka.outage.note_recovery()  # as after a commit
     told = [record.getMessage() for record in caplog.records]
     assert told[0] == "Kafka host:9092: cannot read topic t: made up; trying again until it is back"
     assert told[1].startswith("Kafka host:9092: back after ")
@@ -35,7 +35,7 @@ def test_an_outage_is_over_when_nothing_has_failed_for_a_while(
 ) -> None:
     """As on a quiet topic, where nothing is committed."""
     kafka = in_memory()
-    kafka.outage.begins("made up")
+    kafka.outage.note_failure("made up")
     kafka.call("read topic t", lambda: None)
     assert len(caplog.records) == 1
     monkeypatch.setattr(outage, "CALM_SECONDS", 0.0)
@@ -57,7 +57,7 @@ def test_a_signal_ends_an_outage() -> None:
 def test_who_waits_is_alive() -> None:
     kafka = in_memory()
     polls: list[None] = []
-    kafka.while_waiting = lambda: polls.append(None)
+    kafka.on_wait = lambda: polls.append(None)
     answers = iter([AGAIN, AGAIN, None])
 
     def call() -> None:

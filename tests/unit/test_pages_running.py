@@ -17,7 +17,7 @@ import yaml
 from classifier import __version__
 from classifier.config.properties import is_secret
 from classifier.config.settings import Settings, settings_from
-from classifier.stop import GRACE_SECONDS, SPEAKING_SECONDS
+from classifier.stop import GRACE_SECONDS, LAST_LINE_SECONDS
 from tests.support import inside
 from tests.support.client import ROOT, TIMEOUT_S
 from tests.support.pages import CODE, OPERATING, RUNNING, SPEED, rows
@@ -28,7 +28,7 @@ IMAGE = f"user_classifier:{__version__}"
 APP = "/app/"
 """Where the image has the client: what lies below it in a container is what lies below the repository."""
 UNITS_MB = {"Mi": 1.048576, "Gi": 1073.741824, "MiB": 1.048576}
-ENDS_WITHIN_S = GRACE_SECONDS + SPEAKING_SECONDS
+ENDS_WITHIN_S = GRACE_SECONDS + LAST_LINE_SECONDS
 METRIC = re.compile(r"user_classifier_\w+")
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from classifier.row import user_row
+from classifier.row import parse_row
 from classifier.serialization.avro import AvroReader
 from tests.support.memory import registry_of
 from tests.support.values import ROW, UNION, complaint
@@ -42,5 +42,5 @@ def test_missing_field(missing: str) -> None:
 def test_amounts_of_any_number_type(kind: str, amount: float) -> None:
     schema = record_schema("r", **UNION | {"total_amount": kind})
     reader = AvroReader(registry_of(x=schema))
-    user_id, row = user_row(reader.fields(frame(1, body(schema, ROW | {"total_amount": amount}))))
+    user_id, row = parse_row(reader.fields(frame(1, body(schema, ROW | {"total_amount": amount}))))
     assert (user_id, row, type(row[0])) == ("ann", (2.0, 2), float)

@@ -8,7 +8,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from classifier.errors import AccessDenied, KafkaFailed, ProducerFenced, RecordError, TransactionAborted
 from classifier.kafka.record import BadRecord
 from classifier.kafka.sink import Sink, dead_letter
-from classifier.kafka.transaction_size import Pace
+from classifier.kafka.transaction_size import TransactionSize
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import in_memory
 
@@ -35,7 +35,7 @@ def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakePr
     broker = FakeBroker(out=1)
     producer = FakeProducer(broker, {failing: [raising(each) for each in failures]})
     kafka = in_memory(producer, FakeConsumer(broker, seed=1))
-    sink = Sink(kafka, kafka.consumer(), "x", Pace(60.0))
+    sink = Sink(kafka, kafka.consumer(), "x", TransactionSize(60.0))
     producer.calls.clear()
     records = [("out", key, b"value", None) for key in (b"a", b"b")]
     return broker, producer, lambda: sink.write(records, [TopicPartition("in", 0, 7, "mark")])
@@ -135,7 +135,9 @@ def test_an_output_that_takes_no_records_is_told_once(caplog: pytest.LogCaptureF
         patch.setattr(FakeProducer, "__len__", lambda producer: 2)
         patch.setattr(FakeProducer, "flush", lambda producer, timeout: next(left))
         kafka = in_memory(producer, FakeConsumer(broker, seed=1))
-        sink = Sink(kafka, kafka.consumer(), "x", Pace(60.0), while_stuck=lambda: kafka.call("describe", lambda: None))
+        sink = Sink(
+            kafka, kafka.consumer(), "x", TransactionSize(60.0), on_stall=lambda: kafka.call("describe", lambda: None)
+        )
         sink.write([], [])
     said = [record.getMessage().partition("; ")[0] for record in caplog.records]
     assert said[0] == "Kafka host:9092: the output: takes no records"
@@ -154,9 +156,9 @@ def test_a_rate_is_known_though_all_is_delivered_beside_the_offsets() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeProducer, "__len__", lambda producer: left[0])
         patch.setattr(FakeProducer, "flush", flush)
-        producer, pace = FakeProducer(FakeBroker(out=1)), Pace(60.0, lambda: now[0])
+        producer, pace = FakeProducer(FakeBroker(out=1)), TransactionSize(60.0, lambda: now[0])
         kafka = in_memory(producer, FakeConsumer(FakeBroker(), seed=1))
         sink = Sink(kafka, kafka.consumer(), "x", pace)
         left[0] = 500
         sink.write([("out", b"key", b"value", None)] * 1_500, [TopicPartition("in", 0, 7, "mark")])
-    assert pace.most == 3_000 * 15
+    assert pace.max_rows == 3_000 * 15

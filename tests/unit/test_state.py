@@ -56,8 +56,8 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
         broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
     for at_once in (1, 20_000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(source, "LABELS_AT_ONCE", at_once)
-            patch.setattr(source, "CHUNK", 2)
+            patch.setattr(source, "LABELS_PER_DECODE", at_once)
+            patch.setattr(source, "MAX_POLL_RECORDS", 2)
             patch.setattr(output, "COMPACT_ABOVE", at_once)
             found = {change.user_id: change for change in read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
@@ -75,7 +75,7 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         return some
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(source, "CHUNK", 3)
+        patch.setattr(source, "MAX_POLL_RECORDS", 3)
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert read(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
@@ -96,8 +96,8 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         held.append(len(words))
 
     for module, name, number in (
-        (source, "LABELS_AT_ONCE", 1),
-        (source, "CHUNK", 3),
+        (source, "LABELS_PER_DECODE", 1),
+        (source, "MAX_POLL_RECORDS", 3),
         (output, "COMPACT_ABOVE", 4),
         (output, "SOME", 1),
     ):

@@ -1,13 +1,18 @@
 """Numbers, shares and names as people read them."""
 
-from classifier.formatting import money, readable, share, users
+from classifier.formatting import format_amount, format_percentage, format_user_id, format_users
 
 
 def test_words() -> None:
-    assert [users(1), users(1234)] == ["1 user", "1,234 users"]
-    assert [share(*of) for of in ((0, 9), (9, 9), (1, 3), (4, 10_000), (9_996, 10_000), (0, 0))] == [
+    assert [format_users(1), format_users(1234)] == ["1 user", "1,234 users"]
+    assert [format_percentage(*of) for of in ((0, 9), (9, 9), (1, 3), (4, 10_000), (9_996, 10_000), (0, 0))] == [
         *("0.0%", "100.0%", "33.3%", "<0.1%", ">99.9%", "0.0%"),
     ]
-    assert [money(amount) for amount in (1234.5, -0.5, 1e15, float("nan"))] == ["1,234.50", "-0.50", "1e+15", "-"]
-    assert readable("né\n\x1b[2J") == "né\\n\\x1b[2J"
-    assert readable("x" * 41) == "x" * 39 + "…"
+    assert [format_amount(amount) for amount in (1234.5, -0.5, 1e15, float("nan"))] == [
+        "1,234.50",
+        "-0.50",
+        "1e+15",
+        "-",
+    ]
+    assert format_user_id("né\n\x1b[2J") == "né\\n\\x1b[2J"
+    assert format_user_id("x" * 41) == "x" * 39 + "…"

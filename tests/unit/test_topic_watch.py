@@ -25,7 +25,7 @@ def watching() -> tuple[FakeBroker, TopicWatch]:
     """A watch that has begun."""
     broker = FakeBroker(**TOPICS)
     watch = TopicWatch(in_memory(consumer=FakeConsumer(broker, seed=1)), SETTINGS)
-    watch.begin()
+    watch.start()
     return broker, watch
 
 
@@ -66,7 +66,7 @@ def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
         world.broker.ids[topic] = f"{topic}/2"
         ended = world.run()
     else:
-        restored, ask = iter([True]), TopicWatch.ask
+        restored, ask = iter([True]), TopicWatch.request
 
         def asked(watch: TopicWatch) -> None:
             if not next(restored, False):
@@ -74,7 +74,7 @@ def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
             ask(watch)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(TopicWatch, "ask", asked)
+            patch.setattr(TopicWatch, "request", asked)
             ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
     assert str(ended and ended.reason) == (
@@ -99,7 +99,7 @@ def test_a_topic_that_is_seen_again_at_once_was_not_deleted() -> None:
     broker, watch = watching()
     log = broker.logs.pop("user_labeling")
     looks = 0
-    ask = TopicWatch.ask
+    ask = TopicWatch.request
 
     def asked(watch: TopicWatch) -> None:
         nonlocal looks
@@ -109,8 +109,8 @@ def test_a_topic_that_is_seen_again_at_once_was_not_deleted() -> None:
         ask(watch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TopicWatch, "ask", asked)
-        watch.begin()
+        patch.setattr(TopicWatch, "request", asked)
+        watch.start()
     assert looks == 3
 
 
@@ -118,7 +118,7 @@ def test_a_topic_that_has_gone() -> None:
     broker, watch = watching()
     del broker.logs["user_labeling"]
     with pytest.raises(TopicMissing) as caught:
-        watch.begin()
+        watch.start()
     assert str(caught.value) == (
         "topic user_labeling was deleted while it was in use; topic user_labeling does not exist; check its name, or"
         " make it: run sql/5_create_user_labeling.sql"
@@ -127,14 +127,14 @@ def test_a_topic_that_has_gone() -> None:
 
 def test_one_answer_without_the_topic_ends_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     broker, watch = watching()
-    log, ask, asked = broker.logs.pop("user_labeling"), TopicWatch.ask, iter([True])
+    log, ask, asked = broker.logs.pop("user_labeling"), TopicWatch.request, iter([True])
 
     def asks(watch: TopicWatch) -> None:
         if not next(asked, False):
             broker.logs["user_labeling"] = log
         ask(watch)
 
-    monkeypatch.setattr(TopicWatch, "ask", asks)
+    monkeypatch.setattr(TopicWatch, "request", asks)
     watch.check()
 
 

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from classifier.commands.print_config import harmless
-from classifier.config.ini_file import complaint_about
+from classifier.config.ini_file import value_problem
 from classifier.reports.output_file import check_target
 
 
 def test_a_key_pasted_where_its_file_belongs_is_not_looked_up() -> None:
     """A name too long for a file raises in Python, with the name in the error."""
-    assert complaint_about("consumer", "ssl.key.location", "M" * 5000) == ""
+    assert value_problem("consumer", "ssl.key.location", "M" * 5000) == ""
 
 
 def test_a_secret_may_hold_what_looks_like_a_comment() -> None:
-    assert complaint_about("consumer", "sasl.password", "p # ;") == ""
+    assert value_problem("consumer", "sasl.password", "p # ;") == ""
 
 
 def test_where_a_secret_lies_is_none() -> None:
