@@ -20,6 +20,7 @@ from classifier.reports.metrics import Metrics
 from classifier.reports.step import Step
 from classifier.users.output_codec import label_schema
 from dashboard.options import parser as dashboard_parser
+from img.steps import STEPS
 from local.__main__ import _parser as local_parser
 from tests.support.client import ROOT
 from tests.support.pages import (
@@ -28,6 +29,7 @@ from tests.support.pages import (
     CONFIGURATION,
     DEVELOPING,
     DOCS,
+    HOW_IT_WORKS,
     LOCAL_STACK,
     OPERATING,
     OWN_DATA,
@@ -145,8 +147,8 @@ def test_files_are_there() -> None:
     assert [path for path in wanted if not any(ROOT.glob(path.rstrip("/")))] == []
 
 
-def test_the_layout_names_all_that_lies_at_the_top() -> None:
-    told = {row[0].strip("`/") for row in rows(DEVELOPING.section("What lies where"))}
+def test_the_layout_names_everything_at_the_top() -> None:
+    told = {row[0].strip("`/") for row in rows(DEVELOPING.section("Layout of the repository"))}
     folders = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("[!.]*/**/*.*")}
     files = {path.name for path in ROOT.glob("[!.]*") if path.is_file()}
     assert folders | files - {README.path.name, *MADE_WHEN_RUN} <= told
@@ -348,4 +350,11 @@ def test_the_map_names_every_package_and_modules_that_exist() -> None:
     assert {row[0].strip("`") for row in table} == packages | {"classifier"}
     for package, _, modules in table:
         folder = ROOT / "classifier" / package.strip("`").removeprefix("classifier")
-        assert [name for name in CODE.findall(modules) if not (folder / f"{name}.py").is_file()] == []
+        names = [name for name in CODE.findall(modules) if not name.startswith("-")]
+        assert [name for name in names if not (folder / f"{name}.py").is_file()] == []
+
+
+def test_the_steps_of_a_record_are_those_of_the_picture() -> None:
+    table = [row for row in rows(HOW_IT_WORKS.section("The path of a record")) if row[0][0].isdigit()]
+    found = [(name.partition(". ")[2], module.strip("`")) for name, _, module in table]
+    assert found == [(step.name, step.module.removeprefix("classifier.")) for step in STEPS]
