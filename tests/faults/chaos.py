@@ -26,7 +26,7 @@ from tests.faults.cluster import running_cluster
 from tests.faults.compaction import compact
 from tests.faults.freezes import freeze_client
 from tests.faults.kills import kill_clients
-from tests.faults.open_transactions import restore_beside
+from tests.faults.open_transactions import restore_during_transaction
 from tests.faults.outages import kill_broker, kill_registry
 from tests.faults.replies import lose_replies
 from tests.faults.report import Result, table
@@ -77,7 +77,7 @@ def on_cluster() -> list[OnCluster]:
         write_twice,
         *(partial(replaced_topics.replace_topic, case=case) for case in replaced_topics.CASES),
         *(partial(terminations.terminate, case=case) for case in terminations.CASES),
-        restore_beside,
+        restore_during_transaction,
     ]
 
 

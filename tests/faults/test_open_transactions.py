@@ -1,11 +1,12 @@
-"""A transaction that another program has open in the output: a restore waits for its end, and says so."""
+"""A transaction that another program has open in the output: a restore waits for its end, and logs a warning."""
 
 import re
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Producer
 
+from tests.faults.open_transactions import begin_transaction, restore_during_transaction
+from tests.faults.stack import Stack
 from tests.support import inside, oracle
 from tests.support.changelog import aggregation, of_other_users, place_by_hash
 from tests.support.client import Client
@@ -16,34 +17,18 @@ MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))
 HELD = "an open transaction of another program holds back what follows, up to offset"
 
 
-def other_program(pipeline: Pipeline) -> Producer:
-    """A producer with a transaction open in the output, which it has written a tombstone of nobody into."""
-    producer = Producer(
-        {
-            "bootstrap.servers": pipeline.topics.bootstrap_servers,
-            "transactional.id": f"other {pipeline.output}",
-            "log_level": 0,
-        }
-    )
-    producer.init_transactions(30)
-    producer.begin_transaction()
-    producer.produce(pipeline.output, None, b"nobody", partition=0)
-    producer.flush(30)
-    return producer
-
-
 @pytest.mark.parametrize("commits", [True, False])
 def test_a_restore_waits_for_the_whole_output(commits: bool, pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.write(place_by_hash(CHANGES, 1))
     inside.run_to_end(pipeline.arguments())
-    other = other_program(pipeline)
+    other = begin_transaction(pipeline)
     pipeline.write(place_by_hash(MORE, 1))
-    # What this run writes lies behind the other's open transaction.
+    # This run writes its labels after the beginning of the open transaction.
     with Client(pipeline.arguments("--until-end"), tmp_path / "log") as client:
         client.wait_for_output(HELD)
-        said = re.search(rf"WARNING {pipeline.output} \[0\] at offset (\d+): {HELD} (\d+);", client.output)
-        assert said
-        assert int(said[2]) == int(said[1]) + 1, "the other's one record"
+        warning = re.search(rf"WARNING {pipeline.output} \[0\] at offset (\d+): {HELD} (\d+);", client.output)
+        assert warning
+        assert int(warning[2]) == int(warning[1]) + 1, "the one record of the other program"
         assert client.output.count(HELD) == 1
         other.commit_transaction(30) if commits else other.abort_transaction(30)
         assert client.wait() == 0, client.output
@@ -51,13 +36,13 @@ def test_a_restore_waits_for_the_whole_output(commits: bool, pipeline: Pipeline,
     pipeline.assert_offsets_sound()
 
 
-def test_labels_behind_an_open_transaction_are_restored(pipeline: Pipeline, tmp_path: Path) -> None:
-    """The last steps of an earlier run lie behind it: without them the offsets would not fit, or old rows come back."""
+def test_labels_written_after_its_beginning_are_restored(pipeline: Pipeline, tmp_path: Path) -> None:
+    """Without the last steps of the earlier run the offsets would not match, or old rows would come back."""
     pipeline.write(place_by_hash(CHANGES, 1))
     inside.run_to_end(pipeline.arguments())
     with Client(pipeline.arguments("--batch-interval", "0.1"), tmp_path / "first") as first:
         first.wait_for_output("users restored")
-        other = other_program(pipeline)
+        other = begin_transaction(pipeline)
         pipeline.write(place_by_hash(MORE, 1))
         first.wait_for_output(f"INFO {len(MORE)} records")
         assert first.stop() == 0, first.output
@@ -69,11 +54,16 @@ def test_labels_behind_an_open_transaction_are_restored(pipeline: Pipeline, tmp_
     pipeline.assert_nothing_doubled()
 
 
-def test_a_look_waits_too_and_can_be_stopped(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_dry_run_waits_too_and_can_be_stopped(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.write(place_by_hash(CHANGES, 1))
     inside.run_to_end(pipeline.arguments())
-    other = other_program(pipeline)
+    other = begin_transaction(pipeline)
     with Client(pipeline.arguments("--dry-run"), tmp_path / "log") as client:
         client.wait_for_output(HELD)
         assert client.stop() == 0, client.output
     other.abort_transaction(30)
+
+
+def test_a_killed_client_is_restored_in_full(stack: Stack, tmp_path: Path) -> None:
+    result = restore_during_transaction(stack, tmp_path, seed=1)
+    assert result.verdict.clean, result

@@ -1,6 +1,6 @@
-"""A topic deleted, or deleted and made anew, under a client or between two runs: the true cause, no wrong label.
+"""A topic is deleted or recreated, during a run or between two: the message names the cause, and no label is wrong.
 
-A topic made anew has another id; its offsets may fit the old ones by chance, so it is made shorter, as long and longer.
+A recreated topic has another id. Old offsets may be valid in it by chance, so it gets fewer, as many and more records.
 """
 
 from collections.abc import Iterator
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.replaced_topics import CASES, replace_topic
+from tests.faults.stack import Stack
 from tests.support import inside, oracle
 from tests.support.changelog import Change, aggregation, of_other_users, place_by_hash
 from tests.support.client import Client
@@ -22,7 +24,7 @@ OLD_LABELS = "the labels that belong to the committed offsets went with the old 
 CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
 OTHERS = aggregation(seed=8, n_users=30, n_transactions=200)
 MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))
-LENGTHS = {"shorter": len(CHANGES) // 2, "as long": len(CHANGES), "longer": len(OTHERS)}
+LENGTHS = {"fewer records": len(CHANGES) // 2, "as many": len(CHANGES), "more": len(OTHERS)}
 
 
 def write(pipeline: Pipeline, changes: list[Change]) -> None:
@@ -32,15 +34,15 @@ def write(pipeline: Pipeline, changes: list[Change]) -> None:
 
 @contextmanager
 def labelling(pipeline: Pipeline, log: Path, *more: str) -> Iterator[Client]:
-    """A client that has labelled all of CHANGES and goes on."""
+    """A running client that has labelled all of CHANGES."""
     write(pipeline, CHANGES)
     with Client(pipeline.arguments("--batch-interval", "0.1", *more), log) as client:
         wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
         yield client
 
 
-def make_anew(pipeline: Pipeline, topic: str) -> tuple[str, str]:
-    """Delete a topic and make it again at once; return both ids."""
+def recreate(pipeline: Pipeline, topic: str) -> tuple[str, str]:
+    """Delete a topic and create it again; return the old and the new id."""
     before = pipeline.topics.topic_id(topic)
     pipeline.topics.delete(topic)
     pipeline.topics.create(topic, 1, {"cleanup.policy": "compact"} if topic == pipeline.output else {})
@@ -48,31 +50,31 @@ def make_anew(pipeline: Pipeline, topic: str) -> tuple[str, str]:
 
 
 def assert_rebuilt(pipeline: Pipeline, changes: list[Change]) -> None:
-    """--rebuild gives what the input now says, and a start after it goes on from there."""
+    """--rebuild labels the users of the input as it is now, and the next start continues from there."""
     inside.run_to_end(pipeline.arguments("--rebuild"))
     assert pipeline.labelling() == oracle.labelled(changes)
     inside.run_to_end(pipeline.arguments())
 
 
 @pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS)
-def test_an_input_made_anew_under_a_running_client(length: int, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_an_input_recreated_during_a_run(length: int, pipeline: Pipeline, tmp_path: Path) -> None:
     others = OTHERS[:length]
     with labelling(pipeline, tmp_path / "log") as client:
-        then, now = make_anew(pipeline, pipeline.source)
+        then, now = recreate(pipeline, pipeline.source)
         write(pipeline, others)
         assert client.wait() == 1
         last = client.output.splitlines()[-1]
-    # It may have looked before the topic was there again.
+    # The client may have asked before the topic existed again.
     assert last.startswith(f"{ERROR}topic {pipeline.source} was deleted while it was in use; ") or last == (
         f"{ERROR}{pipeline.source} was deleted and made anew ({OLD_OFFSETS}; id {then}, now {now}); {AGAIN}"
     )
-    assert pipeline.labelling() == oracle.labelled(CHANGES), "no label comes from records of the other topic"
+    assert pipeline.labelling() == oracle.labelled(CHANGES), "no label comes from records of the new topic"
     inside.run_to_end(pipeline.arguments("--rebuild"))
-    assert set(pipeline.labelling()) == set(oracle.replay(others)), "labelled is who is in the new topic"
+    assert set(pipeline.labelling()) == set(oracle.replay(others)), "the users of the new topic"
 
 
 @pytest.mark.parametrize("role", ["source", "output"])
-def test_a_topic_deleted_under_a_running_client(role: str, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_topic_deleted_during_a_run(role: str, pipeline: Pipeline, tmp_path: Path) -> None:
     topic = getattr(pipeline, role)
     with labelling(pipeline, tmp_path / "log") as client:
         pipeline.topics.delete(topic)
@@ -91,9 +93,9 @@ def test_an_output_deleted_while_labels_are_written(pipeline: Pipeline, tmp_path
     assert last.startswith(f"{ERROR}topic {pipeline.output} was deleted while it was in use; ")
 
 
-def test_an_output_made_anew_under_a_running_client(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_an_output_recreated_during_a_run(pipeline: Pipeline, tmp_path: Path) -> None:
     with labelling(pipeline, tmp_path / "log") as client:
-        then, now = make_anew(pipeline, pipeline.output)
+        then, now = recreate(pipeline, pipeline.output)
         write(pipeline, MORE)
         assert client.wait() == 1
         last = client.output.splitlines()[-1]
@@ -105,12 +107,12 @@ def test_an_output_made_anew_under_a_running_client(pipeline: Pipeline, tmp_path
 
 
 @pytest.mark.parametrize("filled", [False, True])
-def test_an_output_made_anew_between_two_runs(filled: bool, pipeline: Pipeline) -> None:
-    """Also one that a copy of the old labels was written into: their number fits by chance."""
+def test_an_output_recreated_between_two_runs(filled: bool, pipeline: Pipeline) -> None:
+    """Empty, or holding a copy of the old labels, whose number is then as expected by chance."""
     write(pipeline, CHANGES)
     inside.run_to_end(pipeline.arguments())
     copied = [record for record in pipeline.topics.read(pipeline.output) if filled]
-    then, now = make_anew(pipeline, pipeline.output)
+    then, now = recreate(pipeline, pipeline.output)
     pipeline.topics.copy(pipeline.output, copied)
     refused = inside.run(pipeline.arguments("--until-end"))
     assert (refused.code, refused.stderr.splitlines()[-1]) == (
@@ -121,12 +123,12 @@ def test_an_output_made_anew_between_two_runs(filled: bool, pipeline: Pipeline) 
 
 
 @pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS)
-def test_an_input_made_anew_between_two_runs(length: int, pipeline: Pipeline) -> None:
-    """Kafka deletes a group's offsets with the topic; put back by hand, as a backup does, they bear the old id."""
+def test_an_input_recreated_between_two_runs(length: int, pipeline: Pipeline) -> None:
+    """Kafka deletes a group's offsets with the topic; restored from a backup, their metadata names the old id."""
     write(pipeline, CHANGES)
     inside.run_to_end(pipeline.arguments())
-    ((place, commit),) = pipeline.topics.committed(pipeline.group).items()
-    then, now = make_anew(pipeline, pipeline.source)
+    ((position, commit),) = pipeline.topics.committed(pipeline.group).items()
+    then, now = recreate(pipeline, pipeline.source)
     write(pipeline, OTHERS[:length])
     wait_until(lambda: not pipeline.topics.committed(pipeline.group), "the broker to forget the offsets")
     refused = inside.run(pipeline.arguments("--until-end"))
@@ -134,7 +136,7 @@ def test_an_input_made_anew_between_two_runs(length: int, pipeline: Pipeline) ->
     assert refused.stderr.splitlines()[-1] == (
         f"{ERROR}{pipeline.output} holds {users} users, but the group has no committed offsets; {AGAIN}"
     )
-    pipeline.topics.commit(pipeline.group, pipeline.source, {place[1]: commit.offset}, commit.metadata)
+    pipeline.topics.commit(pipeline.group, pipeline.source, {position[1]: commit.offset}, commit.metadata)
     refused = inside.run(pipeline.arguments("--until-end"))
     assert refused.stderr.splitlines()[-1] == (
         f"{ERROR}{pipeline.source} was deleted and made anew ({OLD_OFFSETS}; id {then}, now {now}); {AGAIN}"
@@ -148,3 +150,9 @@ def test_a_log_target_that_is_deleted(pipeline: Pipeline, tmp_path: Path) -> Non
         pipeline.topics.delete(target)
         assert client.wait() == 1
     assert client.output.splitlines()[-1].startswith(f"{ERROR}topic {target} was deleted while it was in use; ")
+
+
+def test_a_flowing_input_recreated_during_a_run(stack: Stack, tmp_path: Path) -> None:
+    (case,) = (case for case in CASES if case.name == "input recreated longer")
+    result = replace_topic(stack, tmp_path, seed=1, case=case)
+    assert result.verdict.lost == 0, result

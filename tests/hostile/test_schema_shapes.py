@@ -45,7 +45,41 @@ def arrays(depth: int) -> Any:
 
 
 HUGE = {"type": ["null", {"type": "long", "logicalType": "timestamp-millis"}], "doc": "d" * 30, "default": None}
-# Schema, and what its value holds beside a row.
+
+
+def logical(base: str, kind: str, **more: Any) -> dict[str, Any]:
+    """The schema of a logical type."""
+    return {"type": base, "logicalType": kind, **more}
+
+
+# A type, and a value of its base type that Python cannot hold as the logical type, or hardly can.
+ODD_FIELDS: dict[str, tuple[Any, Any]] = {
+    "date of the year 10000": (logical("int", "date"), 2_932_897),
+    "date before Christ": (logical("int", "date"), -800_000),
+    "timestamp of the year 300000": (logical("long", "timestamp-millis"), 9_400_000_000_000_000),
+    "timestamp of the last long": (logical("long", "timestamp-micros"), 2**63 - 1),
+    "local timestamp": (logical("long", "local-timestamp-millis"), -(2**63)),
+    "nanoseconds": (logical("long", "timestamp-nanos"), 2**63 - 1),
+    "24:00:00": (logical("int", "time-millis"), 86_400_000),
+    "24:00:00 in microseconds": (logical("long", "time-micros"), 86_400_000_000),
+    "a time before midnight": (logical("int", "time-millis"), -1),
+    "uuid that is none": (logical("string", "uuid"), "s-1"),
+    "decimal of no bytes": (logical("bytes", "decimal", precision=10, scale=2), b""),
+    "decimal of too many digits": (logical("bytes", "decimal", precision=2, scale=1), b"\x7f" * 300),
+    "fixed decimal": (logical("fixed", "decimal", name="d", size=9, precision=20, scale=20), b"\xff" * 9),
+    "duration": (logical("fixed", "duration", name="t", size=12), b"\xff" * 12),
+    "text that is no UTF-8": ("string", "\ud800"),
+    "optional": (["null", logical("int", "date")], 2_932_897),
+    "in an array": ({"type": "array", "items": logical("string", "uuid")}, ["s-1", ""]),
+    "in a map": ({"type": "map", "values": logical("int", "date")}, {"x": 2_932_897}),
+    "in a record": (
+        {"type": "record", "name": "in", "fields": [{"name": "a", "type": logical("int", "date")}]},
+        {"a": -(2**31)},
+    ),
+}
+
+
+# A schema, and what its value holds in addition to a row.
 READ: dict[str, tuple[Any, dict[str, Any]]] = {
     "a union with null": (["null", PLAIN], {}),
     "a union with null behind": ([PLAIN, "null"], {}),
@@ -75,7 +109,7 @@ READ: dict[str, tuple[Any, dict[str, Any]]] = {
     "records without a byte": (more(records_in_records(18)), {}),
     "ten thousand fields": ({**PLAIN, "fields": [*FIELDS, *({**HUGE, "name": f"f{at}"} for at in range(10_000))]}, {}),
 }
-# Schema, a value of it, and what is said of that.
+# A schema, a value of it, and the message.
 NAMED: dict[str, tuple[Any, Any, str]] = {
     **{
         kind: (kind, value, "{id} is not of a record")
@@ -132,6 +166,30 @@ def test_a_run_reads_it(pipeline: Pipeline) -> None:
     pipeline.topics.write(pipeline.source, records)
     inside.run_to_end(pipeline.arguments())
     assert {user: row[1:3] for user, row in pipeline.labelling().items()} == dict.fromkeys(READ, (1.5, 2))
+
+
+def bare(schema: Any) -> Any:
+    """The schema without logical types."""
+    return json.loads(json.dumps(schema).replace("logicalType", "unlogical"))
+
+
+def encoded_plainly(schema: Any, record: Any) -> bytes:
+    """A record as encoded by a writer that checks neither logical types nor UTF-8."""
+    if record["more"] != "\ud800":
+        return encoded(bare(schema), record)
+    return encoded(schema, {**record, "more": "??"}).replace(b"??", b"\xed\xa0")
+
+
+def test_a_run_reads_rows_with_values_that_python_cannot_hold(pipeline: Pipeline) -> None:
+    records = []
+    for user_id, (kind, value) in ODD_FIELDS.items():
+        schema = more(kind)
+        schema_id = pipeline.subjects.register(f"{pipeline.source}-{user_id}", schema)
+        body = encoded_plainly(schema, {"user_id": user_id, **ROW, "more": value})
+        records.append(Outgoing(0, frame(schema_id, body), []))
+    pipeline.topics.write(pipeline.source, records)
+    inside.run_to_end(pipeline.arguments())
+    assert {user: row[1:3] for user, row in pipeline.labelling().items()} == dict.fromkeys(ODD_FIELDS, (1.5, 2))
 
 
 def test_a_run_names_it(pipeline: Pipeline) -> None:
