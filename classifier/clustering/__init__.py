@@ -1,1 +1,1 @@
-"""K-means on points and weights, where distances are measured, and the number of clusters."""
+"""K-means on points and weights, the scale on which distances are measured, and the number of clusters."""

@@ -1,7 +1,7 @@
-"""--fit cells: users with nearly the same totals taken together, so that many runs of k-means++ cost little.
+"""--fit cells: group users with nearly equal totals, so that many runs of k-means++ cost little.
 
-A cell is a rectangle in the plane of the logarithms of both totals. It stands for its users with their mean and their
-number. Which cells there are depends on the table alone.
+A grid divides the plane of the logarithms of both totals into equal rectangles. The users in one rectangle are a group,
+represented by the mean of their totals and by their number. The groups depend on the table alone.
 """
 
 from collections.abc import Iterator
@@ -13,95 +13,113 @@ from numpy.typing import NDArray
 from classifier.clustering.model import BLOCK_ROWS
 from classifier.clustering.scaling import Scaling, Weights
 
-COARSEST, FINEST = 32.0, 2.0**48  # cells for a factor of e in the totals; at most what their logarithms tell apart
-FINEST_OF_MANY = 256.0  # of cells that are taken together again
-MANY_GROUPS = 50_000  # (points, 8 a cell, with --cells) among which a search for ten clusters takes a second or two
-ENOUGH_GROUPS = 2_000  # with fewer, the cells and not the users would decide which clustering is best
-MOST_PLACES = 2.0**62  # cells of a lattice, empty or not, that can be numbered
-MAX_COUNTED = 2**22  # cells of a lattice that are counted one by one; of a larger one, those that have users
+# Resolution of a grid: rectangles for a factor of e in a total.
+COARSEST = 32.0
+FINEST = 2.0**48  # about the finest that logarithms in float64 can tell apart
+FINEST_OF_GROUPS = 256.0  # for groups that are grouped again
+MIN_GROUPS = 2_000  # with fewer, the groups and not the users would decide which clustering is best
+MAX_GROUPS = 50_000  # among which a search for ten clusters takes a second or two (with --cells: points, 8 a cell)
+MAX_GRID_SIZE = 2.0**62  # rectangles of a grid, empty ones included, that can be numbered
+MAX_COUNTED = 2**22  # rectangles counted with bincount; in a larger grid only the occupied ones are sorted
 
 
 class Groups(NamedTuple):
-    """Users taken together."""
+    """Groups of users."""
 
-    totals: NDArray[np.float64]  # shape (n_cells, 2): means of the users of each cell, in the units of the input
-    weights: Weights  # shape (n_cells,): their number
+    totals: NDArray[np.float64]  # shape (n_groups, 2): mean of the users of each group, in the units of the input
+    weights: Weights  # shape (n_groups,): number of users of each group
 
 
 def group_users(totals: NDArray[np.float64]) -> Groups:
-    """Return the cells of the coarsest lattice that parts the users into enough of them.
+    """Group users by the coarsest grid that gives at least MIN_GROUPS groups.
 
-    A few users are each a cell.
+    Up to MIN_GROUPS users are a group each.
 
     Parameters
     ----------
     totals : ndarray of shape (n_users, 2)
         total_amount in the currency of the input, num_transactions as a count.
     """
-    if len(totals) <= ENOUGH_GROUPS:
+    if len(totals) <= MIN_GROUPS:
         return Groups(totals, np.ones(len(totals), np.int64))
     columns = np.ascontiguousarray(totals.T)  # several times as fast as rows of two
     logarithms = Scaling("log").points(columns)
-    for fineness in resolutions(logarithms):
-        cell_of, weights = assign_groups(logarithms, fineness)
-        if len(weights) >= ENOUGH_GROUPS or all_uniform(columns, cell_of, len(weights)):
+    for resolution in resolutions(logarithms):
+        group_of, weights = assign_groups(logarithms, resolution)
+        if len(weights) >= MIN_GROUPS or all_uniform(columns, group_of, len(weights)):
             break
-    else:  # nearly all lie at one place, seen from the few that lie very far away
-        _, cell_of, weights = np.unique(totals, axis=0, return_inverse=True, return_counts=True)
-        cell_of = cell_of.ravel()
-    sums = [np.bincount(cell_of, column, len(weights)) for column in columns]
+    else:  # a few users are so far away that no grid can divide the others: group only users with equal totals
+        _, group_of, weights = np.unique(totals, axis=0, return_inverse=True, return_counts=True)
+        group_of = group_of.ravel()
+    sums = [np.bincount(group_of, column, len(weights)) for column in columns]
     return Groups(np.column_stack(sums) / weights[:, None], weights)
 
 
 def resolutions(logarithms: NDArray[np.float64]) -> Iterator[float]:
-    """Yield how fine each lattice is, the coarsest first; those that cannot part the users far enough are left out."""
+    """Yield resolutions from coarse to fine, without those whose whole grid has fewer than MIN_GROUPS rectangles."""
     span = np.ptp(logarithms, axis=1)
-    fineness = COARSEST
-    while fineness <= FINEST and (places := (fineness * span + 2).prod()) < MOST_PLACES:
-        if places >= ENOUGH_GROUPS or not span.any():
-            yield fineness
-        fineness *= 2
+    resolution = COARSEST
+    while resolution <= FINEST:
+        grid_size = (resolution * span + 2).prod()
+        if grid_size >= MAX_GRID_SIZE:
+            return
+        if grid_size >= MIN_GROUPS or not span.any():
+            yield resolution
+        resolution *= 2
 
 
-def assign_groups(logarithms: NDArray[np.float64], fineness: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Number the cells in which there are users; return the number of each user's, and how many users each has."""
+def assign_groups(logarithms: NDArray[np.float64], resolution: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Assign each user to the group of its rectangle.
+
+    Parameters
+    ----------
+    logarithms : ndarray of shape (2, n_users)
+    resolution : float
+
+    Returns
+    -------
+    group_of : ndarray of shape (n_users,)
+    n_users : ndarray of shape (n_groups,)
+        Number of users of each group, at least one.
+    """
     ends = np.array([logarithms.min(axis=1), logarithms.max(axis=1)])
-    low, high = np.floor(fineness * ends).astype(np.int64)
-    ids = np.empty(logarithms.shape[1], np.int64)
+    low, high = np.floor(resolution * ends).astype(np.int64)
+    ids = np.empty(logarithms.shape[1], np.int64)  # number of the rectangle, empty ones included
     for start in range(0, len(ids), BLOCK_ROWS):
-        part = slice(start, start + BLOCK_ROWS)
-        rows, columns = np.floor(fineness * logarithms[:, part]).astype(np.int64) - low[:, None]
-        ids[part] = rows * (high[1] - low[1] + 1) + columns
+        block = slice(start, start + BLOCK_ROWS)
+        amount_bins, count_bins = np.floor(resolution * logarithms[:, block]).astype(np.int64) - low[:, None]
+        ids[block] = amount_bins * (high[1] - low[1] + 1) + count_bins
     if ids.max() > MAX_COUNTED:
-        _, cell_of, weights = np.unique(ids, return_inverse=True, return_counts=True)
-        return cell_of, weights
+        _, group_of, n_users = np.unique(ids, return_inverse=True, return_counts=True)
+        return group_of, n_users
     counts = np.bincount(ids)
-    there = np.flatnonzero(counts)
-    number = np.empty(len(counts), np.int64)
-    number[there] = np.arange(len(there))
-    return number[ids], counts[there]
+    occupied = np.flatnonzero(counts)
+    group_of_id = np.empty(len(counts), np.int64)
+    group_of_id[occupied] = np.arange(len(occupied))
+    return group_of_id[ids], counts[occupied]
 
 
-def all_uniform(columns: NDArray[np.float64], cell_of: NDArray[np.int64], n_cells: int) -> bool:
-    """Return whether no cell has users with different totals: a finer lattice would give the same."""
-    of_one = np.empty(n_cells)
+def all_uniform(columns: NDArray[np.float64], group_of: NDArray[np.int64], n_groups: int) -> bool:
+    """Return whether every group has users of equal totals only: then a finer grid gives the same groups."""
+    total_of_group = np.empty(n_groups)
     for column in columns:
-        of_one[cell_of] = column
-        if (of_one[cell_of] != column).any():
+        total_of_group[group_of] = column
+        if (total_of_group[group_of] != column).any():
             return False
     return True
 
 
-def coarsened(cells: Groups) -> Groups:
-    """Return cells of cells where there are too many for many runs, else the cells as they are."""
-    fineness, number, n_cells = COARSEST, np.empty(0, np.int64), 0
-    if len(cells.totals) <= MANY_GROUPS:
-        return cells
-    columns = np.ascontiguousarray(cells.totals.T)
+def coarsened(groups: Groups) -> Groups:
+    """Return the groups, grouped again on a coarser grid if there are more than MAX_GROUPS."""
+    if len(groups.totals) <= MAX_GROUPS:
+        return groups
+    columns = np.ascontiguousarray(groups.totals.T)
     logarithms = Scaling("log").points(columns)
-    while n_cells < ENOUGH_GROUPS and fineness <= FINEST_OF_MANY:
-        number, counts = assign_groups(logarithms, fineness)
-        n_cells, fineness = len(counts), 2 * fineness
-    weights = np.bincount(number, cells.weights)
-    sums = [np.bincount(number, column * cells.weights) for column in columns]
+    resolution = COARSEST
+    group_of, counts = assign_groups(logarithms, resolution)
+    while len(counts) < MIN_GROUPS and resolution < FINEST_OF_GROUPS:
+        resolution *= 2
+        group_of, counts = assign_groups(logarithms, resolution)
+    weights = np.bincount(group_of, groups.weights)
+    sums = [np.bincount(group_of, column * groups.weights) for column in columns]
     return Groups(np.column_stack(sums) / weights[:, None], weights)

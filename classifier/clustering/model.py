@@ -1,4 +1,4 @@
-"""One fit, its result, and scikit-learn as it is used here: imported beside other work, kept to one thread."""
+"""The result of a fit, the function that makes it, and how the client imports scikit-learn."""
 
 import functools
 import importlib
@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling, Weights
 
-# Of scikit-learn's: it is of no use here, and warns where /dev/shm cannot be written to.
+# A variable of joblib, which scikit-learn imports: its processes are not used here, and setting them up warns if
+# /dev/shm is not writable.
 os.environ.setdefault("JOBLIB_MULTIPROCESSING", "0")
 
-RANDOM_STATE = 42  # seed of every random choice of the client: the same users give the same labels on every run
+RANDOM_STATE = 42  # seed of every random choice of the client: the same users get the same labels in every run
 BLOCK_ROWS = 2**16  # rows computed together: their intermediate results stay in a processor's cache
-FIRST_USERS = 1_000  # looked at first for different totals; nearly always there are enough among them
+FIRST_USERS = 1_000  # examined first for distinct totals; nearly always they hold enough
 
 
 class Clusters(NamedTuple):
@@ -24,12 +25,12 @@ class Clusters(NamedTuple):
 
     labels: NDArray[np.int32]  # shape (n_users,)
     centers: NDArray[np.float64]  # shape (n_clusters, 2), in the units of the input, in the order of the labels
-    inertia: float = float("nan")  # sum of squared distances to the centres, where K-means measures them
+    inertia: float = float("nan")  # sum of squared distances to the centres, on the scale of the fit
     scaling: Scaling = Scaling()
 
 
 class ClusterFunction(Protocol):
-    """(totals, n_clusters) -> the fit; `weights` say how many users each row stands for, by default one."""
+    """Fits: (totals, n_clusters) -> Clusters. `weights` holds how many users each row represents, by default one."""
 
     def __call__(
         self, totals: NDArray[np.float64], n_clusters: int, /, *, weights: Weights | None = None
@@ -37,24 +38,29 @@ class ClusterFunction(Protocol):
 
 
 def n_distinct(totals: NDArray[np.float64], at_most: int) -> int:
-    """Return how many different totals there are, counting no further than `at_most`."""
+    """Return the number of distinct totals, or `at_most` if there are more."""
     if len(totals) > FIRST_USERS and n_distinct(totals[:FIRST_USERS], at_most) == at_most:
         return at_most
-    count, left = 0, totals
-    while len(left) and count < at_most:
-        count, left = count + 1, left[(left != left[0]).any(axis=1)]
+    count = 0
+    rest = totals
+    while len(rest) and count < at_most:
+        count += 1
+        rest = rest[(rest != rest[0]).any(axis=1)]
     return count
 
 
 def import_in_background(module: str) -> None:
-    """Import a module beside what is done here. Limits on threads have to be set by the thread that fits."""
+    """Import a module in a thread. Limits on threads must still be set by the thread that fits."""
     threading.Thread(target=importlib.import_module, args=(module,), daemon=True).start()
 
 
 @functools.cache
 def kmeans_class() -> Any:
-    """Import scikit-learn once (1.5 s) and keep it to one thread: a second one never helped, and sums
-    taken in one order make the labels the same on every machine."""
+    """Return scikit-learn's KMeans, limited to one thread; the import takes 1.5 s.
+
+    A second thread never made a fit faster. With one thread, sums are taken in one order, and labels are the same on
+    every machine.
+    """
     from sklearn.cluster import KMeans
     from threadpoolctl import threadpool_limits
 

@@ -44,12 +44,12 @@ def test_auto_over_a_restart(pipeline: Pipeline) -> None:
     first, second = grouped(4, 40), grouped(2, 200, start=40)
     pipeline.write(first)
     chosen = inside.run_to_end(pipeline.arguments("-k", "auto"))
-    assert "-k auto: 4 clusters; kept until -k says otherwise\n" in chosen.stderr
+    assert "-k auto: 4 clusters; kept until -k is a number\n" in chosen.stderr
     assert " 4       0." in chosen.stderr
     assert metadata(pipeline) == {f"{MARK}40 k=4 by={__version__}"}
     pipeline.write(second)
     again = inside.run_to_end(pipeline.arguments("-k", "auto"))
-    assert "-k auto: 4 clusters, as chosen before\n" in again.stderr
+    assert "-k auto: 4 clusters, chosen at an earlier start\n" in again.stderr
     assert "silhouette" not in again.stderr
     assert pipeline.labelling() == oracle.labelled((change for _, change in first + second), 4)
     assert metadata(pipeline) == {f"{MARK}240 k=4 by={__version__}"}
@@ -68,11 +68,11 @@ def test_a_choice_holds_for_its_scale(pipeline: Pipeline) -> None:
         for options in (("--scale", "log"), ("--scale", "log", "--fit", "cells"), (), ())
     ]
     assert "40 users, scale log\n" in told[0]
-    assert "-k auto: 4 clusters; kept until -k says otherwise\n" in told[0]
-    assert "-k auto: 4 clusters, as chosen before\n" in told[1]
-    assert "4 clusters were chosen with --scale log; with --scale none the choice is made anew\n" in told[2]
-    assert "-k auto: 3 clusters; kept until -k says otherwise\n" in told[2]
-    assert "-k auto: 3 clusters, as chosen before\n" in told[3]
+    assert "-k auto: 4 clusters; kept until -k is a number\n" in told[0]
+    assert "-k auto: 4 clusters, chosen at an earlier start\n" in told[1]
+    assert "4 clusters were chosen with --scale log; choosing again with --scale none\n" in told[2]
+    assert "-k auto: 3 clusters; kept until -k is a number\n" in told[2]
+    assert "-k auto: 3 clusters, chosen at an earlier start\n" in told[3]
     assert metadata(pipeline) == {f"{MARK}40 k=3 by={__version__}"}
     assert {row.label for row in pipeline.labelling().values()} == {0, 1, 2}
 
@@ -83,7 +83,7 @@ def test_names_that_do_not_fit_the_choice(pipeline: Pipeline) -> None:
     assert finished.code == 2
     assert finished.stderr.splitlines()[-1] == (
         "user_classifier.py: error: -k auto has chosen 4, but --label-names: 4 clusters need 4 names, separated by"
-        " commas, got 2: 'low,high'; or choose yourself: -k 2"
+        " commas, got 2: 'low,high'; or set it yourself: -k 2"
     )
     assert pipeline.offsets() == {}
 

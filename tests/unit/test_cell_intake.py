@@ -158,7 +158,7 @@ def test_fewer_cells_than_clusters_are_not_torn_apart(
     assert world.labels() == expected(world)
     assert [world.labels()[cell] for cell in (A, C)] == [0, 1]
     assert (
-        "16 users with 2 different totals, fewer than the 3 clusters: there are no more labels than that; choose fewer"
+        "16 users with 2 distinct totals, fewer than the 3 clusters: the other labels stay unused; choose fewer"
         " clusters: -k 2"
     ) in caplog.messages
 
@@ -240,13 +240,13 @@ def test_k_auto_is_kept_in_the_output(caplog: pytest.LogCaptureFixture) -> None:
     world = CellWorld(n_clusters="auto")
     world.write(SPREAD_OUT)
     assert world.run() is None
-    assert "-k auto: 3 clusters; kept until -k says otherwise" in caplog.messages
+    assert "-k auto: 3 clusters; kept until -k is a number" in caplog.messages
     assert world.labels() == expected(world, 3)
     caplog.clear()
     n_before = len(world.written)
     world.write({A + 20_000: 3_000})
     assert world.run() is None
-    assert "-k auto: 3 clusters, as chosen before" in caplog.messages
+    assert "-k auto: 3 clusters, chosen at an earlier start" in caplog.messages
     assert len(world.written) > n_before
 
 

@@ -1,4 +1,4 @@
-"""Comparing numbers of clusters in a process of its own: the same as here, and it ends when it is told to."""
+"""Numbers of clusters compared in a separate process: the same result, and it ends on request."""
 
 import functools
 import itertools
@@ -25,7 +25,7 @@ def users(n_users: int) -> NDArray[np.float64]:
 
 
 def ends(totals: NDArray[np.float64], n_clusters: int, **_: object) -> Clusters:
-    """End of the process, as for lack of memory."""
+    """Kill the process, as the kernel does for lack of memory."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError
 
@@ -36,30 +36,30 @@ def sleeps(totals: NDArray[np.float64], n_clusters: int, **_: object) -> Cluster
     raise AssertionError
 
 
-def test_a_process_finds_what_we_find() -> None:
+def test_a_process_finds_the_same() -> None:
     totals = users(FEW_USERS + 1)
-    asked = itertools.count()
-    assert compare(totals, CLUSTER, lambda: next(asked) >= 0) == list(score_each(totals, cluster))
-    assert next(asked) > 9, "asked all along"
+    calls = itertools.count()
+    assert compare(totals, CLUSTER, lambda: next(calls) >= 0) == list(score_each(totals, cluster))
+    assert next(calls) > 9, "called throughout"
     assert multiprocessing.active_children() == []
 
 
-def test_few_users_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_few_users_are_compared_without_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(compare_k, "scoring_process")
     assert [fit.n_clusters for fit in compare(users(20), CLUSTER, lambda: True)] == list(range(2, 11))
 
 
-def test_a_process_finds_what_we_find_among_cells() -> None:
+def test_a_process_finds_the_same_with_weights() -> None:
     totals, weights = users(FEW_GROUPED_USERS + 1), 1 + np.arange(FEW_GROUPED_USERS + 1) % 3
-    on_cells = functools.partial(cluster, n_init=3, scale="log", fit="cells")
-    asked = itertools.count()
-    found = compare(totals, on_cells, lambda: next(asked) >= 0, weights)
-    assert found == list(score_each(totals, on_cells, weights=weights))
-    assert next(asked) > 9, "asked all along"
+    cluster_groups = functools.partial(cluster, n_init=3, scale="log", fit="cells")
+    calls = itertools.count()
+    found = compare(totals, cluster_groups, lambda: next(calls) >= 0, weights)
+    assert found == list(score_each(totals, cluster_groups, weights=weights))
+    assert next(calls) > 9, "called throughout"
 
 
-def test_few_users_in_cells_need_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is users of whom the silhouette is taken, and that takes long, however few the cells."""
+def test_few_grouped_users_are_compared_without_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The silhouette takes time by the number of users, however few the groups."""
     monkeypatch.delattr(compare_k, "scoring_process")
     weights = np.full(20, FEW_GROUPED_USERS // 20)
     assert compare(users(20), CLUSTER, lambda: True, weights)
@@ -68,19 +68,19 @@ def test_few_users_in_cells_need_no_process(monkeypatch: pytest.MonkeyPatch) -> 
         compare(users(20), CLUSTER, lambda: True, weights)
 
 
-@pytest.mark.parametrize("weights", [None, np.ones(FEW_USERS + 1, np.int64)], ids=["users", "cells"])
-def test_a_stop_ends_it_at_once(weights: NDArray[np.int64] | None) -> None:
+@pytest.mark.parametrize("weights", [None, np.ones(FEW_USERS + 1, np.int64)], ids=["users", "groups"])
+def test_a_stop_ends_it_immediately(weights: NDArray[np.int64] | None) -> None:
     began = time.monotonic()
     assert compare(users(FEW_USERS + 1), sleeps, lambda: time.monotonic() < began + 0.3, weights) == []
     assert time.monotonic() - began < 30
     assert multiprocessing.active_children() == []
 
 
-def test_a_process_that_is_ended() -> None:
+def test_a_process_that_is_killed() -> None:
     with pytest.raises(ChildProcessError, match="for lack of memory"):
         compare(users(FEW_USERS + 1), ends, lambda: True)
 
 
-def test_signals_are_let_through_again() -> None:
+def test_signals_are_unblocked_afterwards() -> None:
     with compare_k.scoring_process(users(3), sleeps):
         assert signal.pthread_sigmask(signal.SIG_BLOCK, []) == set()

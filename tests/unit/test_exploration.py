@@ -1,4 +1,4 @@
-"""Choosing the number of clusters: silhouette, inertia, the best, the table."""
+"""Scores of numbers of clusters: silhouette, inertia, the best one, the table."""
 
 import functools
 import itertools
@@ -23,7 +23,7 @@ def groups(seed: int, n_groups: int, n_users: int = 90) -> Totals:
 
 
 @pytest.mark.parametrize("n_groups", range(2, 6))
-def test_the_best_number_is_that_of_the_groups(n_groups: int) -> None:
+def test_the_best_number_is_the_number_of_groups(n_groups: int) -> None:
     assert largest_silhouette(list(score_each(groups(n_groups, n_groups), cluster))).n_clusters == n_groups
 
 
@@ -56,7 +56,7 @@ def test_silhouette_from_its_definition() -> None:
     assert silhouette(totals, labels) == pytest.approx(np.mean(scores))
 
 
-def test_few_users_are_all_scored_once() -> None:
+def test_few_users_are_all_scored() -> None:
     totals = groups(2, 3)
     (fit,) = score_each(totals, cluster, [3], max_sample=len(totals))
     assert fit.silhouette == silhouette(totals, cluster(totals, 3).labels)
@@ -68,37 +68,37 @@ def test_no_silhouette_of_one_cluster() -> None:
 
 def test_every_fit_is_scored_on_the_same_sample_and_every_run_alike() -> None:
     totals = groups(1, 3, n_users=500)
-    asked: list[Totals] = []
+    fitted: list[Totals] = []
 
     def by_amount(given: Totals, n_clusters: int, **_: object) -> Clusters:
-        """Two halves, whatever is asked for: then the silhouette depends on the sample alone."""
-        asked.append(given)
+        """Return two halves, whatever the number: then the silhouette depends on the sample alone."""
+        fitted.append(given)
         labels = (given[:, 0] > 1500).astype(np.int32)
         return Clusters(labels, np.array([given[labels == label].mean(axis=0) for label in (0, 1)]))
 
     fits = list(itertools.chain(*(score_each(totals, by_amount, [2, 3], max_sample=50) for _ in range(2))))
     assert len({fit.silhouette for fit in fits}) == 1
-    assert all(given is totals for given in asked), "only the silhouette is sampled"
+    assert all(given is totals for given in fitted), "only the silhouette is sampled"
     halves = by_amount(totals, 2).labels
     assert fits[0].silhouette != pytest.approx(silhouette(totals, halves), abs=1e-9)
 
 
 @pytest.mark.parametrize("max_sample", [50, 10_000])
-def test_a_cell_is_as_many_users_as_its_weight(max_sample: int) -> None:
+def test_a_row_counts_as_many_users_as_its_weight(max_sample: int) -> None:
     totals = groups(4, 3)
     weights = np.random.default_rng(4).geometric(0.2, len(totals))
 
     def by_amount(given: Totals, n_clusters: int, **_: object) -> Clusters:
         return Clusters((given[:, 0] > 1500).astype(np.int32), given[:2])
 
-    (cells,) = score_each(totals, by_amount, [2], max_sample, weights)
+    (rows,) = score_each(totals, by_amount, [2], max_sample, weights)
     (users,) = score_each(np.repeat(totals, weights, axis=0), by_amount, [2], max_sample)
     (one_each,) = score_each(totals, by_amount, [2], max_sample)
-    assert cells.silhouette == pytest.approx(users.silhouette)
-    assert cells.silhouette != pytest.approx(one_each.silhouette, abs=1e-9)
+    assert rows.silhouette == pytest.approx(users.silhouette)
+    assert rows.silhouette != pytest.approx(one_each.silhouette, abs=1e-9)
 
 
-def test_cells_are_compared_as_their_users_would_be() -> None:
+def test_weighted_rows_get_the_scores_of_their_users() -> None:
     totals = groups(6, 3, n_users=30)
     weights = np.random.default_rng(6).geometric(0.2, len(totals))
     found = [
@@ -109,12 +109,12 @@ def test_cells_are_compared_as_their_users_would_be() -> None:
         )
     ]
     assert [fit.n_clusters for fit in found[0]] == list(range(2, 11))
-    for cells, users in zip(*found, strict=True):
-        assert cells[:2] == pytest.approx(users[:2])
-        assert cells.inertia == pytest.approx(users.inertia)
+    for rows, users in zip(*found, strict=True):
+        assert rows[:2] == pytest.approx(users[:2])
+        assert rows.inertia == pytest.approx(users.inertia)
 
 
-def test_the_silhouette_is_that_of_the_scale() -> None:
+def test_the_silhouette_is_measured_on_the_scale() -> None:
     totals = np.random.default_rng(8).lognormal(3, 2, (80, 2))
     (fit,) = score_each(totals, functools.partial(cluster, scale="log"), [3])
     labels = cluster(totals, 3, scale="log").labels
@@ -122,20 +122,20 @@ def test_the_silhouette_is_that_of_the_scale() -> None:
     assert fit.silhouette != pytest.approx(silhouette(totals, labels), abs=1e-3)
 
 
-def test_best_of_equals_has_the_fewest_clusters() -> None:
+def test_of_equal_silhouettes_the_fewest_clusters_win() -> None:
     fits = [Fit(2, float("nan"), 9.0), Fit(3, 0.5, 8.0), Fit(4, 0.7, 7.0), Fit(5, 0.7, 6.0)]
     assert largest_silhouette(fits).n_clusters == 4
 
 
-def test_a_sample_in_one_cluster_is_the_last_choice() -> None:
-    nothing = float("nan")
-    assert largest_silhouette([Fit(2, nothing, 9.0), Fit(3, -0.9, 8.0)]).n_clusters == 3
-    assert largest_silhouette([Fit(2, nothing, 9.0), Fit(3, nothing, 8.0)]).n_clusters == 2
+def test_no_silhouette_counts_as_the_smallest() -> None:
+    nan = float("nan")
+    assert largest_silhouette([Fit(2, nan, 9.0), Fit(3, -0.9, 8.0)]).n_clusters == 3
+    assert largest_silhouette([Fit(2, nan, 9.0), Fit(3, nan, 8.0)]).n_clusters == 2
 
 
-def test_nothing_to_choose_from() -> None:
+def test_too_few_users_to_compare() -> None:
     with pytest.raises(ValueError, match=r".") as raised:
-        largest_silhouette([])
+        comparison_lines([], 2)
     assert str(raised.value) == (
         "too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3"
     )

@@ -1,15 +1,15 @@
-"""Users taken together: nobody is lost, the table alone decides, and cells are as coarse as they may be."""
+"""Groups of users (--fit cells): no user is lost, the table alone decides, and the grid is as coarse as possible."""
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from classifier.clustering import grouping
-from classifier.clustering.grouping import COARSEST, ENOUGH_GROUPS, Groups, assign_groups, coarsened, group_users
+from classifier.clustering.grouping import COARSEST, MIN_GROUPS, Groups, assign_groups, coarsened, group_users
 from tests.support.customers import customers
 
 Totals = NDArray[np.float64]
-N_USERS = 3 * ENOUGH_GROUPS
+N_USERS = 3 * MIN_GROUPS
 
 
 def users(seed: int, n_users: int = N_USERS) -> Totals:
@@ -20,30 +20,30 @@ def users(seed: int, n_users: int = N_USERS) -> Totals:
 
 
 def equal(n_totals: int, step: float = 1.0, n_users: int = N_USERS) -> Totals:
-    """Users of few different totals."""
+    """Users of few distinct totals."""
     return np.column_stack((1e6 + step * (np.arange(n_users) % n_totals), np.ones(n_users)))
 
 
-def on_a_lattice(totals: Totals, fineness: float) -> dict[tuple[float, ...], list[tuple[float, ...]]]:
-    """The users of each cell, one after the other."""
+def on_a_grid(totals: Totals, resolution: float) -> dict[tuple[float, ...], list[tuple[float, ...]]]:
+    """The users of each rectangle, one after the other."""
     found: dict[tuple[float, ...], list[tuple[float, ...]]] = {}
-    for place, row in zip(np.floor(fineness * np.sign(totals) * np.log1p(np.abs(totals))), totals, strict=True):
-        found.setdefault(tuple(place), []).append(tuple(row))
+    for rectangle, row in zip(np.floor(resolution * np.sign(totals) * np.log1p(np.abs(totals))), totals, strict=True):
+        found.setdefault(tuple(rectangle), []).append(tuple(row))
     return found
 
 
-def on_the_coarsest_lattice(totals: Totals) -> dict[tuple[float, ...], list[tuple[float, ...]]]:
-    """The users of each cell, where cells are enough or have only equal users."""
-    fineness = COARSEST
+def on_the_coarsest_grid(totals: Totals) -> dict[tuple[float, ...], list[tuple[float, ...]]]:
+    """The users of each rectangle, on the first grid with enough groups, or with groups of equal users only."""
+    resolution = COARSEST
     while True:
-        found = on_a_lattice(totals, fineness)
-        if len(found) >= ENOUGH_GROUPS or all(len(set(rows)) == 1 for rows in found.values()):
+        found = on_a_grid(totals, resolution)
+        if len(found) >= MIN_GROUPS or all(len(set(rows)) == 1 for rows in found.values()):
             return found
-        fineness *= 2
+        resolution *= 2
 
 
 def in_order(found: Groups) -> NDArray[np.float64]:
-    """Means and weights, whatever the order of the cells."""
+    """Means and weights, whatever the order of the groups."""
     rows = np.column_stack((found.totals, found.weights.astype(np.float64)))
     return rows[np.lexsort(rows.T)]
 
@@ -61,20 +61,21 @@ def in_order(found: Groups) -> NDArray[np.float64]:
     ],
     ids=["users", "users", "users", "CDNOW", "all equal", "7", "1500", "below 1", "around 1e6"],
 )
-def test_the_coarsest_lattice_that_parts_users_enough(totals: Totals) -> None:
-    expected = on_the_coarsest_lattice(totals).values()
-    means, weights = [np.mean(rows, axis=0) for rows in expected], [len(rows) for rows in expected]
+def test_the_coarsest_grid_with_enough_groups(totals: Totals) -> None:
+    expected = on_the_coarsest_grid(totals).values()
+    means = [np.mean(rows, axis=0) for rows in expected]
+    weights = [len(rows) for rows in expected]
     found = group_users(totals)
     assert in_order(found) == pytest.approx(in_order(Groups(np.array(means), np.array(weights))), rel=1e-12)
 
 
 @pytest.mark.parametrize("totals", [users(4), customers().totals, equal(7)])
-def test_nobody_is_lost(totals: Totals) -> None:
+def test_no_user_is_lost(totals: Totals) -> None:
     means, weights = group_users(totals)
     assert weights.sum() == len(totals)
     assert weights.min() > 0
     assert weights @ means == pytest.approx(totals.sum(axis=0))
-    assert len(weights) < len(totals) / 1.5, "some are taken together"
+    assert len(weights) < len(totals) / 1.5, "some share a group"
 
 
 def test_the_order_of_users_does_not_matter() -> None:
@@ -83,8 +84,8 @@ def test_the_order_of_users_does_not_matter() -> None:
     assert in_order(group_users(shuffled)) == pytest.approx(in_order(group_users(totals)), rel=1e-12)
 
 
-@pytest.mark.parametrize("n_users", [0, 1, ENOUGH_GROUPS])
-def test_a_few_users_are_each_a_cell(n_users: int) -> None:
+@pytest.mark.parametrize("n_users", [0, 1, MIN_GROUPS])
+def test_few_users_are_a_group_each(n_users: int) -> None:
     totals = equal(3, n_users=n_users)
     found = group_users(totals)
     assert found.totals is totals
@@ -99,47 +100,47 @@ def test_a_few_users_are_each_a_cell(n_users: int) -> None:
         np.column_stack((np.linspace(1e-9, 1e-7, N_USERS), np.ones(N_USERS))),
         np.vstack((equal(100, step=1e-9) - [1e6, 0], [(1e150, 1.0), (-1e150, 2.0**53)])),
     ],
-    ids=["cents beside a million", "billionths", "all of them", "and two far away"],
+    ids=["cents on top of a million", "billionths", "all of them", "two of them far away"],
 )
-def test_totals_however_close_together_are_told_apart(totals: Totals) -> None:
-    different = len(np.unique(totals, axis=0))
-    n_cells = len(group_users(totals).weights)
-    assert min(different, ENOUGH_GROUPS) <= n_cells <= 2 * ENOUGH_GROUPS
+def test_close_totals_get_different_groups(totals: Totals) -> None:
+    n_distinct = len(np.unique(totals, axis=0))
+    n_groups = len(group_users(totals).weights)
+    assert min(n_distinct, MIN_GROUPS) <= n_groups <= 2 * MIN_GROUPS
 
 
-def test_no_finer_lattice_is_looked_at_than_there_is_use_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    def noted(logarithms: Totals, fineness: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        looked_at.append(fineness)
-        return assign_groups(logarithms, fineness)
+def test_no_grid_is_tried_without_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    def recorded(logarithms: Totals, resolution: float) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        tried.append(resolution)
+        return assign_groups(logarithms, resolution)
 
-    monkeypatch.setattr(grouping, "assign_groups", noted)
+    monkeypatch.setattr(grouping, "assign_groups", recorded)
     for totals in (equal(1), equal(7, step=1e6), users(8)):
-        looked_at: list[float] = []
+        tried: list[float] = []
         group_users(totals)
-        assert len(looked_at) == 1
+        assert len(tried) == 1
 
 
-def test_cells_of_a_large_lattice_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_groups_of_a_large_grid_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     counted = group_users(users(7))
     monkeypatch.setattr(grouping, "MAX_COUNTED", 0)
-    sorted_out = group_users(users(7))
-    assert (in_order(sorted_out) == in_order(counted)).all()
+    with_sorting = group_users(users(7))
+    assert (in_order(with_sorting) == in_order(counted)).all()
 
 
-@pytest.mark.parametrize("at_once", [1, 7, N_USERS - 1])
-def test_cells_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block_rows", [1, 7, N_USERS - 1])
+def test_blocks_give_the_same_groups_as_one_pass(block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = group_users(users(7))
-    monkeypatch.setattr(grouping, "BLOCK_ROWS", at_once)
-    parts = group_users(users(7))
-    assert (parts.totals == whole.totals).all()
-    assert (parts.weights == whole.weights).all()
+    monkeypatch.setattr(grouping, "BLOCK_ROWS", block_rows)
+    blocks = group_users(users(7))
+    assert (blocks.totals == whole.totals).all()
+    assert (blocks.weights == whole.weights).all()
 
 
-def test_many_cells_are_taken_together_and_few_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_too_many_groups_are_coarsened(monkeypatch: pytest.MonkeyPatch) -> None:
     many = Groups(users(7), np.arange(1, N_USERS + 1) / 8)
     assert coarsened(many) is many
-    monkeypatch.setattr(grouping, "MANY_GROUPS", N_USERS - 1)
+    monkeypatch.setattr(grouping, "MAX_GROUPS", N_USERS - 1)
     found = coarsened(many)
-    assert ENOUGH_GROUPS <= len(found.weights) < N_USERS
+    assert MIN_GROUPS <= len(found.weights) < N_USERS
     assert found.weights.sum() == pytest.approx(many.weights.sum())
     assert found.weights @ found.totals == pytest.approx(many.weights @ many.totals)

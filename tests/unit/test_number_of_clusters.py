@@ -1,4 +1,4 @@
-"""-k auto: chosen once from the whole table, and kept until -k says otherwise."""
+"""-k auto: chosen once from the whole table, and kept until -k is a number."""
 
 import itertools
 import re
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from classifier.clustering import compare_k, grouping
+from classifier.clustering import grouping, number_of_clusters
 from classifier.clustering.compare_k import compare
 from classifier.clustering.number_of_clusters import NumberOfClusters
 from classifier.config.settings import Settings
@@ -40,10 +40,10 @@ def test_k_auto_takes_the_best(n_groups: int, caplog: pytest.LogCaptureFixture) 
     assert world.labelling() == oracle.labelled((change for _, change in placed), n_groups)
     messages = [record.getMessage() for record in caplog.records]
     assert " k  silhouette     inertia" in messages
-    assert f"-k auto: {n_groups} clusters; kept until -k says otherwise" in messages
+    assert f"-k auto: {n_groups} clusters; kept until -k is a number" in messages
 
 
-def test_k_auto_is_kept_until_k_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_k_auto_is_kept_until_k_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     world = auto(World())
     first, second = grouped(4), grouped(2, n_users=60)[12:]
     world.write(first)
@@ -59,7 +59,7 @@ def test_k_auto_is_kept_until_k_says_otherwise(monkeypatch: pytest.MonkeyPatch) 
     assert ks(world) == ["4", ""]
     auto(world).write([Placed(0, Change(Op.INSERT, Row("y", 1.0, 1)))])
     world.run()
-    assert len(ks(world)) == 3, "chosen anew, as nothing is kept"
+    assert len(ks(world)) == 3, "chosen again, as no choice is kept"
 
 
 def test_a_choice_holds_for_its_scale(caplog: pytest.LogCaptureFixture) -> None:
@@ -73,16 +73,18 @@ def test_a_choice_holds_for_its_scale(caplog: pytest.LogCaptureFixture) -> None:
         assert world.run() is None
         marks.append(str(world.broker.history[-1].metadata))
         if scale == "none":
-            assert f"{chosen_on('log', marks)} with --scale none the choice is made anew" in caplog.messages
+            assert f"{chosen_on('log', marks)} choosing again with --scale none" in caplog.messages
         if scale == "standard":
-            assert f"{chosen_on('none', marks)} with --scale standard the choice is made anew" in caplog.messages
+            assert f"{chosen_on('none', marks)} choosing again with --scale standard" in caplog.messages
         assert any("silhouette" in line for line in caplog.messages) is (len(marks) != 2)
-        assert any(line.endswith("clusters, as chosen before") for line in caplog.messages) is (len(marks) == 2)
+        assert any(line.endswith("clusters, chosen at an earlier start") for line in caplog.messages) is (
+            len(marks) == 2
+        )
     assert [re.findall(r" k=\d+(?: scale=(\w+))?", mark) for mark in marks] == [["log"], ["log"], [""], ["standard"]]
 
 
 def chosen_on(scale: str, marks: list[str]) -> str:
-    """How a log line begins that tells of the number in the mark before the last."""
+    """The beginning of the log line about the number in the mark before the last one."""
     k = re.findall(r" k=(\d+)", marks[-2])
     return f"-k auto: {k[0]} clusters were chosen with --scale {scale};"
 
@@ -95,21 +97,21 @@ def test_the_table_of_a_choice_names_the_scale(caplog: pytest.LogCaptureFixture)
     assert "12 users, scale log" in caplog.messages
 
 
-def test_on_cells_their_users_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In so many cells that it matters; each row of the table stands for one of them."""
-    monkeypatch.setattr(grouping, "ENOUGH_GROUPS", 4)
+def test_groups_are_compared_with_the_number_of_their_users(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With so many groups that it matters."""
+    monkeypatch.setattr(grouping, "MIN_GROUPS", 4)
     compared = []
 
-    def noted(totals: Any, cluster: Any, go_on: Any, weights: Any) -> Any:
+    def recorded(totals: Any, cluster: Any, go_on: Any, weights: Any) -> Any:
         compared.append((len(totals), weights.sum()))
         return compare(totals, cluster, go_on, weights)
 
-    monkeypatch.setattr(compare_k, "compare", noted)
+    monkeypatch.setattr(number_of_clusters, "compare", recorded)
     world = auto(World(), fit="cells")
     world.write(grouped(4, n_users=120))
     assert world.run() is None
-    ((n_cells, n_users),) = compared
-    assert (n_cells < 60, n_users) == (True, 120)
+    ((n_groups, n_users),) = compared
+    assert (n_groups < 60, n_users) == (True, 120)
     assert ks(world) == ["4"]
     assert {row.label for row in world.labelling().values()} == {0, 1, 2, 3}
 
@@ -130,7 +132,7 @@ def test_k_auto_is_kept_over_an_abort(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (compared, ks(world)) == (1, ["4"])
 
 
-def test_a_rebuild_chooses_anew() -> None:
+def test_a_rebuild_chooses_again() -> None:
     world = auto(World())
     world.write(grouped(4))
     world.run()
@@ -141,7 +143,7 @@ def test_a_rebuild_chooses_anew() -> None:
     assert ks(world) == ["4", "2"]
 
 
-def test_k_auto_waits_for_three_users() -> None:
+def test_k_auto_needs_three_users() -> None:
     world = auto(World())
     placed = grouped(2, n_users=5)
     for piece in (placed[:2], placed[2:]):
@@ -176,5 +178,5 @@ def test_names_must_be_as_many_as_the_clusters_chosen(again: bool) -> None:
     assert isinstance(ended and ended.reason, ConfigError)
     assert str(ended and ended.reason) == (
         "-k auto has chosen 4, but --label-names: 4 clusters need 4 names, separated by commas, got 2: 'low,high';"
-        " or choose yourself: -k 2"
+        " or set it yourself: -k 2"
     )

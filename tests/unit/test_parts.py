@@ -175,12 +175,12 @@ def test_what_k_auto_has_chosen_is_recalled_from_a_part(caplog: pytest.LogCaptur
     world.run({"commit_transaction": [None, None, dies]})
     assert f" k=4 by={__version__} unfinished" in (world.broker.history[-1].metadata or "")
     assert world.run() is None
-    assert "-k auto: 4 clusters, as chosen before" in caplog.messages
+    assert "-k auto: 4 clusters, chosen at an earlier start" in caplog.messages
     changed(world, rebuild=True)
     world.run({"commit_transaction": [None, None, dies]})
     caplog.clear()
     assert world.run() is None
-    assert "-k auto: 4 clusters; kept until -k says otherwise" in caplog.messages, "a rebuild chooses anew"
+    assert "-k auto: 4 clusters; kept until -k is a number" in caplog.messages, "a rebuild chooses again"
 
 
 def test_an_unfinished_labelling_goes_on_though_retention_has_passed_its_beginning() -> None:

@@ -17,16 +17,17 @@ TABLES = st.lists(st.tuples(AMOUNTS, st.integers(0, 2**53)), min_size=1, max_siz
 
 @pytest.mark.parametrize("name", SCALES)
 @given(rows=TABLES)
-def test_points_are_finite_and_lead_back_to_the_totals(name: str, rows: list[tuple[float, int]]) -> None:
+def test_points_are_finite_and_convert_back_to_the_totals(name: str, rows: list[tuple[float, int]]) -> None:
     totals = np.array(rows, np.float64)
     scale = fit_scaling(name, totals)
     points = scale.points(totals)
     assert np.isfinite(points).all()
-    beside = 1e-12 * np.abs(totals).max(axis=0)  # of much larger totals in the same column the rest is lost to rounding
-    assert (np.abs(scale.totals(points) - totals) <= np.maximum(beside, 1e-9 * np.abs(totals))).all()
+    # Next to much larger totals in the same column, small ones are lost to rounding.
+    rounding = 1e-12 * np.abs(totals).max(axis=0)
+    assert (np.abs(scale.totals(points) - totals) <= np.maximum(rounding, 1e-9 * np.abs(totals))).all()
 
 
-def test_totals_as_they_are() -> None:
+def test_without_a_scale_points_are_the_totals() -> None:
     totals = np.array([[1.0, 2], [3, 4]])
     assert fit_scaling("none", totals).points(totals) is totals
     assert fit_scaling("none", totals).totals(totals) is totals
@@ -51,8 +52,9 @@ def test_standard_by_hand() -> None:
     assert points == pytest.approx(np.array([[-np.sqrt(1.5), 0], [0, 0], [np.sqrt(1.5), 0]])), "7 is 0, not NaN"
 
 
-def test_a_weight_is_so_many_users() -> None:
-    totals, weights = np.array([[10.0, 1], [20, 5], [90, 2]]), np.array([3, 1, 4])
+def test_a_weight_counts_as_that_many_users() -> None:
+    totals = np.array([[10.0, 1], [20, 5], [90, 2]])
+    weights = np.array([3, 1, 4])
     weighted = fit_scaling("standard", totals, weights)
     repeated = fit_scaling("standard", np.repeat(totals, weights, axis=0))
     assert weighted.points(totals) == pytest.approx(repeated.points(totals))
@@ -60,8 +62,8 @@ def test_a_weight_is_so_many_users() -> None:
 
 
 @pytest.mark.parametrize("name", SCALES)
-@pytest.mark.parametrize("totals", [np.empty((0, 2)), np.array([[3.5, 1]])], ids=["nobody", "one user"])
-def test_nobody_and_one_user(name: str, totals: Totals) -> None:
+@pytest.mark.parametrize("totals", [np.empty((0, 2)), np.array([[3.5, 1]])], ids=["no users", "one user"])
+def test_no_users_and_one_user(name: str, totals: Totals) -> None:
     scale = fit_scaling(name, totals)
     assert scale.name == name
     assert scale.totals(scale.points(totals)) == pytest.approx(totals)
@@ -74,9 +76,10 @@ def test_the_nearest_centre_depends_on_the_scale() -> None:
     assert nearest == {"none": [0, 0, 1], "log": [0, 1, 1]}
 
 
-def test_the_nearest_centre_of_a_scale_that_was_fitted_before() -> None:
+def test_the_nearest_centre_on_a_scale_fitted_earlier() -> None:
     before = fit_scaling("standard", np.array([[0.0, 0], [1000, 1]]))
-    totals, centers = np.array([[400.0, 1]]), np.array([[400.0, 0], [800.0, 1]])
+    totals = np.array([[400.0, 1]])
+    centers = np.array([[400.0, 0], [800.0, 1]])
     assert before.nearest(totals, centers).tolist() == [1]
     assert Scaling().nearest(totals, centers).tolist() == [0]
 

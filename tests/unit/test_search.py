@@ -1,4 +1,4 @@
-"""The search for the best centres: never worse than its own runs, and where it can be told, the best there are."""
+"""The search for the best centres: never worse than its own runs, and the optimum where that is known."""
 
 import numpy as np
 import pytest
@@ -25,8 +25,8 @@ def some_points(seed: int, n_points: int = 200) -> tuple[Points, NDArray[np.int6
 
 def corners(n_points: int = 25) -> Points:
     """Four groups with the same number of points each, far from each other and two and two nearer."""
-    places = np.repeat([[0.0, 0], [10, 0], [100, 0], [110, 0]], n_points, axis=0)
-    return places + np.random.default_rng(3).normal(scale=0.5, size=places.shape)
+    points = np.repeat([[0.0, 0], [10, 0], [100, 0], [110, 0]], n_points, axis=0)
+    return points + np.random.default_rng(3).normal(scale=0.5, size=points.shape)
 
 
 def ones(points: Points) -> NDArray[np.int64]:
@@ -42,16 +42,16 @@ def test_never_worse_than_the_best_of_its_runs(seed: int) -> None:
         assert best_fit(points, weights, n_clusters, 5, SEED).inertia_ <= runs.inertia_ * (1 + 1e-12)
 
 
-def test_a_run_that_ended_in_a_poor_optimum_is_led_out_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cells = group_users(customers().totals)
-    points = Scaling("log").points(cells.totals)
+def test_swaps_leave_a_poor_local_optimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups = group_users(customers().totals)
+    points = Scaling("log").points(groups.totals)
     inertias = {}
-    for n_rounds in (0, search.MOST_ROUNDS):
-        monkeypatch.setattr(search, "MOST_ROUNDS", n_rounds)
-        inertias[n_rounds] = [best_fit(points, cells.weights, 5, 1, seed).inertia_ for seed in range(6, 10)]
-    least = min(inertias[search.MOST_ROUNDS])
-    assert max(inertias[0]) > 1.1 * least, "or there was nothing to be led out of"
-    assert max(inertias[search.MOST_ROUNDS]) < 1.0001 * least
+    for n_rounds in (0, search.MAX_ROUNDS):
+        monkeypatch.setattr(search, "MAX_ROUNDS", n_rounds)
+        inertias[n_rounds] = [best_fit(points, groups.weights, 5, 1, seed).inertia_ for seed in range(6, 10)]
+    least = min(inertias[search.MAX_ROUNDS])
+    assert max(inertias[0]) > 1.1 * least, "or there was no poor optimum"
+    assert max(inertias[search.MAX_ROUNDS]) < 1.0001 * least
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -65,7 +65,7 @@ def test_a_weight_is_as_many_users_and_the_best_is_found(seed: int) -> None:
 
 
 def test_the_same_points_give_the_same_centres() -> None:
-    """So many clusters that hardly two searches with other draws end at the same place."""
+    """With so many clusters that two searches with different seeds hardly ever end in the same optimum."""
     points, weights = np.random.default_rng(11).uniform(size=(300, 2)), np.ones(300, np.int64)
     first, second = (best_fit(points.copy(), weights, 40, 1, SEED) for _ in range(2))
     assert (first.cluster_centers_ == second.cluster_centers_).all()
@@ -77,7 +77,7 @@ def test_as_many_clusters_as_points(n_points: int) -> None:
     assert best_fit(points, weights, n_points, 3, SEED).inertia_ == pytest.approx(0)
 
 
-# From centres to users
+# Lloyd on users
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -91,17 +91,17 @@ def test_a_run_from_centres_is_that_of_scikit_learn(seed: int) -> None:
     assert found.inertia_ == pytest.approx(expected.inertia_)
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 1999])
-def test_points_in_parts_are_as_all_at_once(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block_rows", [1, 7, 1999])
+def test_blocks_give_the_same_fit_as_one_pass(block_rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
     points, weights = some_points(9, 2000)
     for given in (None, weights, weights / 8):
         whole = refined(points, points[:5], given)
         with monkeypatch.context() as patch:
-            patch.setattr(search, "BLOCK_ROWS", at_once)
-            parts = refined(points, points[:5], given)
-        assert parts.labels_.tolist() == whole.labels_.tolist()
-        assert parts.cluster_centers_ == pytest.approx(whole.cluster_centers_, rel=1e-12)
-        assert parts.inertia_ == pytest.approx(whole.inertia_, rel=1e-12)
+            patch.setattr(search, "BLOCK_ROWS", block_rows)
+            blocks = refined(points, points[:5], given)
+        assert blocks.labels_.tolist() == whole.labels_.tolist()
+        assert blocks.cluster_centers_ == pytest.approx(whole.cluster_centers_, rel=1e-12)
+        assert blocks.inertia_ == pytest.approx(whole.inertia_, rel=1e-12)
 
 
 def test_a_centre_without_users_stays() -> None:
@@ -110,14 +110,14 @@ def test_a_centre_without_users_stays() -> None:
     assert found.cluster_centers_.tolist() == [[1, 0], [9, 9]]
 
 
-def test_centres_that_lie_right_stay() -> None:
+def test_optimal_centres_stay() -> None:
     points = corners()
-    right = points.reshape(4, -1, 2).mean(axis=1)
-    assert refined(points, right).cluster_centers_ == pytest.approx(right, rel=1e-12)
+    optimal = points.reshape(4, -1, 2).mean(axis=1)
+    assert refined(points, optimal).cluster_centers_ == pytest.approx(optimal, rel=1e-12)
 
 
 def test_users_at_the_same_distance_from_two_centres_get_the_same_label() -> None:
-    """Products of matrices may be rounded otherwise in the last rows than in the first."""
+    """A matrix product may round the last rows differently from the first."""
     points = np.tile([[0.1, 0.7], [0.3, 0.7], [0.2, 0.7]], (1001, 1))
     labels = refined(points, np.array([[0.1, 0.7], [0.3, 0.7]])).labels_.reshape(-1, 3)
     assert (labels == labels[0]).all()

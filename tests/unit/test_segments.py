@@ -78,7 +78,7 @@ def test_one_hot_user_ids_add_the_same_to_every_clustering() -> None:
 
 
 def repeated(*rows: tuple[float, float], times: int = 700) -> Totals:
-    """Users of few different totals, in turn."""
+    """Users of few distinct totals, in turn."""
     return np.tile(np.array(rows, np.float64), (times, 1))
 
 
@@ -139,7 +139,7 @@ def test_more_clusters_than_different_totals(scale: str, fit: str, caplog: pytes
     assert world.run() is None
     assert {row.total_amount: row.label for row in world.labelling().values()} == {0.0: 0, 100.0: 1}
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
-        "10 users with 2 different totals, fewer than the 3 clusters: there are no more labels than that;"
+        "10 users with 2 distinct totals, fewer than the 3 clusters: the other labels stay unused;"
         " choose fewer clusters: -k 2"
     ]
 
