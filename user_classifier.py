@@ -495,10 +495,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not stop.requested:
             tell(arguments, str(error))
         elif isinstance(error, BrokerUnavailable | RegistryUnavailable | RestoreNeeded) and stop.last_step == COMMITTED:
-            log.warning("%s; told to stop meanwhile, %s", error, stop.last_step)
+            log.warning("%s; stop requested meanwhile, %s", error, stop.last_step)
             exit_code = 0
         else:
-            tell(arguments, f"{error}; told to stop meanwhile, {stop.last_step}")
+            tell(arguments, f"{error}; stop requested meanwhile, {stop.last_step}")
     finally:
         stop.close()
     return exit_code

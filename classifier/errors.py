@@ -168,10 +168,12 @@ def classify(error: KafkaError, doing: str, transactional_id: str = "") -> Class
     if error.code() == KafkaError._SSL or REFUSED_CERTIFICATE in error.str():
         return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
     if error.code() in UNKNOWN_TOPIC_CODES:
-        return TopicMissing(f"cannot {doing}: {error.str()}; to see what is missing and what makes it: --check")
+        return TopicMissing(
+            f"cannot {doing}: {error.str()}; run with --check to see what is missing and how to create it"
+        )
     if not error.fatal() and (error.retriable() or error.code() in RETRIABLE_CODES):
         return BrokerUnavailable(f"cannot {doing}: {error.str()}")
-    advice = "; start again, and if that ends the same way, with --log-level DEBUG: the lines above the end say more"
+    advice = "; start again; if it fails the same way, add --log-level DEBUG and read the last lines of the log"
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        advice = "; such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
+        advice = "; raise message.max.bytes in [producer] and max.message.bytes of the topic"
     return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()}){advice}")

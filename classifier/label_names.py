@@ -20,7 +20,7 @@ def parse_label_names(text: str, n_clusters: int) -> tuple[str, ...]:
         if not name:
             raise ValueError(f"the name of label {label} is empty, got {text!r}")
         if not name.isprintable():
-            raise ValueError(f"the name of label {label} has characters that cannot be shown, got {text!r}")
+            raise ValueError(f"the name of label {label} has characters that cannot be printed, got {text!r}")
         if name in names[:label]:
             raise ValueError(f"labels {names.index(name)} and {label} are both named {name!r}; each needs its own name")
     return names
@@ -59,7 +59,9 @@ def parse_label(text: str, names: Sequence[str] = ()) -> int:
     if not names:
         if text.isascii() and text.isdigit():
             return int(text)
-        raise ValueError(f"a label is a number, 0 for who spends least, got {text!r}; for names add --label-names")
+        raise ValueError(
+            f"a label is a number, 0 for the users who spend least, got {text!r}; for names add --label-names"
+        )
     found = [label for label, name in enumerate(names) if text in (str(label), name)]
     if not found:
         known = ", ".join(label_name(label, names) for label in range(len(names)))

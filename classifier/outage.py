@@ -31,7 +31,7 @@ class Outage:
         self.answered_at = None
         if self.since is None:
             self.since = time.monotonic()
-            self.message = f"{self.service}: {cause}; trying again until it is back"
+            self.message = f"{self.service}: {cause}; retrying until it is back"
             log.warning(self.message)
 
     def wait(self, cause: object) -> None:

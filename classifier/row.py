@@ -30,7 +30,7 @@ def parse_row(fields: Fields | RecordError) -> tuple[str, Row]:
     except KeyError as absent:
         if "user_id" in fields:
             raise RecordError(f"has no field {absent}") from None
-        key = "where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
+        key = "if it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
         raise RecordError(f"has no field {absent}; {key}") from None
     if type(user_id) is not str:
         raise RecordError(f"user_id must be a string, got {type(user_id).__name__}")

@@ -46,7 +46,7 @@ def checked_output() -> Iterator[None]:
         raise
     except OSError as error:
         discard_output(sys.stdout)
-        raise OutputFailed(f"standard output: {error.strerror}; write to another place: > FILE") from None
+        raise OutputFailed(f"standard output: {error.strerror}; redirect it to a file: > FILE") from None
 
 
 def print_error(line: str) -> None:

@@ -16,8 +16,8 @@ from types import FrameType
 GRACE_SECONDS = 8.0  # Kubernetes kills 30 s after it asked, Docker 10
 LAST_LINE_SECONDS = 1.0
 COMMITTED = "all steps are committed"
-NOT_COMMITTED = "the last step is not committed; the next start does it again"
-UNKNOWN = "whether the last step is committed shows at the next start, which loses and doubles nothing"
+NOT_COMMITTED = "the last step is not committed; the next start repeats it"
+UNKNOWN = "it is unknown whether the last step is committed; the next start finds out, and loses or repeats nothing"
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -58,7 +58,7 @@ class StopRequest:
 
     def _end(self) -> None:
         """End the process from beside: the main thread waits for something that does not come."""
-        words = f"told to stop, but something did not answer within {GRACE_SECONDS:.0f} s; {self.last_step}"
+        words = f"stop requested, but a call did not return within {GRACE_SECONDS:.0f} s; {self.last_step}"
         # What does not come to its end may be the writing of a line, with nobody who reads it.
         speaker = threading.Thread(target=self._last_words, args=(words,), daemon=True)
         speaker.start()

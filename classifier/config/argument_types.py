@@ -25,7 +25,7 @@ def whole_number(name: str) -> Callable[[str], int]:
 def topic_name(text: str) -> str:
     """Parse the name of a topic for argparse."""
     if not TOPIC_NAME.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"a topic is named with letters, digits, '.', '_' and '-', got {text!r}")
+        raise argparse.ArgumentTypeError(f"a topic name has letters, digits, '.', '_' and '-', got {text!r}")
     return text
 
 
@@ -39,7 +39,7 @@ def host_name(text: str) -> str:
 def group_name(text: str) -> str:
     """Parse the name of a group for argparse."""
     if not (text and text.isprintable()):  # bytes that are no UTF-8 would abort the Kafka client
-        raise argparse.ArgumentTypeError(f"a group needs a name of printable characters, got {text!r}")
+        raise argparse.ArgumentTypeError(f"a group name needs printable characters, got {text!r}")
     return text
 
 

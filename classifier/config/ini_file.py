@@ -50,7 +50,7 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
     except FileNotFoundError:
         raise ConfigError(f"{path}: no such file; copy configurations/configuration.ini and fill it in") from None
     except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}); name a file that you may read") from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); choose a readable file") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file in UTF-8; save it as one") from None
     except configparser.Error as error:
@@ -58,7 +58,7 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
     for section in filter(parser.has_section, SECTIONS):
         for before, name in itertools.pairwise((f"[{section}]", *parser[section])):
             if not PROPERTY.fullmatch(name):
-                form = "not of the form 'property = value', with small letters in the property"
+                form = "not of the form 'property = value', with the property in lower case"
                 raise ConfigError(f"{path}: the line after {before}: {form}")
     return {
         section: {
@@ -75,7 +75,9 @@ def from_environment(where: str, key: str, value: str) -> str:
         if match[1] not in os.environ:
             raise ConfigError(f"{where}: {match[0]} is not set in the environment; type first: export {match[1]}=...")
         if (taken := os.environ[match[1]]) != taken.strip("\r\n") and not key.endswith(".pem"):
-            raise ConfigError(f"{where}: {match[0]} begins or ends with a line break; set it by printf %s, not by echo")
+            raise ConfigError(
+                f"{where}: {match[0]} begins or ends with a line break; set it with printf %s, not with echo"
+            )
         return taken
 
     return VARIABLE.sub(found, value)
@@ -87,9 +89,9 @@ def syntax_complaint(error: configparser.Error) -> str:
         name = f"'{error.option}'" if PROPERTY.fullmatch(error.option) else "the same"
         return f": line {error.lineno}: [{error.section}] has {name} twice; remove one"
     if isinstance(error, configparser.DuplicateSectionError):
-        return f": line {error.lineno}: section [{error.section}] is there twice; join them"
+        return f": line {error.lineno}: section [{error.section}] appears twice; merge the two"
     if isinstance(error, configparser.MissingSectionHeaderError):
-        return f": line {error.lineno}: stands before the first section; begin with [schema_registry]"
+        return f": line {error.lineno}: is before the first section; start with [schema_registry]"
     if isinstance(error, configparser.ParsingError):
         return f": line {error.errors[0][0]}: not of the form 'property = value'"
     return ": not an INI file; see configurations/configuration.ini"
@@ -108,7 +110,7 @@ def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) ->
         if not sections[section].get(key):
             raise ConfigError(f"{path}: [{section}] has no '{key}'; add e.g. {key} = {example}")
     if "transactional.id" in sections["producer"]:
-        raise ConfigError(f"{path}: [producer] transactional.id is made from -g and -o; remove the line")
+        raise ConfigError(f"{path}: [producer] transactional.id is derived from -g and -o; remove the line")
     if sections["consumer"].get("auto.offset.reset", "earliest") not in OFFSET_RESETS:
         raise ConfigError(f"{path}: [consumer] auto.offset.reset must be earliest or latest")
 
@@ -121,7 +123,7 @@ def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
     for section, key, value in values:
         # configparser joins an indented line to the one above; certificates (ssl.*.pem) are meant so.
         if "\n" in value and not key.endswith(".pem"):
-            raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; begin it at the margin")
+            raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; remove the indentation")
     for section, key, value in values:
         if complaint := value_problem(section, key, value):
             raise ConfigError(f"{path}: [{section}] {key} {complaint}")
@@ -188,9 +190,9 @@ def is_server(server: str) -> bool:
 
 
 CHECKS: dict[str, Callable[[str, str, str], bool]] = {
-    "has a comment behind its value; put that on a line of its own": has_comment,
+    "has a comment after its value; put the comment on a line of its own": has_comment,
     "is in quotes; remove them": is_quoted,
-    "holds a variable in a form that is not known; write ${NAME}": is_foreign_variable,
-    "must be a number in digits alone, without a unit or separators": is_no_number,
-    "must be host:port, several with a comma in between": is_no_list_of_servers,
+    "has a variable in an unknown form; write ${NAME}": is_foreign_variable,
+    "must be a number of digits only, without a unit or separators": is_no_number,
+    "must be host:port, several separated by commas": is_no_list_of_servers,
 }

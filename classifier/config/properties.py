@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 
 SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", ".key", "jaas", "pem", "oauthbearer.config")
 HINTS = {  # what a value is like, for properties whose spelling was right if they are named at all
-    "url": "it must begin with http:// or https://, with a host and a port that are such",
+    "url": "it must begin with http:// or https://, with a valid host and port",
     "basic.auth.user.info": "it must be key:secret, and not in url as well",
-    "sasl.mechanisms": "it says how sasl.username and sasl.password are sent, e.g. PLAIN",
+    "sasl.mechanisms": "it selects how sasl.username and sasl.password are sent, e.g. PLAIN",
     "sasl.username": "sasl.username and sasl.password are both needed",
     "sasl.password": "sasl.username and sasl.password are both needed",
 }
@@ -128,8 +128,8 @@ def other_word(section: str, key: str) -> str:
     """Say what to write instead of a name that is not this client's, nothing for others."""
     here = JAVA_IN_REGISTRY if section == "schema_registry" else JAVA_IN_KAFKA
     if key in here:
-        return f"[{section}] {key} does not belong there; {here[key]}"
-    return f"[{section}] {key} is a word of Java's clients; {JAVA[key]}" if key in JAVA else ""
+        return f"[{section}] {key} does not belong in this section; {here[key]}"
+    return f"[{section}] {key} is a Java client property; {JAVA[key]}" if key in JAVA else ""
 
 
 def unknown_property(section: str, properties: Iterable[str], complaint: str) -> str:
@@ -144,7 +144,7 @@ def unknown_property(section: str, properties: Iterable[str], complaint: str) ->
     if names[0].endswith(".location"):
         hint = "name a file that can be read and holds what it should"
     which = " and ".join(names)
-    return f"[{section}] {which}: missing, or not a property, or not a value, that its client can use; {hint}"
+    return f"[{section}] {which}: missing, unknown, or without a valid value; {hint}"
 
 
 def refused_property(section: str, in_file: Iterable[str], properties: Mapping[str, object], complaint: str) -> str:

@@ -22,11 +22,11 @@ LOOPBACK = "127.0.0.1"  # numbers of a business are not for the whole network un
 GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
 # What is not for cells: these values of an option, or any that is not the default, and why.
 NOT_WITH_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
-    "changelog_mode": (("upsert", "append"), "each record says how many users a cell has; leave it out"),
-    "fit": (("cells",), "a fit is always one on cells; leave it out"),
+    "changelog_mode": (("upsert", "append"), "each record holds the number of users of a cell; leave it out"),
+    "fit": (("cells",), "the fit always uses cells; leave it out"),
     "export": ((), "users and their labels are in user_labeling; leave --cells out"),
     "rebuild": ((), "both topics are read from the beginning at every start; leave it out"),
-    "error_handling_mode": (("log",), "at every start all records are read, and would be copied, again; write ignore"),
+    "error_handling_mode": (("log",), "every start reads all records, and would copy them again; use ignore"),
 }
 INSPECTION = "to look first: these write nothing to Kafka, and end"
 # An export neither labels nor reads the input. --until-end is what it does anyway, --print-config prints it, too.
@@ -255,7 +255,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     check_topics_differ(options)
     check_export(options)
     if options["metrics_host"] != LOOPBACK and options["metrics_port"] is None:
-        raise ConfigError("--metrics-host says where --metrics-port PORT is served; add that, or leave it out")
+        raise ConfigError("--metrics-host needs --metrics-port PORT; add it, or leave --metrics-host out")
     options.update({name: sections[name] for name in SECTIONS})
     return Settings(**options)
 
@@ -267,13 +267,13 @@ def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def check_cells(options: Mapping[str, Any]) -> None:
-    """Raise ConfigError where something was asked for that cannot be meant with --cells."""
+    """Raise ConfigError where something was asked for that cannot be combined with --cells."""
     for each in OPTIONS if options["cells"] else ():
         refused, why = NOT_WITH_CELLS.get(each.name, ((), None))
         value = options[each.name]
         if why and (value in refused or not refused) and value != each.default:
             given = flag(each) if value is True else f"{flag(each)} {value}"
-            raise ConfigError(f"{given} cannot be meant with --cells: {why}")
+            raise ConfigError(f"{given} cannot be combined with --cells: {why}")
 
 
 def check_topics_differ(options: Mapping[str, Any]) -> None:
@@ -290,9 +290,9 @@ def check_export(options: Mapping[str, Any]) -> None:
     """Raise ConfigError where an export is asked for together with what it does not do."""
     if options["export"] is None:
         if options["export_label"] is not None:
-            raise ConfigError("--export-label says which users of --export FILE are wanted; add that, or leave it out")
+            raise ConfigError("--export-label needs --export FILE; add it, or leave --export-label out")
         return
     for name in NOT_WITH_EXPORT:
         if options[name]:
             other = f"--{name.replace('_', '-')}"
-            raise ConfigError(f"--export and {other} cannot be meant together; run one after the other")
+            raise ConfigError(f"--export and {other} cannot be combined; run one after the other")

@@ -20,8 +20,8 @@ T = TypeVar("T")
 CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
 CONNECT_ATTEMPTS = 15  # of a second each, until the first answer of the brokers
 BEYOND_THE_LIMIT = (
-    "[producer] transaction.timeout.ms is more than the brokers allow by their transaction.max.timeout.ms"
-    " (900000 unless set there); lower it, or remove the line"
+    "[producer] transaction.timeout.ms is larger than the brokers' transaction.max.timeout.ms (900000 unless set"
+    " there); lower it, or remove the line"
 )
 POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
 

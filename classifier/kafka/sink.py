@@ -183,7 +183,7 @@ class Sink:
             before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
             self._pace.measure(self._deliveries.n_written, left)  # also of a transaction that comes to nothing
             if left == before:
-                self._outage.note_failure("takes no records")
+                self._outage.note_failure("accepts no records")
                 self._on_stall()
         self._outage.note_recovery()
 

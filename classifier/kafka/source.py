@@ -112,7 +112,7 @@ class Source:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             # By retention, or with the topic: the restore finds out which.
             where = f"{self.topic} [{message.partition()}]"
-            raise RestoreNeeded(f"{where}: the record to read next is not there any more ({error.str()})")
+            raise RestoreNeeded(f"{where}: the next record to read is no longer available ({error.str()})")
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._uses_group:
             return False  # librdkafka looks for the group's coordinator, whether that is needed or not
         meaning = self._kafka.classify(error, f"read topic {self.topic}")
@@ -215,8 +215,8 @@ class OpenTransactions:
             partition, end = held[0]
             self.warning = (
                 f"{self._source.topic} [{partition}] at offset {self._source.positions[partition]}: an open transaction"
-                f" of another program holds back what follows, up to offset {end}; waiting until that program or the"
-                " broker ends it"
+                f" of another program blocks the records after it, up to offset {end}; waiting until that program or"
+                " the broker ends it"
             )
             log.warning(self.warning)
         return bool(held)

@@ -27,7 +27,7 @@ def missing_topic_message(topic: str, settings: Settings) -> str:
     """Say that a topic does not exist, and what makes it."""
     compact = " --config cleanup.policy=compact" if topic in compacted_topics(settings) else ""
     make = SQL_OF.get(topic, f"confluent kafka topic create {topic}{compact}")
-    return f"topic {topic} does not exist; check its name, or make it: {make}"
+    return f"topic {topic} does not exist; check its name, or create it: {make}"
 
 
 def compacted_topics(settings: Settings) -> tuple[str, ...]:
@@ -40,7 +40,7 @@ def not_compacted_message(topic: str, policy: str, settings: Settings) -> str:
     lost = "numbers" if topic == settings.topic else "labels"
     lost += " of quiet cells" if settings.cells else " of quiet users"
     mend = f"confluent kafka topic update {topic} --config cleanup.policy=compact"
-    return f"topic {topic} has cleanup.policy {policy}, so {lost} will be deleted; to mend it: {mend}"
+    return f"topic {topic} has cleanup.policy {policy}, so {lost} will be deleted; to fix it: {mend}"
 
 
 def topic_operations(settings: Settings) -> dict[str, tuple[str, ...]]:
@@ -104,11 +104,11 @@ class TopicWatch:
         """Raise TopicsChanged where a topic is not as it was at the restore, or has gone."""
         found = self._present()
         if isinstance(found, str):
-            raise TopicsChanged(f"topic {found} is not there any more")
+            raise TopicsChanged(f"topic {found} no longer exists")
         for name, now in found.items():
             before = self.at_restore[name]
             if now.topic_id != before.topic_id:
-                raise TopicsChanged(f"topic {name} was deleted and made anew")
+                raise TopicsChanged(f"topic {name} was deleted and recreated")
             if now.n_partitions > before.n_partitions:
                 raise TopicsChanged(f"topic {name} has new partitions")
 

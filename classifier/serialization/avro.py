@@ -81,7 +81,7 @@ class AvroReader:
         try:
             record = cast(Fields, fastavro.schemaless_reader(body, layout.record, None))
         except AVRO_ERRORS:
-            raise RecordError(f"does not fit its {name}") from None
+            raise RecordError(f"does not match its {name}") from None
         if left := len(body.read()):
             raise RecordError(f"{left} bytes too many for its {name}")
         return layout.converted([record])[0]
@@ -145,7 +145,7 @@ class AvroReader:
         if isinstance(schema, list):
             branch, start = branch_of(data or b"", start)
             if not 0 <= branch < len(schema):
-                raise RecordError(f"does not fit its {name}")
+                raise RecordError(f"does not match its {name}")
         return self._layout(schema_id, branch, name), name, start
 
     def _layout_of(self, schema_id: SchemaId, branch: int | None, name: str) -> RecordFormat:
@@ -192,7 +192,7 @@ def record_format_of(schema: Any, types: Types, name: str) -> RecordFormat:
     """Return how values of a qualified schema are read; RecordError where they are no records, or not of our types."""
     definition = types.get(schema, {}) if isinstance(schema, str) else {}
     if definition.get("type") not in RECORDS:
-        raise RecordError(f"{name} is not of a record")
+        raise RecordError(f"{name} is not a record schema")
     fields, conversions, names = [], [], dict[str, str]()
     for each in definition["fields"]:
         column, kind = each["name"], each["type"]

@@ -31,10 +31,10 @@ def http_errors(*names: str) -> tuple[type[Exception], ...]:
 def check_transport(properties: Mapping[str, str]) -> None:
     """Raise ConfigError for a proxy or certificates that cannot be used, with the variable or property that says so."""
     if CA not in properties:
-        check_variable("SSL_CERT_FILE", "is not a file of certificates", certificates_of)
+        check_variable("SSL_CERT_FILE", "is not a certificate file", certificates_of)
         if not os.environ.get("SSL_CERT_FILE"):  # which counts before
-            check_variable("SSL_CERT_DIR", "is not a folder", os.listdir)
-    check_variable("SSLKEYLOGFILE", "is not a file that can be written to", appendable)
+            check_variable("SSL_CERT_DIR", "is not a directory", os.listdir)
+    check_variable("SSLKEYLOGFILE", "is not a writable file", appendable)
     if "proxy" in properties:
         if complaint := proxy_complaint(properties["proxy"]):
             raise ConfigError(f"[schema_registry] proxy: {complaint}")
@@ -45,7 +45,7 @@ def check_transport(properties: Mapping[str, str]) -> None:
             raise ConfigError(f"environment: {where}: {complaint}, or type: unset {where}")
     if not can_be_made(trust_env=True):  # all but the exceptions have been tried
         where = variable("no_proxy")
-        raise ConfigError(f"environment: {where}: hosts are written host or host:port, with commas in between")
+        raise ConfigError(f"environment: {where}: hosts are written host or host:port, separated by commas")
 
 
 def check_variable(name: str, complaint: str, use: Callable[[str], object]) -> None:
@@ -55,7 +55,7 @@ def check_variable(name: str, complaint: str, use: Callable[[str], object]) -> N
     try:
         use(named)
     except OSError:
-        raise ConfigError(f"environment: {name}: what it names {complaint}; name one, or type: unset {name}") from None
+        raise ConfigError(f"environment: {name}: its value {complaint}; set one, or type: unset {name}") from None
 
 
 def certificates_of(path: str) -> None:
@@ -96,8 +96,8 @@ def proxy_complaint(proxy: str) -> str:
     try:
         usable = host_of(proxy) and can_be_made(proxy=proxy)
     except ImportError:
-        return "a SOCKS proxy takes a package that is not installed; type: pip install socksio"
-    return "" if usable else "is not the URL of a proxy; write http://host:port, special characters as %XX"
+        return "a SOCKS proxy needs a package that is not installed; type: pip install socksio"
+    return "" if usable else "is not a proxy URL; write http://host:port, special characters as %XX"
 
 
 def host_of(url: str) -> str:

@@ -32,7 +32,7 @@ REGISTRY_NUMBERS = {
 UNREGISTERED_ID = 2**32 - 1
 # For a registry that does not know of GUIDs, as those before Confluent's 8.
 GUID_ADVICE = (
-    "; to have the id in the value, set value.schema.id.serializer (and that of the key) of its writer to"
+    "; to put the id into the value, set value.schema.id.serializer (and key.schema.id.serializer) of the producer to"
     " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
 )
 SCHEMA_ERRORS = ValueError, KeyError, TypeError, AttributeError, RecursionError  # of a text that is no schema
@@ -175,7 +175,7 @@ class SchemaRegistry:
                 self._wait(f"no answer ({error or type(error).__name__})")
                 continue
             except self._nonsense:
-                self._wait("what answers is no Schema Registry")
+                self._wait("the response is not that of a Schema Registry")
                 continue
             self._answered = True
             self.outage.note_recovery()

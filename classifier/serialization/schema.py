@@ -82,7 +82,7 @@ def least_size(schema: Any, known: dict[str, int | None]) -> int:
     """
     if isinstance(schema, list):
         if not schema:
-            raise ValueError("a union of nothing")
+            raise ValueError("an empty union")
         return 1 + min(least_size(each, known) for each in schema)
     kind = schema["type"] if isinstance(schema, dict) else schema
     if kind in RECORDS:
@@ -91,7 +91,7 @@ def least_size(schema: Any, known: dict[str, int | None]) -> int:
     elif kind in ("array", "map"):
         size = 1
         if least_size(schema.get("items", schema.get("values")), known) == 0 and kind == "array":
-            raise ValueError("an array of nothing")
+            raise ValueError("an array of empty items")
     elif kind in ("fixed", "enum"):
         known[schema["name"]] = size = schema.get("size", 1)
         if type(size) is not int or size < 0:

@@ -121,7 +121,7 @@ def cure(topic: str) -> str:
     """Say where several rows come from and what makes an end of it."""
     return (
         "the others were never taken back, as when a statement is deleted and created again, or a writer repeats"
-        f" changes; to mend it: make {topic} and the statements that write it anew, then run with --rebuild"
+        f" changes; to fix it: recreate {topic} and the statements that write it, then run with --rebuild"
     )
 
 

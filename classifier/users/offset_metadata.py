@@ -82,7 +82,7 @@ def check_ids(known: Iterable[Ids], now: Ids, names: Mapping[str, str], rebuild:
         for role, name in names.items():
             if ids[role] and now[role] and ids[role] != now[role]:
                 raise StateError(
-                    f"{name} was deleted and made anew ({WHAT_WENT[role]}; id {ids[role]}, now {now[role]}); {rebuild}"
+                    f"{name} was deleted and recreated ({WHAT_WENT[role]}; id {ids[role]}, now {now[role]}); {rebuild}"
                 )
 
 

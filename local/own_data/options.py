@@ -24,7 +24,7 @@ DEFAULTS = {
 
 
 class OptionError(Exception):
-    """Options that cannot be meant together."""
+    """Options that cannot be combined."""
 
 
 def add_demo(command: argparse.ArgumentParser) -> None:

@@ -54,7 +54,7 @@ def test_from_nothing_through_outages(
     file = configuration.write(tmp_path / "x.ini", sections)
     with Served([str(file)], tmp_path / "page.log") as page:
         seen.page.goto(page.url)
-        missing = f"topic {OUTPUT} does not exist; check its name, or make it: run sql/5_create_user_labeling.sql"
+        missing = f"topic {OUTPUT} does not exist; check its name, or create it: run sql/5_create_user_labeling.sql"
         seen.wait_for_trouble(missing)
 
         topics = Topics(broker.bootstrap_servers)

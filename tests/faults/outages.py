@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame
 from user_classifier import TOPIC_CHECK_SECONDS
 
-BEGINS = re.compile(r"^.* WARNING (.+?): .*; trying again until it is back$", re.MULTILINE)
+BEGINS = re.compile(r"^.* WARNING (.+?): .*; retrying until it is back$", re.MULTILINE)
 ENDS = re.compile(r"^.* WARNING (.+?): back after [\d.]+ s$", re.MULTILINE)
 SAID_S = 30.0
 UNNOTICED_S = TOPIC_CHECK_SECONDS + CALL_TIMEOUT_SECONDS

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until
 N_TRANSACTIONS = 400
 NOTICED_S = 40.0
 """The client checks topics every 10 s; a call and a busy machine take the rest."""
-CAUSE = r"(was deleted (and|while)|is not there any more|does not exist)"
+CAUSE = r"(was deleted (and|while)|no longer exists|does not exist)"
 NO_OFFSETS = "but the group has no committed offsets"
 """Kafka deletes a group's offsets with the topic: a start that finds labels and no offsets names this cause."""
 

@@ -82,7 +82,7 @@ RESETS = (
     Reset(
         "output deleted and made again",
         remake_output,
-        r"{output} was deleted and made anew \(the labels that belong to .*\)",
+        r"{output} was deleted and recreated \(the labels that belong to .*\)",
     ),
     Reset(
         "offsets reset",

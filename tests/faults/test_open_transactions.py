@@ -14,7 +14,7 @@ from tests.support.pipeline import Pipeline
 
 CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
 MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))
-HELD = "an open transaction of another program holds back what follows, up to offset"
+HELD = "an open transaction of another program blocks the records after it, up to offset"
 
 
 @pytest.mark.parametrize("commits", [True, False])

@@ -66,7 +66,7 @@ def test_an_input_recreated_during_a_run(length: int, pipeline: Pipeline, tmp_pa
         last = client.output.splitlines()[-1]
     # The client may have asked before the topic existed again.
     assert last.startswith(f"{ERROR}topic {pipeline.source} was deleted while it was in use; ") or last == (
-        f"{ERROR}{pipeline.source} was deleted and made anew ({OLD_OFFSETS}; id {then}, now {now}); {AGAIN}"
+        f"{ERROR}{pipeline.source} was deleted and recreated ({OLD_OFFSETS}; id {then}, now {now}); {AGAIN}"
     )
     assert pipeline.labelling() == oracle.labelled(CHANGES), "no label comes from records of the new topic"
     inside.run_to_end(pipeline.arguments("--rebuild"))
@@ -81,7 +81,7 @@ def test_a_topic_deleted_during_a_run(role: str, pipeline: Pipeline, tmp_path: P
         assert client.wait() == 1
         last = client.output.splitlines()[-1]
     assert last.startswith(f"{ERROR}topic {topic} was deleted while it was in use; topic {topic} does not exist; ")
-    assert "takes no records" not in client.output
+    assert "accepts no records" not in client.output
 
 
 def test_an_output_deleted_while_labels_are_written(pipeline: Pipeline, tmp_path: Path) -> None:
@@ -100,7 +100,7 @@ def test_an_output_recreated_during_a_run(pipeline: Pipeline, tmp_path: Path) ->
         assert client.wait() == 1
         last = client.output.splitlines()[-1]
     assert last.startswith(f"{ERROR}topic {pipeline.output} was deleted while it was in use; ") or last == (
-        f"{ERROR}{pipeline.output} was deleted and made anew ({OLD_LABELS}; id {then}, now {now}); {AGAIN}"
+        f"{ERROR}{pipeline.output} was deleted and recreated ({OLD_LABELS}; id {then}, now {now}); {AGAIN}"
     )
     assert pipeline.labelling() == {}
     assert_rebuilt(pipeline, CHANGES + MORE)
@@ -117,7 +117,7 @@ def test_an_output_recreated_between_two_runs(filled: bool, pipeline: Pipeline) 
     refused = inside.run(pipeline.arguments("--until-end"))
     assert (refused.code, refused.stderr.splitlines()[-1]) == (
         1,
-        f"{ERROR}{pipeline.output} was deleted and made anew ({OLD_LABELS}; id {then}, now {now}); {AGAIN}",
+        f"{ERROR}{pipeline.output} was deleted and recreated ({OLD_LABELS}; id {then}, now {now}); {AGAIN}",
     )
     assert_rebuilt(pipeline, CHANGES)
 
@@ -139,7 +139,7 @@ def test_an_input_recreated_between_two_runs(length: int, pipeline: Pipeline) ->
     pipeline.topics.commit(pipeline.group, pipeline.source, {position[1]: commit.offset}, commit.metadata)
     refused = inside.run(pipeline.arguments("--until-end"))
     assert refused.stderr.splitlines()[-1] == (
-        f"{ERROR}{pipeline.source} was deleted and made anew ({OLD_OFFSETS}; id {then}, now {now}); {AGAIN}"
+        f"{ERROR}{pipeline.source} was deleted and recreated ({OLD_OFFSETS}; id {then}, now {now}); {AGAIN}"
     )
 
 

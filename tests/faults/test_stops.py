@@ -117,5 +117,5 @@ def test_what_hangs_for_good_is_ended_from_beside(stack: RelayedStack, pipeline:
         client.wait_for_output("users restored")
         code, last = ended(client)
         assert code == 0
-        words = f"told to stop, but something did not answer within {GRACE_SECONDS:.0f} s; {COMMITTED}"
+        words = f"stop requested, but a call did not return within {GRACE_SECONDS:.0f} s; {COMMITTED}"
         assert last == f"user_classifier.py: error: {words}"

@@ -18,7 +18,7 @@ from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame, record_sc
 UNKNOWN_ID = 999_999
 HIGHEST_ID = 2**32 - 1
 LONGEST_USER_ID = 100_000
-IN_THE_KEY = "where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
+IN_THE_KEY = "if it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
 ROW = {"user_id": "User_bad", "total_amount": 10.0, "num_transactions": 2}
 COLUMNS = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}
 HEADERS: Headers = [("trace", b"\x00\xff"), ("trace", None)]
@@ -102,7 +102,7 @@ def unframed(schemas: Schemas) -> list[Bad]:
 def misfits(schemas: Schemas) -> list[Bad]:
     """Too short or too long for the schema."""
     good = frame(schemas.own, body(AGGREGATE_SCHEMA, ROW))
-    cuts = [Bad(good[:size], f"does not fit its schema id {schemas.own}") for size in range(5, len(good))]
+    cuts = [Bad(good[:size], f"does not match its schema id {schemas.own}") for size in range(5, len(good))]
     many = f"{len(good) - 5} bytes too many for its schema id {schemas.own}"
     return [*cuts, Bad(good + b"\0", f"1 bytes too many for its schema id {schemas.own}"), Bad(good + good[5:], many)]
 
@@ -116,7 +116,7 @@ def other_schemas(schemas: Schemas) -> list[Bad]:
     return [
         Bad(schemas.value(stranger, {"purchase": 1, "store": "x"}), f"has no field 'user_id'; {IN_THE_KEY}"),
         Bad(schemas.value(missing, {"user_id": "u", "total_amount": 1.0}), "has no field 'num_transactions'"),
-        Bad(text, f"schema id {text_id} is not of a record"),
+        Bad(text, f"schema id {text_id} is not a record schema"),
         Bad(frame(json_id, b"{}"), f"schema id {json_id} is JSON, not AVRO"),
     ]
 

@@ -39,9 +39,9 @@ def test_avro_keys(pipeline: Pipeline) -> None:
     value = frame(pipeline.schema_id, body(AGGREGATE_SCHEMA, ANN._asdict()))
     bad = [
         Bad(None, "does not name a user_id (not Confluent Avro (first byte 0x61))", [], b"ann"),
-        Bad(None, f"does not name a user_id (does not fit its schema id {key_id})", [], key[:-1]),
+        Bad(None, f"does not name a user_id (does not match its schema id {key_id})", [], key[:-1]),
         Bad(None, f"does not name a user_id (1 bytes too many for its schema id {key_id})", [], key + b"\0"),
-        Bad(value[:-1], f"does not fit its schema id {pipeline.schema_id}", [], key),
+        Bad(value[:-1], f"does not match its schema id {pipeline.schema_id}", [], key),
     ]
     found = causes(pipeline, bad)
     # What a key looks like is shortened in the message.

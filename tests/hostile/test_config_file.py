@@ -67,18 +67,18 @@ def having(section: str, key: str, value: str) -> str:
     return text(content)
 
 
-CANNOT = "missing, or not a property, or not a value, that its client can use"
+CANNOT = "missing, unknown, or without a valid value"
 UNKNOWN = f"{CANNOT}; check the spelling"
 
-URL = "it must begin with http:// or https://, with a host and a port that are such"
+URL = "it must begin with http:// or https://, with a valid host and port"
 
 NO_PROPERTY = (
-    "broken.ini: the line after sasl.password: not of the form 'property = value', with small letters in the property"
+    "broken.ini: the line after sasl.password: not of the form 'property = value', with the property in lower case"
 )
 
 SECTION_NEEDED = "broken.ini: no section [{}]; add it as in configurations/configuration.ini"
 
-NO_SECTION_YET = "broken.ini: line 1: stands before the first section; begin with [schema_registry]"
+NO_SECTION_YET = "broken.ini: line 1: is before the first section; start with [schema_registry]"
 
 TEXTS: dict[str, tuple[str, str]] = {
     "empty": ("", SECTION_NEEDED.format("schema_registry")),
@@ -90,7 +90,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no [producer]": (without("producer"), SECTION_NEEDED.format("producer")),
     "a section twice": (
         text(sections()) + "[consumer]\n",
-        "broken.ini: line 19: section [consumer] is there twice; join them",
+        "broken.ini: line 19: section [consumer] appears twice; merge the two",
     ),
     "a property twice": (
         text(sections()) + f"sasl.password = {SECRET}\n",
@@ -106,7 +106,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "an indented line": (
         text(sections()).replace("security.protocol", "  security.protocol"),
-        "broken.ini: [consumer] fetch.wait.max.ms is followed by an indented line; begin it at the margin",
+        "broken.ini: [consumer] fetch.wait.max.ms is followed by an indented line; remove the indentation",
     ),
     "no servers": (
         without("producer", "bootstrap.servers"),
@@ -134,7 +134,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "own transactional.id": (
         having("producer", "transactional.id", "x"),
-        "broken.ini: [producer] transactional.id is made from -g and -o; remove the line",
+        "broken.ini: [producer] transactional.id is derived from -g and -o; remove the line",
     ),
     "no offset to begin at": (
         having("consumer", "auto.offset.reset", "none"),
@@ -156,7 +156,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "no such mechanism": (
         having("consumer", "sasl.mechanisms", SECRET),
         f"{FILE}: [consumer] sasl.mechanisms: {CANNOT};"
-        " it says how sasl.username and sasl.password are sent, e.g. PLAIN",
+        " it selects how sasl.username and sasl.password are sent, e.g. PLAIN",
     ),
     "unknown to the registry": (
         having("schema_registry", "basic.auth", SECRET),
@@ -205,7 +205,7 @@ def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     missing, folder = inside.run(["missing.ini"]), inside.run(["folder.ini"])
     advice = "no such file; copy configurations/configuration.ini and fill it in"
     assert missing == (2, "", f"{PREFIX}missing.ini: {advice}\n")
-    assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory); name a file that you may read\n")
+    assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory); choose a readable file\n")
 
 
 def test_a_mistake_told_to_programs() -> None:

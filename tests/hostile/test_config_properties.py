@@ -144,10 +144,11 @@ def test_what_goes_together(section: str, given: dict[str, str], tmp_path: Path)
 
 
 JAVA_LINES = [
-    *((section, name, f"{{}} is a word of Java's clients; {do}") for name, do in JAVA.items()
+    *((section, name, f"{{}} is a Java client property; {do}") for name, do in JAVA.items()
       for section in ("schema_registry", "consumer", "producer")),
-    *(("schema_registry", name, f"{{}} does not belong there; {do}") for name, do in JAVA_IN_REGISTRY.items()),
-    *((section, name, f"{{}} does not belong there; {do}") for name, do in JAVA_IN_KAFKA.items()
+    *(("schema_registry", name, f"{{}} does not belong in this section; {do}")
+      for name, do in JAVA_IN_REGISTRY.items()),
+    *((section, name, f"{{}} does not belong in this section; {do}") for name, do in JAVA_IN_KAFKA.items()
       for section in ("consumer", "producer")),
 ]  # fmt: skip
 
@@ -163,7 +164,7 @@ def test_a_url_under_its_name_in_java(tmp_path: Path) -> None:
     content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
     content["schema_registry"] = {"schema.registry.url": "http://127.0.0.1:1"}
     file = configuration.write(tmp_path / "x.ini", content)
-    complaint = "schema.registry.url is a word of Java's clients; write url in [schema_registry]"
+    complaint = "schema.registry.url is a Java client property; write url in [schema_registry]"
     assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [schema_registry] {complaint}\n")
 
 
@@ -173,7 +174,7 @@ def test_a_transaction_longer_than_the_broker_allows(pipeline: Pipeline) -> None
     assert inside.run(pipeline.arguments("--until-end")) == (
         2,
         "",
-        f"{PREFIX}{pipeline.file}: [producer] transaction.timeout.ms is more than the brokers allow by their"
+        f"{PREFIX}{pipeline.file}: [producer] transaction.timeout.ms is larger than the brokers'"
         " transaction.max.timeout.ms (900000 unless set there); lower it, or remove the line\n",
     )
     pipeline.configure("producer", transaction_timeout_ms="900000")

@@ -11,11 +11,11 @@ from classifier.config.ini_file import read_configuration
 from tests.support import configuration, inside
 
 PREFIX = "user_classifier.py: error: "
-COMMENT = "has a comment behind its value; put that on a line of its own"
+COMMENT = "has a comment after its value; put the comment on a line of its own"
 QUOTED = "is in quotes; remove them"
-VARIABLE = "holds a variable in a form that is not known; write ${NAME}"
-NUMBER = "must be a number in digits alone, without a unit or separators"
-SERVERS = "must be host:port, several with a comma in between"
+VARIABLE = "has a variable in an unknown form; write ${NAME}"
+NUMBER = "must be a number of digits only, without a unit or separators"
+SERVERS = "must be host:port, several separated by commas"
 
 
 def file_with(directory: Path, section: str, key: str, value: str) -> Path:
@@ -175,7 +175,7 @@ def test_a_secret_made_with_echo(key: str, tmp_path: Path, monkeypatch: pytest.M
     """Kubernetes hands on the line break that `echo` appends."""
     monkeypatch.setenv("GIVEN", "s3cr3t\n")
     file = file_with(tmp_path, "consumer", key, "${GIVEN}")
-    told = "${GIVEN} begins or ends with a line break; set it by printf %s, not by echo"
+    told = "${GIVEN} begins or ends with a line break; set it with printf %s, not with echo"
     assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [consumer] {key}: {told}\n")
 
 

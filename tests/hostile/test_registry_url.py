@@ -105,7 +105,7 @@ def test_a_dead_proxy_is_named(written: Pipeline, monkeypatch: pytest.MonkeyPatc
 def test_a_proxy_that_cannot_be_used_is_named(written: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("https_proxy", "socks5://user:s3cr3t@127.0.0.1:1")
     complaint = (
-        "a SOCKS proxy takes a package that is not installed; type: pip install socksio, or type: unset https_proxy"
+        "a SOCKS proxy needs a package that is not installed; type: pip install socksio, or type: unset https_proxy"
     )
     for way in WAYS:
         finished = inside.run(written.arguments(*way))

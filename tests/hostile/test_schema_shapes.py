@@ -112,7 +112,7 @@ READ: dict[str, tuple[Any, dict[str, Any]]] = {
 # A schema, a value of it, and the message.
 NAMED: dict[str, tuple[Any, Any, str]] = {
     **{
-        kind: (kind, value, "{id} is not of a record")
+        kind: (kind, value, "{id} is not a record schema")
         for kind, value in [
             ("null", None),
             ("boolean", True),
@@ -124,18 +124,18 @@ NAMED: dict[str, tuple[Any, Any, str]] = {
             ("string", "x"),
         ]
     },
-    "enum": ({"type": "enum", "name": "e", "symbols": ["A"]}, "A", "{id} is not of a record"),
-    "fixed": ({"type": "fixed", "name": "f", "size": 4}, b"four", "{id} is not of a record"),
-    "array": ({"type": "array", "items": PLAIN}, [], "{id} is not of a record"),
+    "enum": ({"type": "enum", "name": "e", "symbols": ["A"]}, "A", "{id} is not a record schema"),
+    "fixed": ({"type": "fixed", "name": "f", "size": 4}, b"four", "{id} is not a record schema"),
+    "array": ({"type": "array", "items": PLAIN}, [], "{id} is not a record schema"),
     "map": (
         {"type": "map", "values": ["string", "double", "long"]},
         {"user_id": "mapped", **ROW},
-        "{id} is not of a record",
+        "{id} is not a record schema",
     ),
-    "union of primitives": (["null", "string"], "x", "{id} is not of a record"),
-    "null of a union": (["null", PLAIN], None, "{id} is not of a record"),
+    "union of primitives": (["null", "string"], "x", "{id} is not a record schema"),
+    "null of a union": (["null", PLAIN], None, "{id} is not a record schema"),
     "other record of a union": ([PLAIN, OTHER], {"x": "x"}, "has no field 'user_id'"),
-    "union of nothing": ([], None, "{id} is not a usable Avro schema (a union of nothing)"),
+    "union of nothing": ([], None, "{id} is not a usable Avro schema (an empty union)"),
     "recursive": (
         more({"type": "record", "name": "node", "fields": [{"name": "next", "type": ["null", "node"]}]}),
         None,

@@ -45,8 +45,8 @@ ENDLESS = {
         {**NODE, "fields": [{"name": "all", "type": {"type": "map", "values": "node"}}]},
         f"{NAMESPACE}.node is recursive",
     ),
-    "array of nulls": ({"type": "array", "items": "null"}, "an array of nothing"),
-    "array of empty records": ({"type": "array", "items": EMPTY}, "an array of nothing"),
+    "array of nulls": ({"type": "array", "items": "null"}, "an array of empty items"),
+    "array of empty records": ({"type": "array", "items": EMPTY}, "an array of empty items"),
 }
 
 

@@ -15,8 +15,8 @@ from tests.support.client import ROOT, SCRIPT, TIMEOUT_S, Finished
 from tests.support.pipeline import Pipeline
 
 PREFIX = "user_classifier.py: error: "
-FULL = "standard output: No space left on device; write to another place: > FILE\n"
-CLOSED = "standard output: Bad file descriptor; write to another place: > FILE\n"
+FULL = "standard output: No space left on device; redirect it to a file: > FILE\n"
+CLOSED = "standard output: Bad file descriptor; redirect it to a file: > FILE\n"
 # As Python is for a user: a full device shows at the end, not at the first word.
 BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 NAMES = ("Ève", "Юля", "小明", "🙂")
@@ -124,7 +124,7 @@ def test_names_where_arguments_are_ascii_too(written: Pipeline) -> None:
     assert all(name.encode("ascii", "backslashreplace").decode() in finished.stdout for name in NAMES)
     finished = shell(written.arguments("--dry-run", "--label-names", "knapp,mitten,très"), "", environment)
     assert (finished.code, finished.stdout) == (2, "")
-    assert "the name of label 2 has characters that cannot be shown" in finished.stderr
+    assert "the name of label 2 has characters that cannot be printed" in finished.stderr
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--explore-k", "--check"])

@@ -124,7 +124,7 @@ def test_labels_may_have_more_fields(pipeline: Pipeline) -> None:
 def test_wrong_topic_names(pipeline: Pipeline) -> None:
     source, output = complaint(pipeline.arguments("-t", "misspelt")), complaint(pipeline.arguments("-o", "misspelt"))
     target = complaint(pipeline.arguments("--error-handling-mode", "log", "--error-handling-log-target", "misspelt"))
-    make = "topic misspelt does not exist; check its name, or make it: confluent kafka topic create misspelt"
+    make = "topic misspelt does not exist; check its name, or create it: confluent kafka topic create misspelt"
     assert (source, output, target) == (make, f"{make} --config cleanup.policy=compact", make)
 
 
@@ -142,7 +142,7 @@ def test_an_output_that_forgets(policy: str, pipeline: Pipeline) -> None:
     finished = inside.run_to_end(pipeline.arguments("-o", output))
     warning = (
         f"topic {output} has cleanup.policy {policy}, so labels of quiet users will be deleted;"
-        f" to mend it: confluent kafka topic update {output} --config cleanup.policy=compact\n"
+        f" to fix it: confluent kafka topic update {output} --config cleanup.policy=compact\n"
     )
     assert finished.output.count(warning) == (policy != "compact")
     assert finished.output.count("cleanup.policy") == 2 * (policy != "compact")

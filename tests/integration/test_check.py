@@ -53,7 +53,7 @@ def test_topics_that_are_missing(pipeline: Pipeline) -> None:
     for topic in (pipeline.source, pipeline.output):
         pipeline.topics.delete(topic)
     found = to_do(check(pipeline, "--error-handling-mode", "log", "--error-handling-log-target", "letters"))
-    make = "does not exist; check its name, or make it: confluent kafka topic create"
+    make = "does not exist; check its name, or create it: confluent kafka topic create"
     assert found == [
         f"topic {pipeline.source}: {make} {pipeline.source}",
         f"topic {pipeline.output}: {make} {pipeline.output} --config cleanup.policy=compact",
@@ -66,7 +66,7 @@ def test_an_output_that_forgets_and_subjects_that_do_not_fit(pipeline: Pipeline)
     pipeline.topics.create(forgetful)
     pipeline.subjects.register(f"{forgetful}-key", OTHER_SCHEMA)
     assert to_do(check(pipeline, "-o", forgetful)) == [
-        f"topic {forgetful}, cleanup.policy: delete, so labels of quiet users will be deleted; to mend it:"
+        f"topic {forgetful}, cleanup.policy: delete, so labels of quiet users will be deleted; to fix it:"
         f" confluent kafka topic update {forgetful} --config cleanup.policy=compact",
         f"subject {forgetful}-key: is not a record of one string user_id; delete the subject or choose another topic",
     ]

@@ -15,7 +15,7 @@ from tests.support.oracle import Labelled
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
-SAID = "an open transaction of another program holds back what follows"
+SAID = "an open transaction of another program blocks the records after it"
 
 
 def rows_of(path: Path) -> list[Labelled]:
@@ -82,7 +82,7 @@ def test_an_open_transaction_is_told_and_waited_for(pipeline: Pipeline, tmp_path
                 stopped.wait_for_output(SAID)
                 assert stopped.stop() == 1
                 assert stopped.output.splitlines()[-1] == (
-                    f"user_classifier.py: error: {pipeline.output} was not read to its end; told to stop meanwhile,"
+                    f"user_classifier.py: error: {pipeline.output} was not read to its end; stop requested meanwhile,"
                     f" {file} is as it was"
                 )
             waiting = Client(arguments, tmp_path / "waiting")

@@ -14,7 +14,8 @@ from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, Headers, body, fram
 VALUE_ID, KEY_ID = "__value_schema_id", "__key_schema_id"
 ANN, BOB = Row("ann", 1.5, 2), Row("bob", 2.5, 3)
 PREFIX = (
-    "set value.schema.id.serializer (and that of the key) of its writer to io.confluent.kafka.serializers.schema.id."
+    "set value.schema.id.serializer (and key.schema.id.serializer) of the producer to"
+    " io.confluent.kafka.serializers.schema.id."
 )
 
 

@@ -51,7 +51,7 @@ def test_an_output_made_anew(pipeline: Pipeline) -> None:
     pipeline.topics.create(pipeline.output, 1, {"cleanup.policy": "compact"})
     assert_refused(
         pipeline,
-        f"{pipeline.output} was deleted and made anew (the labels that belong to the committed offsets went with the"
+        f"{pipeline.output} was deleted and recreated (the labels that belong to the committed offsets went with the"
         f" old topic; id {then}, now {pipeline.topics.topic_id(pipeline.output)}); {AGAIN}",
     )
     assert_rebuilt(pipeline, changes)

@@ -18,10 +18,10 @@ from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema
         (b'{"user_id": 1}', "not Confluent Avro (first byte 0x7b)"),
         (b"\0", "not Confluent Avro (only 1 bytes)"),
         (b"\0\0\0\0", "not Confluent Avro (only 4 bytes)"),
-        (frame(1, b""), "does not fit its schema id 1"),
+        (frame(1, b""), "does not match its schema id 1"),
         (GOOD + b"\0", "1 bytes too many for its schema id 1"),
         (GOOD + GOOD, "21 bytes too many for its schema id 1"),
-        (frame(1, b"\x02\x06\xff\xff\xff" + b"\0" * 20), "does not fit its schema id 1"),
+        (frame(1, b"\x02\x06\xff\xff\xff" + b"\0" * 20), "does not match its schema id 1"),
     ],
 )
 def test_malformed_value(value: bytes | None, message: str) -> None:
@@ -30,11 +30,11 @@ def test_malformed_value(value: bytes | None, message: str) -> None:
 
 @pytest.mark.parametrize("length", range(5, len(GOOD)))
 def test_truncated_value(length: int) -> None:
-    assert complaint(GOOD[:length]) == "does not fit its schema id 1"
+    assert complaint(GOOD[:length]) == "does not match its schema id 1"
 
 
 def test_no_record() -> None:
-    assert complaint(frame(1, body("string", "ann")), "string") == "schema id 1 is not of a record"
+    assert complaint(frame(1, body("string", "ann")), "string") == "schema id 1 is not a record schema"
 
 
 def test_two_bad_values_do_not_make_two_good_ones() -> None:
@@ -44,7 +44,7 @@ def test_two_bad_values_do_not_make_two_good_ones() -> None:
     reader = AvroReader(registry_of(x=AGGREGATE_SCHEMA))
     assert [str(found) for found in reader.all_fields([too_long, too_short])] == [
         f"{16 + len(bob)} bytes too many for its schema id 1",
-        "does not fit its schema id 1",
+        "does not match its schema id 1",
     ]
 
 

@@ -323,7 +323,7 @@ def test_a_record_that_cannot_be_read() -> None:
     [
         (None, b"", "no key"),
         (frame(1, body(CELLS_KEY, {"cell": -1})), None, "cell must be a whole number from 0 to 88419999, got -1"),
-        (frame(1, b""), None, "does not fit its schema id 1"),
+        (frame(1, b""), None, "does not match its schema id 1"),
     ],
 )
 def test_keys_that_cannot_be_meant(key: bytes | None, value: bytes | None, told: str) -> None:

@@ -83,10 +83,10 @@ def test_nothing_in_place_in_full() -> None:
     assert run((line for line in found if line.verdict == "TO DO"), told.append) == 1
     assert "\n".join(told) == (
         """\
-TO DO   topic transactions_aggregate: does not exist; check its name, or make it:\
+TO DO   topic transactions_aggregate: does not exist; check its name, or create it:\
  run sql/3_create_transactions_aggregate.sql
-TO DO   topic user_labeling: does not exist; check its name, or make it: run sql/5_create_user_labeling.sql
-TO DO   topic error_log: does not exist; check its name, or make it: confluent kafka topic create error_log
+TO DO   topic user_labeling: does not exist; check its name, or create it: run sql/5_create_user_labeling.sql
+TO DO   topic error_log: does not exist; check its name, or create it: confluent kafka topic create error_log
 TO DO   group user_classifier, right to READ: missing; grant READ to the client's principal,\
  see docs/configuration.md, Permissions
 TO DO   subject transactions_aggregate-value: does not exist; write to the topic once, or run the SQL statement that\
@@ -105,7 +105,7 @@ def test_an_output_that_forgets() -> None:
     admin = everything()
     admin.policy = "delete"
     assert to_do(lines(admin)) == [
-        "TO DO   topic user_labeling, cleanup.policy: delete, so labels of quiet users will be deleted; to mend it:"
+        "TO DO   topic user_labeling, cleanup.policy: delete, so labels of quiet users will be deleted; to fix it:"
         " confluent kafka topic update user_labeling --config cleanup.policy=compact"
     ]
 
@@ -114,7 +114,7 @@ def test_cells_that_are_forgotten() -> None:
     admin = FakeAdmin({"user_cells": [READ], "user_cell_labels": [READ, WRITE]}, policy="delete")
     settings = Settings({}, {}, {}, cells=True, topic="user_cells", output="user_cell_labels")
     assert [line for line in to_do(lines(admin, settings=settings)) if "cleanup.policy" in line] == [
-        f"TO DO   topic {topic}, cleanup.policy: delete, so {lost} of quiet cells will be deleted; to mend it:"
+        f"TO DO   topic {topic}, cleanup.policy: delete, so {lost} of quiet cells will be deleted; to fix it:"
         f" confluent kafka topic update {topic} --config cleanup.policy=compact"
         for topic, lost in (("user_cells", "numbers"), ("user_cell_labels", "labels"))
     ]

@@ -22,12 +22,10 @@ CHECK_CERTIFICATE = (
     "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
     " the host in bootstrap.servers, and that it has not expired"
 )
-TOO_LARGE = (
-    "(MSG_SIZE_TOO_LARGE); such a record takes message.max.bytes in [producer] and max.message.bytes of the topic"
-)
-GONE = "cannot read topic t: told so; to see what is missing and what makes it: --check"
+TOO_LARGE = "(MSG_SIZE_TOO_LARGE); raise message.max.bytes in [producer] and max.message.bytes of the topic"
+GONE = "cannot read topic t: told so; run with --check to see what is missing and how to create it"
 BROKEN = "ssl://host:9092/bootstrap: SSL routines::certificate verify failed (after 15ms in state SSL_HANDSHAKE)"
-AGAIN = "; start again, and if that ends the same way, with --log-level DEBUG: the lines above the end say more"
+AGAIN = "; start again; if it fails the same way, add --log-level DEBUG and read the last lines of the log"
 E = KafkaError
 
 

@@ -162,7 +162,7 @@ def test_brokers_that_go_away_while_it_reads(
     monkeypatch.setattr(export_module, "SILENCE_SECONDS", 0.0)
     exported(world, file, consumer=Away(world.broker, seed=3))
     assert len(lines(file)) == 1 + len(ROWS)
-    assert "cannot read topic out: made up; trying again until it is back" in caplog.text
+    assert "cannot read topic out: made up; retrying until it is back" in caplog.text
 
 
 # Formats
@@ -266,8 +266,8 @@ def test_a_disk_that_takes_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("label", "names", "told"),
     [
-        ("much", None, "a label is a number, 0 for who spends least, got 'much'; for names add --label-names"),
-        ("-1", None, "a label is a number, 0 for who spends least, got '-1'; for names add --label-names"),
+        ("much", None, "a label is a number, 0 for the users who spend least, got 'much'; for names add --label-names"),
+        ("-1", None, "a label is a number, 0 for the users who spend least, got '-1'; for names add --label-names"),
         ("much", "a,b", "there is no label 'much' among 0 a, 1 b"),
         ("2", "a,b", "there is no label '2' among 0 a, 1 b"),
         ("1", "1,0", "'1' is the name of one label and the number of another; choose other --label-names"),
@@ -298,7 +298,7 @@ def test_without_the_package_for_parquet(tmp_path: Path, monkeypatch: pytest.Mon
 def test_what_cannot_be_meant_together(option: str, config: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(config, "--export", "a.csv", *option.split())
-    assert str(caught.value) == f"--export and {option.split()[0]} cannot be meant together; run one after the other"
+    assert str(caught.value) == f"--export and {option.split()[0]} cannot be combined; run one after the other"
 
 
 def test_what_can_be_meant_together(config: Path) -> None:
@@ -309,7 +309,7 @@ def test_what_can_be_meant_together(config: Path) -> None:
 def test_a_label_without_a_file(config: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(config, "--export-label", "2")
-    assert str(caught.value) == "--export-label says which users of --export FILE are wanted; add that, or leave it out"
+    assert str(caught.value) == "--export-label needs --export FILE; add it, or leave --export-label out"
 
 
 def test_a_mistake_is_one_line_and_exit_code_2(config: Path) -> None:
@@ -335,7 +335,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(config: Path) -> None:
         (
             {"output": "none"},
             TopicMissing,
-            "topic none does not exist; check its name, or make it:"
+            "topic none does not exist; check its name, or create it:"
             " confluent kafka topic create none --config cleanup.policy=compact",
         ),
     ],
@@ -382,7 +382,7 @@ def test_records_that_go_while_they_are_read(world: World, file: Path) -> None:
     with pytest.raises(StateError) as caught:
         exported(world, file, consumer=Gone(world.broker, seed=3))
     assert str(caught.value) == (
-        "out [0]: the record to read next is not there any more (out of range); run the export again"
+        "out [0]: the next record to read is no longer available (out of range); run the export again"
     )
     assert untouched(file)
 

@@ -25,7 +25,7 @@ def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixtur
     kafka.call("read topic t", call)
     kafka.outage.note_recovery()  # as after a commit
     told = [record.getMessage() for record in caplog.records]
-    assert told[0] == "Kafka host:9092: cannot read topic t: made up; trying again until it is back"
+    assert told[0] == "Kafka host:9092: cannot read topic t: made up; retrying until it is back"
     assert told[1].startswith("Kafka host:9092: back after ")
     assert len(told) == 2
 

@@ -17,7 +17,7 @@ def test_label_names() -> None:
         ("a,b,c,d", "3 clusters need 3 names, separated by commas, got 4: 'a,b,c,d'"),
         ("a,,c", "the name of label 1 is empty, got 'a,,c'"),
         ("a,b,a", "labels 0 and 2 are both named 'a'; each needs its own name"),
-        ("a,b\n!,c", "the name of label 1 has characters that cannot be shown, got 'a,b\\n!,c'"),
+        ("a,b\n!,c", "the name of label 1 has characters that cannot be printed, got 'a,b\\n!,c'"),
     ],
 )
 def test_label_names_that_cannot_be_meant(text: str, message: str) -> None:

@@ -52,7 +52,7 @@ def test_a_web_page_in_the_place_of_a_registry(client: Any, raised: Exception) -
     client.get_latest_version.side_effect = raised
     with pytest.raises(RegistryUnavailable) as caught:
         opened().newest("labels-value")
-    assert str(caught.value) == f"{AT}: what answers is no Schema Registry; check [schema_registry] url"
+    assert str(caught.value) == f"{AT}: the response is not that of a Schema Registry; check [schema_registry] url"
 
 
 @pytest.mark.parametrize("text", ["1", "{}", '{"a": 1}', "[", '"nothing"'])

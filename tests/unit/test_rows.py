@@ -29,7 +29,7 @@ def test_field_that_no_user_has(change: dict[str, object], message: str) -> None
 @pytest.mark.parametrize("missing", ROW)
 def test_missing_field(missing: str) -> None:
     schema = record_schema("r", **{name: kind for name, kind in UNION.items() if name != missing})
-    key = "; where it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
+    key = "; if it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
     said = f"has no field '{missing}'{key if missing == 'user_id' else ''}"
     assert complaint(frame(1, body(schema, ROW)), schema) == said
 

@@ -68,10 +68,10 @@ def test_a_name_before_its_definition() -> None:
         (record("r", "nowhere"), "nowhere is not defined"),
         (record("r", INNER, {**INNER, "fields": []}), "inner is defined twice"),
         (record("r", record("r", "int")), "r is defined twice"),
-        (record("r", []), "a union of nothing"),
+        (record("r", []), "an empty union"),
         (record("r", {"type": "fixed", "name": "f", "size": -1}), "f has the size -1"),
         (record("r", {"type": "fixed", "name": "f", "size": "4"}), "f has the size '4'"),
-        (record("r", {"type": "array", "items": {"type": "fixed", "name": "f", "size": 0}}), "an array of nothing"),
+        (record("r", {"type": "array", "items": {"type": "fixed", "name": "f", "size": 0}}), "an array of empty items"),
         (record("r", ["null", "r"]), "r is recursive"),
     ],
 )

@@ -53,21 +53,21 @@ def test_cells_have_defaults_of_their_own(file: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ("--changelog-mode upsert", "each record says how many users a cell has; leave it out"),
-        ("--changelog-mode append", "each record says how many users a cell has; leave it out"),
-        ("--fit cells", "a fit is always one on cells; leave it out"),
+        ("--changelog-mode upsert", "each record holds the number of users of a cell; leave it out"),
+        ("--changelog-mode append", "each record holds the number of users of a cell; leave it out"),
+        ("--fit cells", "the fit always uses cells; leave it out"),
         ("--export x.csv", "users and their labels are in user_labeling; leave --cells out"),
         ("--rebuild", "both topics are read from the beginning at every start; leave it out"),
         (
             "--error-handling-mode log",
-            "at every start all records are read, and would be copied, again; write ignore",
+            "every start reads all records, and would copy them again; use ignore",
         ),
     ],
 )
 def test_what_cannot_be_meant_with_cells(file: Path, options: str, told: str) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(file, "--cells", *shlex.split(options))
-    assert str(caught.value) == f"{options} cannot be meant with --cells: {told}"
+    assert str(caught.value) == f"{options} cannot be combined with --cells: {told}"
     taken(file, *shlex.split(options))
 
 
@@ -133,7 +133,7 @@ def test_where_metrics_are_served(file: Path, host: str) -> None:
 def test_an_address_without_a_port(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(file, "--metrics-host", "0.0.0.0")
-    assert str(caught.value) == "--metrics-host says where --metrics-port PORT is served; add that, or leave it out"
+    assert str(caught.value) == "--metrics-host needs --metrics-port PORT; add it, or leave --metrics-host out"
 
 
 @pytest.mark.parametrize(

@@ -161,8 +161,8 @@ class Steps:
 
 WARNING = (
     "in: 1 user (ann for example) has more than one row, of which the newest counts; the others were never taken back,"
-    " as when a statement is deleted and created again, or a writer repeats changes; to mend it: make in and the"
-    " statements that write it anew, then run with --rebuild"
+    " as when a statement is deleted and created again, or a writer repeats changes; to fix it: recreate in and the"
+    " statements that write it, then run with --rebuild"
 )
 
 

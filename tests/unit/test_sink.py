@@ -140,7 +140,7 @@ def test_an_output_that_takes_no_records_is_told_once(caplog: pytest.LogCaptureF
         )
         sink.write([], [])
     said = [record.getMessage().partition("; ")[0] for record in caplog.records]
-    assert said[0] == "Kafka host:9092: the output: takes no records"
+    assert said[0] == "Kafka host:9092: the output: accepts no records"
     assert [line for line in said[1:] if "back after" not in line] == []
     assert len(said) == 2
 

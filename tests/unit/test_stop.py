@@ -84,4 +84,4 @@ def test_what_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -
     finally:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])
-    assert said == [f"told to stop, but something did not answer within 0 s; {NOT_COMMITTED}", "1"]
+    assert said == [f"stop requested, but a call did not return within 0 s; {NOT_COMMITTED}", "1"]

@@ -78,7 +78,7 @@ def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
             ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
     assert str(ended and ended.reason) == (
-        f"{topic} was deleted and made anew ({what}; id {topic}/1, now {topic}/2); to start over: run again with"
+        f"{topic} was deleted and recreated ({what}; id {topic}/1, now {topic}/2); to start over: run again with"
         " --rebuild"
     )
     assert len(world.broker.history) == committed
@@ -121,7 +121,7 @@ def test_a_topic_that_has_gone() -> None:
         watch.start()
     assert str(caught.value) == (
         "topic user_labeling was deleted while it was in use; topic user_labeling does not exist; check its name, or"
-        " make it: run sql/5_create_user_labeling.sql"
+        " create it: run sql/5_create_user_labeling.sql"
     )
 
 

@@ -12,28 +12,28 @@ from tests.support.world import World
         (
             {"topic": "transactions_aggregate"},
             "transactions_aggregate",
-            "topic transactions_aggregate does not exist; check its name, or make it:"
+            "topic transactions_aggregate does not exist; check its name, or create it:"
             " run sql/3_create_transactions_aggregate.sql",
         ),
         (
             {"output": "user_labeling"},
             "user_labeling",
-            "topic user_labeling does not exist; check its name, or make it: run sql/5_create_user_labeling.sql",
+            "topic user_labeling does not exist; check its name, or create it: run sql/5_create_user_labeling.sql",
         ),
         (
             {"error_handling_mode": "log", "error_handling_log_target": "dead"},
             "dead",
-            "topic dead does not exist; check its name, or make it: confluent kafka topic create dead",
+            "topic dead does not exist; check its name, or create it: confluent kafka topic create dead",
         ),
         (
             {"topic": "user_cells", "cells": True},
             "user_cells",
-            "topic user_cells does not exist; check its name, or make it: run sql/scale_out/1_create_user_cells.sql",
+            "topic user_cells does not exist; check its name, or create it: run sql/scale_out/1_create_user_cells.sql",
         ),
         (
             {"topic": "my_cells", "cells": True},
             "my_cells",
-            "topic my_cells does not exist; check its name, or make it: confluent kafka topic create my_cells"
+            "topic my_cells does not exist; check its name, or create it: confluent kafka topic create my_cells"
             " --config cleanup.policy=compact",
         ),
     ],

@@ -12,9 +12,9 @@ from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 
 URL = {"url": "http://registry:8081"}
-NO_PROXY_URL = "is not the URL of a proxy; write http://host:port, special characters as %XX"
-SOCKS = "a SOCKS proxy takes a package that is not installed; type: pip install socksio"
-NO_FILE = "what it names is not a file of certificates; name one"
+NO_PROXY_URL = "is not a proxy URL; write http://host:port, special characters as %XX"
+SOCKS = "a SOCKS proxy needs a package that is not installed; type: pip install socksio"
+NO_FILE = "its value is not a certificate file; set one"
 SECRET = "s3cr3t"
 
 
@@ -47,10 +47,10 @@ def told(properties: dict[str, str]) -> str:
         ("SSL_CERT_FILE", "/nothing", NO_FILE),
         ("SSL_CERT_FILE", "/", NO_FILE),
         ("SSL_CERT_FILE", __file__, NO_FILE),
-        ("SSL_CERT_DIR", "/nothing", "what it names is not a folder; name one"),
-        ("SSL_CERT_DIR", __file__, "what it names is not a folder; name one"),
-        ("SSLKEYLOGFILE", "/nothing/keys", "what it names is not a file that can be written to; name one"),
-        ("SSLKEYLOGFILE", "/", "what it names is not a file that can be written to; name one"),
+        ("SSL_CERT_DIR", "/nothing", "its value is not a directory; set one"),
+        ("SSL_CERT_DIR", __file__, "its value is not a directory; set one"),
+        ("SSLKEYLOGFILE", "/nothing/keys", "its value is not a writable file; set one"),
+        ("SSLKEYLOGFILE", "/", "its value is not a writable file; set one"),
     ],
 )  # fmt: skip
 def test_a_mistake(name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -130,6 +130,6 @@ def test_check_knows_of_users_with_several_rows() -> None:
     world.run()
     assert check_lines(world.broker, "retract") == [
         "TO DO   topic in, rows of a user: 1 user has more than one row, of which the newest counts; the others were"
-        " never taken back, as when a statement is deleted and created again, or a writer repeats changes; to mend it:"
-        " make in and the statements that write it anew, then run with --rebuild"
+        " never taken back, as when a statement is deleted and created again, or a writer repeats changes; to fix it:"
+        " recreate in and the statements that write it, then run with --rebuild"
     ]
