@@ -21,7 +21,7 @@ def test_what_labels_lose_is_what_was_measured(line: str) -> None:
 
 
 def test_no_more_is_lost_than_the_page_says() -> None:
-    assert "Nowhere more than 0.1 % is lost. It is most in ten clusters of one blob (`seed`" in PAGE.text
+    assert "The loss is at most 0.1 %. It is largest for ten clusters of one blob (`seed`" in PAGE.text
     most = max(FOUND, key=lambda each: each.lost)
     assert (most.population, most.n_clusters, most.lost <= 0.001) == ("seed", 10, True)
 
@@ -38,8 +38,8 @@ def test_rates_through_flink_are_those_measured() -> None:
 
 
 def test_constants_on_the_page_are_those_of_the_code() -> None:
-    assert f"{lattice.AMOUNT_BINS:.0f} columns for each factor of e" in PAGE.text
-    assert f"{lattice.COUNT_BINS:.0f} rows in" in PAGE.text
+    assert f"{lattice.AMOUNT_BINS:.0f} amount bins for each factor of e" in PAGE.text
+    assert f"{lattice.COUNT_BINS:.0f} count bins in" in PAGE.text
     assert f"{lattice.SPREAD[0]} x {lattice.SPREAD[1]} points" in PAGE.text
     assert f"beyond the {lattice.LARGEST_LATTICE:,} that are labelled at most" in PAGE.text
     assert f"above {100 * intake.MOST_AT_BORDERS:.0f} %" in PAGE.text
