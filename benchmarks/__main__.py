@@ -96,6 +96,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         n_users = arguments.users[-1] if arguments.users else None
         directory = arguments.output or (LOCAL if n_users else COMMITTED)
         print(measured.run(n_users, directory, Progress(minutes=60.0)))
+        write_figures(directory)
         return 0
     plan = plan_from(arguments)
     whole = plan == Plan()
@@ -106,11 +107,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         directory = arguments.output or (LOCAL if arguments.users else COMMITTED)
         print(run_large(arguments.users or SIZES, directory, Progress(plan.minutes)))
+        write_figures(directory)
         return 0
     from benchmarks.run import run
 
     print(run(plan, directory, Progress(plan.minutes)))
+    write_figures(directory)
     return 0
+
+
+def write_figures(directory: Path) -> None:
+    """Write the figures into the pages if the results are those that the pages show."""
+    if directory == COMMITTED:
+        from benchmarks.pages import main as write_pages
+
+        write_pages()
 
 
 if __name__ == "__main__":
