@@ -32,7 +32,7 @@ from classifier.kafka.record import Record
 from classifier.kafka.source import Source, Topic
 from classifier.kafka.topics import missing_topic_message
 from classifier.label_names import label_names_from, missing_name_message, parse_label
-from classifier.reports.output_file import check_target
+from classifier.reports.output_file import check_path
 from classifier.row import LABEL_FIELDS
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
@@ -79,7 +79,7 @@ def what_is_asked(settings: Settings) -> Asked:
     """Return what is to be written; ConfigError where it cannot be."""
     path = settings.export or Path()
     try:
-        check_target(path, tuple(FORMATS), "write")
+        check_path(path, tuple(FORMATS), "write")
         names = label_names_from(settings.label_names, None)  # how many clusters there are, the output says
         text = settings.export_label
         label = None if text is None else parse_label(text, names)

@@ -1,6 +1,6 @@
-"""What people look at: one noun per file, imported only when asked for.
+"""Reports for people and monitoring: one module each, imported only if an option asks for it.
 
-A report is told of polls and steps; it knows nothing of Kafka.
+A report receives polls and steps; it knows nothing of Kafka.
 """
 
 import contextlib
@@ -11,22 +11,23 @@ from classifier.reports.step import Step
 
 
 class Report(Protocol):
-    """Something that is kept up to date while the client runs."""
+    """Shows what the client does. The client calls its methods in the thread of the run loop."""
 
     def read(self, n_records: int, n_behind: int | None) -> None:
-        """Take the result of a poll, also of one that brought nothing.
+        """Called after every poll, also one without records.
 
-        `n_behind` counts over all partitions; None while something other than the input is read or worked on.
+        `n_behind` is the number of records still to read, over all partitions; None during a restore or other work
+        that does not read the input.
         """
 
     def bad(self, n_records: int) -> None:
-        """Take the number of records that could not be read."""
+        """Called with the number of records that could not be decoded, if there are any."""
 
     def step(self, step: Step) -> None:
-        """Take the result of a step."""
+        """Called after every step, once its transaction is committed."""
 
     def close(self) -> None:
-        """Show what has not been shown yet, and free what was taken."""
+        """Show what is still to be shown, and release resources; called once, at the end."""
 
 
 class Reports:
@@ -36,17 +37,17 @@ class Reports:
         self._reports = tuple(reports)
 
     def read(self, n_records: int, n_behind: int | None) -> None:
-        """Tell every report of a poll."""
+        """Pass a poll to every report."""
         for report in self._reports:
             report.read(n_records, n_behind)
 
     def bad(self, n_records: int) -> None:
-        """Tell every report of records that could not be read."""
+        """Pass a number of bad records to every report."""
         for report in self._reports:
             report.bad(n_records)
 
     def step(self, step: Step) -> None:
-        """Tell every report of a step."""
+        """Pass a step to every report."""
         for report in self._reports:
             report.step(step)
 

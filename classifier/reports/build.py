@@ -8,7 +8,7 @@ from classifier.config.settings import Settings
 from classifier.errors import ConfigError
 from classifier.label_names import label_names_from
 from classifier.reports import Report, Reports
-from classifier.reports.output_file import check_target, make_fit_for_matplotlib
+from classifier.reports.output_file import check_path, prepare_matplotlib
 from classifier.reports.progress import ProgressBar
 
 log = logging.getLogger("user_classifier")
@@ -16,21 +16,21 @@ log = logging.getLogger("user_classifier")
 
 @contextlib.contextmanager
 def reports_for(settings: Settings) -> Iterator[Reports]:
-    """Make the reports, and close them in the end; ConfigError if one cannot be made."""
+    """Create the reports, and close them at the end; ConfigError if one cannot be created."""
     try:
         names = label_names_from(settings.label_names, None if settings.auto_k else int(settings.n_clusters))
-        reports = Reports(make_reports(settings, names))
+        reports = Reports(create_reports(settings, names))
     except ValueError as error:
         raise ConfigError(str(error)) from None
     with contextlib.closing(reports):
         yield reports
 
 
-def make_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]:
-    """Make each; ValueError says why one cannot be made. Only what is asked for is imported."""
+def create_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]:
+    """Create each report; ValueError if one cannot be created. Only the modules of these reports are imported."""
     if settings.plot:
-        check_target(settings.plot)
-        make_fit_for_matplotlib(settings.plot.parent)
+        check_path(settings.plot)
+        prepare_matplotlib(settings.plot.parent)
         if not settings.explore_k:
             from classifier.reports.plot import ClusterPlot
 

@@ -1,4 +1,4 @@
-"""Silhouette and inertia for each number of clusters, as a picture."""
+"""A picture of silhouette and inertia for each number of clusters."""
 
 from collections.abc import Sequence
 
@@ -11,19 +11,19 @@ from classifier.formatting import format_users
 from classifier.reports.plot import COLOURS, SIZE_INCHES, colour_of, short
 
 
-def draw(fits: Sequence[Fit], n_users: int, how: str = "") -> Figure:
-    """Draw the elbow and the silhouette, side by side, the best one marked; `how` tells the scale."""
+def draw(fits: Sequence[Fit], n_users: int, suffix: str = "") -> Figure:
+    """Draw inertia and silhouette side by side, with the best number marked; `suffix` names the scale."""
     figure = Figure(figsize=(SIZE_INCHES[0], 0.7 * SIZE_INCHES[1]), layout="constrained")
     elbow, score = figure.subplots(1, 2)
     chosen = best_separating(fits)
     draw_curve(elbow, fits, [fit.inertia for fit in fits], chosen)
-    elbow.set(title="elbow: a bend, after which more clusters gain little", ylabel="inertia")
+    elbow.set(title="elbow: after a bend, more clusters gain little", ylabel="inertia")
     elbow.set_ylim(bottom=0)
-    elbow.yaxis.set_major_formatter(FuncFormatter(lambda value, at: short(value)))
+    elbow.yaxis.set_major_formatter(FuncFormatter(lambda value, position: short(value)))
     draw_curve(score, fits, [fit.silhouette for fit in fits], chosen)
     score.set(title="silhouette: the largest is best", ylabel="mean silhouette (-1 to 1)")
-    told = f"best silhouette: {chosen.n_clusters} clusters" if chosen else SEPARATES_NOTHING
-    figure.suptitle(f"{format_users(n_users)}{how}; {told}")
+    result = f"best silhouette: {chosen.n_clusters} clusters" if chosen else SEPARATES_NOTHING
+    figure.suptitle(f"{format_users(n_users)}{suffix}; {result}")
     return figure
 
 

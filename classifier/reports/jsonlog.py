@@ -1,4 +1,4 @@
-"""Log lines as JSON objects, one a line, for programs that collect logs."""
+"""Log records as JSON objects, one a line, for log collectors."""
 
 import json
 import logging
@@ -6,15 +6,15 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-# What every record has; the rest was given as `extra`.
-STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+# Attributes of every record; all others were passed as `extra`.
+STANDARD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
 
 
 class JsonFormatter(logging.Formatter):
-    """Writes time (ISO 8601, UTC), level, message, then what the record was given as `extra`."""
+    """Formats time (ISO 8601, UTC), level and message, then the fields passed as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line. An extra named like one of our own fields gives way."""
+        """Return one line. An extra field with the name of a standard one is dropped."""
         fields: dict[str, Any] = {
             "time": datetime.fromtimestamp(record.created, UTC)
             .isoformat(timespec="milliseconds")
@@ -24,21 +24,23 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in STANDARD}
-        return json.dumps({**fields, **plain({k: v for k, v in extra.items() if k not in fields})}, default=other)
+        extra = {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
+        return json.dumps(
+            {**fields, **json_value({k: v for k, v in extra.items() if k not in fields})}, default=json_object
+        )
 
 
-def plain(value: Any) -> Any:
-    """Return the value without the numbers that JSON has no word for."""
+def json_value(value: Any) -> Any:
+    """Return the value with NaN and infinity, which JSON cannot represent, as text."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): json_value(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [json_value(each) for each in value]
     return value
 
 
-def other(value: Any) -> Any:
-    """Return what JSON can say of an object: the number or list of NumPy's, the text of any other."""
-    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+def json_object(value: Any) -> Any:
+    """Return an object as JSON represents it: NumPy values as numbers or lists, others as text."""
+    return json_value(value.tolist()) if hasattr(value, "tolist") else str(value)

@@ -1,6 +1,6 @@
-"""The client's numbers for Prometheus at /metrics, and whether it is alive at /health.
+"""The client's metrics for Prometheus at /metrics, and its health at /health.
 
-Guarantee: totals and states are shown, never a user.
+Guarantee: metrics are counts and states; no user_id is shown.
 """
 
 import errno
@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -24,12 +24,23 @@ from classifier.reports.step import Step
 log = logging.getLogger("user_classifier")
 
 MAX_POLL_SECONDS = 300.0  # Kafka's own default of max.poll.interval.ms
-REQUEST_SECONDS = 10.0  # after which a silent caller is hung up on
+REQUEST_SECONDS = 10.0  # time-out of a connection that sends nothing
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
+class StepGauges(NamedTuple):
+    """The values of the gauges that change with a step, replaced together."""
+
+    n_users: int
+    n_several: int  # users with more than one row
+    users_of_labels: Sequence[int]
+    lag: Mapping[int, int]  # by partition
+    centers: Sequence[Sequence[float]]
+    scale: str
+
+
 class Metrics:
-    """Serves what the client did, from a thread of its own, until closed.
+    """Serves the metrics from a thread until closed.
 
     A scrape sees all gauges of one step, never parts of two.
     """
@@ -42,36 +53,41 @@ class Metrics:
         max_poll_seconds: float = MAX_POLL_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Begin to serve; ValueError says why that is not possible. Port 0 takes a free one."""
-        self._names, self._max_poll_seconds, self._clock = names, max_poll_seconds, clock
+        """Start the server; ValueError if it cannot listen. Port 0 means any free port."""
+        self._names = names
+        self._max_poll_seconds = max_poll_seconds
+        self._clock = clock
         self._polled_at = clock()
         self._committed_at: float | None = None
         self._n_behind: int | None = None
-        self._of_step: tuple[int, int, Mapping[int, int], Mapping[int, int]] | None = None
-        self._centers: Sequence[Sequence[float]] = ()
-        self._scale = "none"
+        self._gauges: StepGauges | None = None
         self._registry = CollectorRegistry()
-        self._make_counters()
-        self._registry.register(self)
+        self._create_counters()
+        self._registry.register(self)  # for the gauges, see `collect`
         self._server = serve(host, port, self)
 
-    def _make_counters(self) -> None:
+    def _create_counters(self) -> None:
         registry = self._registry
         self._records = Counter("user_classifier_records", "Records read.", registry=registry)
-        self._changes = Counter("user_classifier_changes", "Labels written, tombstones too.", registry=registry)
+        self._changes = Counter("user_classifier_changes", "Labels and tombstones written.", registry=registry)
         self._bad = Counter("user_classifier_bad_records", "Records that could not be read.", registry=registry)
-        self._fit, self._commit = (
-            Histogram(f"user_classifier_{name}_seconds", help_, buckets=SECONDS_BUCKETS, registry=registry)
-            for name, help_ in (("fit", "Duration of a fit."), ("commit", "Duration of a Kafka transaction."))
+        self._fit = Histogram(
+            "user_classifier_fit_seconds", "Duration of a fit.", buckets=SECONDS_BUCKETS, registry=registry
+        )
+        self._commit = Histogram(
+            "user_classifier_commit_seconds",
+            "Duration of a Kafka transaction.",
+            buckets=SECONDS_BUCKETS,
+            registry=registry,
         )
 
     @property
     def port(self) -> int:
-        """The port that is listened to."""
+        """The port of the server."""
         return int(self._server.server_address[1])
 
     def read(self, n_records: int, n_behind: int | None) -> None:
-        """Count records; note the time of the poll."""
+        """Count records; keep the time of the poll."""
         self._polled_at = self._clock()
         if n_behind is not None:
             self._n_behind = n_behind
@@ -82,22 +98,28 @@ class Metrics:
         self._bad.inc(n_records)
 
     def step(self, step: Step) -> None:
-        """Take over the numbers of a step."""
+        """Count changes and durations; replace the gauges of the step before."""
         self._committed_at = self._clock()
         self._changes.inc(step.n_changes)
         self._fit.observe(step.fit_seconds)
         self._commit.observe(step.commit_seconds)
-        self._centers, self._scale = step.centers.tolist(), step.scaling.name
-        self._of_step = step.n_users, step.n_several, dict(enumerate(step.users_of_labels)), dict(step.lag)
+        self._gauges = StepGauges(
+            step.n_users,
+            step.n_several,
+            step.users_of_labels,
+            dict(step.lag),
+            step.centers.tolist(),
+            step.scaling.name,
+        )
 
     def close(self) -> None:
-        """Stop serving, free the port."""
+        """Stop the server and free the port."""
         self._server.shutdown()
         self._server.server_close()
 
     @property
     def seconds_since_poll(self) -> float:
-        """Age of the last poll; before the first one, of this object."""
+        """Time since the last poll; before the first one, since the start."""
         return self._clock() - self._polled_at
 
     @property
@@ -106,38 +128,38 @@ class Metrics:
         return self.seconds_since_poll < self._max_poll_seconds
 
     def collect(self) -> Iterator[Metric]:
-        """Make the gauges, for the registry."""
+        """Yield the gauges; called by the registry at each scrape."""
         yield gauge("up", "1 while the client polls, as /health.", {(): float(self.healthy)})
         if self._committed_at is not None:
             age = self._clock() - self._committed_at
             yield gauge("last_commit_age_seconds", "Time since the last commit.", {(): age})
         if self._n_behind is not None:
             yield gauge("behind_records", "Records still to be read, at the last poll.", {(): self._n_behind})
-        if self._of_step is None:
-            return
-        n_users, n_several, by_label, lag = self._of_step
-        yield gauge("users", "Users in the table.", {(): n_users})
-        yield gauge("several_rows_users", "Users with more than one row, never taken back.", {(): n_several})
-        yield gauge(
-            "label_users",
-            "Users by label.",
-            {(str(label), self._name(label)): n for label, n in by_label.items()},
-            ("label", "name"),
-        )
-        yield self._centers_gauge()
-        yield gauge(
-            "lag_records", "Records behind, at the last step.", {(str(p),): n for p, n in lag.items()}, ("partition",)
-        )
+        gauges = self._gauges
+        if gauges is not None:
+            yield from self._step_gauges(gauges)
 
-    def _centers_gauge(self) -> Metric:
-        """Make the gauge of where the centres lie: a value for each label and column."""
+    def _step_gauges(self, gauges: StepGauges) -> Iterator[Metric]:
+        yield gauge("users", "Users in the table.", {(): gauges.n_users})
+        help_ = "Users with more than one row that was never retracted."
+        yield gauge("several_rows_users", help_, {(): gauges.n_several})
+        users: dict[tuple[str, ...], float] = {
+            (str(label), self._name(label)): n for label, n in enumerate(gauges.users_of_labels)
+        }
+        yield gauge("label_users", "Users by label.", users, ("label", "name"))
+        yield self._centers_gauge(gauges)
+        lag: dict[tuple[str, ...], float] = {(str(partition),): n for partition, n in gauges.lag.items()}
+        yield gauge("lag_records", "Records behind, at the last step.", lag, ("partition",))
+
+    def _centers_gauge(self, gauges: StepGauges) -> Metric:
+        """Return the gauge of the centres: a value for each label and column."""
         columns = ("total_amount", "num_transactions")
         values: dict[tuple[str, ...], float] = {
-            (str(label), self._name(label), column, self._scale): value
-            for label, center in enumerate(self._centers)
+            (str(label), self._name(label), column, gauges.scale): value
+            for label, center in enumerate(gauges.centers)
             for column, value in zip(columns, center, strict=True)
         }
-        help_ = "Centre of each label, in the units of the input; scale says where it was fitted."
+        help_ = "Centre of each label, in the units of the input; scale is that of the fit."
         return gauge("label_center", help_, values, ("label", "name", "column", "scale"))
 
     def _name(self, label: int) -> str:
@@ -151,8 +173,10 @@ class Metrics:
             return 200, kind, encode(self._registry)
         if path == "/health":
             age = f"last poll {self.seconds_since_poll:.1f} s ago\n"
-            return (200, text, f"ok: {age}".encode()) if self.healthy else (503, text, f"stuck: {age}".encode())
-        return 404, text, b"there are /metrics and /health\n"
+            if self.healthy:
+                return 200, text, f"ok: {age}".encode()
+            return 503, text, f"stuck: {age}".encode()
+        return 404, text, b"not found; the pages are /metrics and /health\n"
 
 
 def gauge(name: str, help_: str, values: Mapping[tuple[str, ...], float], labels: Sequence[str] = ()) -> Metric:
@@ -164,19 +188,19 @@ def gauge(name: str, help_: str, values: Mapping[tuple[str, ...], float], labels
 
 
 class Server(ThreadingTCPServer):
-    """Answers from threads that do not keep the process alive. (HTTPServer would ask the DNS for its own name.)"""
+    """An HTTP server with daemon threads. (HTTPServer itself would ask the DNS for the name of this machine.)"""
 
     daemon_threads = True
-    allow_reuse_address = True  # at once after a restart
+    allow_reuse_address = True  # immediately after a restart
     metrics: Metrics
 
     def __init__(self, host: str, port: int) -> None:
-        """Listen; OSError and OverflowError where that is not possible."""
+        """Listen; OSError or OverflowError if that is not possible."""
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Callers who hang up are no news for a terminal."""
+        """Log a failed request, such as a closed connection, at level DEBUG only."""
         log.debug("metrics: a request from %s failed", client_address, exc_info=True)
 
 
@@ -187,7 +211,7 @@ class Handler(BaseHTTPRequestHandler):
     timeout = REQUEST_SECONDS
 
     def do_GET(self) -> None:
-        """Answer with a page."""
+        """Send a page."""
         path = self.path.partition("?")[0]
         status, kind, body = self.server.metrics.page(path, self.headers.get("Accept", ""))
         self.send_response(status)
@@ -200,28 +224,29 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def log_message(self, format: str, *args: object) -> None:
-        """Requests are for the debug log."""
+        """Log a request at level DEBUG only."""
         log.debug("metrics: " + format, *args)
 
 
 def serve(host: str, port: int, metrics: Metrics) -> Server:
-    """Serve `metrics` in the background; ValueError names the address that cannot be listened to."""
+    """Serve `metrics` in a thread; ValueError with a remedy if the address cannot be used."""
     try:
         server = Server(host, port)
     except (OSError, OverflowError) as error:
         where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        reason, remedy = why_not(error)
+        reason, remedy = listen_problem(error)
         raise ValueError(f"cannot serve metrics at {where} ({reason}); {remedy}") from None
     server.metrics = metrics
     threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
     return server
 
 
-def why_not(error: OSError | OverflowError) -> tuple[str, str]:
-    """Return what is in the way, and what to type next."""
-    port, host = "choose another port with --metrics-port", "choose an address of this machine with --metrics-host"
+def listen_problem(error: OSError | OverflowError) -> tuple[str, str]:
+    """Return why the server cannot listen, and what to type next."""
+    other_port = "choose another port with --metrics-port"
     if isinstance(error, OverflowError):
-        return "ports go from 1 to 65535", port
+        return "ports are 1 to 65535", other_port
+    reason = error.strerror or str(error)
     if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return error.strerror or str(error), f"{host}, 0.0.0.0 for all"
-    return error.strerror or str(error), port
+        return reason, "choose an address of this machine with --metrics-host, 0.0.0.0 for all"
+    return reason, other_port

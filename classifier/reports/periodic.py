@@ -1,4 +1,4 @@
-"""A report that shows the newest step now and then, not every one."""
+"""A report that shows the newest step at intervals, not every step."""
 
 import contextlib
 import gc
@@ -8,55 +8,63 @@ from typing import Protocol
 
 from classifier.reports.step import Step
 
-SHARE_OF_TIME = 10  # a report that takes a second is shown every ten seconds at most
+MIN_INTERVALS = 10  # a report that takes a second is shown every ten seconds at most
 
 
 class Clock(Protocol):
+    """Returns a time in seconds."""
+
     def __call__(self) -> float: ...
 
 
 class Periodic:
     """Calls `show` with the first step, then with the newest one every `seconds`, and at the end.
 
-    The wait is stretched to ten times what the last `show` took, so that the client has nine tenths of the time
-    for itself.
+    The interval is at least ten times what the last `show` took: a report takes at most a tenth of the client's time.
     """
 
     def __init__(self, show: Callable[[Step], None], seconds: float, clock: Clock = time.monotonic) -> None:
-        self._show, self._seconds, self._clock = show, seconds, clock
-        self._newest: Step | None = None  # not shown yet
+        self._show = show
+        self._seconds = seconds
+        self._clock = clock
+        self._newest: Step | None = None  # the newest step, unless it was shown
         self._due = clock()
 
     def read(self, n_records: int, n_behind: int | None) -> None:
-        """Show a step that came too early to be shown, once its time has come."""
+        """Show the newest step if it is due and was not shown."""
         if self._clock() >= self._due:
-            self.close()
+            self._show_newest()
 
     def bad(self, n_records: int) -> None:
-        """What could not be read is not shown."""
+        """Bad records are not shown."""
 
     def step(self, step: Step) -> None:
-        """Keep the newest step; show it if it is time."""
+        """Keep the newest step; show it if it is due."""
         self._newest = step
-        self.read(0, 0)
+        if self._clock() >= self._due:
+            self._show_newest()
 
     def close(self) -> None:
-        """Show what has not been shown yet."""
+        """Show the newest step unless it was shown."""
+        self._show_newest()
+
+    def _show_newest(self) -> None:
         if self._newest is None:
             return
-        began, step = self._clock(), self._newest
+        step = self._newest
         self._newest = None
-        with no_garbage_left():
+        began = self._clock()
+        with collected_cycles():
             self._show(step)
         now = self._clock()
-        self._due = now + max(self._seconds, SHARE_OF_TIME * (now - began))
+        self._due = now + max(self._seconds, MIN_INTERVALS * (now - began))
 
 
 @contextlib.contextmanager
-def no_garbage_left() -> Iterator[None]:
-    """Free the reference cycles made inside: the client runs with gc disabled, and a figure leaves 8 MB of them.
+def collected_cycles() -> Iterator[None]:
+    """Collect the reference cycles created inside: the client runs with gc disabled, and a figure leaves 8 MB of them.
 
-    What was there before is set aside first, so that a table of a million users is not searched for cycles.
+    Older objects are frozen meanwhile, so that a table of a million users is not searched for cycles.
     """
     gc.freeze()
     try:

@@ -1,4 +1,4 @@
-"""The clusters as a picture: total_amount against num_transactions, a colour per label."""
+"""A picture of the clusters: total_amount against num_transactions, one colour for each label."""
 
 import io
 import logging
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from classifier.clustering.scaling import Weights, scale_suffix
 from classifier.formatting import format_percentage, format_users
 from classifier.label_names import label_name
-from classifier.reports.output_file import check_target
+from classifier.reports.output_file import check_path
 from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.step import Step
 
@@ -31,13 +31,13 @@ log = logging.getLogger("user_classifier")
 REDRAW_SECONDS = 10.0
 SIZE_INCHES = (10.0, 6.0)
 DOTS_PER_INCH = 120
-MAX_DOTS = 3_000  # users drawn one by one; more of them cover each other
-N_COLUMNS = 70  # of cells, where users are counted instead: 10 pixels wide, to be seen as cells
-FAR = 30.0  # largest amount over the median: beyond that most users would lie in one corner
-MOST_DECADES = 10  # marked on a logarithmic axis
-PALEST = 0.3  # share of its colour that a cell with a single user has
-# Okabe and Ito's colours and two more, told apart by colour-blind readers too; from the eleventh label on they
-# start again.
+MAX_DOTS = 3_000  # users drawn one by one; of more, dots would cover each other
+N_COLUMNS = 70  # of hexagons, where users are counted instead: 10 pixels wide each
+MAX_RATIO = 30.0  # largest value over the median; above it a linear axis puts most users into one corner
+MAX_DECADES = 10  # marked on a logarithmic axis
+PALEST = 0.3  # share of its colour that a hexagon with a single user has
+# Okabe and Ito's colours and two more, which colour-blind readers can distinguish. They repeat from the eleventh label
+# on.
 COLOURS = (
     *("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9"),
     *("#D55E00", "#666666", "#882255", "#F0E442", "#000000"),
@@ -46,7 +46,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X", "h", "p", "*")
 
 
 class ClusterPlot(Periodic):
-    """Redraws one file after a step, at most every `REDRAW_SECONDS`, and once more at the end."""
+    """Draws the newest step into one file, at most every `REDRAW_SECONDS`, and at the end."""
 
     def __init__(
         self,
@@ -55,49 +55,52 @@ class ClusterPlot(Periodic):
         clock: Clock = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
     ) -> None:
-        """ValueError if the path cannot be drawn to."""
-        check_target(path)
+        """ValueError if a picture cannot be written to the path."""
+        check_path(path)
         super().__init__(self._draw, REDRAW_SECONDS, clock)
-        self._path, self._names, self._now = path, names, now
+        self._path = path
+        self._names = names
+        self._now = now
 
     def _draw(self, step: Step) -> None:
         try:
             save(draw(step, self._names, self._now()), self._path)
-        except OSError as error:  # a full disk: no reason to stop labelling
+        except OSError as error:  # e.g. a full disk; labelling goes on
             log.warning("%s: not drawn (%s)", self._path, error.strerror or error)
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write beside `path` first and then move, so that a reader never sees half a picture."""
-    part, drawn = path.with_name(f".part-{path.name}"), io.BytesIO()  # matplotlib makes more of a full disk than that
-    figure.savefig(drawn, dpi=DOTS_PER_INCH, format=path.suffix[1:].lower())
+    """Write a temporary file next to `path` and rename it, so that a reader never sees half a picture."""
+    content = io.BytesIO()  # matplotlib reports a full disk by many lines, so it does not write the file itself
+    figure.savefig(content, dpi=DOTS_PER_INCH, format=path.suffix[1:].lower())
+    temporary = path.with_name(f".part-{path.name}")
     try:
-        part.write_bytes(drawn.getbuffer())
-        part.replace(path)
+        temporary.write_bytes(content.getbuffer())
+        temporary.replace(path)
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
 class Scale(NamedTuple):
-    """How one column of the totals is laid along its axis: position = forward(value).
+    """The scale of one axis: coordinate = forward(value).
 
-    The axes themselves stay linear, so that cells are hexagons of one size on any scale.
+    matplotlib's own axes stay linear, so that all hexagons have the same size on any scale.
     """
 
-    kind: str  # linear; log; symlog where there are values <= 0
+    kind: str  # linear; log; symlog if there are values <= 0
     threshold: float  # of symlog: about linear between -threshold and threshold
 
     def forward(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return positions on the axis."""
+        """Return the coordinates of values."""
         if self.kind == "linear":
             return values
         if self.kind == "log":
             return np.log10(values)
-        positions: NDArray[np.float64] = np.sign(values) * np.log10(1 + np.abs(values) / self.threshold)
-        return positions
+        coordinates: NDArray[np.float64] = np.sign(values) * np.log10(1 + np.abs(values) / self.threshold)
+        return coordinates
 
     def ticks(self, values: NDArray[np.float64]) -> list[float]:
-        """Return the values to mark: powers of ten, and 0 where there is one."""
+        """Return the values to mark: powers of ten, and 0 on a symlog axis."""
         low, high = float(values.min()), float(values.max())
         if self.kind == "log":
             return decades(low / 10, high * 10)
@@ -107,9 +110,9 @@ class Scale(NamedTuple):
 
 
 def scale_for(values: NDArray[np.float64], fitted_on: str = "none") -> Scale:
-    """Choose the scale on which values can be told apart; that of the fit where it is logarithmic."""
+    """Return a scale on which the values are visibly apart: logarithmic if the fit was, or if they differ widely."""
     sizes = np.abs(values[values != 0])
-    if not len(sizes) or (fitted_on != "log" and sizes.max() <= FAR * np.median(sizes)):
+    if not len(sizes) or (fitted_on != "log" and sizes.max() <= MAX_RATIO * np.median(sizes)):
         return Scale("linear", 1.0)
     if values.min() > 0:
         return Scale("log", 1.0)
@@ -117,13 +120,15 @@ def scale_for(values: NDArray[np.float64], fitted_on: str = "none") -> Scale:
 
 
 def decades(low: float, high: float) -> list[float]:
-    """Return the powers of ten from `low` to `high`, thinned out if they are many."""
-    first, last = int(np.ceil(np.log10(low))), int(np.floor(np.log10(high)))
-    return [10.0**power for power in range(first, last + 1, 1 + max(0, last - first) // MOST_DECADES)]
+    """Return the powers of ten from `low` to `high`; only every second, third, ... of many."""
+    first = int(np.ceil(np.log10(low)))
+    last = int(np.floor(np.log10(high)))
+    step = 1 + max(0, last - first) // MAX_DECADES
+    return [10.0**power for power in range(first, last + 1, step)]
 
 
 def short(value: float) -> str:
-    """Return 10k for 10,000 and 1M for 1,000,000: what fits below a tick."""
+    """Return a short text for a tick: 10k for 10,000, 1M for 1,000,000."""
     if abs(value) >= 1e15 or 0 < abs(value) < 1e-3:
         return f"{value:.0e}"
     for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -133,7 +138,7 @@ def short(value: float) -> str:
 
 
 def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
-    """Draw the clusters of a step, as dots or as density."""
+    """Draw the clusters of a step, as dots or, with many users, as hexagons."""
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
     title = f"{step.n_users:,} users{scale_suffix(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
@@ -159,25 +164,25 @@ def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
 
 
 def on_axes(totals: NDArray[np.float64], scales: Sequence[Scale]) -> NDArray[np.float64]:
-    """Return where on the axes the rows of totals lie."""
+    """Return the coordinates of rows of totals."""
     return np.column_stack([scale.forward(totals[:, column]) for column, scale in enumerate(scales)])
 
 
 def spread_counts(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spread num_transactions evenly over n - 0.5 to n + 0.5: whole numbers leave rows of cells empty."""
+    """Spread num_transactions evenly over n - 0.5 to n + 0.5, because whole numbers leave rows of hexagons empty."""
     spread = np.random.default_rng(0).uniform(-0.5, 0.5, len(totals))
     return np.column_stack((totals[:, 0], totals[:, 1] + spread))
 
 
 def mark_axis(axis: Axis, name: str, scale: Scale, values: NDArray[np.float64]) -> None:
-    """Name an axis, and mark values on it."""
+    """Set the label and the ticks of an axis."""
     axis.set_label_text(name if scale.kind == "linear" else f"{name} (logarithmic)")
     if scale.kind == "linear":
         return
     low, high = axis.get_view_interval()
     ticks = scale.ticks(values)
-    positions = scale.forward(np.array(ticks))
-    axis.set_major_locator(FixedLocator(positions.tolist()))
+    coordinates = scale.forward(np.array(ticks))
+    axis.set_major_locator(FixedLocator(coordinates.tolist()))
     axis.set_major_formatter(FixedFormatter([short(tick) for tick in ticks]))
     between = scale.forward(np.outer(ticks, np.arange(2, 10)).ravel())
     axis.set_minor_locator(FixedLocator(between.tolist()))
@@ -190,7 +195,7 @@ def colour_of(label: int) -> str:
 
 
 def draw_dots(axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int) -> None:
-    """Draw every user, larger the fewer there are."""
+    """Draw a dot for every user, larger the fewer there are."""
     size = float(np.clip(20_000 / len(points), 10, 70))
     for label in range(n_labels):
         x, y = points[labels == label].T
@@ -202,15 +207,17 @@ def draw_dots(axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32]
 def draw_density(
     axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
 ) -> None:
-    """Draw hexagons: the colour of the label that most users in it have, the deeper the more users."""
-    low, high = points.min(axis=0), points.max(axis=0)
-    room = np.where(high > low, 0.02 * (high - low), 0.5)
-    (left, bottom), (right, top) = low - room, high + room
-    cells, counts = count_hexagons(axes, points, labels, n_labels, (left, right, bottom, top), weights)
-    axes.add_collection(cells)
-    paint(cells, counts)
+    """Draw hexagons in the colour of the most frequent label in each, deeper the more users."""
+    low = points.min(axis=0)
+    high = points.max(axis=0)
+    margin = np.where(high > low, 0.02 * (high - low), 0.5)
+    left, bottom = low - margin
+    right, top = high + margin
+    hexagons, counts = count_hexagons(axes, points, labels, n_labels, (left, right, bottom, top), weights)
+    axes.add_collection(hexagons)
+    paint(hexagons, counts)
     axes.set(xlim=(left, right), ylim=(bottom, top))
-    add_depths(axes, float(counts.sum(axis=0).max()))
+    add_colour_bar(axes, float(counts.sum(axis=0).max()))
 
 
 def count_hexagons(
@@ -221,46 +228,46 @@ def count_hexagons(
     extent: tuple[float, float, float, float],
     weights: Weights | None = None,
 ) -> tuple[PolyCollection, NDArray[np.float64]]:
-    """Return the cells, and the users of each label in each of them, of shape (n_labels, n_cells)."""
+    """Return the hexagons, and the number of users by label and hexagon, of shape (n_labels, n_hexagons)."""
     counts = []
-    for label in range(n_labels):  # one grid for all labels, so that their counts can be compared cell by cell
-        here = labels == label
-        x, y = points[here].T
-        how: dict[str, Any] = {} if weights is None else {"C": weights[here], "reduce_C_function": np.sum}
-        cells: PolyCollection = axes.hexbin(x, y, gridsize=N_COLUMNS, extent=extent, mincnt=0, **how)
-        counts.append(np.asarray(cells.get_array()))
-        cells.remove()
-    return cells, np.array(counts)
+    for label in range(n_labels):  # on the same grid for each label
+        of_label = labels == label
+        x, y = points[of_label].T
+        sums: dict[str, Any] = {} if weights is None else {"C": weights[of_label], "reduce_C_function": np.sum}
+        hexagons: PolyCollection = axes.hexbin(x, y, gridsize=N_COLUMNS, extent=extent, mincnt=0, **sums)
+        counts.append(np.asarray(hexagons.get_array()))
+        hexagons.remove()
+    return hexagons, np.array(counts)
 
 
-def paint(cells: PolyCollection, counts: NDArray[np.float64]) -> None:
-    """Colour each cell by its most frequent label; `counts` is of shape (n_labels, n_cells)."""
+def paint(hexagons: PolyCollection, counts: NDArray[np.float64]) -> None:
+    """Colour each hexagon by its most frequent label; `counts` is of shape (n_labels, n_hexagons)."""
     colours = np.array([to_rgb(colour_of(label)) for label in range(len(counts))])
     total = counts.sum(axis=0)
     depth = PALEST + (1 - PALEST) * np.log(np.maximum(total, 1)) / np.log(max(float(total.max()), 2))
     mixed = 1 - depth[:, None] * (1 - colours[counts.argmax(axis=0)])  # towards white
-    cells.set_array(None)
-    cells.set(facecolors=np.column_stack((mixed, total > 0)), edgecolors="none")
+    hexagons.set_array(None)
+    hexagons.set(facecolors=np.column_stack((mixed, total > 0)), edgecolors="none")
 
 
-def add_depths(axes: Axes, most: float) -> None:
-    """Tell how many users the depths of a colour stand for, in grey."""
+def add_colour_bar(axes: Axes, most: float) -> None:
+    """Show in grey how many users each depth of a colour means."""
     greys = LinearSegmentedColormap.from_list("greys", [(1 - PALEST,) * 3, (0.0,) * 3])
     depths = ScalarMappable(LogNorm(1, max(most, 2)), cmap=greys)
-    ticks = FuncFormatter(lambda value, at: short(value))
-    axes.figure.colorbar(depths, ax=axes, label="users per cell", format=ticks, pad=0.01, fraction=0.04)
+    ticks = FuncFormatter(lambda value, position: short(value))
+    axes.figure.colorbar(depths, ax=axes, label="users per hexagon", format=ticks, pad=0.01, fraction=0.04)
 
 
 def draw_centers(axes: Axes, centers: NDArray[np.float64]) -> None:
     """Mark each centre with the number of its label."""
     for label, (x, y) in enumerate(centers.tolist()):
-        # Not opaque: the only user of a label lies right behind its centre.
+        # Translucent, because the only user of a label is right behind its centre.
         box = {"boxstyle": "circle,pad=0.25", "facecolor": "#FFFFFFB0", "edgecolor": colour_of(label), "linewidth": 2}
         axes.text(x, y, str(label), ha="center", va="center", fontsize=10, fontweight="bold", bbox=box, zorder=5)
 
 
 def add_legend(figure: Figure, step: Step, names: Sequence[str], dots: bool) -> None:
-    """Tell name, number and share of the users of each label, beside the picture."""
+    """Show name, number and share of the users of each label, next to the picture."""
     handles = []
     for label, count in enumerate(step.users_of_labels):
         text = f"{label_name(label, names)}\n{format_users(count)}, {format_percentage(count, step.n_users)}"

@@ -1,4 +1,4 @@
-"""A bar while catching up: records, rate, time left. On a terminal only, gone once caught up."""
+"""A progress bar while catching up: records, rate, time left. On a terminal only; removed once caught up."""
 
 import contextlib
 import sys
@@ -6,22 +6,23 @@ from typing import Any, TextIO
 
 from classifier.reports.step import Step
 
-SHOW_FROM_RECORDS = 10_000  # behind: what is read in less than a second needs no bar
+SHOW_FROM_RECORDS = 10_000  # behind; fewer are read in less than a second
 REDRAW_SECONDS = 0.1
-LAYOUT = "catching up {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} records, {rate_fmt}, {remaining} left"
+BAR_FORMAT = "catching up {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} records, {rate_fmt}, {remaining} left"
 
 
 class ProgressBar:
-    """Shows the way to the end of the input. Log lines appear above the bar meanwhile."""
+    """Shows the progress to the end of the input. Log lines appear above the bar."""
 
     def __init__(self, stream: TextIO | None = None, redraw_seconds: float = REDRAW_SECONDS) -> None:
-        """`stream` is stderr unless given; to one that is no terminal nothing is written."""
-        self._stream, self._redraw_seconds = sys.stderr if stream is None else stream, redraw_seconds
+        """Write to `stream`, by default stderr, if it is a terminal."""
+        self._stream = sys.stderr if stream is None else stream
+        self._redraw_seconds = redraw_seconds
         self._bar: Any = None
-        self._shown = contextlib.ExitStack()
+        self._open_bar = contextlib.ExitStack()
 
     def read(self, n_records: int, n_behind: int | None) -> None:
-        """Advance; begin when far behind, end when not behind any more."""
+        """Advance the bar; open it when far behind, close it when no longer behind."""
         if n_behind is None:
             return
         if self._bar is None and n_behind >= SHOW_FROM_RECORDS and self._stream.isatty():
@@ -34,21 +35,21 @@ class ProgressBar:
             self.close()
 
     def bad(self, n_records: int) -> None:
-        """They count as read."""
+        """Bad records are among the records of `read`."""
 
     def step(self, step: Step) -> None:
-        """A step moves nothing."""
+        """A step does not move the bar."""
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         self._bar = None
-        self._shown.close()
+        self._open_bar.close()
 
     def _open(self) -> None:
-        from tqdm import tqdm  # most runs never show a bar
+        from tqdm import tqdm  # here, because most runs never show a bar
         from tqdm.contrib.logging import logging_redirect_tqdm
 
-        tqdm.monitor_interval = 0  # no thread that watches over bars nobody updates
+        tqdm.monitor_interval = 0  # no monitor thread
         self._bar = tqdm(
             total=0,
             unit="",
@@ -56,9 +57,9 @@ class ProgressBar:
             leave=False,
             file=self._stream,
             mininterval=self._redraw_seconds,
-            miniters=1,  # or a rate that drops would leave the bar behind
+            miniters=1,  # tqdm would otherwise skip updates after the rate drops
             dynamic_ncols=True,
-            bar_format=LAYOUT,
+            bar_format=BAR_FORMAT,
         )
-        self._shown.callback(self._bar.close)
-        self._shown.enter_context(logging_redirect_tqdm())
+        self._open_bar.callback(self._bar.close)
+        self._open_bar.enter_context(logging_redirect_tqdm())

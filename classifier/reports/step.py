@@ -1,4 +1,4 @@
-"""What one step found and took; what reports and the log are told."""
+"""The result of one step, for the log and the reports."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -13,35 +13,35 @@ log = logging.getLogger("user_classifier")
 
 
 class Step(NamedTuple):
-    """One fit whose labels are committed, or, when looking, would be."""
+    """One fit whose labels are committed, or would be in a run (--dry-run)."""
 
-    user_ids: Sequence[str]  # ascending; the arrays lie in the same order
+    user_ids: Sequence[str]  # ascending; arrays are in the same order
     totals: NDArray[np.float64]  # shape (n_users, 2): total_amount in the currency of the input, num_transactions
     labels: NDArray[np.int32]  # shape (n_users,)
     centers: NDArray[np.float64]  # shape (n_clusters, 2), in the units of the input; one row if users are fewer
-    n_records: int  # read since the last step
+    n_records: int  # read since the step before
     n_changes: int  # users whose row or label changed
     fit_seconds: float
     commit_seconds: float
     lag: Mapping[int, int]  # records behind, by partition; empty if unknown
     n_several: int = 0  # users with more than one row at two ends of the input in a row
-    scaling: Scaling = Scaling()  # where distances to the centres are measured
-    weights: Weights | None = None  # shape (n_users,): how many users each row stands for, by default one
+    scaling: Scaling = Scaling()  # of the fit
+    weights: Weights | None = None  # shape (n_users,): how many users each row represents, by default one
 
     @property
     def n_users(self) -> int:
-        """How many users there are, whatever the number of rows."""
+        """The number of users, which is not the number of rows if these have weights."""
         return len(self.labels) if self.weights is None else int(self.weights.sum())
 
     @property
     def users_of_labels(self) -> list[int]:
-        """How many users each label has."""
+        """The number of users of each label."""
         counts = np.bincount(self.labels, self.weights, len(self.centers))
         return [int(count) for count in counts]
 
 
 def log_step(step: Step) -> None:
-    """Log a step in one line, its numbers also as fields for --log-format json."""
+    """Log a step in one line; its numbers are also fields for --log-format json."""
     numbers = {
         "records": step.n_records,
         "users": step.n_users,

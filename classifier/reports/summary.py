@@ -1,4 +1,4 @@
-"""The clusters as a table: what the users of each label spend, and who moved."""
+"""The clusters as a table: what the users of each label spend, and how many changed label."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.step import Step
 
 SUMMARY_SECONDS = 60.0
-CHANGED = 0.05  # share of the users; borders that follow the users a little move fewer
-MOST_MOVES = 12  # kinds of moves that are listed; ten labels can have ninety
-ROW = "{:<{width}}  {:>11}  {:>7}  {:>15}  {:>18}  {:>17}  {}"
+MIN_CHANGED = 0.05  # share of the users; small shifts of the borders, as users change, move fewer
+MAX_MOVES = 12  # pairs of labels listed; ten labels have ninety pairs
+ROW_FORMAT = "{:<{width}}  {:>11}  {:>7}  {:>15}  {:>18}  {:>17}  {}"
 HEADINGS = ("users", "share", "mean amount", "total amount", "mean transactions", "centre")
 
 
-class Shown(NamedTuple):
-    """What is kept of a step that was shown."""
+class ShownStep(NamedTuple):
+    """What the next summary needs of the step that was shown."""
 
     user_ids: Sequence[str]
     labels: NDArray[np.int32]
@@ -31,28 +31,31 @@ class Shown(NamedTuple):
 
 
 class Summary(Periodic):
-    """Echoes a table after the first step, every `SUMMARY_SECONDS` while labels come, and at the end."""
+    """Prints a table after the first step, then at most every `SUMMARY_SECONDS`, and at the end."""
 
     def __init__(self, echo: Callable[[str], object], names: Sequence[str] = (), clock: Clock = time.monotonic) -> None:
         super().__init__(self._echo_table, SUMMARY_SECONDS, clock)
-        self._echo, self._names = echo, names
-        self._before: Shown | None = None
+        self._echo = echo
+        self._names = names
+        self._before: ShownStep | None = None
 
     def _echo_table(self, step: Step) -> None:
         for line in summary_lines(step, self._names):
             self._echo(line)
-        if (before := self._before) is not None:
-            ids_and_labels = before.user_ids, before.labels, step.user_ids, step.labels
-            self._echo("since the last summary: " + moves(*ids_and_labels, step.weights))
-            if told := change_of_clusters(before, step):
-                self._echo(told)
-        self._before = Shown(step.user_ids, step.labels, step.centers, step.scaling)
+        before = self._before
+        if before is not None:
+            moved = moves(before.user_ids, before.labels, step.user_ids, step.labels, step.weights)
+            self._echo(f"since the last summary: {moved}")
+            note = changed_clusters_note(before, step)
+            if note:
+                self._echo(note)
+        self._before = ShownStep(step.user_ids, step.labels, step.centers, step.scaling)
 
 
 def per_label(
     totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
 ) -> pd.DataFrame:
-    """Count and add up the users of each label.
+    """Return number and totals of the users of each label.
 
     Parameters
     ----------
@@ -60,20 +63,24 @@ def per_label(
         total_amount in the currency of the input, num_transactions as a count.
     labels : ndarray of shape (n_users,)
     n_labels : int
-        A label without users has a row, too.
+        Labels without users have a row, too.
     weights : ndarray of shape (n_users,), optional
-        How many users each row stands for, one by default.
+        How many users each row represents, by default one.
 
     Returns
     -------
     DataFrame
-        Index label; columns users, mean_amount, total_amount, mean_transactions. The means of a label without
-        users are NaN.
+        Index label; columns users, mean_amount, total_amount, mean_transactions. Without users, the means are NaN.
     """
     users = np.ones(len(labels)) if weights is None else weights
-    amounts, transactions = totals[:, 0] * users, totals[:, 1] * users
-    frame = pd.DataFrame({"label": labels, "users": users, "total_amount": amounts, "transactions": transactions})
-    found = frame.groupby("label").sum().reindex(pd.RangeIndex(n_labels, name="label"), fill_value=0.0)
+    columns = {
+        "label": labels,
+        "users": users,
+        "total_amount": totals[:, 0] * users,
+        "transactions": totals[:, 1] * users,
+    }
+    sums = pd.DataFrame(columns).groupby("label").sum()
+    found = sums.reindex(pd.RangeIndex(n_labels, name="label"), fill_value=0.0)
     found.insert(1, "mean_amount", found["total_amount"] / found["users"])
     found["mean_transactions"] = found.pop("transactions") / found["users"]
     return found.astype({"users": np.int64})
@@ -81,21 +88,21 @@ def per_label(
 
 def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
     """Return the table, a line for each label and one for all."""
-    n_users, n_labels = step.n_users, len(step.centers)
+    n_labels = len(step.centers)
     titles = [label_name(label, names) for label in range(n_labels)]
     width = max(len(title) for title in ("label", *titles))
-    lines = [ROW.format("label", *HEADINGS, width=width) + scale_suffix(step.scaling.name)]
+    lines = [ROW_FORMAT.format("label", *HEADINGS, width=width) + scale_suffix(step.scaling.name)]
     rows = per_label(step.totals, step.labels, n_labels, step.weights).itertuples()
-    for title, row, place in zip(titles, rows, step.centers.tolist(), strict=True):
-        cells = (*table_cells(row, n_users), center(place))
-        lines.append(ROW.format(title, *cells, width=width))
+    for title, row, center in zip(titles, rows, step.centers.tolist(), strict=True):
+        texts = (*row_texts(row, step.n_users), center_text(center))
+        lines.append(ROW_FORMAT.format(title, *texts, width=width))
     for row in per_label(step.totals, np.zeros_like(step.labels), 1, step.weights).itertuples():
-        lines.append(ROW.format("all", *table_cells(row, n_users), "", width=width).rstrip())
+        lines.append(ROW_FORMAT.format("all", *row_texts(row, step.n_users), "", width=width).rstrip())
     return lines
 
 
-def table_cells(row: Any, n_users: int) -> list[str]:
-    """Return one row of `per_label` as text, with the share of all users."""
+def row_texts(row: Any, n_users: int) -> list[str]:
+    """Return one row of `per_label` as texts, with the share of all users."""
     transactions = f"{row.mean_transactions:,.1f}" if row.users else "-"
     share_ = format_percentage(row.users, n_users)
     return [f"{row.users:,}", share_, format_amount(row.mean_amount), format_amount(row.total_amount), transactions]
@@ -108,50 +115,62 @@ def moves(
     labels: NDArray[np.int32],
     weights: Weights | None = None,
 ) -> str:
-    """Tell who changed labels: '12 users 1 -> 2, 1 user 0 -> 1, 5 new, 2 gone'.
+    """Return how many users changed labels: '12 users 1 -> 2, 1 user 0 -> 1, 5 new, 2 deleted'.
 
-    Users are matched by user_id. The table keeps its list of user_ids while none comes or goes: then there is
-    nothing to match. Rows that stand for several users are cells: those moved whose cell has another label.
+    Users are matched by user_id, unless the table has the same list as before, because no user was added or deleted.
+    With `weights`, rows are cells (--cells), and all users of a cell move with its label.
     """
-    n_new = n_gone = 0
+    n_new = 0
+    n_deleted = 0
     n_users = np.ones(len(labels), np.int64) if weights is None else weights
     if ids_before is not user_ids:
-        at = pd.Index(ids_before, dtype=object).get_indexer(pd.Index(user_ids, dtype=object))
-        both = at >= 0
+        index_before = pd.Index(ids_before, dtype=object).get_indexer(pd.Index(user_ids, dtype=object))
+        in_both = index_before >= 0
         if weights is None:
-            n_new, n_gone = int((~both).sum()), len(ids_before) - int(both.sum())
-        before, labels, n_users = before[at[both]], labels[both], n_users[both]
+            n_new = int((~in_both).sum())
+            n_deleted = len(ids_before) - int(in_both.sum())
+        before = before[index_before[in_both]]
+        labels = labels[in_both]
+        n_users = n_users[in_both]
     moved = before != labels
-    pairs, of_pair = np.unique(np.column_stack((before[moved], labels[moved])), axis=0, return_inverse=True)
-    counts = np.bincount(of_pair.ravel(), n_users[moved], len(pairs)).astype(np.int64)
+    pairs, pair_of = np.unique(np.column_stack((before[moved], labels[moved])), axis=0, return_inverse=True)
+    counts = np.bincount(pair_of.ravel(), n_users[moved], len(pairs)).astype(np.int64)
     most_first = np.argsort(-counts, kind="stable")
-    told = [f"{format_users(counts[i])} {pairs[i, 0]} -> {pairs[i, 1]}" for i in most_first[:MOST_MOVES]]
-    if len(counts) > MOST_MOVES:
-        told.append(f"{format_users(counts[most_first[MOST_MOVES:]].sum())} otherwise")
-    told = told or ["nobody moved"]
-    return ", ".join(told + [f"{n:,} {what}" for n, what in ((n_new, "new"), (n_gone, "gone")) if n])
+    texts = [f"{format_users(counts[i])} {pairs[i, 0]} -> {pairs[i, 1]}" for i in most_first[:MAX_MOVES]]
+    if len(counts) > MAX_MOVES:
+        texts.append(f"{format_users(counts[most_first[MAX_MOVES:]].sum())} in other moves")
+    if not texts:
+        texts.append("no user moved")
+    if n_new:
+        texts.append(f"{n_new:,} new")
+    if n_deleted:
+        texts.append(f"{n_deleted:,} deleted")
+    return ", ".join(texts)
 
 
-def change_of_clusters(before: Shown, step: Step) -> str | None:
-    """Say so where many users have another label although they would have kept it with the centres of before."""
+def changed_clusters_note(before: ShownStep, step: Step) -> str | None:
+    """Return how the centres moved if that alone gives many users another label, else None.
+
+    These users have another label than the nearest of the centres shown before.
+    """
     if len(before.centers) != len(step.centers) or not len(step.labels):
         return None
     moved = before.scaling.nearest(step.totals, before.centers) != step.labels
     n_moved = int(np.count_nonzero(moved) if step.weights is None else step.weights[moved].sum())
-    if n_moved < CHANGED * step.n_users:
+    if n_moved < MIN_CHANGED * step.n_users:
         return None
     centers = zip(before.centers.tolist(), step.centers.tolist(), strict=True)
-    told = [f"{label} from {center(old)} to {center(new)}" for label, (old, new) in enumerate(centers)]
+    shifts = [f"{label} from {center_text(old)} to {center_text(new)}" for label, (old, new) in enumerate(centers)]
     return (
-        f"the clusters have changed: with those of before, {format_users(n_moved)}"
+        f"the clusters have changed: with the previous centres, {format_users(n_moved)}"
         f" ({format_percentage(n_moved, step.n_users)}) would"
-        f" have another label; centres: {', '.join(told)}"
+        f" have another label; centres: {', '.join(shifts)}"
     )
 
 
-def center(place: Sequence[float]) -> str:
+def center_text(center: Sequence[float]) -> str:
     """Return a centre as text, in the units of the input."""
-    return f"{format_amount(place[0])} / {place[1]:,.1f}"
+    return f"{format_amount(center[0])} / {center[1]:,.1f}"
 
 
 def first_users(step: Step, names: Sequence[str] = (), n: int = 20) -> list[str]:

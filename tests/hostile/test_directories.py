@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.reports.output_file import make_fit_for_matplotlib
+from classifier.reports.output_file import prepare_matplotlib
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import SCRIPT, TIMEOUT_S
 from tests.support.pipeline import Pipeline
@@ -66,11 +66,11 @@ def test_the_pictures_folder_is_all_there_is(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(tempfile, "tempdir", None)
     with monkeypatch.context() as patch:
         patch.setattr(tempfile, "gettempdir", nothing)
-        make_fit_for_matplotlib(tmp_path)
+        prepare_matplotlib(tmp_path)
     assert tempfile.gettempdir() == str(tmp_path)
 
 
 def test_elsewhere_is_left_alone(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
-    make_fit_for_matplotlib(tmp_path)
+    prepare_matplotlib(tmp_path)
     assert tempfile.gettempdir() == before

@@ -1,4 +1,4 @@
-"""What people look at, beside a real run."""
+"""The reports of a real run."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def test_metrics_are_served_while_it_runs(pipeline: Pipeline, tmp_path: Path) ->
         assert running.stop() == 0
 
 
-def test_a_report_that_cannot_be_made(pipeline: Pipeline) -> None:
+def test_a_report_that_cannot_be_created(pipeline: Pipeline) -> None:
     finished = client.run(pipeline.arguments("--label-names", "low,high"))
     assert (finished.code, finished.stderr) == (
         2,

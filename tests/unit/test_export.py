@@ -243,9 +243,9 @@ def refused(path: Path, **given: object) -> str:
     [
         ("labels.xlsx", "cannot write .xlsx files; end it in .csv, .csv.gz or .parquet"),
         ("labels.tsv.gz", "cannot write .gz files; end it in .csv, .csv.gz or .parquet"),
-        ("labels", "the name has no ending; end it in .csv, .csv.gz or .parquet"),
-        ("folder.csv", "is a folder; name a file"),
-        ("none/labels.csv", "there is no folder {folder}/none; to make it: mkdir -p {folder}/none"),
+        ("labels", "the name has no suffix; end it in .csv, .csv.gz or .parquet"),
+        ("folder.csv", "is a folder; give the path of a file"),
+        ("none/labels.csv", "there is no folder {folder}/none; to create it: mkdir -p {folder}/none"),
         (f"{'x' * 300}.csv", "not written (File name too long)"),
     ],
 )

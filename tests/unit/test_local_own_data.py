@@ -25,7 +25,7 @@ LOG = """\
 2026-11-26 02:29:02,920 INFO 0          1
 2026-11-26 02:29:02,920 INFO 1          1
 2026-11-26 02:29:02,920 INFO all        2
-2026-11-26 02:29:02,920 INFO since the last summary: nobody moved, 1 new
+2026-11-26 02:29:02,920 INFO since the last summary: no user moved, 1 new
 """
 
 

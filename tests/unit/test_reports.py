@@ -1,4 +1,4 @@
-"""Several reports are one."""
+"""Several reports as one."""
 
 import pytest
 
@@ -9,11 +9,13 @@ from tests.support.steps import made_step
 A = made_step([("a", 1.0, 1, 0)], 1)
 
 
-class Noted:
-    """A report that writes down what it is told, and may fail to close."""
+class RecordingReport:
+    """A report that records its calls, and may fail to close."""
 
     def __init__(self, name: str, calls: list[str], fails: bool = False) -> None:
-        self._name, self._calls, self._fails = name, calls, fails
+        self._name = name
+        self._calls = calls
+        self._fails = fails
 
     def read(self, n_records: int, n_behind: int | None) -> None:
         self._calls.append(f"{self._name} read {n_records} {n_behind}")
@@ -30,9 +32,9 @@ class Noted:
             raise OSError("full")
 
 
-def test_several_reports_are_told_the_same_and_all_are_closed() -> None:
+def test_all_reports_get_the_same_calls_and_are_closed() -> None:
     calls: list[str] = []
-    reports: Report = Reports([Noted("1", calls), Noted("2", calls, fails=True)])
+    reports: Report = Reports([RecordingReport("1", calls), RecordingReport("2", calls, fails=True)])
     reports.read(3, 4)
     reports.bad(5)
     reports.step(A)

@@ -1,4 +1,4 @@
-"""--print-config: everything that takes effect, and no secret."""
+"""--print-config: all settings in effect, without secrets."""
 
 from pathlib import Path
 

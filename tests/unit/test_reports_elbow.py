@@ -1,4 +1,4 @@
-"""The picture of the numbers of clusters that were compared."""
+"""The picture of compared numbers of clusters."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""One JSON object per line, whatever is logged."""
+"""One JSON object a line, whatever is logged."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ from classifier.reports.jsonlog import JsonFormatter
 
 
 def formatted(message: object = "labels", *args: object, **extra: Any) -> str:
-    """A record of a known moment, as a line."""
+    """The line of a record with a fixed time."""
     logger = logging.getLogger("user_classifier")
     record = logger.makeRecord("user_classifier", logging.INFO, "x.py", 1, message, args, None, extra=extra)
     record.created = 1_795_515_072.0405
@@ -28,7 +28,7 @@ def test_line_in_full() -> None:
     )
 
 
-def test_extras_that_json_has_no_word_for() -> None:
+def test_extra_fields_that_json_cannot_represent() -> None:
     found = json.loads(
         formatted(
             fit=np.float64("nan"),
@@ -51,12 +51,12 @@ def test_extras_that_json_has_no_word_for() -> None:
     }
 
 
-def test_our_own_fields_cannot_be_overwritten() -> None:
+def test_standard_fields_cannot_be_overwritten() -> None:
     found = json.loads(formatted("truth", level="FATAL", time="never"))
     assert (found["message"], found["level"], found["time"]) == ("truth", "INFO", "2026-11-24T10:11:12.040Z")
 
 
-def test_an_exception_has_a_field_of_its_own() -> None:
+def test_an_exception_is_a_separate_field() -> None:
     try:
         raise RuntimeError("boom\nbang")
     except RuntimeError:

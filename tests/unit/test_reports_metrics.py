@@ -1,4 +1,4 @@
-"""What Prometheus scrapes, and what /health answers."""
+"""The metrics for Prometheus, and the response of /health."""
 
 import contextlib
 import re
@@ -89,10 +89,10 @@ def test_scrape_after_two_steps() -> None:
         "behind_records": 0,
     }
     assert {name: found[name] for name in expected} == pytest.approx(expected)
-    assert 'lag_records{partition="0"}' not in found, "a partition that is not reported any more is gone"
+    assert 'lag_records{partition="0"}' not in found, "a partition that is no longer reported"
 
 
-def test_where_the_centres_lie_and_on_which_scale_they_were_found() -> None:
+def test_the_centres_and_the_scale_of_their_fit() -> None:
     with served(Hand(), ("stingy", "spendthrift")) as metrics:
         metrics.step(STEP)
         first = scrape(metrics)
@@ -112,7 +112,7 @@ def test_where_the_centres_lie_and_on_which_scale_they_were_found() -> None:
     assert centers(then) == {
         where.format("total_amount", 0, "stingy", "log"): 2.0,
         where.format("num_transactions", 0, "stingy", "log"): 1.5,
-    }, "the others are gone"
+    }, "the other values are removed"
 
 
 def test_every_metric_has_a_help_text() -> None:
@@ -144,7 +144,7 @@ def test_health_follows_the_last_poll() -> None:
 
 def test_other_pages() -> None:
     with served(Hand()) as metrics:
-        assert get(metrics, "/") == (404, "there are /metrics and /health\n")
+        assert get(metrics, "/") == (404, "not found; the pages are /metrics and /health\n")
         assert get(metrics, "/health?x=1")[0] == 200
 
 
@@ -156,7 +156,7 @@ def test_head_has_no_body() -> None:
     assert (head.split()[1], body) == (b"200", b"")
 
 
-def test_a_port_that_is_taken() -> None:
+def test_a_port_in_use() -> None:
     with served(Hand()) as metrics, pytest.raises(ValueError, match=r".") as raised:
         Metrics(metrics.port)
     assert str(raised.value) == (
@@ -165,26 +165,26 @@ def test_a_port_that_is_taken() -> None:
     )
 
 
-def test_a_port_that_is_none() -> None:
-    with pytest.raises(ValueError, match=r"cannot serve metrics at 127\.0\.0\.1:70000 \(ports go from 1 to 65535\)"):
+def test_a_port_out_of_range() -> None:
+    with pytest.raises(ValueError, match=r"cannot serve metrics at 127\.0\.0\.1:70000 \(ports are 1 to 65535\)"):
         Metrics(70_000)
 
 
 @pytest.mark.parametrize(
     ("host", "shown", "reason"),
     [
-        ("192.0.2.1", "192.0.2.1", "Cannot assign requested address"),  # an address for examples: nobody has it
-        ("2001:db8::1", "[2001:db8::1]", r"[^()]+"),  # with or without the sixth version of IP
-        ("nobody.invalid", "nobody.invalid", r"[^()]+"),  # in the words of this machine's resolver
+        ("192.0.2.1", "192.0.2.1", "Cannot assign requested address"),  # reserved for documentation
+        ("2001:db8::1", "[2001:db8::1]", r"[^()]+"),  # the reason depends on the support of IPv6
+        ("nobody.invalid", "nobody.invalid", r"[^()]+"),  # the message is that of the system's resolver
     ],
 )
 def test_an_address_of_another_machine(host: str, shown: str, reason: str) -> None:
-    told = rf"cannot serve metrics at {re.escape(shown)}:9400 \({reason}\); choose an address of this machine with"
-    with pytest.raises(ValueError, match=rf"^{told} --metrics-host, 0\.0\.0\.0 for all$"):
+    message = rf"cannot serve metrics at {re.escape(shown)}:9400 \({reason}\); choose an address of this machine with"
+    with pytest.raises(ValueError, match=rf"^{message} --metrics-host, 0\.0\.0\.0 for all$"):
         Metrics(9400, host)
 
 
-def test_only_the_address_that_was_asked_for_answers() -> None:
+def test_only_the_given_address_answers() -> None:
     """All of 127.0.0.0/8 is this machine, so a second address is at hand."""
     metrics = Metrics(0, "127.0.0.2")
     try:
@@ -196,7 +196,7 @@ def test_only_the_address_that_was_asked_for_answers() -> None:
 
 
 def test_no_user_is_shown() -> None:
-    """Whoever reaches the port learns totals and states."""
+    """Any client that reaches the port sees counts and states only."""
     with served(Hand(), ("stingy", "spendthrift")) as metrics:
         metrics.step(STEP)
         pages = "".join(get(metrics, path)[1] for path in ("/metrics", "/health", "/"))
@@ -214,8 +214,8 @@ def test_the_port_is_free_after_close() -> None:
         again.close()
 
 
-def test_a_long_restore_is_no_reason_for_alarm() -> None:
-    """The client reads something else than the input: it is alive, and how far behind it is has not changed."""
+def test_a_long_restore_is_healthy() -> None:
+    """The client reads another topic than the input: it is healthy, and the number of records behind is unchanged."""
     clock = Hand()
     with served(clock) as metrics:
         metrics.read(5, 70)

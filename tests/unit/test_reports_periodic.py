@@ -1,4 +1,4 @@
-"""A report now and then: at once, when it is time, at the end, and at its own cost."""
+"""A report at intervals: immediately, when due, at the end, and for at most a tenth of the time."""
 
 import gc
 import weakref
@@ -13,7 +13,7 @@ from tests.support.steps import Hand, made_step
 A, B, C = (made_step([(name, 1.0, 1, 0)], 1) for name in "abc")
 
 
-def test_first_step_is_shown_at_once_then_the_newest_when_it_is_time() -> None:
+def test_the_first_step_is_shown_immediately_then_the_newest_when_due() -> None:
     shown: list[Step] = []
     clock = Hand()
     report = Periodic(shown.append, 60.0, clock)
@@ -33,7 +33,7 @@ def test_first_step_is_shown_at_once_then_the_newest_when_it_is_time() -> None:
     assert shown == [A, C], "nothing new: nothing shown"
 
 
-def test_what_came_too_early_is_shown_at_the_end_once() -> None:
+def test_a_step_that_was_not_due_is_shown_once_at_the_end() -> None:
     shown: list[Step] = []
     report = Periodic(shown.append, 60.0, Hand())
     report.step(A)
@@ -62,7 +62,7 @@ def test_a_slow_report_takes_a_tenth_of_the_time_at_most() -> None:
 
 
 class Cycle:
-    """What only the garbage collector can free."""
+    """A reference cycle, which only the garbage collector can free."""
 
     def __init__(self) -> None:
         self.me = self
@@ -77,7 +77,7 @@ def no_gc() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_gc")
-def test_what_a_report_leaves_behind_is_freed_and_nothing_else_is_searched() -> None:
+def test_the_cycles_of_a_report_are_collected_and_older_objects_are_not_searched() -> None:
     before, left = Cycle(), []
     old = weakref.ref(before)
     del before
@@ -88,5 +88,5 @@ def test_what_a_report_leaves_behind_is_freed_and_nothing_else_is_searched() -> 
     report = Periodic(show, 60.0, Hand())
     report.step(A)
     assert [ref() for ref in left] == [None]
-    assert old() is not None, "older objects were not looked at"
+    assert old() is not None, "older objects were not searched"
     assert gc.get_freeze_count() == 0

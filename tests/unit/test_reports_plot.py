@@ -1,4 +1,4 @@
-"""The picture of the clusters: where it can be drawn to, when, and that users can be told apart in it."""
+"""The picture of the clusters: where and when it is drawn, and that users are visibly apart in it."""
 
 import logging
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling
-from classifier.reports.output_file import check_target
+from classifier.reports.output_file import check_path
 from classifier.reports.plot import (
     COLOURS,
     MARKERS,
@@ -42,7 +42,7 @@ def skewed(n_users: int) -> NDArray[np.float64]:
 
 
 def clustered(totals: NDArray[np.float64], n_clusters: int = 3) -> Step:
-    """A step as the client makes it."""
+    """A step with the client's own fit."""
     found = cluster(totals, n_clusters)
     return step_of([], totals, found.labels, found.centers)
 
@@ -51,30 +51,30 @@ def clustered(totals: NDArray[np.float64], n_clusters: int = 3) -> Step:
     ("name", "complaint"),
     [
         ("clusters.gif", "cannot draw .gif files; end it in .png, .svg or .pdf"),
-        ("clusters", "the name has no ending; end it in .png, .svg or .pdf"),
-        ("folder.png", "is a folder; name a file"),
-        ("no/where/clusters.png", "there is no folder {here}/no/where; to make it: mkdir -p {here}/no/where"),
+        ("clusters", "the name has no suffix; end it in .png, .svg or .pdf"),
+        ("folder.png", "is a folder; give the path of a file"),
+        ("no/where/clusters.png", "there is no folder {here}/no/where; to create it: mkdir -p {here}/no/where"),
     ],
 )
-def test_a_target_that_cannot_be_drawn_to(name: str, complaint: str, tmp_path: Path) -> None:
+def test_a_path_that_cannot_be_drawn_to(name: str, complaint: str, tmp_path: Path) -> None:
     (tmp_path / "folder.png").mkdir()
     with pytest.raises(ValueError, match=r".") as raised:
         ClusterPlot(tmp_path / name)
     assert str(raised.value) == f"{tmp_path / name}: {complaint.format(here=tmp_path)}"
 
 
-def test_a_folder_without_the_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write everywhere
-    with pytest.raises(ValueError, match=f"no right to write in the folder {tmp_path}; choose another one"):
-        check_target(tmp_path / "clusters.png")
+def test_a_folder_without_permission_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # root may write to any folder
+    with pytest.raises(ValueError, match=f"no permission to write to the folder {tmp_path}; choose another one"):
+        check_path(tmp_path / "clusters.png")
 
 
 @pytest.mark.parametrize(("name", "begins"), [("c.png", b"\x89PNG"), ("c.SVG", b"<?xml"), ("c.pdf", b"%PDF")])
-def test_the_ending_chooses_the_format(name: str, begins: bytes, tmp_path: Path) -> None:
+def test_the_suffix_chooses_the_format(name: str, begins: bytes, tmp_path: Path) -> None:
     plot = ClusterPlot(tmp_path / name)
     plot.step(STEP)
     assert (tmp_path / name).read_bytes().startswith(begins)
-    assert [path.name for path in tmp_path.iterdir()] == [name], "nothing is left beside the picture"
+    assert [path.name for path in tmp_path.iterdir()] == [name], "no temporary file is left"
 
 
 def test_redrawn_every_ten_seconds_and_at_the_end(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_redrawn_every_ten_seconds_and_at_the_end(tmp_path: Path) -> None:
 
 
 def test_a_failure_to_write_does_not_stop_the_client(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    folder = tmp_path / "gone"
+    folder = tmp_path / "deleted"
     folder.mkdir()
     plot = ClusterPlot(folder / "c.png")
     folder.rmdir()
@@ -125,7 +125,7 @@ def test_a_picture_half_written_does_not_replace_the_old_one(tmp_path: Path, mon
 
 
 def texts(figure: Figure) -> list[str]:
-    """What the legend says."""
+    """The texts of the legend."""
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
@@ -162,32 +162,33 @@ def test_ten_labels_have_ten_colours_and_ten_shapes() -> None:
 
 
 def painted(figure: Figure) -> NDArray[np.float64]:
-    """The colours of the cells that are visible."""
-    (cells,) = (each for each in figure.axes[0].collections if isinstance(each, PolyCollection))
-    colours = np.asarray(cells.get_facecolor())
+    """The colours of the visible hexagons."""
+    (hexagons,) = (each for each in figure.axes[0].collections if isinstance(each, PolyCollection))
+    colours = np.asarray(hexagons.get_facecolor())
     return colours[colours[:, 3] > 0]
 
 
 @pytest.mark.parametrize("n_users", [MAX_DOTS + 1, 50_000])
-def test_a_skewed_crowd_is_no_blot(n_users: int) -> None:
+def test_skewed_users_are_spread_over_many_hexagons(n_users: int) -> None:
     step = clustered(skewed(n_users))
-    assert len(painted(draw(step, (), NOW))) > 500, "cells with users"
+    assert len(painted(draw(step, (), NOW))) > 500, "hexagons with users"
 
 
-def test_even_data_leaves_no_rows_of_cells_empty() -> None:
+def test_even_data_leaves_no_rows_of_hexagons_empty() -> None:
     rng = np.random.default_rng(3)
     counts = rng.integers(1, 41, 100_000)
     totals = np.column_stack((counts * rng.uniform(99, 101, len(counts)), counts)).astype(np.float64)
     figure = draw(clustered(totals), (), NOW)
-    (cells,) = figure.axes[0].collections
-    visible = np.asarray(cells.get_facecolor())[:, 3] > 0
-    places = np.asarray(cells.get_offsets())
-    heights, all_heights = np.unique(places[visible, 1]), np.unique(places[:, 1])
+    (hexagons,) = figure.axes[0].collections
+    visible = np.asarray(hexagons.get_facecolor())[:, 3] > 0
+    centers = np.asarray(hexagons.get_offsets())
+    heights = np.unique(centers[visible, 1])
+    all_heights = np.unique(centers[:, 1])
     within = all_heights[(all_heights >= heights[0]) & (all_heights <= heights[-1])]
     assert heights.tolist() == within.tolist()
 
 
-def test_every_user_is_counted_in_a_cell() -> None:
+def test_every_user_is_counted_in_a_hexagon() -> None:
     points = np.random.default_rng(1).normal(size=(10_000, 2))
     labels = np.arange(10_000, dtype=np.int32) % 3
     low, high = points.min(axis=0), points.max(axis=0)
@@ -196,11 +197,11 @@ def test_every_user_is_counted_in_a_cell() -> None:
     assert counts.sum(axis=1).tolist() == [3334, 3333, 3333, 0]
 
 
-def test_a_cell_has_the_colour_of_most_of_its_users_deeper_the_more() -> None:
-    cells = PolyCollection([])
-    paint(cells, np.array([[0.0, 1, 10, 40], [0.0, 0, 90, 2]]))
+def test_a_hexagon_has_the_colour_of_most_of_its_users_deeper_the_more() -> None:
+    hexagons = PolyCollection([])
+    paint(hexagons, np.array([[0.0, 1, 10, 40], [0.0, 0, 90, 2]]))
     first, second = (np.array(to_rgb(COLOURS[label])) for label in (0, 1))
-    colours = np.asarray(cells.get_facecolor())
+    colours = np.asarray(hexagons.get_facecolor())
     assert colours[:, 3].tolist() == [0, 1, 1, 1]
     assert colours[1, :3] == pytest.approx(1 - PALEST * (1 - first))
     assert colours[2, :3] == pytest.approx(second)
@@ -256,7 +257,7 @@ def test_short_numbers() -> None:
 
 
 def test_a_logarithmic_fit_is_drawn_on_logarithmic_axes_and_named() -> None:
-    for scale, told in (("none", "total_amount"), ("log", "total_amount (logarithmic)")):
+    for scale, label in (("none", "total_amount"), ("log", "total_amount (logarithmic)")):
         (axes,) = draw(STEP._replace(scaling=Scaling(scale)), (), NOW).axes
-        assert axes.get_xlabel() == told
+        assert axes.get_xlabel() == label
         assert (", scale log" in axes.get_title()) is (scale == "log")

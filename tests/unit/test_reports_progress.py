@@ -1,4 +1,4 @@
-"""The bar on a terminal: there while catching up, gone afterwards, and log lines stay whole."""
+"""The bar on a terminal: visible while catching up, removed afterwards, and log lines stay whole."""
 
 import io
 import logging
@@ -13,13 +13,13 @@ FAR = 10 * SHOW_FROM_RECORDS
 
 
 class Terminal(io.StringIO):
-    """A stream that says it is a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
 
     def screen(self) -> list[str]:
-        """What is left to see."""
+        """The lines on the screen."""
         return screen(self.getvalue())
 
 
@@ -28,7 +28,7 @@ def counts(text: str) -> list[tuple[str, str]]:
     return re.findall(r"(\S+)/(\S+) records,", text)
 
 
-def test_a_stream_that_is_no_terminal_stays_clean() -> None:
+def test_nothing_is_written_unless_the_stream_is_a_terminal() -> None:
     stream = io.StringIO()
     bar = ProgressBar(stream, 0.0)
     bar.read(5, FAR)
@@ -37,7 +37,7 @@ def test_a_stream_that_is_no_terminal_stays_clean() -> None:
     assert stream.getvalue() == ""
 
 
-def test_a_short_way_needs_no_bar() -> None:
+def test_few_records_show_no_bar() -> None:
     terminal = Terminal()
     bar = ProgressBar(terminal, 0.0)
     bar.read(5, SHOW_FROM_RECORDS - 1)
@@ -50,20 +50,20 @@ def test_catching_up() -> None:
     bar = ProgressBar(terminal, 0.0)
     bar.read(20_000, 80_000)
     bar.read(0, 80_000)
-    bar.read(0, None)  # something else is worked on
-    bar.read(30_000, 70_000)  # more has come meanwhile
+    bar.read(0, None)  # e.g. during a restore
+    bar.read(30_000, 70_000)  # more records have arrived
     assert counts(terminal.getvalue())[-1] == ("50.0k", "120k")
     assert "catching up  42%" in terminal.screen()[-1]
     assert re.search(r"records, \S+/s, \S+ left", terminal.screen()[-1])
     bar.read(70_000, 0)
-    assert terminal.screen() == [""], "gone once caught up"
+    assert terminal.screen() == [""], "removed once caught up"
     written = terminal.getvalue()
     bar.read(100, 0)
     bar.close()
     assert terminal.getvalue() == written
 
 
-def test_falling_behind_again_begins_a_new_bar() -> None:
+def test_falling_behind_again_opens_a_new_bar() -> None:
     terminal = Terminal()
     bar = ProgressBar(terminal, 0.0)
     bar.read(FAR, FAR)

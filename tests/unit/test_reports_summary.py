@@ -1,4 +1,4 @@
-"""The table of labels, and who moved."""
+"""The table of labels, and the moves between them."""
 
 import numpy as np
 import pytest
@@ -25,13 +25,13 @@ all                      4   100.0%           727.33            2,909.30        
 
 def test_a_label_without_users_and_no_users() -> None:
     step = made_step(ROWS[:3], 2)
-    lonely = step_of(step.user_ids, step.totals, step.labels, np.array([[1.0, 1], [2, 2], [3, 3]]))
-    assert summary_lines(lonely)[3].split() == ["2", "0", "0.0%", "-", "0.00", "-", "3.00", "/", "3.0"]
+    with_empty_label = step_of(step.user_ids, step.totals, step.labels, np.array([[1.0, 1], [2, 2], [3, 3]]))
+    assert summary_lines(with_empty_label)[3].split() == ["2", "0", "0.0%", "-", "0.00", "-", "3.00", "/", "3.0"]
     assert [line.split()[:2] for line in summary_lines(EMPTY)] == [["label", "users"], ["all", "0"]]
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_moves_count_what_a_dictionary_counts(seed: int) -> None:
+def test_moves_are_those_of_a_dictionary(seed: int) -> None:
     rng = np.random.default_rng(seed)
 
     def some_users() -> dict[str, int]:
@@ -39,36 +39,36 @@ def test_moves_count_what_a_dictionary_counts(seed: int) -> None:
         return {f"user {i:03}": int(rng.integers(3)) for i in chosen.tolist()}
 
     before, after = some_users(), some_users()
-    told = moves(
+    texts = moves(
         list(before), np.array(list(before.values()), np.int32), list(after), np.array(list(after.values()), np.int32)
     )
     for old in range(3):
         for new in range(3):
             n = sum(before.get(user_id) == old and label == new for user_id, label in after.items())
-            assert (f"{n} users {old} -> {new}" in told) is (old != new)
-    assert f"{len(after.keys() - before.keys())} new" in told
-    assert f"{len(before.keys() - after.keys())} gone" in told
+            assert (f"{n} users {old} -> {new}" in texts) is (old != new)
+    assert f"{len(after.keys() - before.keys())} new" in texts
+    assert f"{len(before.keys() - after.keys())} deleted" in texts
 
 
-def test_moves_most_first() -> None:
+def test_the_most_frequent_moves_come_first() -> None:
     ids = [f"{i:04}" for i in range(100)]
     before = np.zeros(100, np.int32)
     after = np.repeat(np.arange(20, dtype=np.int32), 5)
     after[:60] = 1
-    told = moves(ids, before, ids, after).split(", ")
-    assert told == ["60 users 0 -> 1", *(f"5 users 0 -> {label}" for label in range(12, 20))]
-    assert moves(ids, before, ids, before) == "nobody moved"
+    texts = moves(ids, before, ids, after).split(", ")
+    assert texts == ["60 users 0 -> 1", *(f"5 users 0 -> {label}" for label in range(12, 20))]
+    assert moves(ids, before, ids, before) == "no user moved"
     assert moves(["a"], before[:1], ["a"], before[:1] + 2) == "1 user 0 -> 2"
 
 
-def test_moves_beyond_the_longest_list_are_added_up() -> None:
+def test_moves_beyond_the_longest_list_are_summed() -> None:
     ids = [f"{i:04}" for i in range(30)]
-    told = moves(ids, np.full(30, 99, np.int32), ids, np.repeat(np.arange(15, dtype=np.int32), 2)).split(", ")
-    assert len(told) == 13
-    assert told[-1] == "6 users otherwise"
+    texts = moves(ids, np.full(30, 99, np.int32), ids, np.repeat(np.arange(15, dtype=np.int32), 2)).split(", ")
+    assert len(texts) == 13
+    assert texts[-1] == "6 users in other moves"
 
 
-def test_summary_is_echoed_line_by_line_every_minute_and_tells_of_moves_since_then() -> None:
+def test_a_summary_every_minute_with_the_moves_since_the_last_one() -> None:
     lines: list[str] = []
     clock = Hand()
     summary = Summary(lines.append, NAMES, clock)
@@ -85,7 +85,7 @@ def test_summary_is_echoed_line_by_line_every_minute_and_tells_of_moves_since_th
 
 
 def shown(*steps: Step) -> list[str]:
-    """What is echoed of the last of some steps, each shown, behind its table."""
+    """The lines after the table of the last of these steps, each of which is shown."""
     lines: list[str] = []
     clock = Hand()
     summary = Summary(lines.append, (), clock)
@@ -103,7 +103,7 @@ LABELS = (TOTALS[:, 0] > 10).astype(np.int32)
 BEFORE = step_of(IDS, TOTALS, LABELS, np.array([[10.0, 2], [1000, 2]]), LOG)
 
 
-def test_a_change_of_the_clusters_themselves_is_told() -> None:
+def test_changed_clusters_are_reported() -> None:
     totals = TOTALS.copy()
     totals[15:, 0] = 200.0
     before = step_of(IDS, totals, LABELS, BEFORE.centers, LOG)
@@ -112,13 +112,13 @@ def test_a_change_of_the_clusters_themselves_is_told() -> None:
         assert step.scaling.nearest(step.totals, step.centers).tolist() == step.labels.tolist()
     assert shown(before, others) == [
         "since the last summary: 5 users 1 -> 0",
-        "the clusters have changed: with those of before, 5 users (25.0%) would have another label;"
+        "the clusters have changed: with the previous centres, 5 users (25.0%) would have another label;"
         " centres: 0 from 10.00 / 2.0 to 15.00 / 2.0, 1 from 1,000.00 / 2.0 to 3,000.00 / 2.5",
     ]
 
 
-def test_customers_who_moved_are_no_change_of_the_clusters() -> None:
-    """On the scale of the fit: 200 is nearer to 1,000 than to 10 there, and the other way round in dollars."""
+def test_users_who_moved_are_no_change_of_the_clusters() -> None:
+    """On the scale of the fit, 200 is nearer to 1,000 than to 10; in dollars it is nearer to 10."""
     spent = TOTALS.copy()
     spent[:10, 0] = 200.0
     moved = step_of(IDS, spent, (spent[:, 0] > 100).astype(np.int32), np.array([[10.0, 2], [500, 2]]), LOG)
@@ -126,7 +126,7 @@ def test_customers_who_moved_are_no_change_of_the_clusters() -> None:
 
 
 @pytest.mark.parametrize("n_others", [0, 1])
-def test_borders_that_follow_the_users_are_no_change(n_others: int) -> None:
+def test_small_shifts_of_the_borders_are_no_change(n_others: int) -> None:
     ids, totals = [f"{number:03}" for number in range(100)], np.tile(TOTALS, (5, 1))
     labels = np.tile(LABELS, 5)
     later = labels.copy()
@@ -138,7 +138,7 @@ def test_borders_that_follow_the_users_are_no_change(n_others: int) -> None:
 def test_another_number_of_clusters_is_not_compared() -> None:
     fewer = step_of(IDS, TOTALS, LABELS * 0, BEFORE.centers[:1], LOG)
     assert shown(BEFORE, fewer) == ["since the last summary: 9 users 1 -> 0"]
-    assert shown(EMPTY, BEFORE) == ["since the last summary: nobody moved, 20 new"]
+    assert shown(EMPTY, BEFORE) == ["since the last summary: no user moved, 20 new"]
 
 
 def test_the_table_names_the_scale() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from classifier.commands.print_config import harmless
 from classifier.config.ini_file import value_problem
-from classifier.reports.output_file import check_target
+from classifier.reports.output_file import check_path
 
 
 def test_a_key_pasted_where_its_file_belongs_is_not_looked_up() -> None:
@@ -25,4 +25,4 @@ def test_where_a_secret_lies_is_none() -> None:
 
 def test_a_picture_in_a_folder_whose_name_is_too_long(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="there is no folder"):
-        check_target(tmp_path / ("x" * 300) / "a.png")
+        check_path(tmp_path / ("x" * 300) / "a.png")
