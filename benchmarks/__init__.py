@@ -1,1 +1,1 @@
-"""How fast the client is, beside Kafka's own limit and other ways to do its job: `python -m benchmarks`."""
+"""Measurements of the client's speed, compared with Kafka's limit and with other programs: `python -m benchmarks`."""

@@ -1,4 +1,4 @@
-"""Measure, print one table, save it and draw it: python -m benchmarks [--quick]."""
+"""Measure, print the results as a table, save them and draw them: python -m benchmarks [--quick]."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.plan import QUICK, Plan
-from benchmarks.programs import ROOT
+from benchmarks.processes import ROOT
 from benchmarks.progress import Progress
 
 MEASURES = ("original", "changed_users", "segments", "restart", "latency", "start_up")
-LINES = ("limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax")
+PROGRAMS = ("limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax")
 COMMITTED = ROOT / "benchmarks" / "results"
 LOCAL = ROOT / ".local" / "bench" / "results"
 EXAMPLES = """examples:
@@ -25,57 +25,66 @@ EXAMPLES = """examples:
 
 
 def numbers(text: str) -> tuple[int, ...]:
-    """Parse whole numbers with commas between them."""
+    """Parse whole numbers separated by commas."""
     found = tuple(sorted({int(each) for each in text.split(",")}))
     if not found or found[0] < 10:
-        raise argparse.ArgumentTypeError("needs at least 10 users each")
+        raise argparse.ArgumentTypeError("each number of users must be >= 10")
     return found
 
 
 def whole_number(text: str) -> int:
-    """Parse a whole number from 1."""
+    """Parse a whole number >= 1."""
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number >= 1, got {text!r}")
     return int(text)
 
 
 def names(text: str) -> frozenset[str]:
-    """Parse names with commas between them; case and spaces do not matter."""
-    known = {each.lower().replace(" ", ""): each for each in LINES + MEASURES}
+    """Parse names separated by commas; case and spaces do not matter."""
+    known = {each.lower().replace(" ", ""): each for each in PROGRAMS + MEASURES}
     wanted = [each.strip().lower().replace(" ", "") for each in text.split(",")]
     for each in wanted:
         if each not in known:
-            raise argparse.ArgumentTypeError(f"no {each!r}; there are {', '.join(LINES + MEASURES)}")
+            raise argparse.ArgumentTypeError(f"unknown name {each!r}; choose from {', '.join(PROGRAMS + MEASURES)}")
     return frozenset(known[each] for each in wanted)
 
 
 def parser() -> argparse.ArgumentParser:
-    """Describe the command line."""
-    made = argparse.ArgumentParser(
+    """Return the parser of the command line."""
+    result = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Measure the client beside Kafka's limit, other programs and the original, on a broker of its own.",
+        description="Compare the client with Kafka's limit, other programs and the original, on a broker of its own.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    add = made.add_argument
-    add("--quick", action="store_true", help="small sizes, under 3 minutes; saved to .local/bench/results")
-    add("--large", action="store_true", help="how far one process goes: 1 and 10 million users; long, and 16 GB")
+    add = result.add_argument
+    add("--quick", action="store_true", help="small sizes, less than 3 minutes; results go to .local/bench/results")
+    add(
+        "--large",
+        action="store_true",
+        help="one process with 1 and 10 million users; long, needs 16 GB of memory",
+    )
     add("--users", type=numbers, metavar="N,...", help="numbers of users (default: 10,1000,10000,100000,1000000)")
-    records = "least number of records of an input (default: 1000000 and 4000000)"
+    records = "minimum number of records in an input (default: 1000000 and 4000000)"
     add("--records", type=whole_number, metavar="N", help=records)
     add("--runs", type=whole_number, metavar="N", help="rounds of the comparison (default: 5)")
-    add("--only", type=names, metavar="NAME,...", help=f"only some of: {', '.join(LINES + MEASURES)}")
+    add("--only", type=names, metavar="NAME,...", help=f"measure only these: {', '.join(PROGRAMS + MEASURES)}")
     add(
         "--scale-out",
         action="store_true",
-        help="instead of all else: labels by cells, and 1,000,000 users through Flink",
+        help="measure only this: labels by cells, and 1,000,000 users through Flink",
     )
-    add("--output", type=Path, metavar="DIR", help="where results go (default: benchmarks/results for a whole run)")
-    return made
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="directory of the results (default: benchmarks/results for a full run)",
+    )
+    return result
 
 
 def plan_from(arguments: argparse.Namespace) -> Plan:
-    """Join the command line and the defaults."""
+    """Return the plan: the defaults with the changes of the command line."""
     plan = QUICK if arguments.quick else Plan()
     plan = replace(
         plan,
@@ -88,7 +97,7 @@ def plan_from(arguments: argparse.Namespace) -> Plan:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the plan; return 0 although targets may be missed: the table says so."""
+    """Run the benchmarks; return 0, also if targets are missed: the table shows them."""
     arguments = parser().parse_args(argv)
     if arguments.scale_out:
         from benchmarks.scale_out import measured
@@ -99,9 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         write_figures(directory)
         return 0
     plan = plan_from(arguments)
-    whole = plan == Plan()
-    directory = arguments.output or (COMMITTED if whole else LOCAL)
-    # Later than the command line: it should be told at once what is wrong with it.
+    # These imports take long: a mistake in the command line is reported before them.
     if arguments.large:
         from benchmarks.large import SIZES, run_large
 
@@ -111,6 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     from benchmarks.run import run
 
+    directory = arguments.output or (COMMITTED if plan == Plan() else LOCAL)
     print(run(plan, directory, Progress(plan.minutes)))
     write_figures(directory)
     return 0

@@ -1,4 +1,4 @@
-"""Environments of other programs, made by pip from benchmarks/environments/*.txt and kept in .local/bench/."""
+"""Virtual environments of other programs, from benchmarks/environments/*.txt, kept in .local/bench/."""
 
 from __future__ import annotations
 
@@ -6,22 +6,25 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.programs import ROOT
+from benchmarks.processes import ROOT
 
 REQUIREMENTS = Path(__file__).with_name("environments")
 HOME = ROOT / ".local" / "bench"
 INSTALL_SECONDS = 300
 SHOWN_CHARACTERS = 200
+"""Of pip's error messages, from the end."""
 
 
 class NotInstalled(Exception):
-    """An environment cannot be made here."""
+    """Raised when an environment cannot be installed."""
 
 
 def python_of(name: str) -> Path:
-    """The environment's Python; it is made the first time, and again when its requirements have changed."""
-    requirements, home = REQUIREMENTS / f"{name}.txt", HOME / name
-    python, stamp = home / "bin" / "python", home / "installed.txt"
+    """Return the Python of an environment; create it the first time, and again when its requirements change."""
+    requirements = REQUIREMENTS / f"{name}.txt"
+    home = HOME / name
+    python = home / "bin" / "python"
+    stamp = home / "installed.txt"
     wanted = requirements.read_text(encoding="utf-8")
     if not (stamp.exists() and stamp.read_text(encoding="utf-8") == wanted):
         _run([sys.executable, "-m", "venv", "--clear", str(home)])
@@ -31,7 +34,7 @@ def python_of(name: str) -> Path:
 
 
 def versions_in(python: Path, packages: list[str]) -> dict[str, str]:
-    """The versions of some of an environment's packages."""
+    """Return the versions of packages that are installed in an environment."""
     code = "import sys, importlib.metadata as m; print(*(m.version(name) for name in sys.argv[1:]))"
     done = subprocess.run([str(python), "-c", code, *packages], capture_output=True, text=True, check=True)
     return dict(zip(packages, done.stdout.split(), strict=True))

@@ -1,4 +1,4 @@
-"""Input topics: a history written as Flink writes it, with what the client must make of it."""
+"""Input topics: a history in the format of Flink's changelog, in Confluent Avro."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from confluent_kafka import Producer
 from numpy.typing import NDArray
 
 from benchmarks.history import Changes, History, n_events_for, purchases, skewed_users, whole_amounts
-from benchmarks.lines.job import USER
+from benchmarks.programs.job import USER
 from benchmarks.stack import TIMEOUT_SECONDS, Stack
 from tests.support.wire import AGGREGATE_SCHEMA, Headers, frame
 
@@ -23,12 +23,13 @@ N_PARTITIONS = 6
 SEED = 20240
 RECORDS_PER_TRANSACTION = 200_000
 RECORDS_PER_POLL = 10_000
-USERS_AT_ONCE = 500_000
+CHUNK_USERS = 500_000
+"""Users whose records are written together: a bound on memory."""
 HEADERS: dict[int, Headers | None] = {op: [("op", bytes([op]))] for op in range(4)}
 
 
 class Record(NamedTuple):
-    """One record to write."""
+    """A record to be written."""
 
     partition: int
     value: bytes
@@ -37,7 +38,7 @@ class Record(NamedTuple):
 
 @dataclass
 class Input:
-    """One topic, and the history in it."""
+    """A topic, and the history in it."""
 
     topic: str
     history: History
@@ -48,29 +49,29 @@ class Input:
 
     @property
     def n_users(self) -> int:
-        """How many users are in it."""
+        """Number of users in the history."""
         return self.history.n_users
 
-    def spend(self, users: NDArray[np.int64]) -> Changes:
-        """Let users act; nothing is written yet."""
-        return self.history.spend(users, whole_amounts(self.rng, len(users)))
+    def add_events(self, users: NDArray[np.int64]) -> Changes:
+        """Append an event for each of these users; return the changelog, which is not written yet."""
+        return self.history.add_events(users, whole_amounts(self.rng, len(users)))
 
     def records(self, changes: Changes) -> Iterator[Record]:
-        """Each change by a hash of its whole value, as Confluent places it."""
-        events, places = np.unique(changes.events, return_inverse=True)
+        """Yield a record for each change; its partition is a hash of the whole value, as in Confluent Cloud."""
+        events, indices = np.unique(changes.events, return_inverse=True)
         values = encode(self.history, events, self.schema_id)
-        for op, place in zip(changes.ops.tolist(), places.tolist(), strict=True):
-            value = values[place]
+        for op, index in zip(changes.ops.tolist(), indices.tolist(), strict=True):
+            value = values[index]
             yield Record(zlib.crc32(value) % N_PARTITIONS, value, HEADERS[op])
 
     def write(self, changes: Changes) -> None:
-        """Write records in transactions, as Flink does; returns when they are committed."""
-        produce, poll = self.producer.produce, self.producer.poll
+        """Write records in transactions, as Flink does; return when they are committed."""
+        produce = self.producer.produce  # one look-up for all records
         self.producer.begin_transaction()
         for number, (partition, value, headers) in enumerate(self.records(changes), 1):
             produce(self.topic, value, partition=partition, headers=headers)
             if number % RECORDS_PER_POLL == 0:
-                poll(0)
+                self.producer.poll(0)
             if number % RECORDS_PER_TRANSACTION == 0:
                 self.producer.commit_transaction(TIMEOUT_SECONDS)
                 self.producer.begin_transaction()
@@ -79,19 +80,22 @@ class Input:
 
 
 def encode(history: History, events: NDArray[np.int64], schema_id: int) -> list[bytes]:
-    """The framed Avro value of the row after each event."""
+    """Return the row after each event as a Confluent Avro value."""
     schema: Any = fastavro.parse_schema(AGGREGATE_SCHEMA)
-    write, out, ends = fastavro.schemaless_writer, io.BytesIO(), [0]
+    write = fastavro.schemaless_writer
+    out = io.BytesIO()
+    ends = [0]
     columns = (column[events].tolist() for column in (history.users, history.amounts, history.counts))
     for user, amount, count in zip(*columns, strict=True):
         write(out, schema, {"user_id": f"{USER}{user}", "total_amount": amount, "num_transactions": count})
         ends.append(out.tell())
-    data, prefix = out.getvalue(), frame(schema_id, b"")
+    data = out.getvalue()
+    prefix = frame(schema_id, b"")
     return [prefix + data[start:end] for start, end in pairwise(ends)]
 
 
 def empty_input(stack: Stack, topic: str, n_users: int) -> Input:
-    """A new topic without records."""
+    """Create a topic without records, and its schema."""
     stack.topics.create(topic, N_PARTITIONS)
     schema_id = stack.subjects.register(f"{topic}-value", AGGREGATE_SCHEMA)
     producer = Producer(
@@ -99,7 +103,7 @@ def empty_input(stack: Stack, topic: str, n_users: int) -> Input:
             "bootstrap.servers": stack.bootstrap_servers,
             "transactional.id": topic,
             "linger.ms": "20",
-            "log_level": "0",  # what goes wrong is raised
+            "log_level": "0",  # errors are raised
             "queue.buffering.max.messages": str(2 * RECORDS_PER_TRANSACTION),
         }
     )
@@ -108,25 +112,25 @@ def empty_input(stack: Stack, topic: str, n_users: int) -> Input:
 
 
 def skewed_input(stack: Stack, topic: str, n_users: int, n_records: int) -> Input:
-    """A topic of at least so many records, in which every user occurs."""
+    """Write a topic of at least `n_records` in which every user occurs."""
     source = empty_input(stack, topic, n_users)
     users = skewed_users(source.rng, n_users, n_events_for(n_users, n_records))
-    source.write(source.spend(users))
+    source.write(source.add_events(users))
     return source
 
 
 def loaded_input(stack: Stack, topic: str, n_users: int) -> Input:
-    """A topic in which each user has acted once."""
+    """Write a topic with one event per user."""
     source = empty_input(stack, topic, n_users)
-    source.write(source.spend(np.arange(n_users, dtype=np.int64)))
+    source.write(source.add_events(np.arange(n_users, dtype=np.int64)))
     return source
 
 
 def customers_input(stack: Stack, topic: str, n_users: int) -> Input:
-    """A topic of one row a user, whose totals spread as those of real customers; written in pieces, to save memory."""
+    """Write a topic with one +I per user; totals have the distribution of real customers."""
     source = empty_input(stack, topic, n_users)
-    for start in range(0, n_users, USERS_AT_ONCE):
-        users = np.arange(start, min(start + USERS_AT_ONCE, n_users), dtype=np.int64)
-        source.history.spend(*purchases(source.rng, users))
-        source.write(source.history.as_inserted(users))
+    for start in range(0, n_users, CHUNK_USERS):
+        users = np.arange(start, min(start + CHUNK_USERS, n_users), dtype=np.int64)
+        source.history.add_events(*purchases(source.rng, users))
+        source.write(source.history.inserts(users))
     return source

@@ -1,7 +1,7 @@
-"""Run a command and write down what it took: meter.py RESULT PROGRAM ARGUMENTS...
+"""Run a command and write its time, CPU time and peak memory as JSON: meter.py RESULT PROGRAM ARGUMENTS...
 
-A small program of its own, since Linux counts the memory of the process that starts another as the other's peak.
-Standard library only; the kernel ends it, and it the command, when the benchmark is gone.
+This is a separate small process because Linux counts the memory of a parent at the fork as the child's peak. It needs
+only the standard library. When the benchmark ends, the kernel kills it, and with it the command.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def end_with_parent() -> None:
 
 
 def main() -> int:
-    """Return the command's exit code."""
+    """Run the command; return its exit code."""
     result, *command = sys.argv[1:]
     end_with_parent()
     began = time.monotonic()
@@ -33,8 +33,8 @@ def main() -> int:
         os.execv(command[0], command)
     _, status, usage = os.wait4(child, 0)
     seconds = time.monotonic() - began
-    taken = {"began": began, "seconds": seconds, "cpu_seconds": usage.ru_utime + usage.ru_stime}
-    Path(result).write_text(json.dumps({**taken, "peak_mib": usage.ru_maxrss / 1024}), encoding="utf-8")
+    usage_of_run = {"began": began, "seconds": seconds, "cpu_seconds": usage.ru_utime + usage.ru_stime}
+    Path(result).write_text(json.dumps({**usage_of_run, "peak_mib": usage.ru_maxrss / 1024}), encoding="utf-8")
     return abs(os.waitstatus_to_exitcode(status))
 
 

@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.large import Large
-from benchmarks.large import cells as row_of_large
-from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
+from benchmarks.large import row as row_of_large
 from benchmarks.measures.latency import RECORDS_PER_SECOND
 from benchmarks.plan import MANY_USERS, TARGET_USERS, Plan
-from benchmarks.programs import ROOT
-from benchmarks.scale_out.quality import Quality
-from benchmarks.scale_out.quality import lines as quality_lines
+from benchmarks.processes import ROOT
+from benchmarks.program_runs import AVRO, BYTEWAX, LIMIT, OURS, QUIX
+from benchmarks.scale_out.quality import Quality, markdown_lines
 
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(?P<begin><!-- figures: (?P<name>[\w-]+) -->)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL)
@@ -264,7 +263,7 @@ def group_steps() -> str:
 
 def cell_quality() -> str:
     """What labels by cells lose."""
-    return "\n".join(quality_lines([Quality(**each) for each in results("scale_out")["quality"]]))
+    return "\n".join(markdown_lines([Quality(**each) for each in results("scale_out")["quality"]]))
 
 
 def through_flink() -> str:

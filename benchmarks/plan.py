@@ -1,34 +1,34 @@
-"""How much is measured: the whole, or a quick look at small sizes."""
+"""What is measured: a full run, or a quick one with small sizes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 TARGET_USERS = 10_000
-"""Where the targets compare with other programs."""
+"""The number of users at which targets compare with other programs."""
 
 MANY_USERS = 1_000_000
 RECORDS_PER_USER = 2.3
-"""At least: each user once, and two in three once more."""
+"""At least: one +I for each user, and -U and +U for two users in three."""
 
 LONG_RECORDS = {TARGET_USERS: 20_000_000, MANY_USERS: 40_000_000}
-"""Where targets compare with the limit: many, so that catching up is measured and not the start of a process."""
+"""Records of inputs where targets compare with the limit: so many that the start of a process counts little."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Sizes, numbers of runs and seconds."""
+    """Sizes, numbers of runs and durations."""
 
     users: tuple[int, ...] = (10, 1_000, 10_000, 100_000, MANY_USERS)
     records: int = 1_000_000
-    """Of the input that other programs read, too: some take half a minute for it."""
+    """Records of inputs for all programs; some programs need half a minute for them."""
     long_records: int = 4_000_000
-    """Of inputs for the limit and the client: fewer would measure how long they take to start."""
+    """Records of inputs for the limit and the client only: with fewer, their start would count too much."""
     runs: int = 5
     minutes: float = 45.0
-    """What may begin; the last measure may take a little longer."""
+    """No measurement starts if it is expected to end later; the last one may take a little longer."""
     only: frozenset[str] = frozenset()
-    """Names of lines and of further measures; empty for all."""
+    """Names of programs and measures; empty for all."""
     original_users: tuple[int, ...] = (10, 100, 1_000)
     original_seconds: float = 60.0
     changed_users: tuple[int, ...] = (10_000, 100_000, MANY_USERS)
@@ -36,7 +36,7 @@ class Plan:
     cell_users: int = MANY_USERS
     segments: tuple[int, ...] = (3, 5, 8)
     best_of: int = 60
-    """Runs of k-means++ that --fit cells is compared with."""
+    """Runs of k-means++; --fit cells is compared with the best of them."""
     restart_users: int = MANY_USERS
     latency_users: int = TARGET_USERS
     latency_seconds: float = 30.0
@@ -44,26 +44,26 @@ class Plan:
     quick: bool = False
 
     def wants(self, name: str) -> bool:
-        """Whether a line or a measure is asked for."""
+        """Return whether a program or a measure is part of the plan."""
         return not self.only or name in self.only
 
     def records_for(self, n_users: int) -> int:
-        """Records of the input with so many users that other programs read, too."""
+        """Return the number of records in the input for all programs."""
         return max(self.records, int(RECORDS_PER_USER * n_users))
 
     def long_records_for(self, n_users: int) -> int:
-        """Records of the input with so many users that the limit and the client read."""
+        """Return the number of records in the input for the limit and the client only."""
         if self.quick:
             return self.long_records
         return max(self.long_records, self.records_for(n_users), LONG_RECORDS.get(n_users, 0))
 
     @property
     def target_users(self) -> int:
-        """The number of users at which other programs are compared in every round."""
+        """The number of users at which other programs run in every round."""
         return TARGET_USERS if TARGET_USERS in self.users else max(self.users)
 
     def with_users(self, users: tuple[int, ...]) -> Plan:
-        """The same for other numbers of users; measures at sizes above the largest move to that."""
+        """Return the plan for other numbers of users, with no measure above the largest of them."""
         most = max(users)
         changed = tuple(n for n in self.changed_users if n <= most)
         return replace(

@@ -1,4 +1,4 @@
-"""Three pictures of one run, in Okabe and Ito's colours, which colour-blind readers tell apart."""
+"""Three plots of the results, in the colours of Okabe and Ito, which colour-blind readers can distinguish."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 from matplotlib.ticker import FuncFormatter
 
-from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.measures.latency import Latency
+from benchmarks.program_runs import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.results import Results
 from benchmarks.summary import Summary
 from benchmarks.targets import BATCH_INTERVAL_SECONDS
@@ -28,13 +28,14 @@ STYLES = {
     QUIX: ("#CC79A7", "v", "-"),
     ORIGINAL: ("#D55E00", "X", "-"),
 }
-FIT, LARGE_STEP = "#E69F00", "#56B4E9"
+FIT = "#E69F00"
+LARGE_STEP = "#56B4E9"
 
 
 def draw_all(results: Results, directory: Path) -> list[Path]:
-    """Draw what was measured; return the files."""
+    """Draw a plot for each kind of result; return the paths."""
     drawn = []
-    if results.lines:
+    if results.programs:
         drawn.append(draw(throughput, results, directory / "throughput.png"))
     if results.one_record or results.changed_users:
         drawn.append(draw(steps, results, directory / "steps.png"))
@@ -43,10 +44,10 @@ def draw_all(results: Results, directory: Path) -> list[Path]:
     return drawn
 
 
-def draw(how: Any, results: Results, path: Path) -> Path:
-    """One picture in one file."""
+def draw(plot: Any, results: Results, path: Path) -> Path:
+    """Draw one plot into a file; return its path."""
     figure, axes = plt.subplots(figsize=SIZE_INCHES, layout="constrained")
-    how(results, axes)
+    plot(results, axes)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(plain))
     axes.grid(True, which="major", color="#dddddd", linewidth=0.6)
@@ -58,12 +59,12 @@ def draw(how: Any, results: Results, path: Path) -> Path:
 
 
 def plain(value: float, _: object) -> str:
-    """A number as people write it."""
+    """Return a number with thousands separators and without an exponent."""
     return f"{value:,.0f}" if value >= 10 else f"{value:g}"
 
 
 def curve(axes: Any, users: list[int], values: list[Summary], label: str, style: tuple[str, str, str]) -> None:
-    """Medians over users, with the range from least to greatest; nothing where nothing was measured."""
+    """Draw medians over numbers of users, with error bars from minimum to maximum; nothing without values."""
     if not users:
         return
     colour, marker, line = style
@@ -77,21 +78,21 @@ def curve(axes: Any, users: list[int], values: list[Summary], label: str, style:
 
 
 def throughput(results: Results, axes: Any) -> None:
-    """Records per second over users."""
+    """Plot records per second over numbers of users."""
     for name in (LIMIT, OURS, BYTEWAX, AVRO, QUIX):
-        lines = [line for n_users in results.user_counts() if (line := results.line(name, n_users))]
-        curve(axes, [each.n_users for each in lines], [each.rate for each in lines], name, STYLES[name])
-    original = [each for each in results.one_record if each.original]
-    rates = [each.original.records_per_second for each in original if each.original]
-    users = [each.n_users for each in original]
-    curve(axes, users, [Summary(rate, rate, rate, 1) for rate in rates], ORIGINAL, STYLES[ORIGINAL])
+        found = [results.runs_of(name, n_users) for n_users in results.user_counts()]
+        measured = [runs for runs in found if runs is not None]
+        curve(axes, [runs.n_users for runs in measured], [runs.rate for runs in measured], name, STYLES[name])
+    original = [(each.n_users, each.original.records_per_second) for each in results.one_record if each.original]
+    rates = [Summary(rate, rate, rate, 1) for _, rate in original]
+    curve(axes, [n_users for n_users, _ in original], rates, ORIGINAL, STYLES[ORIGINAL])
     axes.set(xscale="log", yscale="log", xlabel="users", ylabel="records per second")
     axes.set_title("Catch-up: records per second, whole process, median and range", loc="left")
     axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 
 def steps(results: Results, axes: Any) -> None:
-    """Milliseconds of a step over users."""
+    """Plot milliseconds of a step over numbers of users."""
     one = results.one_record
     users = [each.n_users for each in one]
     curve(axes, users, [each.client_cycle_ms for each in one], "user_classifier,\none record", STYLES[OURS])
@@ -107,7 +108,7 @@ def steps(results: Results, axes: Any) -> None:
 
 
 def latency(results: Results, axes: Any) -> None:
-    """How long labels took."""
+    """Plot a histogram of the time from record to label."""
     found = results.latency
     if not isinstance(found, Latency):
         return

@@ -1,4 +1,4 @@
-"""All that one run of the benchmarks found out, and its file."""
+"""The results of one run of the benchmarks, and their JSON file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.line import Line
 from benchmarks.measures.cell_steps import CellSteps
 from benchmarks.measures.changed_users import ChangedUsers
 from benchmarks.measures.latency import Latency
@@ -21,17 +20,19 @@ from benchmarks.measures.one_record import OneRecord
 from benchmarks.measures.restart import Restart
 from benchmarks.measures.segments import Segments
 from benchmarks.measures.start_up import StartUp
-from benchmarks.programs import ROOT
+from benchmarks.processes import ROOT
+from benchmarks.program_runs import ProgramRuns
 
 PACKAGES = ("confluent-kafka", "fastavro", "numpy", "scikit-learn", "scipy", "pandas")
 
 
 @dataclass
 class Results:
-    """What was measured; None or empty where it was not asked for, failed or had no time left."""
+    """The results; None or empty for a measurement that was not requested, was skipped or failed."""
 
     quick: bool
-    lines: list[Line] = field(default_factory=list)
+    programs: list[ProgramRuns] = field(default_factory=list)
+    """`lines` in the JSON file."""
     one_record: list[OneRecord] = field(default_factory=list)
     changed_users: list[ChangedUsers] = field(default_factory=list)
     segments: Segments | None = None
@@ -40,61 +41,62 @@ class Results:
     latency: Latency | None = None
     start_up: StartUp | None = None
     versions: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Of other programs' environments."""
+    """Of packages in other programs' environments."""
     not_measured: list[str] = field(default_factory=list)
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was measured."""
+        """True if nothing was measured."""
         return self == Results(self.quick, versions=self.versions, not_measured=self.not_measured)
 
-    def line(self, name: str, n_users: int, n_records: int | None = None) -> Line | None:
-        """A line that was measured, on the longest input if none is named."""
-        found = [line for line in self.lines if (line.name, line.n_users) == (name, n_users) and line.usages]
-        found = [line for line in found if n_records in (None, line.n_records)]
-        return max(found, key=lambda line: line.n_records, default=None)
+    def runs_of(self, name: str, n_users: int, n_records: int | None = None) -> ProgramRuns | None:
+        """Return the successful runs of a program, by default on its longest input with this number of users."""
+        found = [runs for runs in self.programs if runs.name == name and runs.n_users == n_users and runs.usages]
+        found = [runs for runs in found if n_records in (None, runs.n_records)]
+        return max(found, key=lambda runs: runs.n_records, default=None)
 
     def one_record_at(self, n_users: int) -> OneRecord | None:
-        """Steps of one record at a number of users."""
+        """Return the steps of one record with a number of users."""
         return next((each for each in self.one_record if each.n_users == n_users), None)
 
     def changed_users_at(self, n_users: int) -> ChangedUsers | None:
-        """Steps with 1 % of the users changed at a number of users."""
+        """Return the steps with 1 % of the users changed with a number of users."""
         return next((each for each in self.changed_users if each.n_users == n_users), None)
 
     def cell_steps_at(self, n_users: int, scale: str) -> ChangedUsers | None:
-        """Steps with --fit cells at a number of users."""
+        """Return the steps with --fit cells with a number of users."""
         found = (each.steps for each in self.cell_steps if each.scale == scale)
-        return next((each for each in found if each.n_users == n_users), None)
+        return next((steps for steps in found if steps.n_users == n_users), None)
 
     def user_counts(self) -> list[int]:
-        """The numbers of users of the comparison, ascending."""
-        return sorted({line.n_users for line in self.lines})
+        """Return the numbers of users at which programs were compared, ascending."""
+        return sorted({runs.n_users for runs in self.programs})
 
 
 def as_json(results: Results, seconds: float) -> dict[str, Any]:
-    """Everything but the targets, for the file."""
+    """Return the results for the JSON file, without the targets."""
     found = asdict(results)
-    found["lines"] = [line_as_json(line) for line in results.lines]
+    del found["programs"]
+    found["lines"] = [runs_as_json(runs) for runs in results.programs]
     return {"about": about(seconds), **found}
 
 
-def line_as_json(line: Line) -> dict[str, Any]:
-    """One line with its runs."""
-    found: dict[str, Any] = {"name": line.name, "n_users": line.n_users, "n_records": line.n_records}
-    if line.usages:
-        summaries = {"records_per_second": line.rate, "cpu_seconds_per_million": line.cpu, "peak_mib": line.peak}
+def runs_as_json(runs: ProgramRuns) -> dict[str, Any]:
+    """Return the runs of one program on one input."""
+    found: dict[str, Any] = {"name": runs.name, "n_users": runs.n_users, "n_records": runs.n_records}
+    if runs.usages:
+        summaries = {"records_per_second": runs.rate, "cpu_seconds_per_million": runs.cpu, "peak_mib": runs.peak}
         found |= {name: asdict(summary) for name, summary in summaries.items()}
-        found["seconds"] = [round(usage.seconds, 3) for usage in line.usages]
-    if line.old_rows:
-        found["share_of_old_rows"] = line.old_rows
-    if line.steps:
-        found["steps"] = [[asdict(step) | {"at": step.at.isoformat()} for step in run] for run in line.steps]
-    return found | ({"error": line.error} if line.error else {})
+        found["seconds"] = [round(usage.seconds, 3) for usage in runs.usages]
+    if runs.old_rows:
+        found["share_of_old_rows"] = runs.old_rows
+    if runs.steps:
+        found["steps"] = [[asdict(step) | {"at": step.at.isoformat()} for step in run] for run in runs.steps]
+    return found | ({"error": runs.error} if runs.error else {})
 
 
 def about(seconds: float) -> dict[str, Any]:
-    """When, of which commit, with what, on what."""
+    """Return date, commit, versions and machine of a run."""
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": git("rev-parse", "HEAD"),
@@ -106,7 +108,7 @@ def about(seconds: float) -> dict[str, Any]:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, cores and memory."""
+    """Return the processor, cores, memory and system."""
     info = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     models = [line.split(":", 1)[1].strip() for line in info.splitlines() if line.startswith("model name")]
     memory = int(Path("/proc/meminfo").read_text(encoding="utf-8").split()[1]) / 1024**2
@@ -119,7 +121,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions(packages: Iterable[str]) -> dict[str, str]:
-    """Of those packages that this environment has."""
+    """Return the versions of those packages that are installed here."""
     found = {}
     for name in packages:
         with suppress(importlib.metadata.PackageNotFoundError):
@@ -128,13 +130,13 @@ def versions(packages: Iterable[str]) -> dict[str, str]:
 
 
 def git(*arguments: str) -> str:
-    """What git says; nothing outside of a repository."""
+    """Return the output of a git command; empty outside a repository."""
     done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
 
 def save(directory: Path, found: dict[str, Any]) -> Path:
-    """Write latest.json."""
+    """Write latest.json; return its path."""
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / "latest.json"
     path.write_text(json.dumps(rounded(found), indent=1) + "\n", encoding="utf-8")
@@ -142,7 +144,7 @@ def save(directory: Path, found: dict[str, Any]) -> Path:
 
 
 def rounded(value: Any) -> Any:
-    """Floats with four significant digits: more were never measured."""
+    """Return the value with all floats rounded to four significant digits, the precision of a measurement."""
     if isinstance(value, dict):
         return {name: rounded(each) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

@@ -1,4 +1,4 @@
-"""The steps of a client, from its log: each line says what a step took."""
+"""The steps of a client, read from its log: one line per step."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ TIME = "%Y-%m-%d %H:%M:%S,%f"
 
 @dataclass(frozen=True)
 class Step:
-    """One fit, with what was written after it."""
+    """One step of the client."""
 
     at: datetime
-    """When it was done."""
+    """When it was logged, after its commit."""
     n_records: int
     n_users: int
     n_changes: int
     fit_ms: float
-    """With choosing the current rows before it and finding the changed labels after it."""
+    """Includes choosing the current rows and finding the changed labels."""
     commit_ms: float
 
     @property
     def ms(self) -> float:
-        """The whole step."""
+        """Milliseconds of the whole step."""
         return self.fit_ms + self.commit_ms
 
 
 def steps_in(log: str) -> list[Step]:
-    """All steps, in order."""
+    """Return all steps in order."""
     steps = []
     for match in LINE.finditer(log):
         n_records, n_users, n_changes, fit, commit = match.groups()[1:]
@@ -44,9 +44,9 @@ def steps_in(log: str) -> list[Step]:
 
 
 def cycles_ms(steps: list[Step], n_steps: int = 10) -> list[float]:
-    """Milliseconds from the end of a step to the end of the next: reading, decoding, fit, commit, log line.
+    """Return milliseconds from the end of a step to the end of the next: reading, decoding, fit, commit, log line.
 
-    The log tells whole milliseconds, so each is the mean of `n_steps` in a row.
+    The log has whole milliseconds, so each value is the mean of `n_steps` successive ones.
     """
     pairs = zip(steps, steps[n_steps:], strict=False)
     return [1000 * (later.at - step.at).total_seconds() / n_steps for step, later in pairs]

@@ -1,4 +1,4 @@
-"""Medians with what lies around them."""
+"""Medians, ranges, percentiles and ratios of measurements."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True)
 class Summary:
-    """Several measurements of one thing."""
+    """The summary of repeated measurements."""
 
     median: float
     min: float
@@ -18,21 +18,21 @@ class Summary:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Summary:
-        """Raises ValueError where nothing was measured."""
+        """Summarize values; ValueError if there are none."""
         if not values:
             raise ValueError("nothing was measured")
         return cls(median(values), min(values), max(values), len(values))
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """The smallest value that at least this share of the values does not exceed."""
+    """Return the smallest value that is >= at least this share of the values."""
     if not values:
         raise ValueError("nothing was measured")
     ordered = sorted(values)
-    at = -(-round(share * 1_000_000) * len(ordered) // 1_000_000)  # rounded up, without a float's last digit
-    return ordered[max(0, at - 1)]
+    rank = -(-round(share * 1_000_000) * len(ordered) // 1_000_000)  # rounded up, in whole numbers
+    return ordered[max(0, rank - 1)]
 
 
 def paired_ratios(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Our value over theirs, round by round: the two ran next to each other, so a slow minute slows both."""
+    """Return our value over theirs, round by round: both ran right after each other, so a slow minute slows both."""
     return [one / other for one, other in zip(ours, theirs, strict=False)]

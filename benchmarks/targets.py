@@ -1,35 +1,37 @@
-"""How fast the client is meant to be, what was measured, and whether that is enough. Ratios are those of one run."""
+"""Targets for the client's speed, compared with the results. Ratios are between values of the same run."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from benchmarks.line import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.plan import MANY_USERS, TARGET_USERS
+from benchmarks.program_runs import AVRO, BYTEWAX, LIMIT, OURS, QUIX
 from benchmarks.results import Results
 from benchmarks.summary import Summary, paired_ratios
 
 LARGE_STEP = 100_000
-"""Changes from which a step counts as a first labelling."""
+"""Number of changes from which a step counts as part of a first labelling."""
 
 BATCH_INTERVAL_SECONDS = 1.0
 STEP_TIMES_FASTER = {10: 9.0, 100: 35.0, 1_000: 250.0}
+"""Number of users -> milliseconds of the original's step over those of the client's."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """One thing asked for."""
+    """A limit for one measurement."""
 
     name: str
     wanted: float
     at_least: bool
+    """Whether `wanted` is a lower limit; otherwise it is an upper one."""
     measured: Summary | None
     unit: str = "x"
 
     @property
     def met(self) -> bool | None:
-        """None where it was not measured."""
+        """Whether the target is met; None if it was not measured."""
         if self.measured is None:
             return None
         if self.at_least:
@@ -38,12 +40,12 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """The word in the table."""
         return {True: "met", False: "MISSED", None: "not measured"}[self.met]
 
 
 def targets(results: Results) -> list[Target]:
-    """All of them: throughput, steps, segments, many users, latency, start."""
+    """Return all targets: throughput, steps, segments, many users, latency, start."""
     return [
         *throughput_targets(results),
         *step_targets(results),
@@ -56,7 +58,7 @@ def targets(results: Results) -> list[Target]:
 
 
 def throughput_targets(results: Results) -> Iterator[Target]:
-    """Records per second over another line's, round by round."""
+    """Yield targets for records per second over those of other programs."""
     for other, n_users, wanted in (
         (LIMIT, TARGET_USERS, 0.5),
         (LIMIT, MANY_USERS, 0.3),
@@ -69,16 +71,16 @@ def throughput_targets(results: Results) -> Iterator[Target]:
 
 
 def rate_ratio(results: Results, other: str, n_users: int, n_records: int | None = None) -> Summary | None:
-    """The client's records per second over another's on the same input."""
-    theirs = results.line(other, n_users, n_records)
-    ours = results.line(OURS, n_users, theirs.n_records) if theirs else None
+    """Return the client's records per second over those of a program on the same input, round by round."""
+    theirs = results.runs_of(other, n_users, n_records)
+    ours = results.runs_of(OURS, n_users, theirs.n_records) if theirs else None
     if ours is None or theirs is None:
         return None
     return Summary.of(paired_ratios(ours.rates, theirs.rates))
 
 
 def step_targets(results: Results) -> Iterator[Target]:
-    """The original's step over the client's."""
+    """Yield targets for the original's step over the client's."""
     for n_users, wanted in STEP_TIMES_FASTER.items():
         found = results.one_record_at(n_users)
         ratio = None
@@ -88,14 +90,15 @@ def step_targets(results: Results) -> Iterator[Target]:
 
 
 def quotient(above: Summary, below: Summary) -> Summary:
-    """Median over median; from the least to the greatest quotient that the measurements allow is too wide to tell."""
+    """Return median over median, without a range: that of all possible quotients is too wide to be useful."""
     ratio = above.median / below.median
     return Summary(ratio, ratio, ratio, min(above.n, below.n))
 
 
 def large_step_targets(results: Results) -> Iterator[Target]:
-    """Steps with 1 % of the users changed."""
-    many, fewer = results.changed_users_at(MANY_USERS), results.changed_users_at(TARGET_USERS)
+    """Yield targets for steps with 1 % of the users changed."""
+    many = results.changed_users_at(MANY_USERS)
+    fewer = results.changed_users_at(TARGET_USERS)
     over_fit = many.step_over_bare_fit if many else None
     growth = quotient(many.step_ms, fewer.step_ms) if many and fewer else None
     linear = MANY_USERS / TARGET_USERS
@@ -104,16 +107,18 @@ def large_step_targets(results: Results) -> Iterator[Target]:
 
 
 def segment_targets(results: Results) -> Iterator[Target]:
-    """Labels that stay put, clusters as good as any, and in the time of one plain fit."""
-    found, moved, above = results.segments, None, None
+    """Yield targets for labels that change, for inertia, and for steps with --fit cells."""
+    found = results.segments
+    moved = None
+    above = None
     if found:
         (moved,) = (
             each.percent for each in found.moves if (each.scale, each.fit, each.n_clusters) == ("log", "cells", 5)
         )
         percents = [each.cells for each in found.inertias]
         above = Summary(max(percents), min(percents), max(percents), len(percents))
-    yield Target("customers moved a step, --fit cells --scale log, 5 clusters", 3.0, False, moved, "%")
-    yield Target("inertia over the best of many runs on all users, --fit cells, most", 0.1, False, above, "%")
+    yield Target("customers with a new label per step, --fit cells --scale log, 5 clusters", 3.0, False, moved, "%")
+    yield Target("inertia above the best of many runs on all users, --fit cells, maximum", 0.1, False, above, "%")
     for scale in ("none", "log"):
         steps = results.cell_steps_at(MANY_USERS, scale)
         name = f"step with 1 % changed, --fit cells --scale {scale} / bare KMeans.fit, {MANY_USERS:,} users"
@@ -121,8 +126,9 @@ def segment_targets(results: Results) -> Iterator[Target]:
 
 
 def size_targets(results: Results) -> Iterator[Target]:
-    """First labels, restart and memory with a million users."""
-    line, restart = results.line(OURS, MANY_USERS), results.restart
+    """Yield targets for first labels, restart and memory with a million users."""
+    ours = results.runs_of(OURS, MANY_USERS)
+    restart = results.restart
     if restart and restart.n_users != MANY_USERS:
         restart = None
     users = f"{MANY_USERS:,} users"
@@ -130,15 +136,15 @@ def size_targets(results: Results) -> Iterator[Target]:
     yield Target(f"first labelling, {users}, into the broker", 150_000, True, labels, "labels/s")
     seconds = restart.first_label_seconds if restart else None
     yield Target(f"restart until the first new label, {users}", 10.0, False, seconds, "s")
-    yield Target(f"peak memory, catch-up, {users}", 900, False, line.peak if line else None, "MiB")
+    yield Target(f"peak memory, catch-up, {users}", 900, False, ours.peak if ours else None, "MiB")
     yield Target(f"peak memory, restart, {users}", 900, False, restart.peak_mib if restart else None, "MiB")
 
 
 def first_labels_per_second(results: Results, n_users: int) -> Summary | None:
-    """Labels over seconds of their transactions, run by run."""
-    line = results.line(OURS, n_users)
+    """Return labels per second of their transactions, run by run."""
+    ours = results.runs_of(OURS, n_users)
     rates = []
-    for run in line.steps if line else []:
+    for run in ours.steps if ours else []:
         large = [step for step in run if step.n_changes >= LARGE_STEP]
         if large:
             seconds = sum(step.commit_ms for step in large) / 1000
@@ -147,7 +153,7 @@ def first_labels_per_second(results: Results, n_users: int) -> Summary | None:
 
 
 def latency_targets(results: Results) -> Iterator[Target]:
-    """From a record to its label."""
+    """Yield targets for the time from a record to its label."""
     found = results.latency
     for name, more in (("median", 0.2), ("p99", 0.6)):
         measured = None
@@ -159,13 +165,14 @@ def latency_targets(results: Results) -> Iterator[Target]:
 
 
 def start_targets(results: Results) -> Iterator[Target]:
-    """Answers without work."""
+    """Yield targets for --help and a configuration error."""
     found = results.start_up
     yield Target("--help", 0.3, False, found.help if found else None, "s")
     yield Target("a configuration error", 0.3, False, found.configuration_error if found else None, "s")
 
 
 def overall(found: list[Target]) -> str:
-    """How many are met."""
-    met, missed = sum(each.met is True for each in found), sum(each.met is False for each in found)
+    """Return how many targets are met."""
+    met = sum(each.met is True for each in found)
+    missed = sum(each.met is False for each in found)
     return f"{met} met, {missed} missed, {len(found) - met - missed} not measured"

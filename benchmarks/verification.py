@@ -1,4 +1,4 @@
-"""Whether the client's labels are the right ones: only then does its time count."""
+"""A check that the client's labels are correct: only then does its time count."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from threadpoolctl import threadpool_limits
 
 from benchmarks.last_rows import WrongTable
-from benchmarks.lines.job import Row
+from benchmarks.programs.job import Row
 from benchmarks.stack import TIMEOUT_SECONDS, Stack
 from tests.support.wire import schema_id_of
 
@@ -21,14 +21,13 @@ N_CLUSTERS = 3
 PREFIX_BYTES = 5
 END_OF_ARRAY = b"\0"
 
-
 Labelled = dict[str, tuple[float, int, int]]
 """user_id -> total_amount, num_transactions, label"""
 
 
 def expected_labels(rows: dict[str, Row]) -> Labelled:
-    """What `user_labeling` must hold for these users."""
-    from tests.support import oracle  # scikit-learn: not for those who only read results
+    """Return the labels that `user_labeling` must hold for these users."""
+    from tests.support import oracle  # imports scikit-learn, which tests that only read results do not need
 
     with threadpool_limits(1):  # sums taken in the client's order
         labels = oracle.labels(rows, N_CLUSTERS)
@@ -36,7 +35,7 @@ def expected_labels(rows: dict[str, Row]) -> Labelled:
 
 
 def written_labels(stack: Stack, topic: str) -> Labelled:
-    """What a labels topic holds once it is compacted."""
+    """Return the latest label of each user in an output."""
     values = [value for value in last_values(stack, topic).values() if value is not None]
     if not values:
         return {}
@@ -50,7 +49,7 @@ def written_labels(stack: Stack, topic: str) -> Labelled:
 
 
 def last_values(stack: Stack, topic: str) -> dict[bytes, bytes | None]:
-    """The last value of each key."""
+    """Return the last value of each key."""
     consumer = Consumer(
         {
             "bootstrap.servers": stack.bootstrap_servers,
@@ -64,13 +63,15 @@ def last_values(stack: Stack, topic: str) -> dict[bytes, bytes | None]:
     partitions = stack.topics.partitions(topic)
     consumer.assign([TopicPartition(topic, partition, 0) for partition in partitions])
     values: dict[bytes, bytes | None] = {}
-    ended, deadline = 0, time.monotonic() + TIMEOUT_SECONDS
+    ended = 0
+    deadline = time.monotonic() + TIMEOUT_SECONDS
     while ended < len(partitions):
         messages = consumer.consume(CHUNK, POLL_SECONDS)
         if time.monotonic() > deadline:
-            raise WrongTable(f"{topic}: not read to its end within {TIMEOUT_SECONDS:.0f} s")
+            raise WrongTable(f"{topic}: its end was not reached within {TIMEOUT_SECONDS:.0f} s")
         for message in messages:
-            error, key = message.error(), message.key()
+            error = message.error()
+            key = message.key()
             if error is None and isinstance(key, bytes):
                 values[key] = message.value()
             elif error is not None and error.code() != KafkaError._PARTITION_EOF:
@@ -82,11 +83,12 @@ def last_values(stack: Stack, topic: str) -> dict[bytes, bytes | None]:
 
 
 def check_labels(stack: Stack, topic: str, expected: Labelled) -> None:
-    """Raise WrongTable unless the output says of every user exactly this."""
+    """Raise WrongTable unless an output holds exactly the expected labels."""
     found = written_labels(stack, topic)
     if found == expected:
         return
-    missing, more = len(expected.keys() - found.keys()), len(found.keys() - expected.keys())
+    missing = len(expected.keys() - found.keys())
+    unexpected = len(found.keys() - expected.keys())
     differ = [user_id for user_id in expected if user_id in found and found[user_id] != expected[user_id]]
     example = f", e.g. {differ[0]}: {found[differ[0]]}, not {expected[differ[0]]}" if differ else ""
-    raise WrongTable(f"{topic}: {missing} users missing, {more} too many, {len(differ)} differ{example}")
+    raise WrongTable(f"{topic}: {missing} users missing, {unexpected} unexpected, {len(differ)} differ{example}")

@@ -1,1 +1,1 @@
-"""Measures beside throughput: one file each."""
+"""The measurements other than throughput, one per module."""

@@ -1,4 +1,4 @@
-"""One step with 1 % of the users changed, beside the bare KMeans.fit on the same matrix in the same process."""
+"""A step with 1 % of the users changed, compared with KMeans.fit alone on the same matrix in the same process."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks.client import Client
 from benchmarks.inputs import Input
-from benchmarks.programs import Background, ProgramFailed
+from benchmarks.processes import Background, ProgramFailed
 from benchmarks.steps import Step, steps_in
 from benchmarks.summary import Summary
 
@@ -26,23 +26,24 @@ class ChangedUsers:
 
     n_users: int
     step_ms: Summary
-    """Choosing rows, fit, changed labels, one transaction."""
+    """Choosing the current rows, fit, finding changed labels, one transaction."""
     fit_in_step_ms: Summary
-    """Of this, KMeans.fit, or with cells all that is in its place."""
+    """The part of KMeans.fit; with --fit cells, of the whole fit."""
     bare_fit_ms: Summary
     step_over_bare_fit: Summary
-    """Step by step, on the same matrix: how many rounds a fit takes depends on it."""
+    """Step by step, on the same matrix: the number of iterations depends on it."""
     n_changes: Summary
 
 
 def changed_users(client: Client, n_steps: int, *options: str, check: bool = True) -> ChangedUsers:
-    """Let a client that has labelled its input follow it, and change 1 % of the users again and again."""
-    stack, source = client.stack, client.source
+    """Change 1 % of the users repeatedly while a client that has labelled its input is running."""
+    stack = client.stack
+    source = client.source
     result = stack.directory / f"{stack.new_name('fits')}.json"
-    command = [sys.executable, "-m", "benchmarks.lines.timed_client", result, *client.arguments(*options)]
+    command = [sys.executable, "-m", "benchmarks.programs.timed_client", result, *client.arguments(*options)]
     with Background(command, client.log()) as background:
         feeder = Feeder(source, background)
-        feeder.change(1)  # the first step brings the state back: not counted
+        feeder.change(1)  # the first step restores the state: not counted
         steps = feeder.steps(n_steps)
         background.stop()
     if check:
@@ -51,9 +52,9 @@ def changed_users(client: Client, n_steps: int, *options: str, check: bool = Tru
 
 
 def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUsers:
-    """Join the steps with the fits inside them, which the process counted in the same order.
+    """Join the steps with the fits inside them, which timed_client.py measured in the same order.
 
-    A step as the client logs it holds the bare fit, too, and what that is made on; both are taken off.
+    In that process the logged time of a step includes the bare fit and the encoding for it; both are subtracted.
     """
     fits = json.loads(result.read_text(encoding="utf-8"))
     bare_ms = {number: fits["bare"][number] for number in steps}
@@ -70,23 +71,25 @@ def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUse
 
 
 class Feeder:
-    """Changes users, and waits for the client to have taken it all."""
+    """Changes users, and waits until the client has processed the changes."""
 
     def __init__(self, source: Input, background: Background, seconds: float = STEP_SECONDS) -> None:
-        self._source, self._background, self._seconds = source, background, seconds
+        self._source = source
+        self._background = background
+        self._seconds = seconds
         self._n_written = 0
 
     def change(self, n_users: int) -> list[Step]:
-        """Let users spend; return all steps so far once the client has committed this."""
+        """Write one event each for random users; return all steps so far once the client has committed them."""
         chosen = self._source.rng.choice(self._source.n_users, n_users, replace=False).astype(np.int64)
-        changes = self._source.spend(chosen)
+        changes = self._source.add_events(chosen)
         self._source.write(changes)
         self._n_written += len(changes)
-        self._background.wait_until(self._taken, self._seconds)
+        self._background.wait_until(self._processed, self._seconds)
         return steps_in(self._background.output)
 
     def steps(self, n_steps: int) -> dict[int, Step]:
-        """Steps that took all changes at once, by their number; the client may also find a change half written."""
+        """Return steps by number, without those that processed only a part of a change."""
         found: dict[int, Step] = {}
         n_changed = max(1, round(SHARE * self._source.n_users))
         for _ in range(TRIES_PER_STEP * n_steps):
@@ -95,7 +98,7 @@ class Feeder:
                 found[len(steps) - 1] = steps[-1]
             if len(found) == n_steps:
                 return found
-        raise ProgramFailed(f"only {len(found)} steps took 1 % of the users at once")
+        raise ProgramFailed(f"only {len(found)} steps processed 1 % of the users together")
 
-    def _taken(self) -> bool:
+    def _processed(self) -> bool:
         return sum(step.n_records for step in steps_in(self._background.output)) >= self._n_written

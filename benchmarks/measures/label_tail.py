@@ -1,4 +1,4 @@
-"""New labels as a reader of the output sees them."""
+"""New labels, as a reader of the output receives them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tests.support.wire import schema_id_of
 PREFIX_BYTES = 5
 
 
-class Seen(NamedTuple):
-    """One label."""
+class NewLabel(NamedTuple):
+    """One record of the output."""
 
     user_id: str
     num_transactions: int
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 class LabelTail:
-    """A read_committed consumer from the output's present end on. Its label readable means: it came out of here."""
+    """A read_committed consumer of the output that starts at its current end."""
 
     def __init__(self, stack: Stack, topic: str) -> None:
         self._stack = stack
@@ -38,22 +38,22 @@ class LabelTail:
                 "log_level": "0",
             }
         )
-        places = [TopicPartition(topic, partition) for partition in stack.topics.partitions(topic)]
-        for place in places:
-            place.offset = self._consumer.get_watermark_offsets(place, TIMEOUT_SECONDS)[1]
-        self._consumer.assign(places)
+        partitions = [TopicPartition(topic, partition) for partition in stack.topics.partitions(topic)]
+        for partition in partitions:
+            partition.offset = self._consumer.get_watermark_offsets(partition, TIMEOUT_SECONDS)[1]
+        self._consumer.assign(partitions)
 
-    def take(self, n: int, seconds: float) -> list[Seen]:
-        """Up to n labels, waiting at most so long for them."""
+    def read(self, n: int, seconds: float) -> list[NewLabel]:
+        """Return up to n labels; wait for them up to `seconds`."""
         values = [message.value() for message in self._consumer.consume(n, seconds) if message.error() is None]
-        return [self._seen(value) for value in values if value is not None]
+        return [self._decoded(value) for value in values if value is not None]
 
-    def _seen(self, value: bytes) -> Seen:
+    def _decoded(self, value: bytes) -> NewLabel:
         if self._schema is None:
             self._schema = fastavro.parse_schema(self._stack.subjects.schema(schema_id_of(value)))
         row: Any = fastavro.schemaless_reader(io.BytesIO(value[PREFIX_BYTES:]), self._schema, None)
-        return Seen(row["user_id"], row["num_transactions"], row["label"])
+        return NewLabel(row["user_id"], row["num_transactions"], row["label"])
 
     def close(self) -> None:
-        """Leave."""
+        """Close the consumer."""
         self._consumer.close()

@@ -1,4 +1,4 @@
-"""From a record in `transactions_aggregate` to its label readable in `user_labeling`, at a steady rate."""
+"""The time from a record in `transactions_aggregate` to its label in `user_labeling`, at a constant rate."""
 
 from __future__ import annotations
 
@@ -13,22 +13,23 @@ from confluent_kafka import Producer
 
 from benchmarks.client import Client
 from benchmarks.history import UPDATE_AFTER, Changes
-from benchmarks.lines.job import USER
 from benchmarks.measures.label_tail import LabelTail
-from benchmarks.programs import CLIENT, Background, ProgramFailed
+from benchmarks.processes import CLIENT, Background, ProgramFailed
+from benchmarks.programs.job import USER
 from benchmarks.summary import percentile
 
 RECORDS_PER_SECOND = 1_000
 TICK_SECONDS = 0.005
 WARM_UP_SECONDS = 3.0
 LATE_SECONDS = 20.0
+"""How long after the last record its label may be read."""
 BIN_SECONDS = 0.05
 CLIENT_START_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds from produce() of a row to the first label of its user that is at least as new."""
+    """Seconds from produce() of a row to the first label of its user with this row or a newer one."""
 
     n_users: int
     n_labels: int
@@ -37,18 +38,18 @@ class Latency:
     max: float
     bin_seconds: float
     bins: list[int]
-    """How many labels took up to one bin's width, two, ..."""
+    """Histogram: the number of labels in each bin, from 0 s."""
 
 
 @dataclass(eq=False)  # a thread has to be hashable
-class Feed(threading.Thread):
-    """Writes records at a steady rate and notes when each new row went out."""
+class Writer(threading.Thread):
+    """Writes records at a constant rate, and keeps the time of each."""
 
     bootstrap_servers: str
     topic: str
     records: list[tuple[int, bytes, object]]
     sent: list[float]
-    """When each record was handed to the producer; by record number, as far as written."""
+    """When each record was passed to the producer, by record number."""
 
     def __post_init__(self) -> None:
         super().__init__(daemon=True)
@@ -66,59 +67,66 @@ class Feed(threading.Thread):
 
 
 def latency(client: Client, seconds: float) -> Latency:
-    """Let a client that has labelled its input follow a steady stream."""
+    """Measure the latency of a client that has labelled its input, with a constant stream of records."""
     source = client.source
     with Background([sys.executable, CLIENT, *client.arguments()], client.log()) as background:
         tail = LabelTail(client.stack, client.output)
-        source.write(source.spend(np.zeros(1, np.int64)))
-        background.wait_until(lambda: bool(tail.take(1, 0.1)), CLIENT_START_SECONDS)
+        source.write(source.add_events(np.zeros(1, np.int64)))
+        background.wait_until(lambda: bool(tail.read(1, 0.1)), CLIENT_START_SECONDS)
         n_events = int((seconds + WARM_UP_SECONDS) * RECORDS_PER_SECOND / 2)
-        changes = source.spend(source.rng.integers(source.n_users, size=n_events).astype(np.int64))
-        taken = follow(client, changes, tail)
+        changes = source.add_events(source.rng.integers(source.n_users, size=n_events).astype(np.int64))
+        latencies = measure_latencies(client, changes, tail)
         tail.close()
         background.stop()
     client.check()
-    counted = [each for number, each in taken if number >= WARM_UP_SECONDS * RECORDS_PER_SECOND]
+    counted = [latency for number, latency in latencies if number >= WARM_UP_SECONDS * RECORDS_PER_SECOND]
     return summary_of(source.n_users, counted)
 
 
-def follow(client: Client, changes: Changes, tail: LabelTail) -> list[tuple[int, float]]:
-    """Feed the changes; return number of the record and seconds until its label, for every new row."""
+def measure_latencies(client: Client, changes: Changes, tail: LabelTail) -> list[tuple[int, float]]:
+    """Write the changes; return number of the record and seconds until its label, for every new row."""
     source = client.source
-    feed = Feed(client.stack.bootstrap_servers, source.topic, list(source.records(changes)), [])
-    waiting = rows_waiting(client, changes)
-    n_left = sum(map(len, waiting.values()))
-    taken: list[tuple[int, float]] = []
-    feed.start()
+    writer = Writer(client.stack.bootstrap_servers, source.topic, list(source.records(changes)), [])
+    unlabelled = rows_by_user(client, changes)
+    n_rows = sum(map(len, unlabelled.values()))
+    latencies: list[tuple[int, float]] = []
+    writer.start()
     deadline = time.monotonic() + len(changes) / RECORDS_PER_SECOND + LATE_SECONDS
-    while len(taken) < n_left:
-        labels = tail.take(1000, TICK_SECONDS)
+    while len(latencies) < n_rows:
+        labels = tail.read(1000, TICK_SECONDS)
         now = time.monotonic()
         for user_id, count, _ in labels:
-            queue = waiting.get(user_id, deque())
+            queue = unlabelled.get(user_id, deque())
             while queue and queue[0][0] <= count:
                 number = queue.popleft()[1]
-                taken.append((number, now - feed.sent[number]))
+                latencies.append((number, now - writer.sent[number]))
         if now > deadline:
-            raise ProgramFailed(f"{n_left - len(taken)} labels did not come")
-    feed.join()
+            raise ProgramFailed(f"{n_rows - len(latencies)} labels are missing after {LATE_SECONDS:.0f} s")
+    writer.join()
     source.n_records += len(changes)
-    return taken
+    return latencies
 
 
-def rows_waiting(client: Client, changes: Changes) -> dict[str, deque[tuple[int, int]]]:
-    """user_id -> (num_transactions, number of the record), oldest first."""
+def rows_by_user(client: Client, changes: Changes) -> dict[str, deque[tuple[int, int]]]:
+    """Return the new rows of each user as (num_transactions, number of the record), oldest first."""
     history = client.source.history
-    waiting: dict[str, deque[tuple[int, int]]] = {}
+    rows: dict[str, deque[tuple[int, int]]] = {}
     for number in np.flatnonzero(changes.ops == UPDATE_AFTER).tolist():
         event = changes.events[number]
-        waiting.setdefault(f"{USER}{history.users[event]}", deque()).append((int(history.counts[event]), number))
-    return waiting
+        rows.setdefault(f"{USER}{history.users[event]}", deque()).append((int(history.counts[event]), number))
+    return rows
 
 
 def summary_of(n_users: int, seconds: list[float]) -> Latency:
-    """Percentiles and a histogram."""
+    """Return percentiles and a histogram."""
     bins = Counter(int(each / BIN_SECONDS) for each in seconds)
     counts = [bins[number] for number in range(max(bins) + 1)]
-    median, p99 = percentile(seconds, 0.5), percentile(seconds, 0.99)
-    return Latency(n_users, len(seconds), median, p99, max(seconds), BIN_SECONDS, counts)
+    return Latency(
+        n_users=n_users,
+        n_labels=len(seconds),
+        median=percentile(seconds, 0.5),
+        p99=percentile(seconds, 0.99),
+        max=max(seconds),
+        bin_seconds=BIN_SECONDS,
+        bins=counts,
+    )

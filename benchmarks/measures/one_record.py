@@ -1,4 +1,4 @@
-"""One step: one record changed, fit, written. The client with --batch-size 1, and the original, on the same topic."""
+"""A step per record, on the same topic: of the client with --batch-size 1, and of the original program."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from benchmarks.client import Client
 from benchmarks.history import skewed_users
 from benchmarks.inputs import N_PARTITIONS, Input, loaded_input
 from benchmarks.last_rows import WrongTable, check_last_rows
-from benchmarks.lines.job import Job
-from benchmarks.programs import ProgramFailed, measure
+from benchmarks.processes import ProgramFailed, measure
+from benchmarks.programs.job import Job
 from benchmarks.stack import Stack
 from benchmarks.steps import cycles_ms
 from benchmarks.summary import Summary
@@ -22,14 +22,15 @@ from tests.support.wire import LABELING_SCHEMA
 
 CLIENT_EVENTS = 100
 ORIGINAL_EVENTS = 2_000
-"""More than it comes to in a minute; an event makes two records."""
+"""More than it processes in a minute; an event is two records."""
 
 START_SECONDS = 60.0
+"""Time limit for the start of the original, and for its end."""
 
 
 @dataclass(frozen=True)
 class OriginalRun:
-    """The original until its time was up."""
+    """The original program within its time limit."""
 
     step_ms: Summary
     records_per_second: float
@@ -43,36 +44,35 @@ class OneRecord:
 
     n_users: int
     client_cycle_ms: Summary
-    """From label committed to next label committed, with reading and decoding."""
+    """From one commit to the next, with reading and decoding."""
     client_step_ms: Summary
-    """Of this, fit and commit."""
+    """The part of fit and commit."""
     original: OriginalRun | None
     error: str = ""
 
 
 def one_record(stack: Stack, n_users: int, seconds: float) -> OneRecord:
-    """Measure both; `seconds` bounds the original."""
+    """Measure both programs; `seconds` is the time limit of the original."""
     source = loaded_input(stack, stack.new_name("one_record"), n_users)
-    cycle, step = client_steps(stack, source)
-    act(source, ORIGINAL_EVENTS)
+    cycle_ms, step_ms = client_steps(stack, source)
+    write_events(source, ORIGINAL_EVENTS)
     try:
-        original, error = original_steps(stack, source, seconds), ""
+        return OneRecord(n_users, cycle_ms, step_ms, original_steps(stack, source, seconds))
     except (ProgramFailed, WrongTable) as failure:
-        original, error = None, str(failure)
-    return OneRecord(n_users, cycle, step, original, error)
+        return OneRecord(n_users, cycle_ms, step_ms, original=None, error=str(failure))
 
 
-def act(source: Input, n_events: int) -> None:
-    """Let users spend."""
+def write_events(source: Input, n_events: int) -> None:
+    """Write events of random users."""
     users = skewed_users(source.rng, source.n_users, source.n_users + n_events)[:n_events]
-    source.write(source.spend(users))
+    source.write(source.add_events(users))
 
 
 def client_steps(stack: Stack, source: Input) -> tuple[Summary, Summary]:
-    """Label all users, then take each further record as a step of its own."""
+    """Label all users, then measure steps of one record each; return milliseconds of cycles and of steps."""
     client = Client.new(stack, source)
     client.run()
-    act(source, CLIENT_EVENTS)
+    write_events(source, CLIENT_EVENTS)
     run = client.run("--batch-size", "1", "--batch-interval", "0")
     client.check()
     steps = [step for step in run.steps if step.n_records == 1]
@@ -82,11 +82,11 @@ def client_steps(stack: Stack, source: Input) -> tuple[Summary, Summary]:
 
 
 def original_steps(stack: Stack, source: Input, seconds: float) -> OriginalRun:
-    """Run the original until its time is up, and check what it wrote."""
+    """Run the original for `seconds`, and check its output."""
     job = original_job(stack, source, seconds)
     result = Path(job.result)
-    given = job.write(result.with_suffix(".job"))
-    command: list[str | Path] = [sys.executable, "-m", "benchmarks.lines.original", given]
+    job_file = job.write(result.with_suffix(".job"))
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.programs.original", job_file]
     measure(command, result.with_suffix(".log"), seconds + START_SECONDS)
     answer: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     check_last_rows(Path(f"{job.result}.table"), source.history)
@@ -96,11 +96,16 @@ def original_steps(stack: Stack, source: Input, seconds: float) -> OriginalRun:
     step_ms = [1000 * each for each in answer["steps"]]
     n_steps = len(step_ms)
     cpu = answer["cpu_seconds"] - answer["cpu_seconds_before"]
-    return OriginalRun(Summary.of(step_ms), n_steps / answer["seconds"], 1e6 * cpu / n_steps, answer["peak_mib"])
+    return OriginalRun(
+        step_ms=Summary.of(step_ms),
+        records_per_second=n_steps / answer["seconds"],
+        cpu_seconds_per_million=1e6 * cpu / n_steps,
+        peak_mib=answer["peak_mib"],
+    )
 
 
 def original_job(stack: Stack, source: Input, seconds: float) -> Job:
-    """A job with an output and its schema."""
+    """Return a job with an output; register the schema of its values."""
     job = stack.job(source.topic, N_PARTITIONS, source.n_records, source.n_users, seconds)
     output = stack.new_output()
     stack.subjects.register(f"{output}-value", LABELING_SCHEMA)

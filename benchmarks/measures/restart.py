@@ -1,4 +1,4 @@
-"""A restart with many users: seconds until the label of a record that came meanwhile is readable."""
+"""A restart with many users: seconds until the label of a record that was written meanwhile is readable."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.client import Client
-from benchmarks.lines.job import USER
 from benchmarks.measures.label_tail import LabelTail
-from benchmarks.programs import CLIENT, Background
+from benchmarks.processes import CLIENT, Background
+from benchmarks.programs.job import USER
 from benchmarks.summary import Summary
 
 RESTART_SECONDS = 120.0
@@ -28,7 +28,7 @@ class Restart:
 
 
 def restart(client: Client, n_runs: int) -> Restart:
-    """Restart a client that has labelled its input, again and again."""
+    """Restart a client that has labelled its input `n_runs` times."""
     runs = [one_restart(client) for _ in range(n_runs)]
     client.check()
     seconds, peaks = zip(*runs, strict=True)
@@ -36,22 +36,22 @@ def restart(client: Client, n_runs: int) -> Restart:
 
 
 def one_restart(client: Client, timeout: float = RESTART_SECONDS) -> tuple[float, float]:
-    """Seconds from the start to the new label, and the largest resident size until then in MiB."""
+    """Return the seconds from the start to the new label, and the peak memory until then in MiB."""
     source = client.source
     user = int(source.rng.integers(source.n_users))
-    source.write(source.spend(np.array([user], np.int64)))
+    source.write(source.add_events(np.array([user], np.int64)))
     count = int(source.history.counts[-1])
     tail = LabelTail(client.stack, client.output)
 
     def readable() -> bool:
-        return any(
-            (seen.user_id, seen.num_transactions) == (f"{USER}{user}", count) for seen in tail.take(1000, POLL_SECONDS)
-        )
+        labels = tail.read(1000, POLL_SECONDS)
+        return any(label.user_id == f"{USER}{user}" and label.num_transactions == count for label in labels)
 
     began = time.monotonic()
     with Background([sys.executable, CLIENT, *client.arguments()], client.log()) as background:
         background.wait_until(readable, timeout)
-        seconds, peak = time.monotonic() - began, background.peak_mib
+        seconds = time.monotonic() - began
+        peak = background.peak_mib
         background.stop()
     tail.close()
     return seconds, peak

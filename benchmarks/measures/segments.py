@@ -1,4 +1,4 @@
-"""Real customers, CDNOW's, fed by date: how many labels move from step to step, and how good the clusters are."""
+"""The customers of CDNOW by date of purchase: how many labels change per step, and how good the clusters are."""
 
 from __future__ import annotations
 
@@ -12,39 +12,40 @@ from tests.support.cdnow import N_PURCHASES
 from tests.support.customers import customers
 
 STEP_PURCHASES = 1_000
-SCALES, FITS = ("none", "standard", "log"), ("users", "cells")
+SCALES = ("none", "standard", "log")
+FITS = ("users", "cells")
 SEED = 1
-"""Not the client's: its runs are not among those that it is compared with."""
+"""Different from the client's, so that the reference runs are independent of it."""
 
 
 @dataclass(frozen=True)
 class Moves:
-    """How many labels move while the customers buy."""
+    """How many labels change per step."""
 
     scale: str
     fit: str
     n_clusters: int
     percent: Summary
-    """Of the customers of before each step, those who have another label after it."""
+    """Share of the customers before a step who have another label after it, over all steps."""
 
 
 @dataclass(frozen=True)
 class Inertia:
-    """How good the clusters of all customers are."""
+    """How good the clusters of all customers are, compared with the best of many runs."""
 
     scale: str
     n_clusters: int
     n_runs: int
-    """Of k-means++ on all users; the least inertia of these is what others are compared with."""
+    """Reference runs of k-means++ on all users."""
     users: float
-    """Percent above it with --fit users, without what one-hot user_id adds."""
+    """Percent above their least inertia with --fit users, without the constant part of one-hot user_id."""
     cells: float
-    """The same with --fit cells; below zero where it is better."""
+    """The same with --fit cells; negative if it is better."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Both."""
+    """All measurements of the customers of CDNOW."""
 
     n_customers: int
     moves: list[Moves]
@@ -52,39 +53,46 @@ class Segments:
 
 
 def segments(numbers: Sequence[int], n_runs: int) -> Segments:
-    """Fit each number of clusters as the client does, in this process; `n_runs` are what cells are compared with."""
-    moved = [moves(scale, fit, n_clusters) for scale in SCALES for n_clusters in numbers for fit in FITS]
+    """Fit each number of clusters as the client does, in this process, and compare with `n_runs` reference runs."""
+    changed = [moves(scale, fit, n_clusters) for scale in SCALES for n_clusters in numbers for fit in FITS]
     inertias = [inertia(scale, n_clusters, n_runs) for scale in SCALES for n_clusters in numbers]
-    return Segments(len(customers().numbers), moved, inertias)
+    return Segments(len(customers().numbers), changed, inertias)
 
 
 def moves(scale: str, fit: str, n_clusters: int) -> Moves:
-    """Feed the purchases."""
+    """Measure the share of changed labels over all steps."""
     return Moves(scale, fit, n_clusters, Summary.of(list(percents_moved(scale, fit, n_clusters))))
 
 
 def percents_moved(scale: str, fit: str, n_clusters: int) -> Iterator[float]:
-    """Yield the percentage of each step."""
+    """Yield the percentage of customers with a new label, step by step."""
     from user_classifier import cluster
 
-    known, labels = np.empty(0, np.int64), np.empty(0, np.int32)
+    known = np.empty(0, np.int64)
+    labels = np.empty(0, np.int32)
     for n_purchases in range(STEP_PURCHASES, N_PURCHASES, STEP_PURCHASES):
         numbers, totals = customers(n_purchases)
         found = cluster(totals, n_clusters, scale=scale, fit=fit).labels
         if len(known):
             yield 100 * float((found[np.searchsorted(numbers, known)] != labels).mean())
-        known, labels = numbers, found
+        known = numbers
+        labels = found
 
 
 def inertia(scale: str, n_clusters: int, n_runs: int) -> Inertia:
-    """Compare what both fits find among all customers with the best of many runs."""
-    from sklearn.cluster import KMeans
-
+    """Compare both fits on all customers with the best of `n_runs`, on one thread."""
+    from classifier.clustering.model import kmeans_class
     from user_classifier import cluster
 
     totals = customers().totals
-    users, cells = (cluster(totals, n_clusters, scale=scale, fit=fit) for fit in FITS)
+    users = cluster(totals, n_clusters, scale=scale, fit="users")
+    cells = cluster(totals, n_clusters, scale=scale, fit="cells")
     one_hot = len(totals) - n_clusters if scale == "none" else 0
-    least = KMeans(n_clusters, n_init=n_runs, random_state=SEED).fit(cells.scaling.points(totals)).inertia_
-    above = [100 * float(each / least - 1) for each in (users.inertia - one_hot, cells.inertia)]
-    return Inertia(scale, n_clusters, n_runs, *above)
+    reference = kmeans_class()(n_clusters, n_init=n_runs, random_state=SEED).fit(cells.scaling.points(totals))
+    return Inertia(
+        scale,
+        n_clusters,
+        n_runs,
+        users=100 * float((users.inertia - one_hot) / reference.inertia_ - 1),
+        cells=100 * float(cells.inertia / reference.inertia_ - 1),
+    )

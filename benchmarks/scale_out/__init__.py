@@ -1,1 +1,1 @@
-"""Beyond one machine: what cells cost and what they lose. Quality of labels, rates through Flink, and a simulation."""
+"""Scale-out by cells: the quality of labels, rates through Flink, and a simulation of the costs."""

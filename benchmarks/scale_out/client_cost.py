@@ -1,4 +1,4 @@
-"""What the client's own part takes: one fit on so many cells, and the labels of all, in a process of its own."""
+"""The cost of the client's part: one fit on cells, and the labels of all cells, in a separate process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from user_classifier import cluster
 
 
 class ClientCost(NamedTuple):
-    """Of one step; seconds are those of one processor."""
+    """The cost of one step, in CPU seconds."""
 
     fit_seconds: float
     label_seconds: float
@@ -23,13 +23,13 @@ class ClientCost(NamedTuple):
 
 
 def client_cost(cells: NDArray[np.int64], users: NDArray[np.int64], n_clusters: int) -> ClientCost:
-    """Fit and label once; memory is that of the whole process at its peak."""
+    """Fit and label once in a new process; memory is its peak."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(measured, (cells, users, n_clusters))
 
 
 def measured(cells: NDArray[np.int64], users: NDArray[np.int64], n_clusters: int) -> ClientCost:
-    """The same, in this process."""
+    """Fit and label once in this process."""
     cluster(np.ones((n_clusters + 1, 2)), 1, weights=np.ones(n_clusters + 1))  # imports scikit-learn
     began = time.process_time()
     n_points = SPREAD[0] * SPREAD[1]

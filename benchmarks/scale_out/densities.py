@@ -1,7 +1,7 @@
-"""How many users lie in each cell, for any number of users: drawn cell by cell and not user by user.
+"""The number of users in each cell, for any number of users, sampled by cell instead of by user.
 
-The number of users in a cell is drawn from the Poisson distribution of its mean, which is what drawing users one by one
-comes to, up to their total. So a thousand million users take as long as a million.
+The number of users in a cell is sampled from a Poisson distribution around its mean, which equals sampling users one by
+one except for their total. So 10^9 users take as long as 10^6.
 """
 
 from __future__ import annotations
@@ -18,29 +18,30 @@ from classifier.cells.lattice import AMOUNT_BINS, STRIDE, cells_at, whole_number
 
 Values = NDArray[np.float64]
 FINE = 48
-"""Numbers of transactions that stand for all of a row."""
-LARGEST_AMOUNT, LARGEST_COUNT = 1e12, 1e9
-LEAST_SHARE = 1e-19
-"""Share of the users in a cell below which it is left out of the drawing."""
+"""Numbers of transactions that represent a bin of counts."""
+MAX_AMOUNT = 1e12
+MAX_COUNT = 1e9
+MIN_SHARE = 1e-19
+"""Cells with a smaller share of the users are ignored."""
 
 
 @dataclass(frozen=True)
 class Density:
-    """A population: how users' numbers of transactions, and their amounts given these, are distributed."""
+    """The distribution of users' numbers of transactions, and of their amounts given these."""
 
     at_most: Callable[[Values], Values]
-    """Share of users with that many transactions or fewer."""
+    """n -> share of users with n transactions or fewer."""
     spent_at_most: Callable[[Values, Values], Values]
-    """Share of the users with so many transactions whose amount is that or less."""
+    """(x, n) -> share of the users with n transactions whose amount is x or less."""
 
 
 def normal(mean: Values | float, deviation: Values | float) -> Callable[[Values], Values]:
-    """Share of a normal distribution below."""
+    """Return the cumulative distribution function of a normal distribution."""
     return lambda x: ndtr((x - mean) / deviation)
 
 
 def log(x: Values) -> Values:
-    """The logarithm, far below for nothing."""
+    """Return the logarithm; a large negative number for 0."""
     return np.log(np.maximum(x, 1e-300))
 
 
@@ -55,23 +56,25 @@ DENSITIES: Mapping[str, Density] = {
 
 
 def means(density: Density) -> tuple[NDArray[np.int64], Values]:
-    """Return every cell with a share of the users worth mentioning, and that share."""
-    last_row = int(cells_at(np.array([(0.0, LARGEST_COUNT)]))[0])
-    n_columns = int(AMOUNT_BINS * np.log1p(LARGEST_AMOUNT)) + 1
+    """Return all cells whose share of the users is above MIN_SHARE, and the shares."""
+    last_row = int(cells_at(np.array([(0.0, MAX_COUNT)]))[0])
+    n_columns = int(AMOUNT_BINS * np.log1p(MAX_AMOUNT)) + 1
     edges = np.expm1(np.arange(n_columns + 1) / AMOUNT_BINS) / COPIES
-    cells, shares = [], []
+    cells = []
+    shares = []
     for row in range(last_row + 1):
-        share = of_row(density, row, edges)
-        there = np.flatnonzero(share > LEAST_SHARE)
-        cells.append(STRIDE * there + row)
-        shares.append(share[there])
+        share = row_shares(density, row, edges)
+        used = np.flatnonzero(share > MIN_SHARE)
+        cells.append(STRIDE * used + row)
+        shares.append(share[used])
     return np.concatenate(cells), np.concatenate(shares)
 
 
-def of_row(density: Density, row: int, edges: Values) -> Values:
-    """Return the share of users in each column of a row; several numbers of transactions stand for all of it."""
+def row_shares(density: Density, row: int, edges: Values) -> Values:
+    """Return the share of users in each amount bin of a count bin, which a few numbers of transactions represent."""
     (first,), (last,) = whole_numbers_of(np.array([row]))
-    low, high = np.ceil(first / COPIES), np.floor(last / COPIES)
+    low = np.ceil(first / COPIES)
+    high = np.floor(last / COPIES)
     if high < low:
         return np.zeros(len(edges) - 1)
     steps: Values = np.unique(np.round(np.linspace(low, high + 1, min(int(high - low) + 2, FINE + 1))))
@@ -84,10 +87,10 @@ def of_row(density: Density, row: int, edges: Values) -> Values:
     return found
 
 
-def drawn(density: Density, n_users: float, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the cells in which there are users, ascending, and how many each has."""
+def sample(density: Density, n_users: float, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the occupied cells, ascending, and the number of users in each."""
     cells, shares = means(density)
     users = rng.poisson(n_users * shares)
-    there = np.flatnonzero(users)
-    order = np.argsort(cells[there])
-    return cells[there][order], users[there][order]
+    occupied = np.flatnonzero(users)
+    order = np.argsort(cells[occupied])
+    return cells[occupied][order], users[occupied][order]

@@ -1,4 +1,4 @@
-"""make bench BENCH=--scale-out: labels by cells beside labels by users, and a million users through Flink."""
+"""make bench BENCH=--scale-out: labels by cells compared with labels by users, and a million users through Flink."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.plan import MANY_USERS
 from benchmarks.progress import Progress
-from benchmarks.scale_out.quality import lines, qualities
+from benchmarks.scale_out.quality import markdown_lines, qualities
 from benchmarks.scale_out.through_flink import through_flink
 from tests.support.cdnow import cdnow_file
 
@@ -19,28 +19,28 @@ SIGNIFICANT = 4
 
 
 def run(n_users: int | None, directory: Path, progress: Progress) -> str:
-    """Measure, save; return what is to be printed."""
+    """Measure and save the results; return the printed report."""
     number = n_users or MANY_USERS
-    progress.say(f"{number:,} users: labels by cells and by users")
+    progress.log(f"{number:,} users: labels by cells and by users")
     found = []
     for each in qualities(number, cdnow_file()):
         found.append(each)
-        progress.say(f"{each.population}, {each.n_clusters} clusters: {100 * each.lost:.4f} % of the inertia lost")
-    progress.say(f"{number:,} users through Flink")
-    rates = through_flink(number, progress.say)
+        progress.log(f"{each.population}, {each.n_clusters} clusters: {100 * each.lost:.4f} % of the inertia lost")
+    progress.log(f"{number:,} users through Flink")
+    rates = through_flink(number, progress.log)
     directory.mkdir(parents=True, exist_ok=True)
     document = rounded({"quality": [asdict(each) for each in found], "through_flink": asdict(rates)})
     (directory / NAME).write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    return "\n".join([*lines(found), "", *rate_lines(asdict(rates))])
+    return "\n".join([*markdown_lines(found), "", *rate_lines(asdict(rates))])
 
 
 def rate_lines(rates: dict[str, Any]) -> Iterator[str]:
-    """What was measured through Flink, a line each."""
+    """Return the rates through Flink as lines."""
     return (f"{name.replace('_', ' ')}: {value:,.1f}" for name, value in rates.items())
 
 
 def rounded(found: Any) -> Any:
-    """The same with as many digits as mean something."""
+    """Return the value with all floats rounded to significant digits."""
     if isinstance(found, dict):
         return {name: rounded(value) for name, value in found.items()}
     if isinstance(found, list):

@@ -1,4 +1,4 @@
-"""What labels by cells lose against labels by users: inertia on the users themselves, and the share of equal labels."""
+"""The quality of labels by cells compared with labels by users: inertia on all users, and share of equal labels."""
 
 from __future__ import annotations
 
@@ -22,25 +22,26 @@ SEED = 1
 
 @dataclass(frozen=True)
 class Quality:
-    """One population, one number of clusters."""
+    """The result for one population and one number of clusters."""
 
     population: str
     n_users: int
     n_clusters: int
     n_cells: int
     lost: float
-    """Share of inertia lost against the fit on users; below zero where the cells have found a better optimum."""
+    """Increase of inertia over the fit on users; negative if the fit on cells finds a better optimum."""
     same: float
     """Share of users with the same label."""
     at_borders: float
-    """Share of users in cells through which a border runs."""
+    """Share of users in cells that a border between clusters crosses."""
     users_seconds: float
+    """CPU seconds of the fit on users."""
     cells_seconds: float
-    """Of one processor, as also those of the fit on users."""
+    """CPU seconds of the fit on cells."""
 
 
 def qualities(n_users: int, customers: Path | None = None) -> Iterator[Quality]:
-    """Compare for every population and number of clusters; customers of CDNOW as they are, if they are at hand."""
+    """Compare for every population and number of clusters; also the customers of CDNOW, if their file is given."""
     for name, draw in POPULATIONS.items():
         totals = draw(np.random.default_rng(SEED), n_users)
         yield from (quality(name, totals, k) for k in N_CLUSTERS)
@@ -49,18 +50,21 @@ def qualities(n_users: int, customers: Path | None = None) -> Iterator[Quality]:
 
 
 def quality(name: str, totals: Totals, n_clusters: int) -> Quality:
-    """Fit on users as the plain client does, and on their cells as --cells does."""
+    """Fit on users as the client does by default, and on their cells as with --cells."""
     began = time.process_time()
     by_users = cluster(totals, n_clusters)
     users_seconds = time.process_time() - began
-    cells, place, counts = np.unique(cells_at(totals), return_inverse=True, return_counts=True)
+    cells, index, counts = np.unique(cells_at(totals), return_inverse=True, return_counts=True)
     began = time.process_time()
     n_points = SPREAD[0] * SPREAD[1]
     found = cluster(points_in(cells), n_clusters, weights=np.repeat(counts / n_points, n_points))
     cells_seconds = time.process_time() - began
-    labels = found.scaling.nearest(middles(cells), found.centers)[place]
+    labels = found.scaling.nearest(middles(cells), found.centers)[index]
     return Quality(
-        *(name, len(totals), n_clusters, len(cells)),
+        population=name,
+        n_users=len(totals),
+        n_clusters=n_clusters,
+        n_cells=len(cells),
         lost=inertia(totals, labels) / inertia(totals, by_users.labels) - 1,
         same=float((labels == by_users.labels).mean()),
         at_borders=users_at_borders(cells, counts, found.centers, Scaling()) / len(totals),
@@ -70,13 +74,13 @@ def quality(name: str, totals: Totals, n_clusters: int) -> Quality:
 
 
 def inertia(totals: Totals, labels: NDArray[np.int32]) -> float:
-    """Sum of squared distances of users to the mean of their label."""
+    """Return the sum of squared distances of users to the mean of their label."""
     groups = (totals[labels == label] for label in np.unique(labels))
     return float(sum(((group - group.mean(axis=0)) ** 2).sum() for group in groups))
 
 
-def lines(found: list[Quality]) -> list[str]:
-    """The table, for a page."""
+def markdown_lines(found: list[Quality]) -> list[str]:
+    """Return the table of docs/scale-out.md."""
     cost = "Fit on users, CPU seconds | Fit on cells, CPU seconds"
     head = [f"| Users | k | Cells | Inertia lost | Same label | Users at borders | {cost} |"]
     head.append("| --- | --- | --- | --- | --- | --- | --- | --- |")

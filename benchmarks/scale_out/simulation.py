@@ -1,4 +1,4 @@
-"""What a number of users comes to: cells and the client's part are drawn and run, all else is multiplied."""
+"""The scale-out for a number of users: cells are sampled, the client's part runs, all else is computed from factors."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.scale_out import factors
 from benchmarks.scale_out.client_cost import ClientCost, client_cost
-from benchmarks.scale_out.densities import DENSITIES, drawn
+from benchmarks.scale_out.densities import DENSITIES, sample
 from classifier.cells.lattice import lattice_up_to
 
 N_CLUSTERS = 3
@@ -20,68 +20,68 @@ FEWEST_USERS = 1e6
 
 @dataclass(frozen=True)
 class Simulated:
-    """One population with one number of users."""
+    """The result for one population and one number of users."""
 
     population: str
     n_users: float
     n_cells: int
     n_labels: int
     hottest: int
-    """Users of the fullest cell."""
+    """Users in the largest cell."""
     client: ClientCost
 
     @property
     def transactions(self) -> float:
-        """Per second."""
+        """Transactions per second."""
         return self.n_users * factors.TRANSACTIONS_PER_USER.value
 
     @property
     def records(self) -> float:
-        """Per second, into each of statements 2 and 4."""
+        """Records per second into each of statements 2 and 4."""
         return self.transactions * factors.INPUT_RECORDS.value
 
     @property
     def written_mb(self) -> float:
-        """Megabytes per second, into all topics."""
+        """Megabytes per second into all topics."""
         return self.transactions * factors.WRITTEN_BYTES.value / 1e6
 
     @property
     def state_gb(self) -> float:
-        """Of statement 4, gigabytes."""
+        """State of statement 4 in gigabytes."""
         return (self.n_users * factors.JOIN_BYTES.value + self.n_labels * factors.CELL_BYTES.value) / 1e9
 
     @property
     def cores(self) -> int:
-        """Of both statements."""
+        """Cores for both statements."""
         return 2 * max(1, math.ceil(self.records / factors.RECORDS_PER_CORE.value))
 
     @property
     def dollars(self) -> float:
-        """A month, for both statements."""
+        """Dollars per month for both statements."""
         return self.cores * factors.CFUS_PER_CORE.value * factors.CFU_HOUR.value * factors.HOURS_PER_MONTH
 
     @property
     def first_load_minutes(self) -> float:
-        """Until statement 4 has labelled everybody once, on its half of the cores."""
+        """Minutes until statement 4 has labelled all users once, on half of the cores."""
         return self.n_users / (self.cores / 2 * factors.LABELLED_PER_CORE.value) / 60
 
     @property
     def flips(self) -> float:
-        """Users written again in a minute because their label changes."""
+        """Users per minute that are written again because their label changes."""
         return self.n_users * factors.FLIPS.value
 
     @property
     def longest_stall(self) -> float:
-        """Seconds in which the fullest cell changes its label, in one task."""
+        """Seconds that one task needs when the largest cell changes its label."""
         return self.hottest / factors.LABELLED_PER_CORE.value
 
 
 def simulate(n_users: float) -> Iterator[Simulated]:
-    """For each population, powers of ten up to so many users."""
+    """Simulate powers of ten up to `n_users` for each population."""
     numbers = np.unique([*10.0 ** np.arange(6, math.floor(math.log10(n_users)) + 1), n_users])
     for name, density in DENSITIES.items():
         for number in numbers.tolist():
-            cells, users = drawn(density, number, np.random.default_rng(SEED))
+            cells, users = sample(density, number, np.random.default_rng(SEED))
             cost = client_cost(cells, users, N_CLUSTERS)
             yield Simulated(name, number, len(cells), len(lattice_up_to(cells)), int(users.max()), cost)
 
@@ -93,7 +93,7 @@ HEAD = (
 
 
 def rows(found: list[Simulated]) -> list[tuple[str, ...]]:
-    """The table, as text."""
+    """Return the rows of the printed table."""
     return [
         (
             *(each.population, f"{each.n_users:,.0f}", f"{each.n_cells:,}", f"{each.n_labels:,}"),

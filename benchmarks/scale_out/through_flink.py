@@ -1,4 +1,4 @@
-"""Users through Flink on this machine: statements 2 and 4, the client on cells, and users whose labels move."""
+"""Rates of users through Flink on this machine: statements 2 and 4, the client on cells, and changed users."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from fastavro import parse_schema
 
-from benchmarks.programs import CLIENT, ProgramFailed, measure
+from benchmarks.processes import CLIENT, ProgramFailed, measure
 from benchmarks.scale_out.populations import lognormal
 from classifier.cells.lattice import cells_at
 from local.services.flink import FlinkCluster
@@ -32,17 +32,22 @@ from tests.support.users import Users
 from tests.support.wire import AGGREGATE_SCHEMA, unframe
 
 CHECKPOINT_SECONDS = 5.0
-MOST_SECONDS, CLIENT_SECONDS = 3_600.0, 600.0
-PAUSE_SECONDS, LOOK_SECONDS = 0.5, 2.0
-AT_ONCE = 10_000
-CHANGED = 0.01
+MAX_SECONDS = 3_600.0
+"""Time limit for a statement to process all users."""
+CLIENT_SECONDS = 600.0
+"""Time limit of the client."""
+POLL_SECONDS = 0.5
+CHECK_SECONDS = 2.0
+"""How long records are read until the condition is checked again."""
+CHUNK = 10_000
+CHANGED_SHARE = 0.01
 PARSED_COUNTS = parse_schema(CELLS_VALUE)
-Say = Callable[[str], object]
+Log = Callable[[str], object]
 
 
 @dataclass(frozen=True)
 class ThroughFlink:
-    """Rates are per second on the one core that a job of parallelism 1 takes; commits are waited for."""
+    """The results; rates are per second on the one core of a job with parallelism 1, including commits."""
 
     n_users: int
     written_per_second: float
@@ -52,17 +57,15 @@ class ThroughFlink:
     n_labels: int
     labelled_per_second: float
     changed_seconds: float
-    """From the first record of 1 % changed users until all are labelled."""
+    """From the first record of 1 % changed users until all of them are labelled."""
     wrong_counts: int
 
 
 @contextmanager
 def deployment(directory: Path) -> Iterator[tuple[Workspace, Topics, Users, Path]]:
-    """Broker, registry, Flink with state on disk, and the tables; statement 2 of sql/scale_out is not run yet."""
-    broker, registry = (
-        KafkaBroker(directory / "kafka", free_port()),
-        SchemaRegistry(directory / "registry", free_port()),
-    )
+    """Run a broker, a registry and Flink with state on disk; create the tables before those of sql/scale_out."""
+    broker = KafkaBroker(directory / "kafka", free_port())
+    registry = SchemaRegistry(directory / "registry", free_port())
     flink = FlinkCluster(directory / "flink", free_port(), CHECKPOINT_SECONDS, large_state=True)
     services: list[Startable] = [broker, registry, flink]
     try:
@@ -79,27 +82,27 @@ def deployment(directory: Path) -> Iterator[tuple[Workspace, Topics, Users, Path
         stop_all(services)
 
 
-def through_flink(n_users: int, say: Say) -> ThroughFlink:
-    """One after the other, so that each has the machine for itself."""
+def through_flink(n_users: int, log: Log) -> ThroughFlink:
+    """Measure one part after the other, so that each has the whole machine."""
     with (
         tempfile.TemporaryDirectory(prefix="user_classifier_scale_out_") as temporary,
         deployment(Path(temporary)) as (workspace, topics, users, file),
     ):
-        return Course(workspace, topics, users, file, say).run(n_users)
+        return Measurement(workspace, topics, users, file, log).run(n_users)
 
 
 @dataclass
-class Course:
-    """The measures, in their order."""
+class Measurement:
+    """The parts of the measurement, in order."""
 
     workspace: Workspace
     topics: Topics
     users: Users
     file: Path
-    say: Say
+    log: Log
 
     def run(self, n_users: int) -> ThroughFlink:
-        """Write, count, fit, label, change."""
+        """Write users, count them by cell, fit, label them, change some."""
         rng = np.random.default_rng(5)
         written = self._rate("written", n_users, lambda: self.users.add(lognormal(rng, n_users)))
         cells = self._follow("user_cells", "1_create_user_cells", "2_insert_user_cells")
@@ -111,15 +114,24 @@ class Course:
         rows = self._follow("user_labeling", "4_insert_user_labeling")
         labelled = self._rate("labelled", n_users, lambda: rows.until(lambda: len(rows.last) == n_users))
         changed = self._change(rng, rows)
-        client = usage.seconds, usage.peak_mib, len(self.topics.read("user_cell_labels"))
-        return ThroughFlink(n_users, written, counted, *client, labelled, changed, wrong)
+        return ThroughFlink(
+            n_users=n_users,
+            written_per_second=written,
+            counted_per_second=counted,
+            client_seconds=usage.seconds,
+            client_peak_mib=usage.peak_mib,
+            n_labels=len(self.topics.read("user_cell_labels")),
+            labelled_per_second=labelled,
+            changed_seconds=changed,
+            wrong_counts=wrong,
+        )
 
     def _change(self, rng: np.random.Generator, rows: Follower) -> float:
-        """Seconds until users who have spent have a row that says so."""
-        who = rng.choice(len(self.users.totals), int(CHANGED * len(self.users.totals)), replace=False)
-        before = {key: rows.last[key] for key in (b"user_%d" % at for at in who.tolist())}
+        """Change users; return the seconds until all of them have a new row in the output."""
+        changed = rng.choice(len(self.users.totals), int(CHANGED_SHARE * len(self.users.totals)), replace=False)
+        before = {key: rows.last[key] for key in (b"user_%d" % number for number in changed.tolist())}
         began = time.monotonic()
-        self.users.change(who, self.users.totals[who] + 2.0)
+        self.users.change(changed, self.users.totals[changed] + 2.0)
         rows.until(lambda: all(rows.last[key] not in (None, value) for key, value in before.items()))
         return time.monotonic() - began
 
@@ -131,46 +143,45 @@ class Course:
         for name in statements:
             self.workspace.run_file(SQL_DIRECTORY / "scale_out" / f"{name}.sql")
 
-    def _rate(self, what: str, n_users: int, do: Callable[[], object]) -> float:
+    def _rate(self, what: str, n_users: int, action: Callable[[], object]) -> float:
         began = time.monotonic()
-        do()
+        action()
         rate = n_users / (time.monotonic() - began)
-        self.say(f"{what}: {rate:,.0f} users per second")
+        self.log(f"{what}: {rate:,.0f} users per second")
         return rate
 
 
 class Follower:
-    """The last value of each key of a topic, as far as it is committed."""
+    """The last committed value of each key of a topic."""
 
     def __init__(self, topics: Topics, topic: str) -> None:
         self.last: dict[bytes | None, bytes | None] = {}
         self._topic = topic
         settings = {"group.id": "follower", "isolation.level": "read_committed", "enable.auto.commit": False}
         self._consumer = Consumer({"bootstrap.servers": topics.bootstrap_servers, **settings})
-        self._consumer.assign([TopicPartition(topic, at, OFFSET_BEGINNING) for at in topics.partitions(topic)])
+        self._consumer.assign([TopicPartition(topic, number, OFFSET_BEGINNING) for number in topics.partitions(topic)])
 
     def until(self, reached: Callable[[], bool]) -> None:
-        """Read until the topic holds what it should; ProgramFailed if it does not come to."""
-        deadline = time.monotonic() + MOST_SECONDS
+        """Read until the condition is true; ProgramFailed after MAX_SECONDS."""
+        deadline = time.monotonic() + MAX_SECONDS
         while not reached():
             if time.monotonic() > deadline:
-                raise ProgramFailed(f"{self._topic} did not come to hold what it should within {MOST_SECONDS:.0f} s")
+                raise ProgramFailed(f"{self._topic} is not complete after {MAX_SECONDS:.0f} s")
             began = time.monotonic()
-            while messages := self._consumer.consume(AT_ONCE, PAUSE_SECONDS):
+            while messages := self._consumer.consume(CHUNK, POLL_SECONDS):
                 self.last.update({message.key(): message.value() for message in messages})
-                if time.monotonic() - began > LOOK_SECONDS:
+                if time.monotonic() - began > CHECK_SECONDS:
                     break
 
     def numbers(self) -> list[int]:
-        """The number of users in each cell."""
+        """Return the number of users in each cell."""
         return [unframe(PARSED_COUNTS, value)["num_users"] for value in self.last.values() if value]
 
 
 def wrong_counts(cells: Follower, users: Users) -> int:
-    """How many cells have another number of users than numpy counts."""
-    expected = dict(
-        zip(*(each.tolist() for each in np.unique(cells_at(users.totals), return_counts=True)), strict=True)
-    )
+    """Return the number of cells whose number of users differs from the one that numpy counts."""
+    occupied, counts = np.unique(cells_at(users.totals), return_counts=True)
+    expected = dict(zip(occupied.tolist(), counts.tolist(), strict=True))
     rows = [unframe(PARSED_COUNTS, value) for value in cells.last.values() if value]
     found = {row["cell"]: row["num_users"] for row in rows}
     return sum(found.get(cell) != expected.get(cell) for cell in found.keys() | expected.keys())

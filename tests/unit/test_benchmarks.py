@@ -1,5 +1,6 @@
-"""The benchmarks' own arithmetic: inputs that hold what they should, medians, ratios, targets, the table."""
+"""The benchmarks: inputs, checks of tables, medians and ratios, targets, the printed table."""
 
+import inspect
 import re
 import sys
 import zlib
@@ -15,14 +16,9 @@ import pytest
 from benchmarks.__main__ import parser, plan_from
 from benchmarks.history import INSERT, Changes, History, n_events_for, skewed_users, whole_amounts
 from benchmarks.inputs import N_PARTITIONS, Input
-from benchmarks.large import Large, large_targets, seconds_of_first
-from benchmarks.large import cells as large_cells
+from benchmarks.large import PART, RESTORED, Large, large_targets, seconds_of_first
+from benchmarks.large import row as large_row
 from benchmarks.last_rows import WrongTable, check_last_rows
-from benchmarks.line import LIMIT, OURS, Line
-from benchmarks.lines.job import Row, save_table
-from benchmarks.lines.last_row import LastRows
-from benchmarks.lines.limit import CHUNK, POLL_SECONDS, PROPERTIES
-from benchmarks.lines.timed_client import FitsOnCells
 from benchmarks.measures import segments
 from benchmarks.measures.cell_steps import CellSteps
 from benchmarks.measures.changed_users import ChangedUsers
@@ -30,7 +26,12 @@ from benchmarks.measures.changed_users import summary_of as changed_users_of
 from benchmarks.measures.latency import summary_of
 from benchmarks.measures.segments import Inertia, Moves, Segments
 from benchmarks.plan import QUICK, Plan
-from benchmarks.programs import CLIENT, ProgramFailed, Usage, measure
+from benchmarks.processes import ProgramFailed, Usage, measure
+from benchmarks.program_runs import LIMIT, OURS, ProgramRuns
+from benchmarks.programs.job import Row, save_table
+from benchmarks.programs.last_row import LastRows
+from benchmarks.programs.limit import CHUNK, POLL_SECONDS, PROPERTIES
+from benchmarks.programs.timed_client import FitsOnCells
 from benchmarks.progress import Progress
 from benchmarks.results import Results, as_json, rounded
 from benchmarks.steps import Step, cycles_ms, steps_in
@@ -38,7 +39,9 @@ from benchmarks.summary import Summary, paired_ratios, percentile
 from benchmarks.table import report, segment_lines
 from benchmarks.targets import Target, overall, targets
 from classifier.config.settings import Settings
-from classifier.kafka import client, source
+from classifier.kafka import client, sink, source
+from classifier.reports import step as client_step
+from classifier.users import intake as users_intake
 from tests.support.changelog import Change, Op
 from tests.support.changelog import Row as Aggregate
 from tests.support.customers import customers
@@ -50,14 +53,15 @@ from user_classifier import cluster
 
 
 def some_history(n_users: int = 20, n_events: int = 300) -> tuple[History, Changes]:
-    """Users who have acted, and the changelog of it."""
+    """A history with events, and their changelog."""
     rng = np.random.default_rng(1)
     history = History(n_users)
-    return history, history.spend(skewed_users(rng, n_users, n_events), whole_amounts(rng, n_events))
+    changes = history.add_events(skewed_users(rng, n_users, n_events), whole_amounts(rng, n_events))
+    return history, changes
 
 
 def records(source: Input, changes: Changes) -> list[Change]:
-    """What the records of some changes say, decoded by the tests' own support."""
+    """The records of some changes, decoded by tests/support."""
     found = []
     for _, value, headers in source.records(changes):
         op = Op(headers[0][1][0]) if headers and isinstance(headers[0][1], bytes) else Op.INSERT
@@ -66,27 +70,27 @@ def records(source: Input, changes: Changes) -> list[Change]:
 
 
 def as_input(history: History) -> Input:
-    """A topic that nobody writes."""
+    """An input with a topic that is never written."""
     return Input("topic", history, 7, Mock(), np.random.default_rng(2))
 
 
-def test_changelog_by_hand() -> None:
+def test_a_changelog_worked_out_by_hand() -> None:
     history = History(3)
-    changes = history.spend(np.array([1, 1, 0]), np.array([5.0, 7.0, 2.0]))
+    changes = history.add_events(np.array([1, 1, 0]), np.array([5.0, 7.0, 2.0]))
     assert changes.ops.tolist() == [0, 1, 2, 0]
     assert changes.events.tolist() == [0, 0, 1, 2]
     assert history.rows() == {"User_0": (2.0, 1), "User_1": (12.0, 2)}
 
 
-def test_changelog_settles_to_the_table() -> None:
+def test_a_changelog_settles_to_the_table() -> None:
     history, changes = some_history()
-    more = history.spend(np.array([3, 3, 4]), np.array([1.0, 2.0, 3.0]))
+    more = history.add_events(np.array([3, 3, 4]), np.array([1.0, 2.0, 3.0]))
     source = as_input(history)
     assert settled_table(records(source, changes) + records(source, more)) == history.rows()
     assert [op for op, _ in records(source, more)] == [Op.UPDATE_BEFORE, Op.UPDATE_AFTER] * 3
 
 
-def test_every_user_occurs_and_some_act_far_more() -> None:
+def test_every_user_has_an_event_and_some_have_far_more() -> None:
     n_users, n_records = 1_000, 20_000
     history, changes = some_history(n_users, n_events_for(n_users, n_records))
     assert (changes.ops == INSERT).sum() == n_users
@@ -95,11 +99,11 @@ def test_every_user_occurs_and_some_act_far_more() -> None:
 
 
 @pytest.mark.parametrize(("n_users", "n_records", "n_events"), [(10, 10, 10), (10, 5, 10), (10, 11, 11), (10, 12, 11)])
-def test_events_for_records(n_users: int, n_records: int, n_events: int) -> None:
+def test_number_of_events_for_a_number_of_records(n_users: int, n_records: int, n_events: int) -> None:
     assert n_events_for(n_users, n_records) == n_events
 
 
-def test_records_lie_by_a_hash_of_the_whole_value() -> None:
+def test_records_are_partitioned_by_a_hash_of_the_whole_value() -> None:
     history, changes = some_history()
     written = list(as_input(history).records(changes))
     assert all(partition == zlib.crc32(value) % N_PARTITIONS for partition, value, _ in written)
@@ -108,16 +112,17 @@ def test_records_lie_by_a_hash_of_the_whole_value() -> None:
 
 def test_a_history_without_events_has_no_rows() -> None:
     history = History(5)
-    assert len(history.spend(np.empty(0, np.int64), np.empty(0))) == 0
+    assert len(history.add_events(np.empty(0, np.int64), np.empty(0))) == 0
     assert history.rows() == {}
 
 
 # Tables of other programs
 
 
-def test_old_rows_are_counted_and_made_up_rows_found(tmp_path: Path) -> None:
-    history, path = History(2), tmp_path / "table"
-    history.spend(np.array([0, 1, 1]), np.array([4.0, 5.0, 6.0]))
+def test_old_rows_are_counted_and_rows_that_never_existed_are_found(tmp_path: Path) -> None:
+    history = History(2)
+    path = tmp_path / "table"
+    history.add_events(np.array([0, 1, 1]), np.array([4.0, 5.0, 6.0]))
     tables: list[tuple[dict[str, Row], float]] = [
         ({"User_0": (4.0, 1), "User_1": (11.0, 2)}, 0.0),
         ({"User_1": (5.0, 1), "User_0": (4.0, 1)}, 0.5),
@@ -140,8 +145,9 @@ def test_old_rows_are_counted_and_made_up_rows_found(tmp_path: Path) -> None:
 def test_last_row_skips_retractions() -> None:
     table = LastRows()
     for amount, headers in ((1.0, None), (2.0, [("op", b"\2")]), (1.0, [("op", b"\1")]), (2.0, [("op", b"\3")])):
-        table.take({"user_id": "User_1", "total_amount": amount, "num_transactions": 1}, headers)
-    assert (table.rows, table.n_records) == ({"User_1": (2.0, 1)}, 4)
+        table.add({"user_id": "User_1", "total_amount": amount, "num_transactions": 1}, headers)
+    assert table.rows == {"User_1": (2.0, 1)}
+    assert table.n_records == 4
 
 
 # Numbers
@@ -158,13 +164,15 @@ def test_percentile(share: float, value: float) -> None:
     assert percentile(list(range(100, 0, -1)), share) == value
 
 
-def test_ratios_go_round_by_round() -> None:
+def test_ratios_are_taken_round_by_round() -> None:
     assert paired_ratios([10.0, 40.0, 7.0], [20.0, 40.0]) == [0.5, 1.0]
 
 
 def test_latency_bins() -> None:
     found = summary_of(5, [0.01, 0.04, 0.06, 0.26])
-    assert (found.bins, found.median, found.max) == ([2, 1, 0, 0, 0, 1], 0.04, 0.26)
+    assert found.bins == [2, 1, 0, 0, 0, 1]
+    assert found.median == 0.04
+    assert found.max == 0.26
 
 
 def test_rounding_keeps_four_digits() -> None:
@@ -187,42 +195,63 @@ def test_steps_are_read_from_the_log() -> None:
     assert cycles_ms([first, first, second, second], 2) == pytest.approx([12.5, 12.5])
 
 
-def test_the_client_still_logs_its_steps_like_this() -> None:
-    line = "%d records, %d users, %d changes, fit %.0f ms, commit %.0f ms"
-    assert line in (CLIENT.parent / "classifier" / "step.py").read_text(encoding="utf-8")
+def test_the_client_logs_its_steps_like_this(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    step_of_client = client_step.Step(
+        user_ids=[],
+        totals=np.ones((10, 2)),
+        labels=np.zeros(10, np.int32),
+        centers=np.ones((1, 2)),
+        n_records=12,
+        n_changes=7,
+        fit_seconds=0.003,
+        commit_seconds=0.017,
+        lag={},
+    )
+    client_step.log_step(step_of_client)
+    (step,) = steps_in(f"2026-01-02 03:04:05,200 INFO {caplog.messages[0]}")
+    assert (step.n_records, step.n_users, step.n_changes, step.fit_ms, step.commit_ms) == (12, 10, 7, 3.0, 17.0)
+
+
+def test_the_client_logs_restores_and_parts_of_steps_like_this() -> None:
+    assert PART in inspect.getsource(sink)
+    restored = re.search(r'log\.info\("(.*users restored.*?)"', inspect.getsource(users_intake))
+    assert restored is not None
+    assert RESTORED.search(f"2026-01-02 03:04:05,100 INFO {restored[1]}")
 
 
 def test_the_limit_reads_with_the_clients_settings() -> None:
     ours = Settings(schema_registry={}, consumer={}, producer={}).consumer_properties
-    begin = {"group.id", "auto.offset.reset"}  # it begins at the first record, whatever was committed
-    assert {name: value for name, value in ours.items() if name not in begin} == PROPERTIES
+    start = {"group.id", "auto.offset.reset"}  # the limit starts at offset 0
+    assert {name: value for name, value in ours.items() if name not in start} == PROPERTIES
     assert (CHUNK, POLL_SECONDS) == (source.MAX_POLL_RECORDS, client.POLL_SECONDS)
 
 
 # Targets and table
 
 
-def line(name: str, n_users: int, *seconds: float) -> Line:
-    """A line of a million records whose runs took so long."""
-    return Line(name, n_users, 1_000_000, [Usage(each, 2.0, 100.0) for each in seconds])
+def runs(name: str, n_users: int, *seconds: float) -> ProgramRuns:
+    """Runs of these durations on a million records."""
+    return ProgramRuns(name, n_users, 1_000_000, [Usage(each, 2.0, 100.0) for each in seconds])
 
 
 def changed(n_users: int, step_ms: float, bare_ms: float) -> ChangedUsers:
-    """Steps that all took the same."""
-    values = step_ms, bare_ms, step_ms / bare_ms, n_users / 100
-    step, bare, ratio, changes = (Summary(value, value, value, 5) for value in values)
-    return ChangedUsers(n_users, step, bare, bare, ratio, changes)
+    """Steps of equal duration."""
+    step, bare, ratio, n_changes = (
+        Summary(each, each, each, 5) for each in (step_ms, bare_ms, step_ms / bare_ms, n_users / 100)
+    )
+    return ChangedUsers(n_users, step, bare, bare, ratio, n_changes)
 
 
 def verdicts(results: Results) -> dict[str, str]:
-    """Target -> verdict, of those that were measured."""
+    """The verdicts of the targets that were measured, by name."""
     return {each.name: each.verdict for each in targets(results) if each.met is not None}
 
 
-def test_targets_compare_what_ran_side_by_side() -> None:
-    lines = [line(LIMIT, 10_000, 2.0, 4.0, 3.0), line(OURS, 10_000, 4.0, 8.0, 6.2)]
-    lines += [line(LIMIT, 1_000_000, 3.0), line(OURS, 1_000_000, 12.0)]
-    assert verdicts(Results(False, lines)) == {
+def test_targets_compare_programs_on_the_same_input() -> None:
+    programs = [runs(LIMIT, 10_000, 2.0, 4.0, 3.0), runs(OURS, 10_000, 4.0, 8.0, 6.2)]
+    programs += [runs(LIMIT, 1_000_000, 3.0), runs(OURS, 1_000_000, 12.0)]
+    assert verdicts(Results(False, programs)) == {
         "records/s, user_classifier / limit, 10,000 users": "met",
         "records/s, user_classifier / limit, 1,000,000 users": "MISSED",
         "peak memory, catch-up, 1,000,000 users": "met",
@@ -238,7 +267,7 @@ def test_targets_of_large_steps() -> None:
 
 
 def some_segments(percent: float, cells: float) -> Segments:
-    """Labels that moved in the median step, and an inertia that is so many percent above the least one."""
+    """Segments with a median percentage of changed labels and an inertia in percent above the reference."""
     moves = [
         Moves("log", fit, n_clusters, Summary(percent if (fit, n_clusters) == ("cells", 5) else 50.0, 0.0, 60.0, 68))
         for fit in ("users", "cells")
@@ -254,14 +283,14 @@ def test_targets_of_segments(percent: float, cells: float, verdict: str) -> None
     steps = [CellSteps(scale, changed(1_000_000, 600.0 * ratio, 600.0)) for scale, ratio in ratios.items()]
     found = verdicts(Results(False, segments=some_segments(percent, cells), cell_steps=steps))
     assert found == {
-        "customers moved a step, --fit cells --scale log, 5 clusters": verdict,
-        "inertia over the best of many runs on all users, --fit cells, most": verdict,
+        "customers with a new label per step, --fit cells --scale log, 5 clusters": verdict,
+        "inertia above the best of many runs on all users, --fit cells, maximum": verdict,
         "step with 1 % changed, --fit cells --scale none / bare KMeans.fit, 1,000,000 users": "met",
         "step with 1 % changed, --fit cells --scale log / bare KMeans.fit, 1,000,000 users": "MISSED",
     }
 
 
-def test_steps_on_cells_count_without_what_is_measured_beside_them(tmp_path: Path) -> None:
+def test_bare_fits_are_subtracted_from_steps_with_fit_cells(tmp_path: Path) -> None:
     result = tmp_path / "fits.json"
     result.write_text('{"in_steps": [1, 200], "bare": [1, 300], "encoding": [1, 50]}', encoding="utf-8")
     steps = {1: Step(datetime.now(UTC), 20, 10, 5, fit_ms=600.0, commit_ms=100.0)}
@@ -270,7 +299,7 @@ def test_steps_on_cells_count_without_what_is_measured_beside_them(tmp_path: Pat
     assert found.step_over_bare_fit.median == pytest.approx(350 / 300)
 
 
-def test_fits_on_cells_are_timed_and_stay_what_they_are() -> None:
+def test_timing_does_not_change_fits_with_fit_cells() -> None:
     fits = FitsOnCells()
     totals = np.random.default_rng(1).lognormal(3, 1, (50, 2))
     found = fits.cluster(totals, 3, scale="log", fit="cells")
@@ -278,19 +307,19 @@ def test_fits_on_cells_are_timed_and_stay_what_they_are() -> None:
     assert [len(each) for each in (fits.in_steps_ms, fits.bare_ms, fits.encoding_ms)] == [1, 1, 1]
 
 
-def test_segments_are_told() -> None:
+def test_segments_are_printed() -> None:
     steps = [CellSteps("log", changed(10_000, 6.0, 5.0))]
-    told = segment_lines(Results(True, segments=some_segments(2.0, 0.05), cell_steps=steps))
-    assert told[3:] == [
-        "customers moved a step, --scale log --fit cells, 5 clusters: 2 % (0 - 60)",
-        "inertia, --scale log, 3 clusters, to the best of 60 runs: --fit users +10.00 %, cells -1.00 %",
-        "inertia, --scale log, 5 clusters, to the best of 60 runs: --fit users +20.00 %, cells +0.05 %",
-        "step with 1 % changed, 10,000 users, --fit cells --scale log: 6 ms (6 - 6), fit in it 5, bare KMeans.fit 5;"
-        " 100 labels written",
+    printed = segment_lines(Results(True, segments=some_segments(2.0, 0.05), cell_steps=steps))
+    assert printed[3:] == [
+        "customers with a new label per step, --scale log --fit cells, 5 clusters: 2 % (0 - 60)",
+        "inertia, --scale log, 3 clusters, above the best of 60 runs: --fit users +10.00 %, cells -1.00 %",
+        "inertia, --scale log, 5 clusters, above the best of 60 runs: --fit users +20.00 %, cells +0.05 %",
+        "step with 1 % changed, 10,000 users, --fit cells --scale log: 6 ms (6 - 6), of which the fit 5;"
+        " KMeans.fit alone 5; 100 labels written",
     ]
 
 
-def test_customers_are_fed_by_date(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_customers_are_added_by_date(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "N_PURCHASES", 3_500)
     assert segments.moves("none", "users", 3).percent.n == 2
     first, second = (customers(n_purchases) for n_purchases in (1_000, 2_000))
@@ -303,7 +332,7 @@ def test_customers_are_fed_by_date(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("scale", ["none", "log"])
 def test_inertia_is_compared_in_the_same_space(scale: str) -> None:
-    """The best of two runs cannot be far from what each fit finds."""
+    """The best of two runs is close to the result of each fit."""
     found = segments.inertia(scale, 3, 2)
     assert abs(found.users) < 0.1
     assert abs(found.cells) < 0.1
@@ -316,17 +345,27 @@ def test_verdicts_are_counted() -> None:
 
 
 def test_table_shows_numbers_ratios_and_failures() -> None:
-    failed = line("Bytewax", 10, 1.0)
-    failed.usages, failed.error = [], "not installed: no such package\nmore"
-    results = Results(True, [line(LIMIT, 10, 2.0, 2.0), line(OURS, 10, 4.0, 5.0), failed])
+    failed = ProgramRuns("Bytewax", 10, 1_000_000, error="not installed: no such package\nmore")
+    results = Results(True, [runs(LIMIT, 10, 2.0, 2.0), runs(OURS, 10, 4.0, 5.0), failed])
     rows = [re.split(r"  +", row.strip()) for row in report(results, targets(results)).splitlines()]
-    assert ["10", "1,000,000", "limit", "500,000", "500,000 - 500,000", "0.45", "2", "100", "2", "right"] in rows
-    assert ["10", "1,000,000", "user_classifier", "225,000", "200,000 - 250,000", "-", "2", "100", "2", "right"] in rows
+    assert ["10", "1,000,000", "limit", "500,000", "500,000 - 500,000", "0.45", "2", "100", "2", "correct"] in rows
+    assert [
+        "10",
+        "1,000,000",
+        "user_classifier",
+        "225,000",
+        "200,000 - 250,000",
+        "-",
+        "2",
+        "100",
+        "2",
+        "correct",
+    ] in rows
     assert ["10", "1,000,000", "Bytewax", "-", "-", "-", "-", "-", "0", "not installed: no such package"] in rows
 
 
 def test_json_holds_each_run() -> None:
-    found = as_json(Results(True, [line(OURS, 10, 4.0, 5.0)]), 60.0)
+    found = as_json(Results(True, [runs(OURS, 10, 4.0, 5.0)]), 60.0)
     (written,) = found["lines"]
     assert (written["seconds"], written["records_per_second"]["n"]) == ([4.0, 5.0], 2)
     assert {"date", "commit", "cores", "versions"} <= found["about"].keys()
@@ -336,7 +375,7 @@ def test_json_holds_each_run() -> None:
 
 
 def planned(*arguments: str) -> Plan:
-    """The plan that a command line asks for."""
+    """The plan for a command line."""
     return plan_from(parser().parse_args(arguments))
 
 
@@ -359,11 +398,11 @@ def test_a_wrong_command_line_is_refused(arguments: list[str], capsys: pytest.Ca
 def test_results_are_empty_until_something_was_measured() -> None:
     results = Results(quick=True, versions={"Bytewax": {"bytewax": "1.0"}}, not_measured=["latency"])
     assert results.empty
-    results.lines.append(line("limit", 10, 1.0))
+    results.programs.append(runs("limit", 10, 1.0))
     assert not results.empty
 
 
-def test_what_there_is_no_time_for_is_noted(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_skipped_for_lack_of_time_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     progress = Progress(minutes=1.0)
     assert progress.has_time_for("a run", 30.0)
     assert not progress.has_time_for("another", 90.0)
@@ -378,14 +417,26 @@ def test_programs_are_measured(tmp_path: Path) -> None:
     assert 0 < usage.peak_mib < 1000
     assert log.read_text() == "hello\n"
     command: list[Any] = [sys.executable, "-S", "-c", "import sys; sys.exit('oops')"]
-    with pytest.raises(ProgramFailed, match=r"exit code 1; it wrote: \.\.\.oops"):
+    with pytest.raises(ProgramFailed, match=r"exit code 1; its output: \.\.\.oops"):
         measure(command, log, 10.0)
 
 
-# How far one process goes
+# One process with ten million users
 
-FIRST_AND_RESTART = 99.6, 5_400.0, 5_900.0, 68.0, 3_900.0
-MEASURED = Large(10_000_000, *FIRST_AND_RESTART, 21_000.0, 19_500.0, 1.1, 4_900.0, 20_000.0, 0.24)
+MEASURED = Large(
+    n_users=10_000_000,
+    first_seconds=99.6,
+    first_peak_mib=5_400.0,
+    aborted_peak_mib=5_900.0,
+    restart_seconds=68.0,
+    restart_peak_mib=3_900.0,
+    step_ms=21_000.0,
+    bare_fit_ms=19_500.0,
+    step_over_bare_fit=1.1,
+    cells_step_ms=4_900.0,
+    cells_bare_fit_ms=20_000.0,
+    cells_step_over_bare_fit=0.24,
+)
 FIRST_LOG = """\
 2026-11-24 09:38:10,000 INFO aggregate: 0 users restored from labels
 2026-11-24 09:38:30,500 INFO a large step: 1650000 labels are committed, more follow
@@ -394,21 +445,26 @@ FIRST_LOG = """\
 """
 
 
-def test_first_labels_take_from_the_restore_to_the_last_that_was_written() -> None:
+def test_first_labels_are_timed_from_the_restore_to_the_last_step_with_labels() -> None:
     assert seconds_of_first(FIRST_LOG) == 30.25
     with pytest.raises(ValueError, match="nothing was labelled"):
         seconds_of_first(FIRST_LOG.replace("10 changes", "0 changes"))
 
 
 def test_a_row_of_the_table_of_large_sizes() -> None:
-    told = ["10,000,000", "99.6 s", "5,400 MiB", "5,900 MiB", "68 s", "21 s", "19.5 s", "1.1", "4.9 s", "20 s", "0.24"]
-    assert large_cells(MEASURED) == told
+    cells = ["10,000,000", "99.6 s", "5,400 MiB", "5,900 MiB", "68 s", "21 s", "19.5 s", "1.1", "4.9 s", "20 s", "0.24"]
+    assert large_row(MEASURED) == cells
 
 
 def test_targets_of_ten_million_users() -> None:
     assert [each.met for each in large_targets([MEASURED])] == [True] * 5
-    slower = replace(MEASURED, first_seconds=101.0, restart_seconds=71.0)
-    slower = replace(slower, step_over_bare_fit=1.21, cells_step_over_bare_fit=0.26)
+    slower = replace(
+        MEASURED,
+        first_seconds=101.0,
+        restart_seconds=71.0,
+        step_over_bare_fit=1.21,
+        cells_step_over_bare_fit=0.26,
+    )
     assert [each.met for each in large_targets([slower])] == [False] * 4 + [True]
     assert [each.met for each in large_targets([replace(MEASURED, aborted_peak_mib=6_145.0)])][-1] is False
     assert [each.met for each in large_targets([replace(MEASURED, n_users=1_000_000)])] == [None] * 5

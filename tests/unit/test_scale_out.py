@@ -11,10 +11,10 @@ from benchmarks.__main__ import parser as bench_parser
 from benchmarks.scale_out import factors
 from benchmarks.scale_out.__main__ import parser
 from benchmarks.scale_out.client_cost import ClientCost
-from benchmarks.scale_out.densities import DENSITIES, drawn
+from benchmarks.scale_out.densities import DENSITIES, sample
 from benchmarks.scale_out.measured import rounded
 from benchmarks.scale_out.populations import COPIES, POPULATIONS
-from benchmarks.scale_out.quality import lines, quality
+from benchmarks.scale_out.quality import markdown_lines, quality
 from benchmarks.scale_out.simulation import HEAD, Simulated, rows
 from classifier.cells.lattice import cells_at
 from tests.support.users import varint
@@ -27,7 +27,7 @@ def test_cells_drawn_at_once_are_those_of_users_drawn_one_by_one(name: str) -> N
     n_users = 200_000
     totals = POPULATIONS[name](np.random.default_rng(2), n_users)
     one_by_one, counts = np.unique(cells_at(totals), return_counts=True)
-    cells, users = drawn(DENSITIES[name], n_users, np.random.default_rng(3))
+    cells, users = sample(DENSITIES[name], n_users, np.random.default_rng(3))
     assert users.sum() == pytest.approx(n_users, rel=0.01)
     assert len(cells) == pytest.approx(len(one_by_one), rel=0.05)
     assert users.max() == pytest.approx(counts.max(), rel=0.2)
@@ -63,7 +63,7 @@ def test_labels_by_cells_of_groups_far_apart_lose_nothing() -> None:
     found = quality("groups", totals, 3)
     assert (found.same, found.at_borders) == (1.0, 0.0)
     assert found.lost == pytest.approx(0, abs=1e-12)
-    assert lines([found])[-1].startswith("| groups | 3 | ")
+    assert markdown_lines([found])[-1].startswith("| groups | 3 | ")
 
 
 @pytest.mark.parametrize("number", [0, 1, 63, 64, 8_191, 8_192, 2**40])

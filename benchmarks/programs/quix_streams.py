@@ -1,7 +1,7 @@
-"""Quix Streams: a StreamingDataFrame with the stock Avro deserializer; a dict of our own for the table.
+"""Quix Streams: a StreamingDataFrame with its Avro deserializer, with a dict as the table.
 
-Its own state needs a key, which these records lack, and would send each of them through a topic of its own first
-(`group_by`) and through RocksDB: the dict is the fastest that can be written.
+Quix's own state needs keys, which these records lack: each record would first pass another topic (`group_by`) and
+RocksDB. The dict is the fastest option.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from quixstreams.models.serializers.schema_registry import (  # type: ignore[imp
     SchemaRegistryClientConfig,
 )
 
-from benchmarks.lines.job import Job
-from benchmarks.lines.last_row import LastRows
+from benchmarks.programs.job import Job
+from benchmarks.programs.last_row import LastRows
 
 
 def main() -> None:
-    """Run until as many records were processed as the topic holds."""
-    job, table = Job.from_command_line(), LastRows()
+    """Process all records of the topic."""
+    job = Job.from_command_line()
+    table = LastRows()
     application = Application(
         broker_address=job.bootstrap_servers,
         consumer_group=job.group,
@@ -31,10 +32,10 @@ def main() -> None:
     registry = SchemaRegistryClientConfig(url=job.registry_url)
     topic = application.topic(job.topic, value_deserializer=AvroDeserializer(schema_registry_client_config=registry))
 
-    def take(value: Any, key: Any, timestamp: Any, headers: Any) -> None:
-        table.take(value, headers)
+    def add(value: Any, key: Any, timestamp: Any, headers: Any) -> None:
+        table.add(value, headers)
 
-    application.dataframe(topic).update(take, metadata=True)
+    application.dataframe(topic).update(add, metadata=True)
     application.run(count=job.n_records, timeout=job.seconds, collect=False)
     job.finish(table.n_records, table.rows)
 

@@ -1,8 +1,8 @@
-"""The original program's algorithm: for each record the frame row by row, dense one-hot, fit, every user out.
+"""The original program's algorithm: for each record, build a DataFrame, encode it densely, fit, write every user.
 
-Written anew after Data-Reply/bwc-streaming-UEBA, with the same calls of the same libraries in a step: a look into the
-registry, a producer, a log line for each delivery. Not counted: the start, and the records until every user is known.
-Then one step per record until the time is up.
+Reimplemented after Data-Reply/bwc-streaming-UEBA, with the same library calls in a step: a request to the registry, a
+new producer, a log line for each delivery. Its start, and the records until every user is known, are not counted. Then
+it takes one step per record until the time limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from confluent_kafka.serialization import MessageField, SerializationContext
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import OneHotEncoder
 
-from benchmarks.lines.job import Job, Row
+from benchmarks.programs.job import Job, Row
 
 COLUMNS = ["user_id", "total_amount", "num_transactions"]
 SUBJECT_BY_TOPIC = {"subject.name.strategy.type": "TOPIC"}
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Original:
-    """The table as a dict, and the step that is taken for each record."""
+    """The table as a dict, and the step for each record."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -47,8 +47,8 @@ class Original:
         )
         self.consumer.subscribe([job.topic])
 
-    def take(self, message: Message) -> None:
-        """The last record of a user counts; the program knows no op header."""
+    def add(self, message: Message) -> None:
+        """Keep the last record of a user; the original program ignores the op header."""
         fields = self.decode(message.value(), self.context)
         self.rows[fields["user_id"]] = (fields["total_amount"], fields["num_transactions"])
         log.info("record of %s: %s", fields["user_id"], fields)
@@ -62,7 +62,7 @@ class Original:
         self.write(frame)
 
     def write(self, frame: pd.DataFrame) -> None:
-        """A new producer and a look into the registry each time."""
+        """Write all users, with a new producer and a request to the registry each time."""
         job = self.job
         schema = self.registry.get_latest_version(f"{job.output}-value").schema.schema_str
         encode: Any = AvroSerializer(self.registry, schema, conf=SUBJECT_BY_TOPIC)
@@ -74,31 +74,35 @@ class Original:
         producer.flush()
 
     def load(self) -> None:
-        """Take records until every user is known."""
+        """Read records until every user is known."""
         while len(self.rows) < self.job.n_users:
-            if message := received(self.consumer):
-                self.take(message)
+            message = received(self.consumer)
+            if message is not None:
+                self.add(message)
 
     def run(self) -> list[float]:
-        """Seconds per step, from a record at hand to all users flushed."""
+        """Return the seconds of each step, from a received record until all users are flushed."""
         seconds: list[float] = []
         deadline = time.monotonic() + self.job.seconds
-        while time.monotonic() < deadline and (message := received(self.consumer)):
+        while time.monotonic() < deadline:
+            message = received(self.consumer)
+            if message is None:
+                break
             began = time.monotonic()
-            self.take(message)
+            self.add(message)
             self.step()
             seconds.append(time.monotonic() - began)
         return seconds
 
 
 def received(consumer: Consumer) -> Message | None:
-    """The next record; None when none comes any more."""
+    """Return the next record; None if none arrives within 10 s."""
     message = consumer.poll(10.0)
     return message if message is not None and message.error() is None else None
 
 
 def report(error: KafkaError | None, message: Message) -> None:
-    """Log what became of a record."""
+    """Log the delivery of a record."""
     if error is None:
         log.info("%s: %s [%s] at offset %s", message.key(), message.topic(), message.partition(), message.offset())
     else:
@@ -106,7 +110,7 @@ def report(error: KafkaError | None, message: Message) -> None:
 
 
 def fit(frame: pd.DataFrame) -> Any:
-    """The label of each row, from a dense matrix."""
+    """Return the label of each row, from a fit on a dense matrix."""
     encoder = OneHotEncoder(sparse_output=False)
     one_hot = encoder.fit_transform(frame[["user_id"]])
     encoded = pd.DataFrame(one_hot, columns=encoder.get_feature_names_out())
@@ -115,15 +119,16 @@ def fit(frame: pd.DataFrame) -> Any:
 
 
 def main() -> None:
-    """Step until the time is up."""
+    """Run steps until the time limit."""
     logging.basicConfig(level=logging.INFO)
     job = Job.from_command_line()
     program = Original(job)
     program.load()
-    began, cpu = time.monotonic(), time.process_time()
+    began = time.monotonic()
+    cpu_seconds_before = time.process_time()
     steps = program.run()
-    took = time.monotonic() - began
-    job.finish(len(steps), program.rows, steps=steps, seconds=took, cpu_seconds_before=cpu)
+    seconds = time.monotonic() - began
+    job.finish(len(steps), program.rows, steps=steps, seconds=seconds, cpu_seconds_before=cpu_seconds_before)
     program.consumer.close()
 
 

@@ -1,4 +1,4 @@
-"""AvroDeserializer: the loop that confluent-kafka's documentation leads to, with a dict for the table."""
+"""AvroDeserializer: the consumer loop of confluent-kafka's documentation, with a dict as the table."""
 
 from __future__ import annotations
 
@@ -8,24 +8,26 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from benchmarks.lines.job import Job
-from benchmarks.lines.last_row import LastRows
-from benchmarks.lines.limit import CHUNK, POLL_SECONDS, consumer_of
+from benchmarks.programs.job import Job
+from benchmarks.programs.last_row import LastRows
+from benchmarks.programs.limit import CHUNK, POLL_SECONDS, consumer_of
 
 
 def main() -> None:
     """Read to the end of every partition, decode each record, keep the last row of each user."""
     job = Job.from_command_line()
     registry = SchemaRegistryClient({"url": job.registry_url})
-    # TOPIC: without it the client asks the registry for associations first.
+    # Without TOPIC the client first requests associations from the registry.
     decode: Any = AvroDeserializer(registry, conf={"subject.name.strategy.type": "TOPIC"})
     context = SerializationContext(job.topic, MessageField.VALUE)
-    consumer, table, ended = consumer_of(job), LastRows(), 0
+    consumer = consumer_of(job)
+    table = LastRows()
+    ended = 0
     while ended < job.n_partitions:
         for message in consumer.consume(CHUNK, POLL_SECONDS):
             if message.error() is None:
                 headers: Any = message.headers()
-                table.take(decode(message.value(), context), headers)
+                table.add(decode(message.value(), context), headers)
             else:
                 ended += 1
     consumer.close()

@@ -1,6 +1,6 @@
-"""Bytewax: a dataflow from its Kafka source, decoding whole batches with fastavro; a dict of our own for the table.
+"""Bytewax: a dataflow from its Kafka source that decodes whole batches with fastavro, with a dict as the table.
 
-Its own state takes one Python call per record and key: the dict is the fastest that can be written.
+Bytewax's own state costs a Python call per record; the dict is the fastest option.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from bytewax.connectors.kafka import KafkaSource  # type: ignore[import-not-foun
 from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]
 from bytewax.testing import TestingSink, run_main  # type: ignore[import-not-found]
 
-from benchmarks.lines.job import Job
-from benchmarks.lines.last_row import LastRows
+from benchmarks.programs.job import Job
+from benchmarks.programs.last_row import LastRows
 
 BATCH = 10_000
 PREFIX_BYTES = 5
@@ -26,7 +26,7 @@ PREFIX_BYTES = 5
 
 
 def schema_of(job: Job) -> Any:
-    """The newest schema of the topic's values."""
+    """Return the latest schema of the topic's values."""
     url = f"{job.registry_url}/subjects/{job.topic}-value/versions/latest"
     with urllib.request.urlopen(url, timeout=10) as answer:
         return fastavro.parse_schema(json.loads(json.load(answer)["schema"]))
@@ -34,19 +34,20 @@ def schema_of(job: Job) -> Any:
 
 def main() -> None:
     """Run the dataflow to the end of every partition."""
-    job, table = Job.from_command_line(), LastRows()
+    job = Job.from_command_line()
+    table = LastRows()
     schema = schema_of(job)
 
-    def take(messages: Iterable[Any]) -> list[Any]:
+    def add(messages: Iterable[Any]) -> list[Any]:
         for message in messages:
             fields: Any = fastavro.schemaless_reader(io.BytesIO(message.value[PREFIX_BYTES:]), schema, None)
-            table.take(fields, message.headers)
+            table.add(fields, message.headers)
         return []
 
     flow = Dataflow("last_row")
     committed = {"isolation.level": "read_committed"}
     source = KafkaSource([job.bootstrap_servers], [job.topic], tail=False, add_config=committed, batch_size=BATCH)
-    op.output("nothing", op.flat_map_batch("take", op.input("read", flow, source), take), TestingSink([]))
+    op.output("none", op.flat_map_batch("add", op.input("read", flow, source), add), TestingSink([]))
     run_main(flow)
     job.finish(table.n_records, table.rows)
 

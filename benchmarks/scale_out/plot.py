@@ -1,4 +1,4 @@
-"""The simulation as a picture: cells and labels, state and cores, the client's part, over the number of users."""
+"""A plot of the simulation: cells and labels, state and cores, and the client's part, over the number of users."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 
 from benchmarks.scale_out.simulation import Simulated
 
-SIZE_INCHES, DOTS_PER_INCH = (12.0, 3.8), 120
+SIZE_INCHES = (12.0, 3.8)
+DOTS_PER_INCH = 120
 STYLES = {"seed": ("#0072B2", "o"), "lognormal": ("#E69F00", "s"), "pareto": ("#009E73", "^")}
 Measure = Callable[[Simulated], float]
 PANELS: tuple[tuple[str, tuple[tuple[str, Measure, str], ...]], ...] = (
@@ -39,7 +40,7 @@ def draw(found: list[Simulated], path: Path) -> None:
 
 
 def draw_lines(axes: Axes, found: list[Simulated], label: str, measure: Measure, line: str) -> None:
-    """One line for each population."""
+    """Draw one line for each population."""
     for name, (colour, marker) in STYLES.items():
         mine = [each for each in found if each.population == name]
         values = [measure(each) for each in mine]

@@ -1,7 +1,7 @@
-"""The table that a plain loop keeps: the last row of each user that an op header adds; retractions are skipped.
+"""The table of a plain loop: the last row added for each user; retractions are skipped.
 
-With more than one partition this is not the user's current row: Confluent hashes a row by its whole value, so the
-rows of a user lie in several partitions and are read in any order.
+With more than one partition this is not always the current row: Confluent partitions by a hash of the whole value, so
+the rows of a user are in several partitions and arrive in any order.
 """
 
 from __future__ import annotations
@@ -9,21 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from benchmarks.lines.job import Row
+from benchmarks.programs.job import Row
 
 RETRACTIONS = (b"\1", b"\3")
 Headers = Iterable[tuple[str, Any]] | None
 
 
 class LastRows:
-    """user_id -> the row seen last."""
+    """The last row by user_id."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.n_records = 0
 
-    def take(self, fields: Mapping[str, Any], headers: Headers) -> None:
-        """One decoded record."""
+    def add(self, fields: Mapping[str, Any], headers: Headers) -> None:
+        """Process a decoded record."""
         self.n_records += 1
         for name, value in headers or ():
             if name == "op" and value in RETRACTIONS:

@@ -1,19 +1,22 @@
-"""A line of the table: a program on one input, with what each of its runs took."""
+"""The runs of one program on one input: one row of the printed table."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from benchmarks.programs import Usage
+from benchmarks.processes import Usage
 from benchmarks.steps import Step
 from benchmarks.summary import Summary
 
-LIMIT, OURS, AVRO, QUIX, BYTEWAX = "limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax"
-LINES = (LIMIT, OURS, AVRO, QUIX, BYTEWAX)
+LIMIT = "limit"
+OURS = "user_classifier"
+AVRO = "AvroDeserializer"
+QUIX = "Quix Streams"
+BYTEWAX = "Bytewax"
 
 
 @dataclass
-class Line:
+class ProgramRuns:
     """All runs of one program on one input."""
 
     name: str
@@ -43,5 +46,5 @@ class Line:
 
     @property
     def peak(self) -> Summary:
-        """Largest resident size, MiB."""
+        """Peak memory in MiB."""
         return Summary.of([usage.peak_mib for usage in self.usages])

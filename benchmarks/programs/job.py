@@ -1,4 +1,4 @@
-"""What a line is told, and what it tells: its usage when its table is complete, then the table."""
+"""The job of a measured program, and its result: usage when its table is complete, then the table."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Row = tuple[float, int]
 """total_amount, num_transactions"""
 
 USER = "User_"
-"""What every user_id begins with; a number follows."""
+"""Prefix of every user_id; a number follows."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """Where to read, how many records, and where to leave the result."""
+    """Input, number of records, and path of the result."""
 
     bootstrap_servers: str
     registry_url: str
@@ -30,21 +30,21 @@ class Job:
     group: str
     output: str
     seconds: float
-    """How long the line may take, if it is one that ends by the clock."""
+    """Time limit, for programs that need one."""
     result: str
 
     def write(self, path: Path) -> Path:
-        """Save it for another process."""
+        """Save the job as JSON; return the path."""
         path.write_text(json.dumps(asdict(self)), encoding="utf-8")
         return path
 
     @classmethod
     def from_command_line(cls) -> Job:
-        """The job whose file is the only argument."""
+        """Return the job whose file is the only argument."""
         return cls(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
 
     def finish(self, n_records: int, table: Mapping[str, Row] | None = None, **more: object) -> None:
-        """Take the time first; writing the table down for the check is no part of the job."""
+        """Save usage and table; the usage is taken first, as saving the table is no part of the job."""
         usage = {"at": time.monotonic(), "cpu_seconds": time.process_time(), "peak_mib": peak_mib()}
         if table is not None:
             save_table(table, Path(f"{self.result}.table"))
@@ -53,13 +53,13 @@ class Job:
 
 
 def peak_mib() -> float:
-    """The largest resident size of this process so far."""
+    """Return the peak memory of this process so far."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def save_table(table: Mapping[str, Row], path: Path) -> None:
-    """Three columns one after the other: number of the user, total_amount, num_transactions."""
+    """Save three columns as binary arrays: number of the user, total_amount, num_transactions."""
     users = array("q", (int(user_id[len(USER) :]) for user_id in table))
     amounts = array("d", (amount for amount, _ in table.values()))
     counts = array("q", (count for _, count in table.values()))
