@@ -37,30 +37,31 @@ ERRORS = (
     *(ArtifactError, ServiceError, SqlError, StackError, StatementError, demo.DemoError),
     *(FileError, LoadError, own_data_options.OptionError),
 )
-EXIT_FAILED, EXIT_INTERRUPTED = 1, 130
+EXIT_FAILED = 1
+EXIT_INTERRUPTED = 130
 
 EXAMPLES = """\
 examples:
   python -m local up                       Kafka, Schema Registry and Flink in the background
-  python -m local datagen                  the stream of transactions
-  python -m local run-sql                  sql/*.sql in order; ends in the live table, Ctrl-C leaves it
-  python -m local run-sql sql/1*.sql       one statement
-  python -m local load purchases.csv       purchases of your own, in place of statement 2
+  python -m local datagen                  a stream of sample transactions
+  python -m local run-sql                  sql/*.sql in order, then the live table until Ctrl-C
+  python -m local run-sql sql/1*.sql       one statement only
+  python -m local load purchases.csv       your own purchases, in place of statement 2
   python -m local create-topic user_labeling --partitions 1 --config cleanup.policy=compact
   python -m local dashboard                the labels in a browser
-  python -m local down                     end it; topics and schemas stay
+  python -m local down                     stop everything; topics and schemas stay
 """
 
 
 def reach_own_services_directly() -> None:
-    """Leave out the proxy that the environment may name: the services are on this machine, downloads are not."""
-    name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"  # the small letters count before the large ones
+    """Exclude 127.0.0.1 from the proxy of the environment, if there is one; downloads still use the proxy."""
+    name = "no_proxy" if "no_proxy" in os.environ else "NO_PROXY"  # lower case takes precedence
     hosts = [each for each in os.environ.get(name, "").split(",") if each]
     os.environ[name] = ",".join(hosts if LOOPBACK in hosts else [*hosts, LOOPBACK])
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code."""
+    """Run one command and return the exit code."""
     arguments = _parser().parse_args(argv)
     reach_own_services_directly()
     command: Callable[[argparse.Namespace], None] = arguments.run
@@ -83,7 +84,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _unanswered(error: requests.RequestException) -> str:
     service = urlsplit(str(error.request.url)).netloc if error.request is not None else "a service"
     if error.response is not None:
-        return f"{service} answers HTTP {error.response.status_code}"
+        return f"{service} answered HTTP {error.response.status_code}"
     return f"no answer from {service}"
 
 
@@ -98,7 +99,7 @@ def _echo(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local",
-        description="Kafka, Schema Registry and Flink on this machine, on 127.0.0.1 alone.",
+        description="Run Kafka, Schema Registry and Flink on this machine; all of them listen on 127.0.0.1 only.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -111,8 +112,8 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_stack_commands(add)
     _add_pipeline_commands(add)
-    add("fetch", lambda _: artifacts.fetch(_echo), "download and verify what is still missing (make setup does)")
-    add("lock", lambda _: artifacts.write_lock(_echo), "write local/artifacts.lock.toml from artifacts.toml")
+    add("fetch", lambda _: artifacts.fetch(_echo), "download and verify missing files (make setup does this)")
+    add("lock", lambda _: artifacts.write_lock(_echo), "rewrite local/artifacts.lock.toml from artifacts.toml")
     return parser
 
 
@@ -123,15 +124,20 @@ def _add_stack_commands(add: Add) -> None:
     up = add("up", _up, "start the stack in the background")
     up.add_argument("--without-flink", action="store_true", help="Kafka and Schema Registry only")
     up.add_argument(
-        "--large-state", action="store_true", help="Flink keeps state on disk: for some 100,000 users or more"
+        "--large-state", action="store_true", help="keep Flink's state on disk, for about 100,000 users or more"
     )
     _add_ports(up)
-    down = add("down", _down, "end the stack; topics and schemas stay, and running statements go on at the next up")
-    down.add_argument("--delete-data", action="store_true", help="delete topics, schemas and statements, too")
-    for command in (up, down, add("status", _status, "say what is running and where")):
+    down = add("down", _down, "stop the stack; topics and schemas stay, and running statements resume at the next up")
+    down.add_argument("--delete-data", action="store_true", help="also delete topics, schemas and statements")
+    for command in (up, down, add("status", _status, "show what is running and where")):
         _add_directory(command)
-    show = add("demo", _demo, "show the whole pipeline once, with data of its own, and end")
-    show.add_argument("--seconds", type=float, default=demo.SHOW_SECONDS, help="how long to show the labelled users")
+    show = add("demo", _demo, "run the whole pipeline once, on sample data or your own purchases, and stop it")
+    show.add_argument(
+        "--seconds",
+        type=float,
+        default=demo.SHOW_SECONDS,
+        help="how long to show the table (default: %(default)s)",
+    )
     show.add_argument("--dashboard", action="store_true", help="then show the labels in a browser, until Ctrl-C")
     _add_page_port(show)
     show.add_argument("--directory", type=Path, default=demo.DIRECTORY, help="emptied first (default: .local/demo)")
@@ -140,22 +146,24 @@ def _add_stack_commands(add: Add) -> None:
 
 
 def _add_pipeline_commands(add: Add) -> None:
-    sql = add("sql", _sql, "open Flink's SQL client; the pipeline's tables are declared")
-    run_sql = add("run-sql", _run_sql, "run files of one Confluent Cloud SQL statement each")
+    sql = add("sql", _sql, "open Flink's SQL client with the pipeline's tables declared")
+    run_sql = add("run-sql", _run_sql, "run files that contain one Confluent Cloud SQL statement each")
     run_sql.add_argument("files", nargs="*", type=Path, metavar="FILE", help="default: sql/*.sql in order")
     run_sql.add_argument(
         "--seconds", type=float, default=float("inf"), help="how long to show a SELECT (default: until Ctrl-C)"
     )
-    datagen = add("datagen", _datagen, "make the topic transactions and fill it as Confluent's Datagen connector does")
+    datagen = add(
+        "datagen", _datagen, "create the topic transactions and fill it as Confluent's Datagen connector does"
+    )
     datagen.add_argument(
         "--rate", type=int, default=demo.ROWS_PER_SECOND, help="transactions per second (default: %(default)s)"
     )
-    topic = add("create-topic", _create_topic, "make a topic by hand, without a schema")
+    topic = add("create-topic", _create_topic, "create a topic by hand, without a schema")
     topic.add_argument("name", metavar="NAME")
     topic.add_argument("--partitions", type=int, default=6, help="default: %(default)s")
     topic.add_argument("--config", action="append", default=[], metavar="KEY=VALUE", help="e.g. cleanup.policy=compact")
     loader = add("load", _load, "load purchases from a file into transactions_enriched, in place of statement 2")
-    loader.add_argument("file", type=Path, metavar="FILE", help="a line for each purchase; plain or gzip")
+    loader.add_argument("file", type=Path, metavar="FILE", help="one purchase per line; plain text or gzip")
     own_data_options.add_columns(loader.add_argument)
     page = add("dashboard", _dashboard, "show the labels in a browser, until Ctrl-C")
     _add_page_port(page)
@@ -175,20 +183,21 @@ def _add_page_port(command: argparse.ArgumentParser) -> None:
         type=_port,
         default=os.environ.get("DASHBOARD_PORT") or str(dashboard.PORT),
         metavar="N",
-        help=f"the page on 127.0.0.1 (default: $DASHBOARD_PORT or {dashboard.PORT})",
+        help=f"port of the page on 127.0.0.1 (default: $DASHBOARD_PORT or {dashboard.PORT})",
     )
 
 
 def _add_ports(command: argparse.ArgumentParser) -> None:
     defaults = Ports()
     for name, what in (("kafka", "Kafka"), ("registry", "Schema Registry"), ("sql", "Flink's SQL gateway")):
-        variable, default = f"{name.upper()}_PORT", getattr(defaults, name)
+        variable = f"{name.upper()}_PORT"
+        default = getattr(defaults, name)
         command.add_argument(
             f"--{name}-port",
             type=_port,
             default=os.environ.get(variable) or str(default),
             metavar="N",
-            help=f"{what} on 127.0.0.1 (default: ${variable} or {default})",
+            help=f"port of {what} on 127.0.0.1 (default: ${variable} or {default})",
         )
 
 
@@ -203,7 +212,8 @@ def _ports(arguments: argparse.Namespace) -> Ports:
 
 
 def _up(arguments: argparse.Namespace) -> None:
-    directory, ports = arguments.directory.resolve(), _ports(arguments)
+    directory = arguments.directory.resolve()
+    ports = _ports(arguments)
     stack.up(directory, ports, not arguments.without_flink, _echo, arguments.large_state)
     _print_status(directory, _running(directory))
     _echo(f"client: python user_classifier.py {_relative(stack.client_configuration(directory, ports))}")
@@ -219,23 +229,23 @@ def _status(arguments: argparse.Namespace) -> None:
 
 
 def _running(directory: Path) -> StackState:
-    record = stack.read_state(directory)
-    if record is None:
+    state = stack.read_state(directory)
+    if state is None:
         raise StackError("nothing is running; to start: make up")
-    return record
+    return state
 
 
-def _print_status(directory: Path, record: StackState) -> None:
-    ports = record.ports
+def _print_status(directory: Path, state: StackState) -> None:
+    ports = state.ports
     where = {
         "kafka": ports.endpoints.bootstrap_servers,
         "schema-registry": ports.endpoints.registry_url,
-        "flink-jobmanager": record.flink_url,
+        "flink-jobmanager": state.flink_url,
         "flink-sql-gateway": ports.sql_url,
     }
-    for process in record.processes:
-        state = f"running, pid {process.pid}" if process.process else "ENDED"
-        _echo(f"{process.name:20} {state:22} {where.get(process.name, '')}".rstrip())
+    for process in state.processes:
+        status = f"running, pid {process.pid}" if process.process else "NOT RUNNING"
+        _echo(f"{process.name:20} {status:22} {where.get(process.name, '')}".rstrip())
     _echo(f"data and logs: {_relative(directory)}")
 
 
@@ -260,11 +270,11 @@ def _run_sql(arguments: argparse.Namespace) -> None:
 
 
 def _show(result: Result, seconds: float) -> None:
-    table, screen = LiveTable(result.columns), Screen()
+    table = LiveTable(result.columns)
+    screen = Screen()
     end = time.monotonic() + seconds
     try:
-        # Ctrl-C is the way to leave the table.
-        with suppress(KeyboardInterrupt):
+        with suppress(KeyboardInterrupt):  # Ctrl-C leaves the table
             follow(result.changes(), table, screen, lambda: time.monotonic() > end)
     finally:
         screen.draw(table.render(), keep=True)
@@ -281,20 +291,20 @@ def _load(arguments: argparse.Namespace) -> None:
     ports = _running(arguments.directory.resolve()).ports
     purchases = own_data_options.purchases(arguments.file, arguments)
     n_purchases = load.count_purchases(purchases, _echo)
-    there = Topics(ports.endpoints)
-    if there.schema(f"{load.TABLE}-value") is None:
+    topics = Topics(ports.endpoints)
+    if topics.schema(f"{load.TABLE}-value") is None:
         _workspace(arguments).run_file(load.statement())
-    elif not there.is_empty(load.TABLE):
-        _echo(f"{load.TABLE} holds records already; the totals count them, too")
+    elif not topics.is_empty(load.TABLE):
+        _echo(f"{load.TABLE} already contains records; the totals count them too")
     load.load_file(purchases, n_purchases, ports.endpoints)
-    _echo(f"all of them are in {load.TABLE}; to go on: python -m local run-sql sql/[3-8]_*.sql")
+    _echo(f"all purchases are in {load.TABLE}; next: python -m local run-sql sql/[3-8]_*.sql")
 
 
 def _create_topic(arguments: argparse.Namespace) -> None:
     config = dict(_setting(text) for text in arguments.config)
     ports = _running(arguments.directory.resolve()).ports
     if not Topics(ports.endpoints).create(arguments.name, arguments.partitions, config):
-        raise StackError(f"topic {arguments.name} exists already")
+        raise StackError(f"topic {arguments.name} already exists")
 
 
 def _setting(text: str) -> tuple[str, str]:
@@ -311,7 +321,7 @@ def _sql(arguments: argparse.Namespace) -> None:
     script.write_text(workspace.declaration_script(), encoding="utf-8")
     workspace.close()
     command = stack.sql_client(directory, _running(arguments.directory.resolve()).ports, script)
-    # In the client Ctrl-C ends a query; this program, which hears it too, has to wait. (Ignored, Java would ignore it.)
+    # Ctrl-C ends a query in the client, but not this program. A handler: Java would inherit SIG_IGN and ignore Ctrl-C.
     signal.signal(signal.SIGINT, lambda number, frame: None)
     subprocess.run(command, env={**os.environ, "FLINK_CONF_DIR": str(directory)}, check=False)
 
@@ -322,11 +332,12 @@ def _dashboard(arguments: argparse.Namespace) -> None:
     stack.require_free("dashboard", arguments.dashboard_port)
     command = dashboard.command(configuration, arguments.dashboard_port)
     os.chdir(ROOT)
-    os.execv(command[0], command)  # from here on this is that program: Ctrl-C and the exit code are its own
+    os.execv(command[0], command)  # replaces this process, so Ctrl-C and the exit code are those of the page
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    directory, ports = arguments.directory.resolve(), _ports(arguments)
+    directory = arguments.directory.resolve()
+    ports = _ports(arguments)
     page = arguments.dashboard_port if arguments.dashboard else None
     if page is not None:
         stack.require_free("dashboard", page)
@@ -335,11 +346,11 @@ def _demo(arguments: argparse.Namespace) -> None:
         demo.run(directory, ports, arguments.seconds, page, _echo)
         return
     purchases = own_data_options.purchases(arguments.csv, arguments)
-    passed_on = own_data_options.passed_on(arguments)
-    own_data_demo.run(directory, ports, purchases, arguments.out, passed_on, page, _echo)
+    client_options = own_data_options.client_options(arguments)
+    own_data_demo.run(directory, ports, purchases, arguments.out, client_options, page, _echo)
 
 
 if __name__ == "__main__":
-    # A SIGTERM ends things as a Ctrl-C does, in good order.
+    # SIGTERM stops everything gracefully, as Ctrl-C does.
     signal.signal(signal.SIGTERM, _as_interrupt)
     sys.exit(main())

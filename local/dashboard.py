@@ -1,4 +1,4 @@
-"""The page with the labels: ``python -m dashboard CONFIG_FILE``, which is a program of its own."""
+"""The page with the labels: runs ``python -m dashboard CONFIG_FILE``, which is a separate program."""
 
 from __future__ import annotations
 
@@ -13,22 +13,24 @@ PORT = 8501
 
 
 def command(configuration: Path, port: int) -> list[str]:
-    """How the page is started; from the root of the repository, or with that on the path."""
+    """Return the command that starts the page; the root of the repository must be the current folder or on the path."""
     return [sys.executable, "-m", "dashboard", str(configuration), "--port", str(port)]
 
 
 class Dashboard(Service):
-    """The page in the background, beside the demo."""
+    """The page as a background process of the demo."""
 
     name = "dashboard"
 
     def __init__(self, directory: Path, configuration: Path, port: int, label_names: str = "") -> None:
         super().__init__(directory)
-        self._configuration, self._port, self._label_names = configuration, port, label_names
+        self._configuration = configuration
+        self._port = port
+        self._label_names = label_names
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The URL of the page."""
         return f"http://{LOOPBACK}:{self._port}"
 
     def command(self) -> list[str]:
@@ -41,5 +43,5 @@ class Dashboard(Service):
         return {**os.environ, "PYTHONPATH": str(ROOT)}
 
     def is_ready(self) -> bool:
-        """Somebody can look."""
+        """Return whether the page accepts connections."""
         return is_listening(self._port)

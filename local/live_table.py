@@ -1,4 +1,4 @@
-"""A query's changelog as the table it describes, printed as it changes."""
+"""A query's changelog as a table on the terminal, updated as rows change."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ ADDS = frozenset({"INSERT", "UPDATE_AFTER"})
 
 
 class LiveTable:
-    """Rows added and taken back, in whatever order they come."""
+    """The rows of a changelog; a row and its retraction may arrive in either order."""
 
     def __init__(self, columns: Sequence[str]) -> None:
         self.columns = list(columns)
         self._counts: Counter[tuple[Any, ...]] = Counter()
 
     def apply(self, change: Change) -> None:
-        """Add or take back one row."""
+        """Add or retract a row."""
         self._counts[change.fields] += 1 if change.kind in ADDS else -1
 
     @property
     def rows(self) -> list[tuple[Any, ...]]:
-        """The table at the moment, in the order of its first column."""
+        """The current rows, sorted by their columns as text."""
         return sorted((row for row, count in self._counts.items() for _ in range(count)), key=_sort_key)
 
     def render(self) -> str:
-        """The table drawn with lines, numbers to the right."""
+        """Return the table as text with borders; numbers are right-aligned."""
         rows = self.rows
         texts = [[_text(value) for value in row] for row in rows]
         widths = [max(map(len, column)) for column in zip(self.columns, *texts, strict=True)]
@@ -42,14 +42,15 @@ class LiveTable:
 
 
 class Screen:
-    """Prints successive versions of a table: over the last one on a terminal, else only the versions asked for."""
+    """Prints versions of a table: on a terminal in place of the previous version, elsewhere only those to keep."""
 
     def __init__(self, out: TextIO = sys.stdout) -> None:
-        self._out, self._on_terminal = out, out.isatty()
+        self._out = out
+        self._on_terminal = out.isatty()
         self._height = 0
 
     def draw(self, text: str, keep: bool = False) -> None:
-        """Show ``text``; with ``keep`` also where nothing can be overwritten, such as in a file."""
+        """Print ``text``; without a terminal only if ``keep``."""
         if not (self._on_terminal or keep):
             return
         up = CURSOR_UP.format(n=self._height) + CLEAR_TO_END if self._height else ""
@@ -59,7 +60,7 @@ class Screen:
 
 
 def follow(changes: Iterable[Change | None], table: LiveTable, screen: Screen, is_done: Callable[[], bool]) -> None:
-    """Apply the changes, drawing whenever there is a pause in them, until ``is_done`` or the query's end."""
+    """Apply the changes and draw the table at each pause, until ``is_done`` or the end of the query."""
     for change in changes:
         if change is not None:
             table.apply(change)

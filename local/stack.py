@@ -1,4 +1,4 @@
-"""The whole stack in one directory: which services, on which ports, and which processes they are."""
+"""The stack in one directory: its services, their ports and their processes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import psutil
 from local.services.artifacts import ROOT, STATE, Echo
 from local.services.flink import SQL_CLIENT, FlinkCluster, FlinkUrls, JobManager, SqlGateway, java_command
 from local.services.kafka import KafkaBroker
-from local.services.process import LOOPBACK, Service, end_processes, is_alive, is_listening, stop_all
+from local.services.process import LOOPBACK, Service, is_alive, is_listening, stop_all, stop_processes
 from local.services.registry import SchemaRegistry
 from local.sql.catalog import Catalog
 from local.sql.flink_tables import Endpoints
@@ -23,18 +23,18 @@ from local.sql.recovery import resume_jobs, save_jobs
 from local.sql.workspace import Workspace
 
 UP_DIRECTORY = STATE / "up"
-"""Data, logs and process ids of the stack that runs in the background."""
+"""Data, logs and process ids of the background stack."""
 
 LOCAL_CONFIGURATION = ROOT / "configurations" / "local.ini"
 
 
 class StackError(Exception):
-    """The stack cannot do what was asked for; the message says what to type next."""
+    """Raised when the stack cannot do what was requested; the message names the next command."""
 
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the stack listens on 127.0.0.1. Each is a setting: an option and an environment variable."""
+    """The ports of the stack on 127.0.0.1; each has an option and an environment variable."""
 
     kafka: int = 9092
     registry: int = 8081
@@ -52,7 +52,7 @@ class Ports:
 
 
 class Stack:
-    """Broker, registry and, unless told otherwise, Flink. Its data lie in ``directory`` and outlive it."""
+    """Broker, registry and, by default, Flink; its data stay in ``directory`` when it is stopped."""
 
     def __init__(
         self,
@@ -76,11 +76,11 @@ class Stack:
 
     @property
     def services(self) -> list[Service]:
-        """Every service in the order of starting."""
+        """All services in the order of their start."""
         return [service for group in self.groups.values() for service in group]
 
     def start(self, groups: list[str] | None = None) -> None:
-        """Start the named groups, or all, side by side; on failure, or an interruption, none of them is left."""
+        """Start the named groups, by default all, in parallel; after a failure or an interruption none of them runs."""
         wanted = list(self.groups) if groups is None else groups
         for name in wanted:
             require_free(name, getattr(self.ports, name))
@@ -97,19 +97,19 @@ class Stack:
             raise
 
     def workspace(self, echo: Echo) -> Workspace:
-        """A SQL workspace; StackError without Flink."""
+        """Return a SQL workspace; StackError if Flink does not run."""
         if self.flink is None:
             raise StackError("Flink is not running; to start it: make up")
         return Workspace(self.flink.urls, self.ports.endpoints, Catalog(self.directory), echo)
 
     def stop(self) -> None:
-        """End every service."""
+        """Stop all services."""
         stop_all(self.services)
 
 
 @dataclass(frozen=True)
 class RecordedProcess:
-    """A background process as written down: the pid alone could by now be somebody else's."""
+    """A background process in the state file; the creation time tells it from a later process with the same pid."""
 
     name: str
     pid: int
@@ -117,7 +117,7 @@ class RecordedProcess:
 
     @property
     def process(self) -> psutil.Process | None:
-        """This very process, None if it has ended."""
+        """The process; None if it has exited."""
         try:
             process = psutil.Process(self.pid)
         except psutil.NoSuchProcess:
@@ -131,93 +131,98 @@ class StackState:
 
     ports: Ports
     flink_url: str
-    """Flink's web page and REST interface, on a port of its own choice."""
+    """Flink's web page and REST interface, on a port that was free at the start."""
     processes: list[RecordedProcess]
 
     def workspace(self, directory: Path, echo: Echo) -> Workspace:
-        """A SQL workspace; StackError without Flink."""
+        """Return a SQL workspace; StackError if Flink does not run."""
         if all(process.name != SqlGateway.name for process in self.alive()):
             raise StackError("Flink is not running; to start it: make up")
         return Workspace(FlinkUrls(self.ports.sql_url, self.flink_url), self.ports.endpoints, Catalog(directory), echo)
 
     def alive(self) -> list[RecordedProcess]:
-        """The processes that are still there."""
+        """Return the processes that still run."""
         return [recorded for recorded in self.processes if recorded.process]
 
 
 def read_state(directory: Path) -> StackState | None:
-    """What :func:`up` wrote, None if there is no stack or nothing of it is left."""
+    """Return the state that :func:`up` wrote; None if no process of the stack runs."""
     path = directory / "processes.json"
     if not path.is_file():
         return None
     document = json.loads(path.read_text(encoding="utf-8"))
-    record = StackState(
+    state = StackState(
         Ports(**document["ports"]), document["flink_url"], [RecordedProcess(**entry) for entry in document["processes"]]
     )
-    return record if record.alive() else None
+    return state if state.alive() else None
 
 
 def up(directory: Path, ports: Ports, with_flink: bool, echo: Echo, large_state: bool = False) -> None:
-    """Start in the background what is not running yet; Flink with room for `large_state` if told so."""
-    record = read_state(directory)
-    if record is not None and record.ports != ports:
-        raise StackError(f"the stack runs already, on the ports {_listed(record.ports)}; to change them: make down")
+    """Start the services that do not run yet in the background; Flink with state on disk if ``large_state``."""
+    state = read_state(directory)
+    if state is not None and state.ports != ports:
+        raise StackError(f"the stack is already running on the ports {_listed(state.ports)}; to change them: make down")
     stack = Stack(directory, ports, with_flink, ends_with_parent=False, large_state=large_state)
-    alive = {process.name: process for process in record.alive()} if record else {}
+    alive = {process.name: process for process in state.alive()} if state else {}
     missing = [name for name, group in stack.groups.items() if not all(service.name in alive for service in group)]
     if not missing:
-        echo("the stack runs already")
+        echo("the stack is already running")
         return
-    # What is left of a Flink that has lost one of its processes goes before all three come back.
-    _end([alive.pop(service.name) for name in missing for service in stack.groups[name] if service.name in alive])
+    # If one of Flink's processes has exited, stop the others: the three start together.
+    incomplete = [
+        alive.pop(service.name) for name in missing for service in stack.groups[name] if service.name in alive
+    ]
+    _stop(incomplete)
     stack.start(missing)
-    started = [_recorded_process(service) for name in missing for service in stack.groups[name]]
-    web = stack.flink.urls.rest if stack.flink and "sql" in missing else record.flink_url if record else ""
-    _write_state(directory, StackState(ports, web, [*alive.values(), *started]))
+    started = [_record_process(service) for name in missing for service in stack.groups[name]]
+    flink_url = state.flink_url if state else ""
+    if stack.flink and "sql" in missing:
+        flink_url = stack.flink.urls.rest
+    _write_state(directory, StackState(ports, flink_url, [*alive.values(), *started]))
     if "sql" in missing:
         resume_jobs(directory, stack.workspace(echo), echo)
 
 
 def down(directory: Path, echo: Echo, delete_data: bool = False) -> None:
-    """End the background stack; its data stay unless told otherwise."""
-    record = read_state(directory)
-    if record is None:
+    """Stop the background stack; keep its data unless ``delete_data``."""
+    state = read_state(directory)
+    if state is None:
         echo("nothing is running")
     else:
-        if any(process.name == JobManager.name for process in record.alive()):
-            for name in save_jobs(directory, Jobs(record.flink_url)):
-                echo(f"{name} stopped; it goes on at the next make up")
-        _end(record.alive())
-        echo("ended: " + ", ".join(process.name for process in record.processes))
+        if any(process.name == JobManager.name for process in state.alive()):
+            for name in save_jobs(directory, Jobs(state.flink_url)):
+                echo(f"{name} stopped; it resumes at the next make up")
+        _stop(state.alive())
+        echo("stopped: " + ", ".join(process.name for process in state.processes))
     (directory / "processes.json").unlink(missing_ok=True)
     if delete_data and directory.exists():
         shutil.rmtree(directory)
         echo(f"{directory} deleted")
 
 
-def _end(recorded: list[RecordedProcess]) -> None:
-    end_processes([entry.process for entry in recorded if entry.process])
+def _stop(recorded: list[RecordedProcess]) -> None:
+    stop_processes([entry.process for entry in recorded if entry.process])
 
 
 def require_free(name: str, port: int) -> None:
-    """StackError if somebody listens on this port; it names the option that changes it."""
+    """Raise StackError if the port is in use; the message names the option that changes it."""
     if is_listening(port):
         raise StackError(
-            f"port {port} is taken by {_listener(port)}; end it (a stack of your own: make down), "
+            f"port {port} is in use by {_listener(port)}; stop it (if it is your own stack: make down), "
             f"or choose another port: --{name}-port N, or make ... {name.upper()}_PORT=N"
         )
 
 
 def sql_client(directory: Path, ports: Ports, script: Path) -> list[str]:
-    """The command of Flink's SQL client, which runs ``script`` before it asks for statements."""
+    """Return the command of Flink's SQL client; it runs ``script`` before its prompt."""
     arguments = ["gateway", "--endpoint", ports.sql_url, "--init", str(script)]
-    # By default the history of statements lies in the home directory.
+    # By default the history of statements is in the home directory.
     arguments += ["--history", str(directory / "history")]
     return [*java_command(directory, "-Xmx256m", "-Dlog4j2.level=ERROR"), SQL_CLIENT, *arguments]
 
 
 def client_configuration(directory: Path, ports: Ports) -> Path:
-    """The configuration file for user_classifier.py: local.ini, or a copy of it with other ports."""
+    """Return the configuration file for user_classifier.py: local.ini, or a copy of it with these ports."""
     if ports == Ports():
         return LOCAL_CONFIGURATION
     configuration = configparser.ConfigParser(interpolation=None)
@@ -231,12 +236,12 @@ def client_configuration(directory: Path, ports: Ports) -> Path:
     return path
 
 
-def _recorded_process(service: Service) -> RecordedProcess:
+def _record_process(service: Service) -> RecordedProcess:
     return RecordedProcess(service.name, service.pid, psutil.Process(service.pid).create_time())
 
 
-def _write_state(directory: Path, record: StackState) -> None:
-    document = json.dumps(asdict(record), indent=2)
+def _write_state(directory: Path, state: StackState) -> None:
+    document = json.dumps(asdict(state), indent=2)
     (directory / "processes.json").write_text(document + "\n", encoding="utf-8")
 
 
@@ -253,7 +258,7 @@ def _listener(port: int) -> str:
 def _listeners(port: int) -> Iterator[tuple[str, int]]:
     try:
         connections = psutil.net_connections("tcp")
-    except psutil.AccessDenied:  # macOS shows other people's connections to root only
+    except psutil.AccessDenied:  # macOS shows the connections of other users to root only
         return
     for connection in connections:
         if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:

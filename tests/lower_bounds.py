@@ -1,7 +1,7 @@
-"""The oldest versions that the requirements files allow: `make test-oldest` installs them and runs the tests.
+"""The oldest versions that the requirements files allow; `make test-oldest` installs them and runs tests with them.
 
-python -m tests.lower_bounds           the constraints for pip
-python -m tests.lower_bounds --check   whether this environment has them: exit code 1 and a line for each that differs
+python -m tests.lower_bounds           print them as constraints for pip
+python -m tests.lower_bounds --check   compare this environment: exit code 1 and a line for each difference
 """
 
 import importlib.metadata
@@ -24,22 +24,23 @@ class Bound(NamedTuple):
 
 
 def requirements_files() -> list[Path]:
-    """Every requirements file whose packages lie in the one virtual environment."""
+    """Return the requirements files whose packages share one virtual environment."""
     return [ROOT / "requirements.txt", *sorted(ROOT.glob("[!.]*/requirements.txt"))]
 
 
 def lower_bounds(text: str) -> Iterator[Bound]:
-    """The lower bounds in a requirements file; ValueError for a line that has neither bounds nor a pin."""
+    """Yield the lower bounds of a requirements file; ValueError for a line that has neither bounds nor a pin."""
     for line in text.splitlines():
         requirement = line.partition("#")[0].strip()
-        if bounded := BOUNDED.fullmatch(requirement):
+        bounded = BOUNDED.fullmatch(requirement)
+        if bounded:
             yield Bound(*bounded.groups())
         elif requirement and not PINNED.fullmatch(requirement):
             raise ValueError(f"{requirement}: needs a lower and an upper bound: name>=1.2,<2")
 
 
 def all_lower_bounds() -> dict[str, str]:
-    """The oldest version of each package that every file allows."""
+    """Return the oldest version of each package that all files allow."""
     found: dict[str, str] = {}
     for path in requirements_files():
         for package, version in lower_bounds(path.read_text(encoding="utf-8")):
@@ -48,7 +49,7 @@ def all_lower_bounds() -> dict[str, str]:
 
 
 def numbers(version: str) -> list[int]:
-    """A version as what it is compared by; 1.2 and 1.2.0 are the same."""
+    """Return a version as comparable numbers; 1.2 equals 1.2.0."""
     found = [int(part) for part in version.split(".")]
     while found[1:] and found[-1] == 0:
         found.pop()
@@ -56,12 +57,12 @@ def numbers(version: str) -> list[int]:
 
 
 def differences() -> list[str]:
-    """The packages of this environment that are not of the oldest version allowed."""
-    there = {package: importlib.metadata.version(package) for package in all_lower_bounds()}
+    """Return a line for each package of this environment that is not the oldest allowed version."""
+    installed = {package: importlib.metadata.version(package) for package in all_lower_bounds()}
     return [
-        f"{package} is {there[package]}, not {version}"
+        f"{package} is {installed[package]}, not {version}"
         for package, version in all_lower_bounds().items()
-        if numbers(there[package]) != numbers(version)
+        if numbers(installed[package]) != numbers(version)
     ]
 
 

@@ -3,10 +3,10 @@ import java.util.Arrays;
 import org.apache.flink.connector.kafka.sink.KafkaPartitioner;
 
 /**
- * Chooses a record's partition by its value, as Confluent Cloud does for tables without a key.
+ * Chooses a record's partition by the hash of its value, as Confluent Cloud does for tables without a key.
  *
- * <p>The record that takes a row back thus lies in the partition of the record that added it, behind it: a reader never
- * sees a row taken back before it was added. Kafka's own choice for a record without a key would not give that.
+ * <p>A retraction has the same value as the record that added the row. So both are in the same partition, in order, and
+ * a reader never sees a row retracted before it was added. Kafka's default for records without a key does not ensure it.
  */
 public final class ValueHashPartitioner implements KafkaPartitioner<Object> {
 

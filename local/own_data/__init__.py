@@ -1,1 +1,1 @@
-"""Purchases of your own, from a file to labels."""
+"""Your own purchases: read a file, load it into Kafka, run the pipeline, write the labels."""

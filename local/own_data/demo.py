@@ -1,4 +1,4 @@
-"""The whole pipeline once on purchases from a file: every user labelled, a table, a picture and a file of labels."""
+"""The demo on purchases from a file: label every user, then print a table and write a picture and the labels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from local.demo import Client, Demo, DemoError, fresh, page_of
+from local.demo import Client, Demo, DemoError, dashboard_on, recreate
 from local.own_data.labelled_users import LabelledUsers
 from local.own_data.load import bar, count_purchases, load_file
 from local.own_data.purchases import Purchases
@@ -18,16 +18,19 @@ from local.services.process import ServiceError
 from local.sql.workspace import Workspace, pipeline_files
 from local.stack import Ports, Stack, client_configuration
 
-PICTURE, LABELS = "clustering.png", "labels.csv"
+PICTURE = "clustering.png"
+LABELS = "labels.csv"
 IDLE_SECONDS = 180.0
-"""How long nothing may change before all users are labelled; Flink and the client commit every few seconds."""
+"""The demo fails if nothing changes for this long; Flink and the client commit every few seconds."""
 POLL_SECONDS = 0.5
-TABLE_BEGINS, TABLE_ENDS = "label ", "all "
+TABLE_START = "label "
+TABLE_END = "all "
+"""How the first and the last line of the client's summary start."""
 
 
 @dataclass(kw_only=True)
 class OwnDataDemo(Demo):
-    """The pipeline without statement 2, whose place the purchases take."""
+    """Runs the pipeline on the purchases, which replace statement 2."""
 
     purchases: Purchases
     n_purchases: int
@@ -38,7 +41,7 @@ class OwnDataDemo(Demo):
         first, second, *others = pipeline_files()[:-1]
         with self.step("starting Kafka, Schema Registry and Flink"):
             self.stack.start()
-            workspace = self.stack.workspace(self.say)
+            workspace = self.stack.workspace(self.log)
         self._run_file(workspace, first)
         with self.step(f"loading {self.purchases.path}, in place of {second.relative_to(ROOT)}"):
             load_file(self.purchases, self.n_purchases, self.stack.ports.endpoints)
@@ -47,43 +50,45 @@ class OwnDataDemo(Demo):
         with self.step(f"running {self.client}"):
             self.client.start()
         with self.step("labelling every user"):
-            n_users = self._labelled()
+            n_users = self._wait_until_labelled()
             self._stop_client()
-        self.say(f"all {n_users:,} users are labelled, 0 spends least; totals are twice those of the file")
+        self.log(f"all {n_users:,} users are labelled, 0 spends least; totals are twice those of the file")
         with self.step(f"writing {self.out / LABELS}"):
-            ask(self.client, ["--export", str(self.out / LABELS)])
+            run_client(self.client, ["--export", str(self.out / LABELS)])
         for line in last_table(self.client.log_since_start()):
             self.echo(line)
-        self.keep_open()
+        self.show_page()
 
     def _run_file(self, workspace: Workspace, path: Path) -> None:
         with self.step(f"running {path.relative_to(ROOT)}"):
             workspace.run_file(path)
 
-    def _labelled(self) -> int:
-        """Wait until every user is labelled by all of its purchases: how many users there are."""
-        what = ("counted", self.n_purchases, " purchases")
-        with closing(LabelledUsers(self.stack.ports.endpoints)) as labelled, bar(*what) as advance:
-            seen, changed = (0, 0), time.monotonic()
+    def _wait_until_labelled(self) -> int:
+        """Wait until every user's label is computed from all purchases, and return the number of users."""
+        counting = bar("counted", self.n_purchases, " purchases")
+        with closing(LabelledUsers(self.stack.ports.endpoints)) as labelled, counting as advance:
+            counts = (0, 0)
+            last_change = time.monotonic()
             while not labelled.is_complete(self.n_purchases):
                 self.require_healthy()
                 labelled.read(POLL_SECONDS)
-                now = labelled.n_purchases, labelled.n_followed
-                if now != seen:
-                    advance(now[0] - seen[0])
-                    seen, changed = now, time.monotonic()
-                if time.monotonic() - changed > IDLE_SECONDS:
+                new_counts = (labelled.n_purchases, labelled.n_final_purchases)
+                if new_counts != counts:
+                    advance(new_counts[0] - counts[0])
+                    counts = new_counts
+                    last_change = time.monotonic()
+                if time.monotonic() - last_change > IDLE_SECONDS:
                     raise ServiceError(
-                        f"for {IDLE_SECONDS:.0f} s nothing has changed: {labelled.n_users:,} users are labelled by "
-                        f"{seen[0]:,} of {self.n_purchases:,} purchases; logs: {self.stack.directory}"
+                        f"no change for {IDLE_SECONDS:.0f} s: {labelled.n_users:,} users are labelled, with "
+                        f"{counts[0]:,} of {self.n_purchases:,} purchases; logs: {self.stack.directory}"
                     )
             return labelled.n_users
 
     def _stop_client(self) -> None:
-        """It draws and tells once more what it has come to."""
+        """Stop the client, which writes its last picture and summary."""
         self.client.stop()
         if self.client.exit_code != 0:
-            raise self.client.failure(f"ended with {self.client.exit_code}")
+            raise self.client.failure(f"exited with code {self.client.exit_code}")
 
 
 def run(
@@ -95,36 +100,39 @@ def run(
     page_port: int | None,
     echo: Echo,
 ) -> None:
-    """Run the pipeline in a fresh ``directory``; picture and labels are written into ``out``."""
-    began = time.monotonic()
+    """Empty ``directory``, run the pipeline in it, and write picture and labels to ``out``."""
+    started = time.monotonic()
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DemoError(f"{out}: cannot be made ({error.strerror}); choose another folder: --out or OUT=") from None
+        raise DemoError(f"{out}: cannot be created ({error.strerror}); choose another folder: --out or OUT=") from None
     n_purchases = count_purchases(purchases, echo)
-    fresh(directory)
+    recreate(directory)
     options = ["--plot", str((out / PICTURE).absolute()), "--summary", *client_options]
     configuration = client_configuration(directory, ports)
     client = Client(directory / "user_classifier", configuration, options)
-    ask(client, [*client_options, "--print-config"])  # a mistake in what is passed on is told before the start
+    run_client(client, [*client_options, "--print-config"])  # rejects invalid options before anything is started
     stack = Stack(directory, ports)
-    page = page_of(directory, configuration, page_port)
-    OwnDataDemo(stack, client, echo, began, dashboard=page, purchases=purchases, n_purchases=n_purchases, out=out).run()
+    page = dashboard_on(page_port, directory, configuration)
+    demo = OwnDataDemo(
+        stack, client, echo, started, dashboard=page, purchases=purchases, n_purchases=n_purchases, out=out
+    )
+    demo.run()
     echo(f"labels: {out / LABELS}")
     echo(f"picture: {out / PICTURE}")
 
 
-def ask(client: Client, options: Sequence[str]) -> None:
-    """Run the client to its end for something else; DemoError says in its own words why it did not."""
+def run_client(client: Client, options: Sequence[str]) -> None:
+    """Run the client with other options until it exits; DemoError with its last message if it fails."""
     done = subprocess.run(client.command_with(options), capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"the client ended with {done.returncode}"]
-        raise DemoError(said[-1])
+        messages = done.stderr.strip().splitlines() or [f"the client exited with code {done.returncode}"]
+        raise DemoError(messages[-1])
 
 
 def last_table(log: str) -> list[str]:
-    """The client's last summary, without the times."""
+    """Return the client's last summary, without the timestamps."""
     lines = [line.partition(" INFO ")[2] for line in log.splitlines()]
-    begin = max((at for at, line in enumerate(lines) if line.startswith(TABLE_BEGINS)), default=len(lines))
-    end = next((at for at in range(begin, len(lines)) if lines[at].startswith(TABLE_ENDS)), begin - 1)
-    return lines[begin : end + 1]
+    start = max((index for index, line in enumerate(lines) if line.startswith(TABLE_START)), default=len(lines))
+    end = next((index for index in range(start, len(lines)) if lines[index].startswith(TABLE_END)), start - 1)
+    return lines[start : end + 1]

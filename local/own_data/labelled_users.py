@@ -1,7 +1,7 @@
-"""How many users are labelled, and by how many of their purchases: read from the two topics of labels.
+"""Counts the labelled users and their purchases, read from `user_labeling` and `user_labeling_final`.
 
-Guarantee: `is_complete` only when every user's row in `user_labeling` counts all of its purchases, and
-`user_labeling_final` says of as many users the same.
+Guarantee: `is_complete` only when every user's row in `user_labeling` counts all purchases of that user, and
+`user_labeling_final` has the same number of users and purchases.
 """
 
 from __future__ import annotations
@@ -18,82 +18,91 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message,
 from local.sql.flink_tables import Endpoints
 from local.sql.topics import Topics
 
-LABELS, FINAL = "user_labeling", "user_labeling_final"
+LABELS = "user_labeling"
+FINAL = "user_labeling_final"
 COPIES = 2
-"""Statement 4 counts each purchase in the 10 / 5 = 2 windows that it lies in."""
+"""Statement 4 counts each purchase in its 10 / 5 = 2 windows."""
 RECORDS = 10_000
 FRAME_BYTES = 5
-TAKES_BACK = (b"\x01", b"\x03")
-"""The header op of a record that takes a row back."""
+RETRACTIONS = (b"\x01", b"\x03")
+"""The values of the header op of a retraction."""
 
 
 class LabelledUsers:
-    """Both topics from their beginnings, as a read_committed reader sees them."""
+    """Reads both topics from their beginnings with read_committed."""
 
     def __init__(self, endpoints: Endpoints, labels: str = LABELS, final: str = FINAL) -> None:
-        self._topics, self._labels = Topics(endpoints), labels
+        self._topics = Topics(endpoints)
+        self._labels = labels
         self._schemas: dict[str, Any] = {}
         self._counted: dict[bytes, int] = {}
         self._final: Counter[str] = Counter()
-        self._n_counted = self._n_final = 0
+        self._n_counted = 0
+        self._n_final = 0
         self._consumer = Consumer(
             {
                 "bootstrap.servers": endpoints.bootstrap_servers,
-                "group.id": "labelled",  # none is joined, no offset is committed
+                "group.id": "labelled",  # the consumer joins no group and commits no offset
                 "enable.auto.commit": False,
                 "isolation.level": "read_committed",
                 "log_level": 0,
             }
         )
-        places = [(topic, number) for topic in (labels, final) for number in range(self._topics.n_partitions(topic))]
-        self._consumer.assign([TopicPartition(*place, OFFSET_BEGINNING) for place in places])
+        self._consumer.assign(
+            [
+                TopicPartition(topic, partition, OFFSET_BEGINNING)
+                for topic in (labels, final)
+                for partition in range(self._topics.n_partitions(topic))
+            ]
+        )
 
     def close(self) -> None:
-        """End reading."""
+        """Close the consumer."""
         self._consumer.close()
 
     @property
     def n_users(self) -> int:
-        """How many users are labelled."""
+        """The number of labelled users."""
         return len(self._counted)
 
     @property
     def n_purchases(self) -> int:
-        """How many of their purchases their rows count."""
+        """The number of purchases that the rows in `user_labeling` count."""
         return self._n_counted // COPIES
 
     @property
-    def n_followed(self) -> int:
-        """The same of the rows in `user_labeling_final`; for moments more, while an old row is not taken back yet."""
+    def n_final_purchases(self) -> int:
+        """The number that the rows in `user_labeling_final` count; too many until an old row is retracted."""
         return self._n_final // COPIES
 
     def is_complete(self, n_purchases: int) -> bool:
-        """Whether all is counted of so many purchases. No row ever counts more: so each one counts all."""
-        counts = (self._n_counted, self._n_final)
-        return counts == (COPIES * n_purchases, COPIES * n_purchases) and len(self._final) == self.n_users
+        """Return whether all of ``n_purchases`` are counted. No row counts too many, so then each row is complete."""
+        expected = COPIES * n_purchases
+        all_counted = self._n_counted == expected and self._n_final == expected
+        return all_counted and len(self._final) == self.n_users
 
     def read(self, seconds: float) -> None:
-        """Take what has come, and wait so long for it if there is nothing."""
+        """Read the records that have arrived; wait up to ``seconds`` for the first."""
         for message in self._consumer.consume(RECORDS, seconds):
             if message.error():
                 raise KafkaException(message.error())
             if message.topic() == self._labels:
-                self._take_label(message)
+                self._apply_label(message)
             else:
-                self._take_final(message)
+                self._apply_final(message)
 
-    def _take_label(self, message: Message) -> None:
-        """The newest row of a user counts; without a value there is none any more."""
+    def _apply_label(self, message: Message) -> None:
+        """Replace the row of a user; a tombstone deletes it."""
         key = message.key() or b""
         self._n_counted -= self._counted.pop(key, 0)
         if message.value() is not None:
             self._counted[key] = self._row(message)["num_transactions"]
             self._n_counted += self._counted[key]
 
-    def _take_final(self, message: Message) -> None:
-        """A row is added or taken back; the two come in any order."""
+    def _apply_final(self, message: Message) -> None:
+        """Add or retract a row; the two may arrive in either order."""
         row = self._row(message)
-        sign = -1 if dict(message.headers() or []).get("op") in TAKES_BACK else 1
+        sign = -1 if dict(message.headers() or []).get("op") in RETRACTIONS else 1
         self._n_final += sign * row["num_transactions"]
         self._final[row["user_id"]] += sign
         if not self._final[row["user_id"]]:

@@ -1,8 +1,8 @@
-"""Purchases as records of `transactions_enriched`, where statement 2 would write them.
+"""Writes purchases to `transactions_enriched`, in place of statement 2.
 
-Guarantee: all of a load is readable (read_committed) from the moment its one Kafka transaction is committed, or none
-of it ever: a line that is no purchase, Ctrl-C, a kill leave nothing. Records are as Flink writes them: no key, no
-header (a row added), the registered schema, the partition by the value.
+Guarantee: a load is one Kafka transaction. A read_committed reader sees either all its records or none: an invalid row,
+Ctrl-C or a kill leave nothing. Records are the same as Flink's: no key, no header (an insert), the registered schema,
+the partition chosen by the value.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import json
 import struct
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ import numpy as np
 from confluent_kafka import KafkaError, KafkaException, Producer
 from tqdm import tqdm
 
-from local.own_data.purchases import Purchase, Purchases
+from local.own_data.purchases import Progress, Purchase, Purchases
 from local.services.artifacts import Echo
 from local.sql.confluent_sql import CreateTable, Table, parse
 from local.sql.flink_tables import TRANSACTION_TIMEOUT_MS, Endpoints
@@ -32,34 +32,28 @@ from local.sql.workspace import pipeline_files
 
 TABLE = "transactions_enriched"
 TRANSACTIONAL_ID = "load"
-"""One for all loads: a new one ends at once what a killed one has left open, which readers would wait for."""
+"""The same for all loads: a new load aborts the open transaction of a killed one, which would block readers."""
 
 BLOCK = 2_000
 POLL_SECONDS = 0.1
 ANSWER_SECONDS = 30.0
-LEAST_TIMEOUT_MS = 60_000
-SLOWEST = 5_000
-"""Purchases a second: the transaction's time is for these at least, up to the most that brokers allow, 15 minutes."""
+MIN_TIMEOUT_MS = 60_000
+MIN_RATE = 5_000
+"""Purchases per second, from which the transaction's time-out is computed; brokers allow at most 15 minutes."""
 
 COLUMNS = frozenset({"transaction_id", "user_id", "purchase_id", "amount"})
-"""What a load fills; the cards and stores of purchases are not known, and their columns stay NULL."""
+"""The columns that a load sets; card_id and store_id are unknown and stay NULL."""
 
 _FRAME = struct.Struct(">bI")
-_TAKEN = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
-
-Progress = Callable[[int], None]
-
-
-def ignore(n: int) -> None:
-    """Nobody wants to hear of progress."""
+_FENCED = frozenset({KafkaError._FENCED, KafkaError.INVALID_PRODUCER_EPOCH, KafkaError.PRODUCER_FENCED})
 
 
 class LoadError(Exception):
-    """Purchases were not loaded; the message says why, and what is in the topic."""
+    """Raised when a load fails; the message names the cause, and what is in the topic."""
 
 
 class Target(NamedTuple):
-    """The topic, and how its values are written."""
+    """The topic, and the schema of its values."""
 
     topic: str
     n_partitions: int
@@ -68,29 +62,29 @@ class Target(NamedTuple):
 
 
 def statement() -> Path:
-    """The file of statement 1, which makes the table."""
+    """Return the file of statement 1, which creates the table."""
     return pipeline_files()[0]
 
 
 def table() -> Table:
-    """The table that statement 1 makes."""
-    made = parse(statement().read_text(encoding="utf-8"))
-    if not (isinstance(made, CreateTable) and set(made.table.column_names) >= COLUMNS):
-        raise LoadError(f"{statement().name} must make a table with the columns {', '.join(sorted(COLUMNS))}")
-    return made.table
+    """Return the table that statement 1 creates."""
+    parsed = parse(statement().read_text(encoding="utf-8"))
+    if not (isinstance(parsed, CreateTable) and set(parsed.table.column_names) >= COLUMNS):
+        raise LoadError(f"{statement().name} must create a table with the columns {', '.join(sorted(COLUMNS))}")
+    return parsed.table
 
 
 def target(topics: Topics) -> Target:
-    """The table of statement 1 as it is there; LoadError if its schema is not the one that the statement makes."""
-    made = table()
-    found = topics.latest_schema(f"{made.name}-value")
-    if found is None or not describes(found.schema, made):
+    """Return the existing topic of statement 1; LoadError if its schema is not the one that the statement registers."""
+    expected = table()
+    found = topics.latest_schema(f"{expected.name}-value")
+    if found is None or not describes(found.schema, expected):
         raise LoadError(
-            f"the schema {made.name}-value is not the one that {statement().name} registers; "
-            "to start from nothing: python -m local down --delete-data, make up"
+            f"the schema {expected.name}-value is not the one that {statement().name} registers; "
+            "to start over: python -m local down --delete-data, make up"
         )
     schema = fastavro.parse_schema(json.loads(found.schema))
-    return Target(made.name, topics.n_partitions(made.name), found.schema_id, schema)
+    return Target(expected.name, topics.n_partitions(expected.name), found.schema_id, schema)
 
 
 def count_purchases(purchases: Purchases, echo: Echo) -> int:
@@ -122,7 +116,7 @@ def bar(what: str, total: int, unit: str) -> Iterator[Progress]:
 
 
 def load(
-    purchases: Iterable[Purchase], n_purchases: int, servers: str, into: Target, advance: Progress = ignore
+    purchases: Iterable[Purchase], n_purchases: int, servers: str, into: Target, advance: Progress = lambda n: None
 ) -> None:
     """Write purchases in one Kafka transaction; LoadError if nothing was loaded, or if that is not known.
 
@@ -131,8 +125,8 @@ def load(
     n_purchases : the number of purchases, for the transaction's time-out.
     advance : called with the number of purchases written since the last call.
     """
-    began = time.monotonic()
-    timeout_ms = min(TRANSACTION_TIMEOUT_MS, LEAST_TIMEOUT_MS + n_purchases * 1000 // SLOWEST)
+    start = time.monotonic()
+    timeout_ms = min(TRANSACTION_TIMEOUT_MS, MIN_TIMEOUT_MS + n_purchases * 1000 // MIN_RATE)
     try:
         producer = _producer(servers, timeout_ms)
         producer.begin_transaction()
@@ -140,22 +134,24 @@ def load(
             for values in encoded(purchases, into):
                 _write(producer, into, values)
                 advance(len(values))
-            _commit(producer, began + timeout_ms / 1000)
+            _commit(producer, start + timeout_ms / 1000)
         except BaseException:
-            # What a broker that is away does not hear, it does itself when the time is over.
+            # An unreachable broker aborts the transaction itself after the time-out.
             with suppress(KafkaException):
                 producer.abort_transaction(ANSWER_SECONDS)
             raise
     except KafkaException as error:
-        why = _meaning(error.args[0], time.monotonic() - began, timeout_ms)
-        raise LoadError(f"nothing is loaded: {why}") from None
+        cause = _cause(error.args[0], time.monotonic() - start, timeout_ms)
+        raise LoadError(f"nothing was loaded: {cause}") from None
 
 
 def encoded(purchases: Iterable[Purchase], into: Target) -> Iterator[list[bytes]]:
-    """The values of the records, in blocks. Transactions are numbered from 1, purchases from 0, as Datagen does."""
-    prefix, numbered = _FRAME.pack(0, into.schema_id), enumerate(purchases)
+    """Yield the values of the records in blocks. Transactions are numbered from 1, purchases from 0, as in Datagen."""
+    prefix = _FRAME.pack(0, into.schema_id)
+    numbered = enumerate(purchases)
     while block := list(itertools.islice(numbered, BLOCK)):
-        body, ends = io.BytesIO(), [0]
+        body = io.BytesIO()
+        ends = [0]
         for number, (user_id, amount) in block:
             row = {"transaction_id": number + 1, "user_id": user_id, "purchase_id": number, "amount": amount}
             fastavro.schemaless_writer(body, into.schema, row)
@@ -165,9 +161,9 @@ def encoded(purchases: Iterable[Purchase], into: Target) -> Iterator[list[bytes]
 
 
 def partitions(values: Sequence[bytes], n_partitions: int) -> list[int]:
-    """The partition of each value by its hash, as java/ValueHashPartitioner.java computes it.
+    """Return the partition of each value by its hash, as java/ValueHashPartitioner.java computes it.
 
-    Java's hash of bytes is 31^n + 31^(n-1) b_1 + ... + b_n, with signed bytes, in 32 bits.
+    Java's hash of n bytes is 31^n + 31^(n-1) b_1 + ... + b_n, with signed bytes, in 32 bits.
     """
     lengths = np.fromiter(map(len, values), np.int64, len(values))
     ends = np.cumsum(lengths)
@@ -181,16 +177,16 @@ def partitions(values: Sequence[bytes], n_partitions: int) -> list[int]:
 
 
 def _producer(servers: str, timeout_ms: int) -> Producer:
-    """A producer of whose kind there is one; what another has left open is ended."""
+    """Return a transactional producer; an earlier one is fenced and its open transaction aborted."""
     producer = Producer(
         {
             "bootstrap.servers": servers,
             "transactional.id": TRANSACTIONAL_ID,
             "transaction.timeout.ms": timeout_ms,
-            # librdkafka must hear of a request's end before the transaction's: a late answer ends the process.
-            "socket.timeout.ms": LEAST_TIMEOUT_MS // 2,
+            # Less than the transaction's time-out: librdkafka aborts the process when an answer comes after it.
+            "socket.timeout.ms": MIN_TIMEOUT_MS // 2,
             "linger.ms": 20,
-            "log_level": 0,  # what goes wrong is raised
+            "log_level": 0,  # errors are raised
         }
     )
     producer.init_transactions(ANSWER_SECONDS)
@@ -203,10 +199,10 @@ def _write(producer: Producer, into: Target, values: Sequence[bytes]) -> None:
             try:
                 producer.produce(into.topic, value, partition=partition)
                 break
-            except BufferError:  # the queue is full: let it drain
+            except BufferError:  # the queue is full
                 producer.poll(POLL_SECONDS)
             except KafkaException:
-                producer.commit_transaction(ANSWER_SECONDS)  # it has failed; the attempt to end it says why
+                producer.commit_transaction(ANSWER_SECONDS)  # the transaction has failed; this raises the cause
                 raise
     producer.poll(0)
 
@@ -218,16 +214,17 @@ def _commit(producer: Producer, deadline: float) -> None:
         except KafkaException as error:
             if not error.args[0].retriable():
                 raise
-            # Asked again it goes on waiting. When the broker answers at last, the purchases are there or not.
+            # A second call waits for the same commit. Until the broker answers, its result is not known.
             if time.monotonic() > deadline:
                 raise LoadError(
-                    "the broker did not say whether all is loaded or nothing; see what runs: make status"
+                    "the broker did not confirm the commit: either all purchases were loaded or none; "
+                    "see what runs: make status"
                 ) from None
 
 
-def _meaning(error: KafkaError, seconds: float, timeout_ms: int) -> str:
-    if error.code() not in _TAKEN:
+def _cause(error: KafkaError, seconds: float, timeout_ms: int) -> str:
+    if error.code() not in _FENCED:
         return f"Kafka: {error.str()}; see what runs: make status"
     if seconds * 1000 > timeout_ms:
-        return f"it took longer than the {timeout_ms // 60_000} min that there are for it; load the file in parts"
-    return "another load has taken its place"
+        return f"it took longer than the transaction time-out of {timeout_ms // 60_000} min; load the file in parts"
+    return "another load has replaced this one"

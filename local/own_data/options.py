@@ -1,4 +1,4 @@
-"""The options that say where one's own purchases are, and what is to become of them."""
+"""The options for your own purchases: how to read the file, and what to pass to the client."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from local.own_data.purchases import AMOUNT_NAMES, USER_NAMES, WHITESPACE, Purchases, ReadOptions
 
-PASSED_ON = {"-k": "number of clusters", "--scale": "scale of the totals", "--fit": "way to fit"}
-"""Options of user_classifier.py itself."""
+CLIENT_OPTIONS = {"-k": "number of clusters", "--scale": "scale of the totals", "--fit": "points to fit"}
+"""Options that are passed to user_classifier.py."""
 
 DEFAULTS = {
     "user": "",
@@ -24,62 +24,62 @@ DEFAULTS = {
 
 
 class OptionError(Exception):
-    """Options that cannot be combined."""
+    """Raised for options that cannot be combined."""
 
 
 def add_demo(command: argparse.ArgumentParser) -> None:
-    """The options of `demo`."""
-    own = command.add_argument_group("purchases of your own", "these need --csv")
-    own.add_argument("--csv", type=Path, metavar="FILE", help="show the pipeline on the purchases in FILE")
+    """Add the options of `demo`."""
+    own = command.add_argument_group("your own purchases", "these options need --csv")
+    own.add_argument("--csv", type=Path, metavar="FILE", help="run the pipeline on the purchases in FILE")
     add_columns(own.add_argument)
     own.add_argument(
         "--out",
         type=Path,
         default=DEFAULTS["out"],
         metavar="FOLDER",
-        help="for clustering.png and labels.csv (default: the current one)",
+        help="for clustering.png and labels.csv (default: the current folder)",
     )
-    for option, what in PASSED_ON.items():
-        own.add_argument(option, metavar="VALUE", help=f"{what}, passed on to user_classifier.py")
+    for option, what in CLIENT_OPTIONS.items():
+        own.add_argument(option, metavar="VALUE", help=f"{what}, passed to user_classifier.py")
 
 
 def add_columns(add: Callable[..., object]) -> None:
-    """The options that say how a file is to be read."""
+    """Add the options for reading a file."""
     for option, names in (("--user", USER_NAMES), ("--amount", AMOUNT_NAMES)):
-        usual = ", ".join(names)
+        known = ", ".join(names)
         add(
             option,
             default=DEFAULTS[option.strip("-")],
             metavar="COLUMN",
-            help=f"its name, or its place from 1 (default: one of {usual})",
+            help=f"its name, or its number from 1 (default: one of {known})",
         )
     add(
         "--delimiter",
         type=_delimiter,
         default=DEFAULTS["delimiter"],
         metavar="CHARACTER",
-        help=f"between the fields; also tab, or {WHITESPACE} for any whitespace (default: found out)",
+        help=f"between the fields; also tab, or {WHITESPACE} for any whitespace (default: detected)",
     )
     add("--decimal", choices=(".", ","), default=DEFAULTS["decimal"], help="decimal point (default: %(default)s)")
 
 
 def purchases(path: Path, arguments: argparse.Namespace) -> Purchases:
-    """The file as it was said to be; FileError if it is not."""
+    """Return the purchases of a file; FileError if it cannot be read with these options."""
     return Purchases(path, ReadOptions(arguments.user, arguments.amount, arguments.delimiter, arguments.decimal))
 
 
-def passed_on(arguments: argparse.Namespace) -> list[str]:
-    """The options for user_classifier.py, those that were given."""
-    given = {option: getattr(arguments, option.strip("-")) for option in PASSED_ON}
+def client_options(arguments: argparse.Namespace) -> list[str]:
+    """Return the options to pass to user_classifier.py: those that were given."""
+    given = {option: getattr(arguments, option.strip("-")) for option in CLIENT_OPTIONS}
     return [text for option, value in given.items() if value is not None for text in (option, value)]
 
 
 def require_none(arguments: argparse.Namespace) -> None:
-    """OptionError if something is said of a file, and no file."""
+    """Raise OptionError if an option for a file was given without a file."""
     for name, default in DEFAULTS.items():
         if getattr(arguments, name) != default:
             option = "-k" if name == "k" else f"--{name}"
-            raise OptionError(f"{option} is for purchases of your own: add --csv FILE, or CSV=FILE with make")
+            raise OptionError(f"{option} needs a file of purchases: add --csv FILE, or CSV=FILE with make")
 
 
 def _delimiter(text: str) -> str:

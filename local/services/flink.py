@@ -1,4 +1,4 @@
-"""A Flink session cluster: JobManager, TaskManager and SQL gateway, each a process of its own."""
+"""A Flink session cluster: JobManager, TaskManager and SQL gateway, one process each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local.services.process import LOOPBACK, Service, free_port
 SQL_CLIENT = "org.apache.flink.table.client.SqlClient"
 ANSWER_SECONDS = 2.0
 TASK_SLOTS = 12
-"""One per running job (all jobs have parallelism 1): four inserts, the Datagen stream, a few interactive queries."""
+"""One for each running job, as all have parallelism 1: four inserts, the Datagen stream, a few queries."""
 
 CHECKPOINTS = "checkpoints"
 
@@ -25,13 +25,13 @@ LARGE_STATE: dict[str, str | int] = {
     "execution.checkpointing.incremental": "true",
     "taskmanager.memory.managed.size": "1 gb",
 }
-"""State on disk as far as it outgrows memory; by default it is on the heap, which is faster while it fits."""
+"""State in RocksDB, which may exceed memory; the default is the heap, which is faster while the state fits."""
 
 ADD_OPENS = [f"--add-opens=java.base/{package}=ALL-UNNAMED" for package in (
     "java.lang", "java.lang.reflect", "java.net", "java.io", "java.nio", "sun.nio.ch", "java.text", "java.time",
     "java.util", "java.util.concurrent", "java.util.concurrent.atomic", "java.util.concurrent.locks",
 )]  # fmt: skip
-"""What Flink reflects on, as in the config.yaml of its own distribution."""
+"""The packages that Flink needs reflection for, as in the config.yaml of its distribution."""
 
 LOGGING = """\
 rootLogger.level = ${sys:log4j2.level:-INFO}
@@ -40,7 +40,7 @@ appender.console.name = console
 appender.console.type = CONSOLE
 appender.console.layout.type = PatternLayout
 appender.console.layout.pattern = %d{HH:mm:ss,SSS} %-5p %c{1} - %m%n
-# Every producer and consumer prints its hundred settings otherwise.
+# At INFO, each producer and consumer logs its hundred settings.
 logger.kafka.name = org.apache.kafka
 logger.kafka.level = WARN
 logger.pekko.name = org.apache.pekko
@@ -49,14 +49,14 @@ logger.pekko.level = WARN
 
 
 class FlinkUrls(NamedTuple):
-    """The SQL gateway, and the JobManager's REST interface, which is also Flink's web page."""
+    """URLs of the SQL gateway, and of the JobManager's REST interface, which is also Flink's web page."""
 
     gateway: str
     rest: str
 
 
 class FlinkProcess(Service):
-    """One of the cluster's processes."""
+    """A process of the cluster."""
 
     main_class: str
     heap: str
@@ -70,15 +70,15 @@ class FlinkProcess(Service):
         return [*java_command(self.directory, f"-Xmx{self.heap}"), self.main_class, *self.arguments()]
 
     def environment(self) -> dict[str, str]:
-        """Flink's programs look for their configuration here."""
+        """Return the environment, with the folder of Flink's configuration."""
         return {**super().environment(), "FLINK_CONF_DIR": str(self.directory)}
 
     def arguments(self) -> list[str]:
-        """The program's own arguments."""
+        """Return the arguments of the main class."""
         return ["--configDir", str(self.directory)]
 
     def get(self, path: str) -> Mapping[str, object]:
-        """A JSON answer of the REST interface, empty while there is none."""
+        """Return a JSON response of the REST interface; empty if there is none."""
         try:
             answer = requests.get(f"{self.url}{path}", timeout=ANSWER_SECONDS)
             return answer.json() if answer.ok else {}
@@ -94,7 +94,7 @@ class JobManager(FlinkProcess):
     heap = "384m"
 
     def is_ready(self) -> bool:
-        """The REST interface answers."""
+        """Return whether the REST interface answers."""
         return bool(self.get("/overview"))
 
 
@@ -106,35 +106,35 @@ class TaskManager(FlinkProcess):
     heap = "640m"
 
     def is_ready(self) -> bool:
-        """The JobManager knows its slots."""
+        """Return whether the JobManager knows its slots."""
         return bool(self.get("/overview").get("slots-total"))
 
 
 class SqlGateway(FlinkProcess):
-    """Takes SQL statements over HTTP."""
+    """Accepts SQL statements over HTTP."""
 
     name = "flink-sql-gateway"
     main_class = "org.apache.flink.table.gateway.SqlGateway"
     heap = "512m"
 
     def arguments(self) -> list[str]:
-        """It finds its configuration by FLINK_CONF_DIR and takes no --configDir."""
+        """Return none: it finds its configuration by FLINK_CONF_DIR and has no option --configDir."""
         return []
 
     def is_ready(self) -> bool:
-        """The REST interface answers."""
+        """Return whether the REST interface answers."""
         return bool(self.get("/v3/info"))
 
 
 class FlinkCluster:
-    """JobManager, TaskManager and SQL gateway; jobs live as long as the cluster does.
+    """JobManager, TaskManager and SQL gateway; jobs end with the cluster.
 
     Parameters
     ----------
-    directory : of configuration, logs and temporary files.
-    gateway_port : where the SQL gateway listens.
-    checkpoint_seconds : between checkpoints; exactly-once rows become visible to read_committed readers at each.
-    large_state : keep the state of jobs in RocksDB, for more than some 100,000 users.
+    directory : for configuration, logs and temporary files.
+    gateway_port : the port of the SQL gateway.
+    checkpoint_seconds : the interval of checkpoints; read_committed readers see new rows after each.
+    large_state : keep the state of jobs in RocksDB, for more than about 100,000 users.
     """
 
     def __init__(
@@ -161,42 +161,42 @@ class FlinkCluster:
 
     @property
     def urls(self) -> FlinkUrls:
-        """Where it answers."""
+        """The URLs of the cluster."""
         return FlinkUrls(self.gateway.url, self.processes[0].url)
 
     def start(self) -> None:
-        """Start and block until SQL can be sent."""
+        """Start the cluster and wait until it accepts SQL."""
         self.launch()
         self.wait_ready()
 
     def configure(self) -> None:
-        """Write the configuration all three read."""
+        """Write the configuration of all three processes."""
         write_configuration(self.directory, self._configuration())
 
     def launch(self) -> None:
-        """Start all processes without waiting."""
+        """Write the configuration and start all processes without waiting."""
         self.configure()
         for process in self.processes:
             process.launch()
 
     def wait_ready(self) -> None:
-        """Block until SQL can be sent and run."""
+        """Wait until SQL can be sent and run."""
         for process in self.processes:
             process.wait_ready()
 
     def terminate(self) -> None:
-        """Ask the processes to end, and do not wait."""
+        """Send SIGTERM to the processes without waiting."""
         for process in self.processes:
             process.terminate()
 
     def stop(self) -> None:
-        """End the processes; the jobs end with them."""
+        """Stop the processes, and with them the jobs."""
         self.terminate()
         for process in self.processes:
             process.stop()
 
     def kill(self) -> None:
-        """End the processes at once (SIGKILL)."""
+        """Kill the processes (SIGKILL)."""
         for process in self.processes:
             process.kill()
 
@@ -209,22 +209,22 @@ class FlinkCluster:
             "parallelism.default": 1,
             "io.tmp.dirs": str(self.directory / "tmp"),
             "execution.checkpointing.interval": f"{self._checkpoint_ms} ms",
-            # Jobs are resumed from their last checkpoint, or from a savepoint if they were stopped in good order.
+            # Jobs resume from their last checkpoint, or from a savepoint after a graceful stop.
             "execution.checkpointing.dir": (self.directory / CHECKPOINTS).as_uri(),
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
             "execution.state-recovery.claim-mode": "CLAIM",
-            # A job that fails three times within its ten seconds stays failed, where the message can be seen.
+            # After three restarts a job stays FAILED, so that its error can be shown.
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 3,
             "restart-strategy.fixed-delay.delay": "1 s",
-            # Flink 2.3 alone refuses to fill a table by a join on another key than the table's, unless the statement
-            # says ON CONFLICT, of which Confluent Cloud's pages know nothing (FLINK-38926, FLINK-41478).
+            # Flink 2.3 rejects an INSERT whose query has another key than the table, unless it has ON CONFLICT, which
+            # Confluent Cloud does not document (FLINK-38926, FLINK-41478).
             "table.exec.sink.require-on-conflict": "false",
         }
 
 
 def java_command(directory: Path, *options: str) -> list[str]:
-    """Java with Flink's class path and the logging configuration that lies in ``directory``."""
+    """Return the Java command with Flink's class path and the logging configuration of ``directory``."""
     home = artifacts.flink_home()
     jars = [
         artifacts.flink_classes(),
@@ -239,7 +239,7 @@ def java_command(directory: Path, *options: str) -> list[str]:
 
 def write_configuration(directory: Path, configuration: Mapping[str, str | int]) -> None:
     """Write config.yaml and log4j.properties."""
-    shutil.rmtree(directory / "tmp", ignore_errors=True)  # what a killed cluster left
+    shutil.rmtree(directory / "tmp", ignore_errors=True)  # left by a killed cluster
     directory.joinpath("tmp").mkdir(parents=True)
     lines = [f"{key}: {value}" for key, value in configuration.items()]
     (directory / "config.yaml").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -265,7 +265,7 @@ def _addresses(rest_port: int, gateway_port: int) -> dict[str, str | int]:
 
 
 def _memory() -> dict[str, str | int]:
-    """A TaskManager that is not started by Flink's own scripts needs every part of its memory named."""
+    """Return every part of the memory; Flink's own start scripts, not used here, would compute them."""
     return {
         "jobmanager.memory.process.size": "1 gb",
         "taskmanager.cpu.cores": 2,

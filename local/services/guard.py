@@ -1,6 +1,6 @@
-"""Become another program that the kernel kills as soon as its parent is gone: guard.py PARENT_PID PROGRAM ARGUMENTS...
+"""Become a program that the kernel kills when the parent process exits: guard.py PARENT_PID PROGRAM ARGUMENTS...
 
-A separate program and not a ``preexec_fn``, which is unsafe in a parent with threads. Linux only.
+This is a separate program because a ``preexec_fn`` is unsafe in a parent with threads. Linux only.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Ask for the signal, make sure that the parent did not die before we asked, and become the program."""
+    """Request the signal, exit if the parent died before that, and execute the program."""
     parent, *command = sys.argv[1:]
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != int(parent):

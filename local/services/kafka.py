@@ -1,4 +1,4 @@
-"""A Kafka broker: one KRaft process, broker and controller in one."""
+"""A Kafka broker: one KRaft process that is both broker and controller."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ READY_LINE = "Kafka Server started"
 HEAP = "-Xmx384m"
 METADATA_SECONDS = 5.0
 
-# Warnings, so that the last lines of the log of a broker that failed say why, and the one line that says it is ready.
+# Warnings only, so that the last lines of the log show why a broker failed; and the one line that reports it is ready.
 LOGGING = (
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
     "-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info",
@@ -37,21 +37,21 @@ SINGLE_NODE = {
     "transaction.state.log.min.isr": "1",
     "share.coordinator.state.topic.replication.factor": "1",
     "share.coordinator.state.topic.min.isr": "1",
-    # Internal topics with fewer partitions: seconds less until the first commit.
+    # Fewer partitions for internal topics make the first commit some seconds faster.
     "offsets.topic.num.partitions": "5",
     "transaction.state.log.num.partitions": "5",
     "group.initial.rebalance.delay.ms": "0",
-    # After a kill the controller waits this long (9 s by default) before it lets the broker in again.
+    # After a kill, the controller accepts the broker again only after this time; the default is 9 s.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
-    # As in Confluent Cloud: topics are made by somebody, with 6 partitions unless said otherwise.
+    # As in Confluent Cloud: no topic is created automatically, and 6 partitions are the default.
     "auto.create.topics.enable": "false",
     "num.partitions": "6",
 }
 
 
 class Quorum(NamedTuple):
-    """The brokers that form a cluster; each is a controller, too."""
+    """The brokers of a cluster; each is also a controller."""
 
     cluster_id: str
     ports: Mapping[int, int]
@@ -59,20 +59,20 @@ class Quorum(NamedTuple):
 
 
 def new_cluster_id() -> str:
-    """A cluster id as Kafka makes them."""
+    """Return a random cluster id in Kafka's format."""
     return base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
 
 
 class KafkaBroker(Service):
-    """A broker that keeps its data in ``directory`` over stop, kill and start.
+    """A broker; its data are in ``directory`` and survive stop, kill and start.
 
     Parameters
     ----------
-    directory : where configuration, data and log lie.
-    port : of the listener for clients, plain text unless ``properties`` name other listeners.
-    properties : server.properties to add or to override. When they override ``listeners``, give the client listener
-        only: the controller's is added.
-    quorum, node_id : the cluster and the broker's number in it; alone by default.
+    directory : for configuration, data and log.
+    port : the port of the client listener, which is plain text unless ``properties`` contain other listeners.
+    properties : server.properties to add or override. ``listeners`` must contain the client listener only; the
+        controller's is added.
+    quorum, node_id : the cluster and the broker's id in it; by default a cluster of one broker.
     """
 
     name = "kafka"
@@ -94,7 +94,7 @@ class KafkaBroker(Service):
 
     @property
     def bootstrap_servers(self) -> str:
-        """What a client's ``bootstrap.servers`` must say."""
+        """The value of a client's ``bootstrap.servers``."""
         return f"{LOOPBACK}:{self.port}"
 
     def prepare(self) -> None:
@@ -109,7 +109,7 @@ class KafkaBroker(Service):
         return self._java("kafka.Kafka", str(self._properties_path))
 
     def is_ready(self) -> bool:
-        """The log says so, the port is open, and a plain-text listener answers a metadata request."""
+        """Return whether the log reports it, the port is open, and a plain-text listener answers a metadata request."""
         if READY_LINE not in self.log_since_start() or not is_listening(self.port):
             return False
         return "listeners" in self.properties or self._answers_metadata()
@@ -119,7 +119,7 @@ class KafkaBroker(Service):
         return self.directory / "server.properties"
 
     def _server_properties(self) -> dict[str, str]:
-        # A controller that only its own process talks to takes any free port, a new one at each start.
+        # Only this process connects to the controller, so its port can be any free one, a new one at each start.
         controllers = self._quorum.ports if self._quorum else {self.node_id: free_port()}
         client = self.properties.get("listeners", f"PLAINTEXT://{self.bootstrap_servers}")
         return {

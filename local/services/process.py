@@ -1,4 +1,4 @@
-"""One background process: start it in its own session, wait until it is ready, end it, show its log."""
+"""A background process: start it in its own session, wait until it is ready, stop it, show its log."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ LOOPBACK = "127.0.0.1"
 LOG_LINES_SHOWN = 20
 POLL_SECONDS = 0.1
 PORTS = 10_000, 32_768
-"""From which free ones are taken; above them, systems begin to number connections."""
+"""The range of :func:`free_port`; the ports above it are those that systems give to connections."""
 STOP_SECONDS = 20.0
-"""How long a service may take to end after SIGTERM; then it is killed."""
+"""A service that has not exited this long after SIGTERM is killed."""
 
 
 class ServiceError(Exception):
-    """A service did not start, or ended by itself. The message names it and ends in the last lines of its log."""
+    """Raised when a service does not start or exits unexpectedly; the message ends in the last lines of its log."""
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on at the moment.
+    """Return a TCP port of 127.0.0.1 that no program uses.
 
-    It is none of those that the system gives to connections: one of them could take it before the service does, or
-    while the service is restarted.
+    It is below the ports that the system gives to connections: a connection could otherwise take it before the service
+    starts, or during a restart.
     """
     while True:
         with closing(socket.socket()) as probe, suppress(OSError):
@@ -44,22 +44,22 @@ def free_port() -> int:
 
 
 def is_listening(port: int) -> bool:
-    """Whether somebody accepts connections on this port of 127.0.0.1."""
+    """Return whether a program accepts connections on this port of 127.0.0.1."""
     with closing(socket.socket()) as probe:
         probe.settimeout(1.0)
         return probe.connect_ex((LOOPBACK, port)) == 0
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it still runs: a zombie, which only its parent can remove, does not."""
+    """Return whether the process runs; a zombie, which only its parent can remove, does not."""
     try:
         return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
 
-def end_processes(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> None:
-    """SIGTERM to all, then SIGKILL to those that are still there after ``seconds``."""
+def stop_processes(processes: Sequence[psutil.Process], seconds: float = STOP_SECONDS) -> None:
+    """Send SIGTERM to all, and SIGKILL to those that still run after ``seconds``."""
     deadline = time.monotonic() + seconds
     _signal(processes, signal.SIGTERM)
     while any(is_alive(process) for process in processes) and time.monotonic() < deadline:
@@ -69,16 +69,15 @@ def end_processes(processes: Sequence[psutil.Process], seconds: float = STOP_SEC
 
 def _signal(processes: Sequence[psutil.Process], number: signal.Signals) -> None:
     for process in processes:
-        # Gone in the meantime: what was wanted.
-        with suppress(psutil.NoSuchProcess):
+        with suppress(psutil.NoSuchProcess):  # it has exited in the meantime
             process.send_signal(number)
 
 
 class Service(ABC):
-    """A background process with a log file and a way to know that it is ready.
+    """A background process with a log file and a readiness check.
 
-    It runs in its own session, so a Ctrl-C in the terminal reaches the program that started it and not the service.
-    With ``ends_with_parent`` the kernel ends it when that program dies, even by SIGKILL (Linux only).
+    It runs in a session of its own: Ctrl-C in the terminal reaches the program that started it, but not the service.
+    With ``ends_with_parent``, the kernel kills it when that program dies, even by SIGKILL (Linux only).
     """
 
     name: str
@@ -93,28 +92,28 @@ class Service(ABC):
 
     @property
     def pid(self) -> int:
-        """The process's id; ServiceError unless started."""
+        """The process id; ServiceError before the start."""
         if self._process is None:
             raise ServiceError(f"{self.name} is not started")
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether the process started here is still there."""
+        """Whether the process that was started here runs."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def exit_code(self) -> int | None:
-        """With what the process started here has ended; None if it has not."""
+        """The exit code of the process that was started here; None while it runs."""
         return None if self._process is None else self._process.poll()
 
     def start(self) -> None:
-        """Start and block until the service answers."""
+        """Start the service and wait until it is ready."""
         self.launch()
         self.wait_ready()
 
     def launch(self) -> None:
-        """Start without waiting, so that several services can come up side by side."""
+        """Start the service without waiting, so that several can start in parallel."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.prepare()
         self._log_start = self.log_path.stat().st_size if self.log_path.exists() else 0
@@ -130,22 +129,22 @@ class Service(ABC):
             )
 
     def wait_ready(self) -> None:
-        """Block until the launched service answers."""
+        """Wait until the launched service is ready; ServiceError if it exits or takes too long."""
         deadline = time.monotonic() + self.ready_seconds
         while not self.is_ready():
             if not self.is_running:
-                raise self.failure("ended while starting")
+                raise self.failure("exited during startup")
             if time.monotonic() > deadline:
                 raise self.failure(f"was not ready after {self.ready_seconds:.0f} s")
             time.sleep(POLL_SECONDS)
 
     def terminate(self) -> None:
-        """Ask the process to end, and do not wait."""
+        """Send SIGTERM without waiting."""
         if self._process is not None:
             self._process.terminate()
 
     def stop(self) -> None:
-        """End the process in good order."""
+        """Stop the process gracefully; kill it if that takes too long."""
         self.terminate()
         if self._process is not None:
             try:
@@ -154,21 +153,21 @@ class Service(ABC):
                 self.kill()
 
     def kill(self) -> None:
-        """End the process at once, as a power cut would (SIGKILL)."""
+        """Kill the process (SIGKILL), as a power cut would."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
 
     def failure(self, what: str) -> ServiceError:
-        """The error that says what happened and shows the end of the log."""
+        """Return an error of what happened, with the last lines of the log."""
         return ServiceError(f"{self.name} {what}; the last lines of {self.log_path}:\n{self.log_tail()}")
 
     def log_tail(self, n_lines: int = LOG_LINES_SHOWN) -> str:
-        """The last lines of the log, since this start."""
+        """Return the last lines of the log since the last start."""
         return "\n".join(f"  {line}" for line in self.log_since_start().splitlines()[-n_lines:])
 
     def log_since_start(self) -> str:
-        """What the service has written since it was started last."""
+        """Return the log since the last start."""
         if not self.log_path.exists():
             return ""
         with self.log_path.open("rb") as log:
@@ -182,39 +181,39 @@ class Service(ABC):
         return list(command)
 
     def environment(self) -> dict[str, str]:
-        """The process's environment: ours, unless a service needs more."""
+        """Return the environment of the process; by default that of this program."""
         return dict(os.environ)
 
-    def prepare(self) -> None:  # noqa: B027  (nothing to do is the rule)
-        """Write configuration files; called before every start."""
+    def prepare(self) -> None:  # noqa: B027  (most services need none)
+        """Write configuration files; called before each start."""
 
     @abstractmethod
     def command(self) -> list[str]:
-        """The program and its arguments."""
+        """Return the program and its arguments."""
 
     @abstractmethod
     def is_ready(self) -> bool:
-        """Whether the service answers."""
+        """Return whether the service answers."""
 
 
 class Startable(Protocol):
-    """A service, or several as one."""
+    """A service, or several that start and stop as one."""
 
     def launch(self) -> None:
-        """Start without waiting."""
+        """Start it without waiting."""
 
     def wait_ready(self) -> None:
-        """Block until it answers."""
+        """Wait until it is ready."""
 
     def terminate(self) -> None:
-        """Ask it to end, and do not wait."""
+        """Send SIGTERM without waiting."""
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it gracefully."""
 
 
 def start_all(services: Iterable[Startable]) -> None:
-    """Start side by side; block until all are ready."""
+    """Start the services in parallel and wait until all are ready."""
     services = list(services)
     for service in services:
         service.launch()
@@ -223,7 +222,7 @@ def start_all(services: Iterable[Startable]) -> None:
 
 
 def stop_all(services: Iterable[Startable]) -> None:
-    """Stop side by side; block until all have ended."""
+    """Stop the services in parallel and wait until all have exited."""
     services = list(services)
     for service in services:
         service.terminate()

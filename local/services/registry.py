@@ -1,4 +1,4 @@
-"""A Schema Registry: Apicurio, through its Confluent-compatible API."""
+"""A Schema Registry: Apicurio with its Confluent-compatible API."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ANSWER_SECONDS = 2.0
 
 
 class SchemaRegistry(Service):
-    """A registry that keeps its schemas in a file of ``directory`` over stop, kill and start."""
+    """A registry; its schemas are in a file below ``directory`` and survive stop, kill and start."""
 
     name = "schema-registry"
 
@@ -25,7 +25,7 @@ class SchemaRegistry(Service):
 
     @property
     def url(self) -> str:
-        """What a client's ``schema.registry.url`` must say."""
+        """The value of a client's ``schema.registry.url``."""
         return f"http://{LOOPBACK}:{self.port}/apis/ccompat/v7"
 
     def command(self) -> list[str]:
@@ -33,7 +33,7 @@ class SchemaRegistry(Service):
         settings = {
             "quarkus.http.host": LOOPBACK,
             "quarkus.http.port": str(self.port),
-            # Health and metrics: without a port of its own it takes 9000.
+            # Health and metrics; the default port is 9000, which may be in use.
             "quarkus.management.host": LOOPBACK,
             "quarkus.management.port": str(free_port()),
             "apicurio.storage.kind": "sql",
@@ -45,7 +45,7 @@ class SchemaRegistry(Service):
         return [str(artifacts.java()), *java_options(self.directory / "tmp"), HEAP, *options, "-jar", str(program)]
 
     def is_ready(self) -> bool:
-        """The Confluent API answers."""
+        """Return whether the Confluent API answers."""
         try:
             return requests.get(f"{self.url}/subjects", timeout=ANSWER_SECONDS).status_code == requests.codes.ok
         except requests.RequestException:

@@ -1,4 +1,4 @@
-"""What Confluent Cloud remembers of a workspace: the tables that were created and the statements that keep running."""
+"""The catalog of a workspace, as Confluent Cloud keeps it: created tables and running statements."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Job:
-    """A statement that keeps running, or the Datagen stream if it has a rate."""
+    """A running statement, or with a rate the Datagen stream."""
 
     name: str
     job_id: str
     statement: str = ""
     rows_per_second: int = 0
     savepoint: str | None = None
-    """Where its state was saved when it was stopped in good order."""
+    """The path of its savepoint, if it was stopped gracefully."""
 
 
 class Catalog:
-    """A file of tables, as their CREATE TABLE statements, and of jobs."""
+    """Tables (as CREATE TABLE statements) and jobs, kept in a file."""
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / "catalog.json"
@@ -30,24 +30,24 @@ class Catalog:
         self.jobs = {entry["name"]: Job(**entry) for entry in document.get("jobs", [])}
 
     def add_table(self, name: str, statement: str) -> None:
-        """Remember a table."""
+        """Add a table."""
         self.tables[name] = statement
         self._write()
 
     def add_job(self, job: Job) -> None:
-        """Remember a job in place of an earlier one of its name."""
+        """Add a job; it replaces an earlier one of the same name."""
         self.jobs[job.name] = job
         self._write()
 
     def keep_jobs(self, savepoints: Mapping[str, str | None]) -> None:
-        """Remember these jobs alone, by name, with the savepoint of each, None if there is none yet."""
+        """Keep only these jobs, each with its savepoint; None for a job without one."""
         self.jobs = {name: replace(self.jobs[name], savepoint=path) for name, path in savepoints.items()}
         self._write()
 
     def _write(self) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         document = {"tables": self.tables, "jobs": [asdict(job) for job in self.jobs.values()]}
-        # Written beside and renamed: an interruption leaves the old file or the new one.
-        beside = self._path.with_suffix(".new")
-        beside.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-        beside.replace(self._path)
+        # An interruption leaves either the old file or the new one.
+        new = self._path.with_suffix(".new")
+        new.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+        new.replace(self._path)

@@ -1,6 +1,6 @@
-"""Confluent Cloud's SQL, read: which statement it is, and what a CREATE TABLE says. No Flink, no Kafka in here.
+"""A parser for Confluent Cloud's SQL: the kind of a statement, and the table of a CREATE TABLE. No Flink, no Kafka.
 
-Only what the pipeline needs is known; anything else is a :class:`StatementError`, never a guess.
+It knows the syntax that the pipeline uses, and raises :class:`StatementError` for everything else.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import pairwise
 TYPES = frozenset({"BIGINT", "BOOLEAN", "BYTES", "DOUBLE", "FLOAT", "INT", "STRING"})
 CHANGELOG_MODES = ("append", "retract", "upsert")
 DEFAULT_BUCKETS = 6
-"""Partitions of a table that does not say INTO n BUCKETS, as in Confluent Cloud."""
+"""Partitions of a table without INTO n BUCKETS, as in Confluent Cloud."""
 
 OPTIONS = {
     "changelog.mode": CHANGELOG_MODES,
@@ -22,7 +22,7 @@ OPTIONS = {
     "key.format": ("avro-registry", "raw"),
     "value.fields-include": ("all", "except-key"),
 }
-"""Each option that is known with the values it may have; None means a duration."""
+"""The supported options with their values; None stands for a duration."""
 
 _TOKEN = re.compile(
     r"""(?P<space>\s+|--[^\n]*|/\*.*?\*/)|(?P<string>'(?:[^']|'')*')|(?P<quoted>`(?:[^`]|``)*`)"""
@@ -34,12 +34,12 @@ _MILLISECONDS = {None: 1, "ms": 1, "s": 1000, "min": 60_000, "h": 3_600_000, "d"
 
 
 class StatementError(Exception):
-    """A statement the local stack cannot run; the message says where it stopped and what it knows instead."""
+    """Raised for a statement that the local stack cannot run; the message names the position and what is supported."""
 
 
 @dataclass(frozen=True)
 class Token:
-    """A word, string, number or symbol, and where it stands in the text."""
+    """A word, string, number or symbol, and its index in the text."""
 
     kind: str
     text: str
@@ -47,7 +47,7 @@ class Token:
 
     @property
     def keyword(self) -> str:
-        """The word in capitals; empty for anything that is not a bare word."""
+        """The word in upper case; empty unless the token is an unquoted word."""
         return self.text.upper() if self.kind == "word" else ""
 
     @property
@@ -67,7 +67,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """What a CREATE TABLE says."""
+    """A table as declared by CREATE TABLE."""
 
     name: str
     columns: tuple[Column, ...]
@@ -77,7 +77,7 @@ class Table:
 
     @property
     def changelog_mode(self) -> str:
-        """The mode asked for, or Confluent's default: upsert with a primary key, append without."""
+        """The mode in the options, or Confluent's default: upsert with a primary key, append without one."""
         return self.options.get("changelog.mode", "upsert" if self.primary_key else "append")
 
     @property
@@ -92,13 +92,13 @@ class Table:
 
     @property
     def value_columns(self) -> list[Column]:
-        """The columns a record's value holds: those of the key only if asked for."""
+        """The columns in a record's value; those of the key only with 'value.fields-include' = 'all'."""
         with_key = self.options.get("value.fields-include") == "all"
         return [column for column in self.columns if with_key or column.name not in self.primary_key]
 
     @property
     def has_raw_key(self) -> bool:
-        """Whether a record's key is the bare column, and not an Avro record as is Confluent's default."""
+        """Whether a record's key is the plain column; Confluent's default is an Avro record."""
         return self.options.get("key.format") == "raw"
 
 
@@ -111,7 +111,7 @@ class CreateTable:
 
 @dataclass(frozen=True)
 class Insert:
-    """INSERT INTO target [(columns)] query; without columns the query fills all of the table's."""
+    """INSERT INTO target [(columns)] query; without columns, the query returns all columns of the table."""
 
     target: str
     columns: tuple[str, ...]
@@ -129,12 +129,12 @@ Statement = CreateTable | Insert | Select
 
 
 def parse(text: str) -> Statement:
-    """Read the one statement of ``text``."""
+    """Parse the one statement in ``text``."""
     return _Parser(text).statement()
 
 
 def tokenize(text: str) -> list[Token]:
-    """The statement's tokens without spaces, comments and the closing semicolon."""
+    """Return the tokens of a statement, without spaces, comments and the final semicolon."""
     tokens = [Token(str(match.lastgroup), match.group(), match.start()) for match in _TOKEN.finditer(text)]
     tokens = [token for token in tokens if token.kind != "space"]
     if tokens and tokens[-1].text == ";":
@@ -143,7 +143,7 @@ def tokenize(text: str) -> list[Token]:
 
 
 def tables_read(query: str) -> list[Token]:
-    """The table names in a query: what follows FROM, JOIN or TABLE and is no bracket or keyword."""
+    """Return the table names in a query: the names that follow FROM, JOIN or TABLE."""
     tokens = tokenize(query)
     return [
         token
@@ -153,10 +153,10 @@ def tables_read(query: str) -> list[Token]:
 
 
 def duration_ms(text: str) -> int:
-    """Milliseconds of Flink's notation: '0', '500 ms', '7 d'."""
+    """Return the milliseconds of a duration in Flink's notation: '0', '500 ms', '7 d'."""
     match = _DURATION.fullmatch(text.strip())
     if match is None:
-        raise StatementError(f"'{text}' is no duration; write e.g. '7 d', '12 h', '30 min', or '0' for no limit")
+        raise StatementError(f"'{text}' is not a duration; write e.g. '7 d', '12 h', '30 min', or '0' for no limit")
     return int(match["number"]) * _MILLISECONDS[match["unit"]]
 
 
@@ -170,12 +170,12 @@ class _Parser:
     def __init__(self, text: str) -> None:
         self._text = text
         self._tokens = tokenize(text)
-        self._at = 0
+        self._index = 0
 
     def statement(self) -> Statement:
-        """The whole text."""
+        """Parse the whole text."""
         if any(token.text == ";" for token in self._tokens):
-            raise StatementError("more than one statement; a workspace cell and this command run one at a time")
+            raise StatementError("more than one statement; run one at a time, as in a workspace cell")
         first = self._peek().keyword
         if first == "CREATE":
             return CreateTable(self._create_table())
@@ -194,7 +194,7 @@ class _Parser:
         buckets = self._distribution()
         options = self._options() if self._peek().keyword == "WITH" else {}
         self._expect_end()
-        # A key column cannot be null, said or not.
+        # Key columns are NOT NULL, even if the statement does not write it.
         columns = tuple(Column(c.name, c.type, c.nullable and c.name not in key) for c in columns)
         return _checked(Table(name, columns, key, buckets, options))
 
@@ -219,7 +219,7 @@ class _Parser:
         kind = self._peek().keyword
         if kind not in TYPES:
             raise self._error(f"one of the types {', '.join(sorted(TYPES))}")
-        self._at += 1
+        self._index += 1
         if self._peek().keyword == "NOT":
             self._expect("NOT", "NULL")
             return Column(name, kind, nullable=False)
@@ -235,7 +235,7 @@ class _Parser:
             return DEFAULT_BUCKETS
         count = self._next()
         if not count.text.isdigit() or int(count.text) < 1:
-            raise StatementError(f"INTO {count.text} BUCKETS: a whole number of 1 or more is needed")
+            raise StatementError(f"INTO {count.text} BUCKETS: the number must be a whole number >= 1")
         self._expect("BUCKETS")
         return int(count.text)
 
@@ -278,7 +278,7 @@ class _Parser:
     def _string(self) -> str:
         token = self._next()
         if token.kind != "string":
-            raise self._error("a text in single quotes", token)
+            raise self._error("a string in single quotes", token)
         return token.text[1:-1].replace("''", "'")
 
     def _rest(self) -> str:
@@ -292,22 +292,22 @@ class _Parser:
                 raise self._error(word, token)
 
     def _expect_end(self) -> None:
-        if self._at < len(self._tokens):
+        if self._index < len(self._tokens):
             raise self._error("the end of the statement")
 
     def _skip(self, word: str) -> bool:
         found = self._peek().text.upper() == word
-        self._at += found
+        self._index += found
         return found
 
     def _next(self) -> Token:
         token = self._peek()
-        self._at += 1
+        self._index += 1
         return token
 
     def _peek(self) -> Token:
         end = Token("end", "", len(self._text))
-        return self._tokens[self._at] if self._at < len(self._tokens) else end
+        return self._tokens[self._index] if self._index < len(self._tokens) else end
 
     def _error(self, wanted: str, token: Token | None = None) -> StatementError:
         token = token or self._peek()
@@ -316,7 +316,7 @@ class _Parser:
 
 
 def _checked(table: Table) -> Table:
-    """Refuse options and combinations that nobody here would honour."""
+    """Return the table; StatementError for options and combinations that the local stack does not support."""
     _check_options(table)
     _check_key(table)
     return table
@@ -325,22 +325,24 @@ def _checked(table: Table) -> Table:
 def _check_options(table: Table) -> None:
     for name, value in table.options.items():
         if name not in OPTIONS:
-            raise StatementError(f"{table.name}: unknown option '{name}'; known are {', '.join(sorted(OPTIONS))}")
+            raise StatementError(f"{table.name}: unknown option '{name}'; supported are {', '.join(sorted(OPTIONS))}")
         allowed = OPTIONS[name]
         if allowed is None:
             duration_ms(value)
         elif value not in allowed:
-            raise StatementError(f"{table.name}: '{name}' = '{value}'; it can be {', '.join(allowed)}")
+            raise StatementError(f"{table.name}: '{name}' = '{value}'; supported are {', '.join(allowed)}")
 
 
 def _check_key(table: Table) -> None:
     missing = set(table.primary_key) - set(table.column_names)
     if missing:
-        raise StatementError(f"{table.name}: PRIMARY KEY names no column of the table: {', '.join(sorted(missing))}")
+        raise StatementError(
+            f"{table.name}: PRIMARY KEY names columns that the table does not have: {', '.join(sorted(missing))}"
+        )
     if table.changelog_mode == "upsert" and not table.primary_key:
         raise StatementError(f"{table.name}: 'changelog.mode' = 'upsert' needs a PRIMARY KEY (column) NOT ENFORCED")
     if table.primary_key and table.changelog_mode != "upsert":
-        raise StatementError(f"{table.name}: a PRIMARY KEY is known here with 'changelog.mode' = 'upsert' only")
+        raise StatementError(f"{table.name}: a PRIMARY KEY is supported here only with 'changelog.mode' = 'upsert'")
     if "key.format" in table.options and not table.primary_key:
         raise StatementError(f"{table.name}: 'key.format' needs a PRIMARY KEY (column) NOT ENFORCED")
     if table.has_raw_key and [column.type for column in table.key_columns] != ["STRING"]:

@@ -1,6 +1,6 @@
-"""The stand-in for Confluent's Datagen source connector with the template TRANSACTIONS: a Flink job.
+"""A Flink job in place of Confluent's Datagen source connector with the template TRANSACTIONS.
 
-Ten users (``User_1`` to ``User_9`` and the bare ``User_``), 24 cards, 7 stores, and no amount.
+Ten users (``User_1`` to ``User_9``, and ``User_`` without a number), 24 cards, 7 stores, and no amount.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 TOPIC = "transactions"
 PARTITIONS = 1
-"""The topic is made by hand with a single partition, as the seed says."""
+"""In the original pipeline, the topic is created by hand with one partition."""
 
 FIELDS = {"transaction_id": "long", "card_id": "long", "user_id": "string", "purchase_id": "long", "store_id": "int"}
 
@@ -17,13 +17,13 @@ JOB_NAME = "datagen-transactions"
 
 
 def schema() -> dict[str, Any]:
-    """The Avro schema of the template: no field is nullable."""
+    """Return the Avro schema of the template; no field is nullable."""
     fields = [{"name": name, "type": kind} for name, kind in FIELDS.items()]
     return {"type": "record", "name": "transactions", "namespace": "datagen.example", "fields": fields}
 
 
 def statements(target: str, rows_per_second: int) -> list[str]:
-    """Flink statements that write the stream into the table ``target`` until they are stopped."""
+    """Return Flink statements that write the stream into the table ``target`` until they are stopped."""
     return [
         "DROP TEMPORARY TABLE IF EXISTS datagen",
         f"""CREATE TEMPORARY TABLE datagen (
@@ -41,7 +41,7 @@ def statements(target: str, rows_per_second: int) -> list[str]:
   'fields.store_id.min' = '1',
   'fields.store_id.max' = '7'
 )""",
-        # The connector's own sequences hold all their numbers in memory; a running count is one number.
+        # A running count: the connector's own sequences would keep all their numbers in memory.
         f"""INSERT INTO `{target}` (transaction_id, card_id, user_id, purchase_id, store_id)
 SELECT
   COUNT(*) OVER numbered,

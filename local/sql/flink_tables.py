@@ -1,12 +1,13 @@
-"""A Confluent table on open-source Flink: its Avro schemas and the statements that declare it and fill it.
+"""A Confluent table on open-source Flink: its Avro schemas, and the Flink statements that declare it and write to it.
 
-Open-source Flink has no ``changelog.mode``. A table ``t`` therefore is
+Open-source Flink has no ``changelog.mode``. A table ``t`` therefore becomes three:
 
-- ``t__changelog``, the topic as it is: the columns, the record's headers, its operation and its time;
-- ``t``, the table those records describe, without ``$rowtime``, as ``SELECT *`` shows it in the cloud;
-- ``t__with_rowtime``, the same with ``$rowtime``, for queries that name it.
+- ``t__changelog``, the topic itself: the columns, and each record's headers, operation and timestamp;
+- ``t``, the table that those records describe, without ``$rowtime``, as ``SELECT *`` shows it in Confluent Cloud;
+- ``t__with_rowtime``, the same table with ``$rowtime``, for queries that use this column.
 
-A record's operation is its header ``op``, one byte: absent or 0 insert, 1 update before, 2 update after, 3 delete.
+The operation of a record is in its header ``op``, one byte: absent or 0 insert, 1 update before, 2 update after,
+3 delete.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from local.sql.confluent_sql import Column, Insert, StatementError, Table, table
 
 NAMESPACE = "org.apache.flink.avro.generated.record"
 ROWTIME = "$rowtime"
-PREFIX = "key.fields-prefix"
-"""What key columns are called by, where the value has fields of the same names; the key's own fields are without it."""
+KEY_PREFIX_OPTION = "key.fields-prefix"
+"""Flink's option for a prefix of the key columns, needed if the value has fields of the same names."""
 AVRO_TYPES = {
     "BIGINT": "long",
     "BOOLEAN": "boolean",
@@ -33,36 +34,36 @@ AVRO_TYPES = {
     "STRING": "string",
 }
 
-# The longest the broker allows: a transaction that a checkpoint has prepared must be there when its job is resumed.
+# The broker's maximum: a transaction that a checkpoint has prepared must still be open when its job resumes.
 TRANSACTION_TIMEOUT_MS = 900_000
 
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where the tables' topics and schemas are."""
+    """The addresses of the broker and the registry."""
 
     bootstrap_servers: str
     registry_url: str
 
 
 def value_schema(table: Table) -> str:
-    """The Avro schema Confluent registers for the table's values."""
+    """Return the Avro schema that Confluent registers for the table's values."""
     return _record(f"{table.name}_value", table.value_columns)
 
 
 def key_schema(table: Table) -> str | None:
-    """The Avro schema Confluent registers for the table's keys, None without a primary key or if that is plain."""
+    """Return the Avro schema that Confluent registers for the table's keys; None without a key or for raw keys."""
     if not table.primary_key or table.has_raw_key:
         return None
     return _record(f"{table.name}_key", table.key_columns)
 
 
 def declare(table: Table, endpoints: Endpoints, schema: str | None = None, key: str | None = None) -> list[str]:
-    """The statements that make ``table`` known to a Flink session.
+    """Return the statements that declare ``table`` in a Flink session.
 
     Parameters
     ----------
-    schema, key : the schemas of value and key as registered; None for those Confluent would register.
+    schema, key : the registered schemas of value and key; by default those that Confluent would register.
     """
     value = value_schema(table) if schema is None else schema
     if table.primary_key:
@@ -77,30 +78,30 @@ def declare(table: Table, endpoints: Endpoints, schema: str | None = None, key: 
 
 
 def undeclare(name: str) -> list[str]:
-    """The statements that undo a declaration, or the part of it that there is."""
+    """Return the statements that undo a declaration, also an incomplete one."""
     views = [f"DROP TEMPORARY VIEW IF EXISTS {_quoted(view)}" for view in (with_rowtime(name), name)]
     return [*views, f"DROP TEMPORARY TABLE IF EXISTS {_quoted(changelog(name))}"]
 
 
 def with_key_format(table: Table, key_format: str) -> Table:
-    """The table with the key format that its topic has, whatever its CREATE TABLE says."""
+    """Return the table with the key format of its topic instead of the one in its CREATE TABLE."""
     if not table.primary_key:
         return table
     return replace(table, options={**table.options, "key.format": key_format})
 
 
 def changelog(name: str) -> str:
-    """The table that is the topic as it is."""
+    """Return the name of the table of the topic itself."""
     return f"{name}__changelog"
 
 
 def with_rowtime(name: str) -> str:
-    """The view that has ``$rowtime``."""
+    """Return the name of the view with ``$rowtime``."""
     return f"{name}__with_rowtime"
 
 
 def insert(statement: Insert, table: Table) -> list[str]:
-    """The statements that run an INSERT: a view of its query, and the writing of that view's changes."""
+    """Return the statements that run an INSERT: a view of its query, and an INSERT of that view's changes."""
     columns = statement.columns or tuple(table.column_names)
     unknown = [column for column in columns if column not in table.column_names]
     if unknown:
@@ -112,13 +113,13 @@ def insert(statement: Insert, table: Table) -> list[str]:
 
 
 def job_name(table: Table, statement: Insert) -> str:
-    """A name for the job, the same each time for the same statement: its Kafka transactions are found again by it."""
+    """Return a name for the job, fixed for a statement, as it is also the prefix of the job's transactional ids."""
     digest = hashlib.sha256(statement.query.encode()).hexdigest()[:8]
     return f"insert-into-{table.name}-{digest}"
 
 
 def rowtime_query(query: str) -> str:
-    """The query, reading from the views with ``$rowtime`` if it names that column."""
+    """Return the query; if it uses ``$rowtime``, it reads from the views with this column."""
     if all(token.identifier != ROWTIME for token in tokenize(query)):
         return query
     for token in reversed(tables_read(query)):
@@ -156,7 +157,7 @@ def _declare_topic(table: Table, endpoints: Endpoints, schema: str) -> str:
         "sink.delivery-guarantee": "exactly-once",
         "sink.partitioner": "ValueHashPartitioner",
         "properties.isolation.level": "read_committed",
-        **_common(table, endpoints),
+        **_shared_options(table, endpoints),
     }
     columns = [
         *_columns(table),
@@ -179,14 +180,14 @@ def _declare_upsert_topic(table: Table, endpoints: Endpoints, value: str, key: s
         "value.fields-include": include.replace("-", "_").upper(),
         "sink.delivery-guarantee": "exactly-once",
         "properties.isolation.level": "read_committed",
-        **_common(table, endpoints),
+        **_shared_options(table, endpoints),
     }
     constraint = f"PRIMARY KEY ({_list(table.primary_key)}) NOT ENFORCED"
     return _create(table, [*_columns(table), *_rowtime(), constraint], options)
 
 
 def _key_options(table: Table, endpoints: Endpoints, schema: str | None) -> dict[str, str]:
-    prefix = {PREFIX: table.options[PREFIX]} if PREFIX in table.options else {}
+    prefix = {KEY_PREFIX_OPTION: table.options[KEY_PREFIX_OPTION]} if KEY_PREFIX_OPTION in table.options else {}
     if table.has_raw_key:
         return {"key.format": "raw", **prefix}
     return {
@@ -198,7 +199,7 @@ def _key_options(table: Table, endpoints: Endpoints, schema: str | None) -> dict
     }
 
 
-def _common(table: Table, endpoints: Endpoints) -> dict[str, str]:
+def _shared_options(table: Table, endpoints: Endpoints) -> dict[str, str]:
     return {
         "topic": table.name,
         "properties.bootstrap.servers": endpoints.bootstrap_servers,
@@ -234,9 +235,10 @@ def _rows(table: Table, with_rowtime: bool) -> str:
 
 
 def _write(table: Table, columns: Sequence[str], query: str, job: str) -> str:
-    # Two inserts into one table must not end each other's Kafka transactions.
+    # Two INSERTs into one table must not abort each other's Kafka transactions.
     hint = f"/*+ OPTIONS('sink.transactional-id-prefix' = {_string(job)}) */"
-    target, names = f"{_quoted(changelog(table.name))} {hint}", _list(columns)
+    target = f"{_quoted(changelog(table.name))} {hint}"
+    names = _list(columns)
     if table.changelog_mode != "retract":
         return f"INSERT INTO {target} ({names}) SELECT {names} FROM {query}"
     headers = (

@@ -1,7 +1,8 @@
-"""The table that Confluent infers from a topic nobody made by CREATE TABLE: its columns, its key, its changelog mode.
+"""The table that Confluent infers from a topic without a CREATE TABLE: its columns, its key, its changelog mode.
 
-Compacted, a newer row replaces the older one of its key, and a record without value deletes it: upsert. Else every
-record is a row of its own: append. Here an append table is without the key's columns, which no statement needs.
+A compacted topic is an upsert table: a newer row replaces the older one of its key, and a tombstone deletes it. Any
+other topic is an append table: each record is a row. Here an append table lacks the key columns, which no statement
+of the pipeline needs.
 """
 
 from __future__ import annotations
@@ -10,25 +11,25 @@ import json
 from typing import Any
 
 from local.sql.confluent_sql import Column, StatementError, Table
-from local.sql.flink_tables import AVRO_TYPES, PREFIX
+from local.sql.flink_tables import AVRO_TYPES, KEY_PREFIX_OPTION
 
 KEY = "key"
-"""The column for a key that is no record."""
+"""The column for a key that is not an Avro record."""
 
 KEY_PREFIX = "key_"
 SQL_TYPES = {avro: sql for sql, avro in AVRO_TYPES.items()}
 
 
 def table_of_schema(name: str, schema: str) -> Table:
-    """The append table of a topic's value schema."""
+    """Return the append table of a topic's value schema."""
     record = json.loads(schema)
     if not isinstance(record, dict) or record.get("type") != "record":
-        raise StatementError(f"{name}: its value schema is no Avro record; only records can be read as a table")
+        raise StatementError(f"{name}: its value schema is not an Avro record; only records can be read as a table")
     return Table(name, tuple(_column(name, field) for field in record["fields"]))
 
 
 def upsert_table_of_schemas(name: str, schema: str, key_schema: str | None) -> Table:
-    """The upsert table of a compacted topic's schemas."""
+    """Return the upsert table of a compacted topic's schemas."""
     value = table_of_schema(name, schema).columns
     key = _record_key(name, key_schema)
     options = {"changelog.mode": "upsert"}
@@ -38,13 +39,13 @@ def upsert_table_of_schemas(name: str, schema: str, key_schema: str | None) -> T
     elif set(key) <= set(value):
         return Table(name, value, _names(key), options=options | {"value.fields-include": "all"})
     if set(_names(key)) & set(_names(value)):
-        options[PREFIX] = KEY_PREFIX
+        options[KEY_PREFIX_OPTION] = KEY_PREFIX
         key = tuple(Column(KEY_PREFIX + column.name, column.type, column.nullable) for column in key)
     return Table(name, (*key, *value), _names(key), options=options)
 
 
 def describes(schema: str, table: Table) -> bool:
-    """Whether a value schema has the table's columns, alike in name, type and nullability."""
+    """Return whether a value schema has the table's columns: same names, types and nullability."""
     try:
         return [*table_of_schema(table.name, schema).columns] == table.value_columns
     except StatementError:
@@ -52,7 +53,7 @@ def describes(schema: str, table: Table) -> bool:
 
 
 def _record_key(name: str, schema: str | None) -> tuple[Column, ...] | None:
-    """The columns of a key; None for one that is read as bytes: plain, or nothing that Flink's Avro format reads."""
+    """Return the columns of a key; None for a key that is read as bytes: raw, or not supported by Flink."""
     try:
         columns = () if schema is None else table_of_schema(name, schema).columns
     except StatementError:
@@ -65,11 +66,13 @@ def _names(columns: tuple[Column, ...]) -> tuple[str, ...]:
 
 
 def _column(table: str, field: dict[str, Any]) -> Column:
-    kind, nullable = field["type"], False
+    kind = field["type"]
+    nullable = False
     if isinstance(kind, list) and len(kind) == 2 and "null" in kind:
-        kind, nullable = next(branch for branch in kind if branch != "null"), True
+        kind = next(branch for branch in kind if branch != "null")
+        nullable = True
     if not isinstance(kind, str) or kind not in SQL_TYPES:
         raise StatementError(
-            f"{table}: field {field['name']} has an Avro type not known here: {json.dumps(field['type'])}"
+            f"{table}: field {field['name']} has an unsupported Avro type: {json.dumps(field['type'])}"
         )
     return Column(field["name"], SQL_TYPES[kind], nullable)

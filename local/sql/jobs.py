@@ -1,4 +1,4 @@
-"""A Flink cluster's jobs through its REST interface: which run, which failed and why, how to stop one without loss."""
+"""The jobs of a Flink cluster through its REST interface: states, errors, and stopping with a savepoint."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ ANSWER_SECONDS = 10.0
 SAVEPOINT_SECONDS = 60.0
 CANCEL_SECONDS = 60.0
 TASKS_SECONDS = 30.0
-"""How long a job that was just submitted, or starts again after a failure, may take until all of it runs."""
+"""The longest time until all tasks run of a job that was just submitted or restarts after a failure."""
 POLL_SECONDS = 0.1
 
 RUNNING = "RUNNING"
 ENDED = frozenset({"FAILED", "CANCELED", "FINISHED"})
 ENDING = ENDED | {"FAILING", "CANCELLING"}
-"""States from which a job never comes back; one that is just submitted, or restarts after a failure, is in none."""
+"""States from which a job does not recover; a submitted or restarting job is in none of them."""
 
 Saved = Callable[[str, str], None]
 
@@ -38,19 +38,19 @@ class Jobs:
         return {job["jid"]: job["state"] for job in self._overview()}
 
     def find(self, name: str) -> str | None:
-        """The id of the job of this name that runs or is about to, None if there is none."""
+        """Return the id of the job of this name that runs or starts; None if there is none."""
         alive = (job["jid"] for job in self._overview() if job["name"] == name and job["state"] not in ENDING)
         return next(alive, None)
 
     def require_healthy(self) -> None:
-        """ServiceError if a job has failed for good; it names the job and the cause."""
+        """Raise ServiceError if a job is FAILED; the message names the job and the cause."""
         for job in self._overview():
             if job["state"] == "FAILED":
                 trace = self._get(f"/jobs/{job['jid']}/exceptions").get("root-exception") or ""
                 raise ServiceError(f"Flink's job {job['name']} failed: {innermost_cause(trace)}")
 
     def cancel_all(self) -> None:
-        """End every job that runs or is about to, and wait until all have ended."""
+        """Cancel every job that runs or starts, and wait until all have ended."""
         for job_id, state in self.states().items():
             if state not in ENDING:
                 requests.patch(f"{self._url}/jobs/{job_id}", timeout=ANSWER_SECONDS).raise_for_status()
@@ -61,9 +61,13 @@ class Jobs:
             time.sleep(POLL_SECONDS)
 
     def stop(self, job_ids: list[str], directory: Path, saved: Saved = lambda job_id, path: None) -> None:
-        """Stop jobs, everything they have read written and committed; each one's savepoint is told as it is there.
+        """Stop jobs with a savepoint, after they have written and committed all they have read.
 
-        One whose tasks do not all run, and do not come to within a while, is left: its last checkpoint is its state.
+        A job is left alone if its tasks do not all run within 30 s; its state is then its last checkpoint.
+
+        Parameters
+        ----------
+        saved : called with a job's id and the path of its savepoint, as soon as that is complete.
         """
         triggers = {}
         for job_id in job_ids:
@@ -76,7 +80,7 @@ class Jobs:
             saved(job_id, self._savepoint(job_id, trigger))
 
     def _tasks_run(self, job_id: str) -> bool:
-        # A job is RUNNING as soon as it is submitted, its tasks a moment later; until then Flink refuses to stop it.
+        # A submitted job is RUNNING a moment before its tasks are, and Flink refuses to stop it until then.
         deadline = time.monotonic() + TASKS_SECONDS
         while time.monotonic() < deadline:
             job = self._get(f"/jobs/{job_id}")
@@ -112,7 +116,7 @@ class Jobs:
 
 
 def latest_checkpoint(directory: Path, job_id: str) -> str | None:
-    """The last complete checkpoint a job has left, None if it has left none."""
+    """Return the last complete checkpoint of a job; None if it has none."""
     done = [path.parent for path in (directory / job_id).glob("chk-*/_metadata")]
     return max(done, key=_checkpoint_number).as_uri() if done else None
 

@@ -1,4 +1,4 @@
-"""What makes statements outlive Flink: stop them with their state saved, and resume them from it."""
+"""Running statements across a stop of Flink: stop them with a savepoint, and resume them from it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from local.sql.workspace import Workspace
 
 
 def save_jobs(directory: Path, jobs: Jobs) -> list[str]:
-    """Stop the running jobs of a workspace and remember their savepoints; the names of the jobs.
+    """Stop the running jobs of a workspace, record their savepoints, and return the names of the jobs to resume.
 
-    One that does not run any more was stopped by its user, or has failed: it is forgotten. Not so one whose savepoint
-    is remembered: it was stopped here, by a run that was ended before it had stopped all.
+    A job that does not run was stopped by its user or has failed, and is removed from the catalog. A job with a
+    recorded savepoint is kept: an earlier call stopped it and was interrupted before it had stopped all jobs.
     """
     catalog = Catalog(directory)
-    # By name: one that was started by a run that was ended in between has another id than is written down.
-    running = {job_id: name for name in catalog.jobs if (job_id := jobs.find(name)) is not None}
+    # Found by name: if the command that started a job was interrupted, the catalog has another id or none.
+    found = {name: jobs.find(name) for name in catalog.jobs}
+    running = {job_id: name for name, job_id in found.items() if job_id is not None}
     stopped = {name: job.savepoint for name, job in catalog.jobs.items() if job.savepoint}
     catalog.keep_jobs({**stopped, **dict.fromkeys(running.values())})
     for job_id, name in running.items():
@@ -34,12 +35,12 @@ def save_jobs(directory: Path, jobs: Jobs) -> list[str]:
 
 
 def resume_jobs(directory: Path, workspace: Workspace, echo: Echo) -> None:
-    """Start the remembered jobs again, from their savepoints, or after a crash from their last checkpoints."""
+    """Restart the jobs of the catalog from their savepoints, or after a crash from their last checkpoints."""
     for job in list(Catalog(directory).jobs.values()):
         state = job.savepoint or latest_checkpoint(directory / "flink" / CHECKPOINTS, job.job_id)
-        # No checkpoint: nothing of the job was ever committed, so it may begin at the beginning.
+        # Without a checkpoint the job has committed nothing, so it can start from the beginning.
         _resume(job, workspace, state)
-        echo(f"{job.name} goes on")
+        echo(f"{job.name} resumed")
 
 
 def _resume(job: Job, workspace: Workspace, state: str | None) -> None:

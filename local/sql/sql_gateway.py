@@ -1,4 +1,4 @@
-"""A client of Flink's SQL gateway: send a statement, read its result row by row, see its error in one line."""
+"""A client of Flink's SQL gateway: send a statement, read its result row by row, get its error as one line."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ POLL_SECONDS = 0.1
 
 
 class SqlError(Exception):
-    """Flink refused a statement or a job failed; the message is Flink's own cause."""
+    """Raised when Flink rejects a statement or its job fails; the message is the innermost cause."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Change:
 
 @dataclass
 class Result:
-    """A running statement's result. ``job_id`` is None for statements that start no job."""
+    """The result of a running statement."""
 
     session: SqlSession
     path: str
@@ -35,12 +35,12 @@ class Result:
 
     @property
     def job_id(self) -> str | None:
-        """The Flink job behind the statement."""
+        """The id of the statement's Flink job; None if it started none."""
         return self.first_page.get("jobID")
 
     @property
     def is_query(self) -> bool:
-        """Whether rows are to be expected: a SELECT, unlike an INSERT whose job just runs."""
+        """Whether the result has rows: true for a SELECT, false for an INSERT."""
         return bool(self.first_page.get("isQueryResult"))
 
     @property
@@ -49,7 +49,7 @@ class Result:
         return [column["name"] for column in self.first_page["results"]["columns"]]
 
     def changes(self, seconds: float = float("inf")) -> Iterator[Change | None]:
-        """The rows as they come, None whenever there is none at the moment; ends with the job or after ``seconds``."""
+        """Yield the rows as they arrive, and None at each pause; end with the job or after ``seconds``."""
         deadline = time.monotonic() + seconds
         page = self.first_page
         while True:
@@ -65,13 +65,13 @@ class Result:
             page = self.session.request("GET", self.path)
 
     def close(self) -> None:
-        """Stop the statement; ends the job of a SELECT."""
+        """Close the statement, which stops the job of a SELECT."""
         operation = self.path.split("/result/")[0]
         self.session.request("DELETE", f"{operation}/close")
 
 
 class SqlSession:
-    """Statements of one session share its views and temporary tables."""
+    """A session of the gateway; its statements share views and temporary tables."""
 
     def __init__(self, gateway_url: str, name: str, settings: Mapping[str, str] | None = None) -> None:
         self._url = gateway_url
@@ -79,7 +79,7 @@ class SqlSession:
         self.handle: str = answer["sessionHandle"]
 
     def execute(self, statement: str) -> Result:
-        """Send one statement and wait until Flink has accepted it (a query: until its job runs)."""
+        """Send a statement and wait until Flink has accepted it; for a query, until its job runs."""
         path = f"/v3/sessions/{self.handle}"
         operation = self.request("POST", f"{path}/statements", {"statement": statement})["operationHandle"]
         first = f"{path}/operations/{operation}/result/0?rowFormat=JSON"
@@ -90,11 +90,11 @@ class SqlSession:
         return Result(self, first, page)
 
     def close(self) -> None:
-        """Forget the session's tables and views; jobs go on."""
+        """Close the session and drop its tables and views; jobs continue."""
         self.request("DELETE", f"/v3/sessions/{self.handle}")
 
     def request(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        """One call of the REST interface; SqlError with the cause if Flink says no."""
+        """Call the REST interface and return its JSON; SqlError with the cause if Flink reports an error."""
         answer = requests.request(method, f"{self._url}{path}", json=body, timeout=HTTP_SECONDS)
         if "json" not in answer.headers.get("Content-Type", ""):
             answer.raise_for_status()
@@ -105,7 +105,7 @@ class SqlSession:
 
 
 def innermost_cause(stack_trace: str) -> str:
-    """The innermost cause of a Java stack trace, without the names of its classes."""
+    """Return the innermost cause of a Java stack trace, without class names."""
     lines = [line for line in stack_trace.splitlines() if not line.lstrip().startswith(("at ", "..."))]
     causes = [line.removeprefix("Caused by: ") for line in lines if line.startswith("Caused by: ")]
     deepest = (causes or [line for line in lines if line.strip()] or [""])[-1]

@@ -1,4 +1,4 @@
-"""Topics and schemas as Confluent Cloud makes them for a table."""
+"""Topics and schemas as Confluent Cloud creates them for a table."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from local.sql.flink_tables import Endpoints, key_schema, value_schema
 
 ANSWER_SECONDS = 15.0
 LEADER_SECONDS = 30.0
-"""How long a new topic may take until the broker names a leader of each partition; on an idle machine milliseconds."""
+"""The longest time until each partition of a new topic has a leader; milliseconds on an idle machine."""
 POLL_SECONDS = 0.05
 CLEANUP = {"delete": "delete", "compact": "compact", "delete-compact": "compact,delete"}
 
 
 class RegisteredSchema(NamedTuple):
-    """A schema as the registry knows it."""
+    """A schema and its id in the registry."""
 
     schema_id: int
     schema: str
@@ -44,51 +44,51 @@ class Topics:
         self._admin = admin
 
     def exists(self, name: str) -> bool:
-        """Whether there is a topic of this name."""
+        """Return whether the topic exists."""
         return name in self._admin.list_topics(timeout=ANSWER_SECONDS).topics
 
     def n_partitions(self, name: str) -> int:
-        """How many partitions a topic has that is there."""
+        """Return the number of partitions of an existing topic."""
         return len(self._admin.list_topics(timeout=ANSWER_SECONDS).topics[name].partitions)
 
     def is_empty(self, name: str) -> bool:
-        """Whether nothing was ever written to a topic that is there."""
+        """Return whether nothing was ever written to an existing topic."""
         latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         ends = {TopicPartition(name, number): latest for number in range(self.n_partitions(name))}
         answers = self._admin.list_offsets(ends, request_timeout=ANSWER_SECONDS).values()
         return all(answer.result().offset == 0 for answer in answers)
 
     def create(self, name: str, partitions: int, config: Mapping[str, str] | None = None) -> bool:
-        """Make a topic; False if there is one already. Either way it can be read and written when this returns."""
+        """Create a topic, wait until it can be read and written, and return whether it is new."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=dict(config or {}))
-        made = True
+        is_new = True
         try:
             self._admin.create_topics([topic], request_timeout=ANSWER_SECONDS)[name].result()
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-            made = False
-        self._wait_for_leaders(name, partitions if made else 1)
-        return made
+            is_new = False
+        self._wait_for_leaders(name, partitions if is_new else 1)
+        return is_new
 
     def create_table(self, table: Table) -> bool:
-        """Make the table's topic and register its schemas; False if the topic is there already."""
-        made = self.create(table.name, table.buckets, _config(table))
+        """Create the table's topic, register its schemas, and return whether the topic is new."""
+        is_new = self.create(table.name, table.buckets, _config(table))
         self.register_schemas(table)
-        return made
+        return is_new
 
     def register_schemas(self, table: Table) -> None:
-        """Register the schemas that a run which was ended in between has left out."""
+        """Register the schemas that are missing, for example after an interrupted CREATE TABLE."""
         if self.schema(f"{table.name}-value") is not None:
             return
         key = key_schema(table)
-        # The key's goes first: where there is one for the value alone, keys are plain, and must stay it.
+        # The key's schema first: a topic that has only a value schema has raw keys, and they must stay raw.
         if key is not None and self.schema(f"{table.name}-key") is None:
             self.register(f"{table.name}-key", key)
         self.register(f"{table.name}-value", value_schema(table))
 
     def is_compacted(self, name: str) -> bool:
-        """Whether a newer record of the topic replaces the older one of its key."""
+        """Return whether the topic is compacted."""
         resource = ConfigResource(ConfigResource.Type.TOPIC, name)
         answer = self._admin.describe_configs([resource], request_timeout=ANSWER_SECONDS)[resource].result()
         return "compact" in answer["cleanup.policy"].value.split(",")
@@ -99,12 +99,12 @@ class Topics:
         requests.post(url, json={"schema": schema}, timeout=ANSWER_SECONDS).raise_for_status()
 
     def schema(self, subject: str) -> str | None:
-        """The subject's latest schema, None if there is no such subject."""
+        """Return the subject's latest schema; None if the subject does not exist."""
         found = self.latest_schema(subject)
         return None if found is None else found.schema
 
     def latest_schema(self, subject: str) -> RegisteredSchema | None:
-        """The same, with the id that stands before each value."""
+        """Return the subject's latest schema with its id; None if the subject does not exist."""
         url = f"{self.endpoints.registry_url}/subjects/{subject}/versions/latest"
         answer = requests.get(url, timeout=ANSWER_SECONDS)
         if answer.status_code == requests.codes.not_found:
@@ -114,13 +114,13 @@ class Topics:
         return RegisteredSchema(int(document["id"]), str(document["schema"]))
 
     def _wait_for_leaders(self, name: str, partitions: int) -> None:
-        # The controller makes a topic; the broker, and whoever asks it, learns of it a moment later.
+        # The controller creates a topic; the broker's metadata have it a moment later.
         deadline = time.monotonic() + LEADER_SECONDS
         while not _is_led(self._admin.list_topics(timeout=ANSWER_SECONDS).topics.get(name), partitions):
             if time.monotonic() > deadline:
                 raise ServiceError(
-                    f"topic {name}: the broker names no leader of its partitions after {LEADER_SECONDS:.0f} s; "
-                    "start the stack again: make down, make up"
+                    f"topic {name}: its partitions have no leader after {LEADER_SECONDS:.0f} s; "
+                    "restart the stack: make down, make up"
                 )
             time.sleep(POLL_SECONDS)
 
@@ -137,6 +137,6 @@ def _config(table: Table) -> dict[str, str]:
         config["cleanup.policy"] = CLEANUP[table.options["kafka.cleanup-policy"]]
     if "kafka.retention.time" in table.options:
         retention_ms = duration_ms(table.options["kafka.retention.time"])
-        # Confluent's 0 means for ever, which Kafka writes as -1.
+        # 0 means unlimited in Confluent Cloud, -1 in Kafka.
         config["retention.ms"] = str(retention_ms or -1)
     return config

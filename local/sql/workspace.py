@@ -1,4 +1,4 @@
-"""A SQL workspace as in Confluent Cloud: one statement at a time, tables that are topics, inserts that keep running."""
+"""A SQL workspace as in Confluent Cloud: one statement at a time; tables are topics, and INSERTs keep running."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SQL_DIRECTORY = ROOT / "sql"
 
 
 def pipeline_files() -> list[Path]:
-    """The pipeline's statements in the order in which they are run."""
+    """Return the files of the pipeline's statements in their order."""
     return sorted(SQL_DIRECTORY.glob("*.sql"))
 
 
@@ -39,23 +39,27 @@ class Workspace:
         self._declared: dict[str, list[str]] = {}
 
     def run_file(self, path: Path) -> Result | None:
-        """Run the one statement of a file."""
+        """Run the statement in a file; see :meth:`run`."""
         try:
             return self.run(path.read_text(encoding="utf-8"))
         except StatementError as error:
             raise StatementError(f"{path}: {error}") from error
 
     def query_file(self, path: Path) -> Result:
-        """Run a file that holds a SELECT."""
+        """Run the SELECT in a file."""
         result = self.run_file(path)
         if result is None or not result.is_query:
             raise StatementError(f"{path}: expected SELECT")
         return result
 
     def run(self, text: str, state: str | None = None) -> Result | None:
-        """Run one statement; None for CREATE TABLE and for an INSERT that runs already.
+        """Run one statement; return None for CREATE TABLE and for an INSERT that is already running.
 
-        The job of an INSERT or a SELECT goes on. ``state`` is where an INSERT that ran before has left off.
+        The job of an INSERT or a SELECT keeps running.
+
+        Parameters
+        ----------
+        state : the path of the savepoint or checkpoint from which an INSERT resumes.
         """
         statement = parse(text)
         if isinstance(statement, CreateTable):
@@ -68,9 +72,9 @@ class Workspace:
         return self._session.execute(flink_tables.rowtime_query(statement.query))
 
     def start_datagen(self, rows_per_second: int, state: str | None = None) -> Result | None:
-        """Make the topic ``transactions`` and fill it as Confluent's Datagen connector does; None if that goes on."""
+        """Create the topic ``transactions`` and write to it as the Datagen connector does; None if that is running."""
         job = Job(datagen.JOB_NAME, "", rows_per_second=rows_per_second)
-        if self._runs_already(job):
+        if self._is_running(job):
             return None
         self._topics.create(datagen.TOPIC, datagen.PARTITIONS)
         if self._topics.schema(f"{datagen.TOPIC}-value") is None:
@@ -79,9 +83,9 @@ class Workspace:
         return self._start(job, datagen.statements(flink_tables.changelog(datagen.TOPIC), rows_per_second), state)
 
     def declare(self, name: str) -> Table:
-        """Make a table known to the session, as the cloud knows every topic; anew if its topic has changed."""
+        """Declare a table in the session, and declare it again if its topic has changed."""
         if not self._topics.exists(name):
-            raise StatementError(f"there is no topic {name}; create it first")
+            raise StatementError(f"topic {name} does not exist; create it first")
         if name in self._created:
             self._topics.register_schemas(self._created[name])
         table = self._table(name)
@@ -95,48 +99,49 @@ class Workspace:
         return table
 
     def declarations(self, table: Table) -> list[str]:
-        """The Flink statements that declare a table, by the schemas that are registered for it."""
-        value, key = (self._topics.schema(f"{table.name}-{part}") for part in ("value", "key"))
-        # Flink refuses a schema that is not alike in each column, but reads what was written by one, field by field.
+        """Return the Flink statements that declare a table with its registered schemas."""
+        value = self._topics.schema(f"{table.name}-value")
+        key = self._topics.schema(f"{table.name}-key")
+        # Flink rejects a schema whose columns differ from the table's, but reads records of such a schema by field.
         if value is not None and not inference.describes(value, table):
             value = None
         return flink_tables.declare(table, self._endpoints, value, key)
 
     def declaration_script(self) -> str:
-        """The declarations of the pipeline's five tables, for Flink's own SQL client."""
+        """Return the declarations of the pipeline's five tables as a script for Flink's SQL client."""
         planned = _tables(path.read_text(encoding="utf-8") for path in pipeline_files())
         planned[datagen.TOPIC] = inference.table_of_schema(datagen.TOPIC, json.dumps(datagen.schema()))
-        tables = [self._table(n) if self._is_there(n) else planned[n] for n in {**planned, **self._created}]
+        tables = [self._table(n) if self._exists(n) else planned[n] for n in {**planned, **self._created}]
         return "".join(f"{statement};\n\n" for table in tables for statement in self.declarations(table))
 
     def close(self) -> None:
-        """End the session; jobs go on."""
+        """Close the session; jobs keep running."""
         self._session.close()
 
     def _create(self, table: Table, text: str) -> None:
-        # Remembered first: should this run be ended in between, the next one knows what the topic was made for.
+        # Recorded first: if this command is interrupted, the next one knows the table of the topic.
         self._created[table.name] = table
         self._catalog.add_table(table.name, text)
         if not self._topics.create_table(table):
             avro = table.has_raw_key and not self._table(table.name).has_raw_key
             keys = f", with the Avro keys of its subject {table.name}-key" if avro else ""
-            self._echo(f"topic {table.name} exists already and is used as it is{keys}")
+            self._echo(f"topic {table.name} already exists and is used as it is{keys}")
 
-    def _runs_already(self, job: Job) -> bool:
+    def _is_running(self, job: Job) -> bool:
         job_id = self._jobs.find(job.name)
         if job_id is None:
             return False
         known = self._catalog.jobs.get(job.name)
-        # A run that was ended in between has started the job and not written it down.
+        # An interrupted command may have started the job without recording it.
         if known is None or known.job_id != job_id:
             self._catalog.add_job(replace(job, job_id=job_id))
-        self._echo(f"{job.name} runs already, as job {job_id}")
+        self._echo(f"{job.name} is already running as job {job_id}")
         return True
 
     def _insert(self, statement: Insert, text: str, state: str | None) -> Result | None:
         table = self.declare(statement.target)
         job = Job(flink_tables.job_name(table, statement), "", statement=text)
-        if self._runs_already(job):
+        if self._is_running(job):
             return None
         return self._start(job, flink_tables.insert(statement, table), state)
 
@@ -155,7 +160,7 @@ class Workspace:
         self._catalog.add_job(replace(job, job_id=str(result.job_id)))
         return result
 
-    def _is_there(self, name: str) -> bool:
+    def _exists(self, name: str) -> bool:
         return name in self._created or (self._topics.exists(name) and self._topics.schema(f"{name}-value") is not None)
 
     def _table(self, name: str) -> Table:
@@ -166,7 +171,7 @@ class Workspace:
         if value is None:
             raise StatementError(
                 f"unknown table {name}: there is no schema {name}-value; create the table first, "
-                "or start what writes the topic, which registers it"
+                "or start the program that writes the topic and registers its schema"
             )
         if self._topics.is_compacted(name):
             return inference.upsert_table_of_schemas(name, value, key)

@@ -134,7 +134,7 @@ def test_statement_5_on_a_topic_made_by_hand(session: Session) -> None:
     write(session, "hand_stated", str.encode, [*HISTORY, MARKER])
     (path,) = SQL_DIRECTORY.glob("5_*.sql")
     session.workspace.run(path.read_text(encoding="utf-8").replace("TABLE user_labeling", "TABLE hand_stated"))
-    assert session.said == ["topic hand_stated exists already and is used as it is"]
+    assert session.said == ["topic hand_stated already exists and is used as it is"]
     assert labels(session, "hand_stated") == LATEST
     assert not session.subjects.exists("hand_stated-key")
 
@@ -146,7 +146,7 @@ def test_topic_without_a_schema(session: Session) -> None:
         labels(session, "hand_bare")
     assert str(caught.value) == (
         "unknown table hand_bare: there is no schema hand_bare-value; create the table first, "
-        "or start what writes the topic, which registers it"
+        "or start the program that writes the topic and registers its schema"
     )
     write(session, "hand_bare", str.encode, [*HISTORY, MARKER])
     assert labels(session, "hand_bare") == LATEST

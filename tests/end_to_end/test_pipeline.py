@@ -293,7 +293,7 @@ def test_five_subjects(run: Run) -> None:
 def test_key_has_a_schema_only_from_before(run: Run) -> None:
     """Statement 5 leaves Avro keys as they are, and says it; else keys are plain text, without a schema."""
     assert run.subjects.exists("user_labeling-key") is run.avro_keys
-    note = "exists already and is used as it is, with the Avro keys of its subject user_labeling-key"
+    note = "already exists and is used as it is, with the Avro keys of its subject user_labeling-key"
     assert run.said == ([f"topic user_labeling {note}"] if run.avro_keys else [])
 
 

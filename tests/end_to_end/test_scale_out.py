@@ -103,7 +103,7 @@ def first_totals(rng: np.random.Generator) -> NDArray[np.float64]:
     """Users of all sorts, some of them right beside the borders of cells."""
     amounts = np.round(rng.lognormal(0.5, 0.8, N_USERS), 2)
     numbers = rng.poisson(rng.lognormal(0.5, 0.6, N_USERS)).astype(np.float64)
-    borders = np.expm1(rng.integers(1, 900, N_AT_BORDERS) / cell_oracle.COLUMNS)
+    borders = np.expm1(rng.integers(1, 900, N_AT_BORDERS) / cell_oracle.AMOUNT_BINS)
     amounts[:N_AT_BORDERS] = borders * (1 + BESIDE * rng.choice((-1, 1), N_AT_BORDERS))
     amounts[N_AT_BORDERS : N_AT_BORDERS + 5] = 0, -3.5, -0.0, 60, 5e-324
     return np.column_stack((amounts, numbers))

@@ -95,7 +95,7 @@ def test_life_of_a_stack(stack: Stack) -> None:
     assert done.code == 0, done.output
     assert_all_on_loopback(stack)
     assert stack.run("status").stdout == done.stdout.rpartition("client: ")[0]
-    assert stack.run("up").stdout == f"the stack runs already\n{done.stdout}"
+    assert stack.run("up").stdout == f"the stack is already running\n{done.stdout}"
     start_statements(stack)
 
     assert stack.run("down").code == 0
@@ -121,11 +121,11 @@ def start_statements(stack: Stack) -> None:
     first, second = stack.run("run-sql", *files), stack.run("run-sql", *files)
     job_id = first.stdout.split()[-1]
     assert first.output == f"{files[0]}\n{files[1]}\n  running as job {job_id}\n"
-    assert f"runs already, as job {job_id}\n" in second.stdout
+    assert f"is already running as job {job_id}\n" in second.stdout
     query = stack.run("run-sql", "sql/8_select_user_labeling_final.sql")
     assert (query.code, query.stderr) == (
         1,
-        "python -m local run-sql: sql/8_select_user_labeling_final.sql: there is no topic user_labeling_final; "
+        "python -m local run-sql: sql/8_select_user_labeling_final.sql: topic user_labeling_final does not exist; "
         "create it first\n",
     )
     wait_until(lambda: enriched(stack, 100), "the first transactions")
@@ -161,14 +161,14 @@ def test_stack_without_flink(stack: Stack) -> None:
     done = other.run("up")
     assert (done.code, done.output) == (
         1,
-        f"python -m local up: port {stack.kafka_port} is taken by java (pid {kafka['pid']}); end it "
-        "(a stack of your own: make down), or choose another port: --kafka-port N, or make ... KAFKA_PORT=N\n",
+        f"python -m local up: port {stack.kafka_port} is in use by java (pid {kafka['pid']}); stop it (if it is your "
+        "own stack: make down), or choose another port: --kafka-port N, or make ... KAFKA_PORT=N\n",
     )
     assert other.processes() == []
 
     os.kill(kafka["pid"], signal.SIGKILL)
     wait_until(lambda: not is_listening(stack.kafka_port), "the broker to be gone")
-    assert "kafka                ENDED" in stack.run("status").stdout
+    assert "kafka                NOT RUNNING" in stack.run("status").stdout
     assert stack.run("up", "--without-flink").code == 0
     assert stack.topics.partitions("kept") == [0, 1]
     assert psutil.pid_exists(registry["pid"])
@@ -221,11 +221,11 @@ def test_load(stack: Stack, tmp_path: Path) -> None:
     told = [
         f"{path}: the user is column user, the amount column amount; line 1 is its header",
         f"{path}: 2 purchases",
-        "all of them are in transactions_enriched; to go on: python -m local run-sql sql/[3-8]_*.sql",
+        "all purchases are in transactions_enriched; next: python -m local run-sql sql/[3-8]_*.sql",
     ]
     first, second = stack.run("load", str(path)), stack.run("load", str(path))
     assert (first.code, first.stdout.splitlines()) == (0, told), first.output
-    told.insert(2, "transactions_enriched holds records already; the totals count them, too")
+    told.insert(2, "transactions_enriched already contains records; the totals count them too")
     assert (second.code, second.stdout.splitlines()) == (0, told), second.output
     records = stack.topics.read("transactions_enriched")
     rows = [unframe(stack.subjects.schema(schema_id_of(r.value or b"")), r.value or b"") for r in records]
@@ -263,6 +263,6 @@ def test_demo_with_a_service_that_fails(stack: Stack) -> None:
     log = stack.directory / "registry" / "schema-registry.log"
     assert errors.startswith(
         "python -m local demo: failed while starting Kafka, Schema Registry and Flink: "
-        f"schema-registry ended while starting; the last lines of {log}:\n"
+        f"schema-registry exited during startup; the last lines of {log}:\n"
     )
     assert stack.processes() == []

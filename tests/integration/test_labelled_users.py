@@ -53,7 +53,7 @@ def test_complete_when_both_topics_count_every_purchase(services: Services, writ
         def comes_to(*expected: int) -> None:
             def is_so() -> bool:
                 labelled.read(SECONDS)
-                return (labelled.n_users, labelled.n_purchases, labelled.n_followed) == expected
+                return (labelled.n_users, labelled.n_purchases, labelled.n_final_purchases) == expected
 
             wait_until(is_so, f"users, purchases, and those that followed: {expected}")
 

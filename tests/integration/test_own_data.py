@@ -95,7 +95,7 @@ def test_records_are_as_flink_writes_them(place: Place, tmp_path: Path) -> None:
 def test_a_bad_line_leaves_nothing(place: Place, tmp_path: Path) -> None:
     """However much was written before it; what is loaded next is alone."""
     path = tmp_path / "purchases.csv"
-    with pytest.raises(FileError, match=r"line 50002, column amount: 'x' is no number"):
+    with pytest.raises(FileError, match=r"line 50002, column amount: 'x' is not a number"):
         place.load(file(path, *["ann,1"] * 50_000, "bob,x", "bob,1"))
     assert len(place.written()) > 10_000, "or the test shows nothing"
     assert place.rows() == []
@@ -130,6 +130,6 @@ def test_another_load_takes_the_place_of_one_under_way(place: Place, tmp_path: P
         wait_until(place.has_records, "the loader to write")
         place.load(file(tmp_path / "purchases.csv", "bob,1"))
         _, said = loader.communicate()
-    told = "local.own_data.load.LoadError: nothing is loaded: another load has taken its place"
+    told = "local.own_data.load.LoadError: nothing was loaded: another load has replaced this one"
     assert said.decode().splitlines()[-1] == told
     assert place.rows() == [("bob", 1.0)]

@@ -1,4 +1,4 @@
-"""Which files are used: the lock, the checksum, what is fetched again."""
+"""The files of the services: lock, checksums, downloads."""
 
 import hashlib
 import tomllib
@@ -16,16 +16,17 @@ COORDINATE = "org.example:thing:1.0"
 
 @pytest.fixture
 def jar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Artifact:
-    """A locked file in a Maven cache that is empty so far."""
+    """A locked file; the Maven cache is empty."""
     monkeypatch.setenv("M2_REPO", str(tmp_path))
     return Artifact(COORDINATE, hashlib.sha256(CONTENT).hexdigest(), len(CONTENT))
 
 
 class Repository:
-    """Stands in for Maven: counts the downloads and writes what it is told to."""
+    """A fake Maven repository: counts downloads and writes the given content."""
 
     def __init__(self, content: bytes = CONTENT) -> None:
-        self.content, self.downloads = content, 0
+        self.content = content
+        self.downloads = 0
 
     def __call__(self, context: MavenContext, coordinate: str) -> Path:
         """Download a file."""
@@ -37,42 +38,39 @@ class Repository:
 
 
 def download(jar: Artifact, repository: Repository, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What fetch does for a missing file."""
+    """Download a missing file as fetch does."""
     monkeypatch.setattr(artifacts, "_maven_download", repository)
     artifacts._download_all([jar], lambda _: None)
 
 
-def test_names_and_places(jar: Artifact, tmp_path: Path) -> None:
-    """As Maven has them, with and without classifier."""
+def test_paths_are_those_of_maven(jar: Artifact, tmp_path: Path) -> None:
+    """With and without a classifier."""
     assert jar.path == tmp_path / "org" / "example" / "thing" / "1.0" / "thing-1.0.jar"
     assert Artifact("g:app:2:all:tar.gz", "", 0).path == tmp_path / "g" / "app" / "2" / "app-2-all.tar.gz"
 
 
-def test_download(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Once; then it is the right one."""
-    assert not artifacts._is_right(jar)
+def test_a_downloaded_file_is_verified(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not artifacts._is_verified(jar)
     download(jar, Repository(), monkeypatch)
-    assert artifacts._is_right(jar)
+    assert artifacts._is_verified(jar)
 
 
-def test_file_that_an_interruption_cut_off(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is there, but not right: fetched again."""
+def test_a_partial_file_is_downloaded_again(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     jar.path.parent.mkdir(parents=True)
     jar.path.write_bytes(CONTENT[:3])
-    assert not artifacts._is_right(jar)
+    assert not artifacts._is_verified(jar)
     download(jar, Repository(), monkeypatch)
-    assert artifacts._is_right(jar)
+    assert artifacts._is_verified(jar)
 
 
-def test_wrong_checksum(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused, and the message says where it lies."""
+def test_a_wrong_checksum_is_rejected(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ArtifactError) as caught:
         download(jar, Repository(b"another"), monkeypatch)
-    assert str(caught.value) == f"{jar.path}: not the SHA-256 of artifacts.lock.toml; delete it and run again"
+    problem = "its SHA-256 is not the one in artifacts.lock.toml; delete it and run again"
+    assert str(caught.value) == f"{jar.path}: {problem}"
 
 
-def test_failed_download(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One line that says what to do, and no half a file."""
+def test_a_failed_download_leaves_no_partial_file(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
 
     def fail(context: MavenContext, coordinate: str) -> Path:
         jar.path.parent.mkdir(parents=True)
@@ -86,18 +84,17 @@ def test_failed_download(jar: Artifact, monkeypatch: pytest.MonkeyPatch) -> None
     assert not jar.path.exists()
 
 
-def test_nothing_is_started_from_files_that_were_not_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No stamp, or the stamp of another lock."""
+def test_files_that_are_not_verified_are_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the stamp file, and with the stamp of another lock."""
     monkeypatch.setattr(artifacts, "STATE", tmp_path)
     for _ in range(2):
-        with pytest.raises(ArtifactError, match=r"^the services' files are not here yet; run: make setup$"):
+        with pytest.raises(ArtifactError, match=r"^the files of the services are not downloaded yet; run: make setup$"):
             artifacts.jars("kafka")
         (tmp_path / "artifacts").mkdir(exist_ok=True)
         (tmp_path / "artifacts" / "verified").write_text("another lock", encoding="utf-8")
 
 
-def test_lock_has_a_checksum_for_everything_wanted() -> None:
-    """Each coordinate of artifacts.toml, 64 hexadecimal digits each."""
+def test_the_lock_has_a_checksum_for_each_coordinate() -> None:
     wanted = tomllib.loads(artifacts.WANTED_FILE.read_text(encoding="utf-8"))
     locked = artifacts.locked()
     assert {service: set(entry["coordinates"]) for service, entry in wanted.items()} == {

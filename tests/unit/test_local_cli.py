@@ -1,4 +1,4 @@
-"""`python -m local`: options, environment variables, and what is said of mistakes."""
+"""`python -m local`: options, environment variables and error messages."""
 
 import json
 import os
@@ -15,8 +15,8 @@ from local.services.process import free_port
 from local.stack import Ports
 
 
-def test_ports_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Default, environment variable, option; an empty variable, as make passes it on, is none."""
+def test_ports_from_default_variable_and_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable, as make exports it, counts as unset."""
     monkeypatch.setenv("KAFKA_PORT", "")
     monkeypatch.setenv("REGISTRY_PORT", "18081")
     monkeypatch.setenv("SQL_PORT", "18083")
@@ -24,8 +24,7 @@ def test_ports_are_settings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["http", "0", "65536", "-1"])
-def test_no_port(text: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Said with the option's name."""
+def test_an_invalid_port_is_rejected(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["up", f"--kafka-port={text}"])
     assert caught.value.code == 2
@@ -38,32 +37,31 @@ def test_no_port(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     [["status"], ["sql"], ["run-sql"], ["datagen"], ["dashboard"], ["create-topic", "t"]],
     ids=lambda command: command[0],
 )
-def test_nothing_is_running(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Each command that needs the stack says how to start it."""
+def test_a_command_that_needs_the_stack(command: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its message names the command that starts the stack."""
     assert main([*command, "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"python -m local {command[0]}: nothing is running; to start: make up\n"
 
 
 def record_gateway(directory: Path, port: int) -> None:
-    """What `up` leaves of a SQL gateway on this port."""
+    """Write the state that `up` leaves for a SQL gateway on this port."""
     me = {"name": "flink-sql-gateway", "pid": os.getpid(), "created": psutil.Process().create_time()}
     document = {"ports": {"kafka": 1, "registry": 1, "sql": port}, "flink_url": "", "processes": [me]}
     (directory / "processes.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 class Failing(BaseHTTPRequestHandler):
-    """A service that is out of order."""
+    """A service that answers every request with an error."""
 
     def do_POST(self) -> None:
-        """The same to everybody."""
+        """Answer 503."""
         self.send_error(503)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing."""
+        """Write no log."""
 
 
-def test_service_that_is_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Which one, by its address, and what to type next."""
+def test_a_service_that_does_not_answer(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     record_gateway(tmp_path, port)
     assert main(["run-sql", "--directory", str(tmp_path)]) == 1
@@ -72,34 +70,29 @@ def test_service_that_is_away(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     )
 
 
-def test_service_that_is_out_of_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What it answers, in one line, whatever it is."""
+def test_a_service_that_answers_with_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with HTTPServer(("127.0.0.1", 0), Failing) as server:
         Thread(target=server.handle_request).start()
         record_gateway(tmp_path, server.server_port)
         assert main(["run-sql", "--directory", str(tmp_path)]) == 1
-    said = capsys.readouterr().err
-    assert (
-        said
-        == f"python -m local run-sql: 127.0.0.1:{server.server_port} answers HTTP 503; see what runs: make status\n"
+    assert capsys.readouterr().err == (
+        f"python -m local run-sql: 127.0.0.1:{server.server_port} answered HTTP 503; see what runs: make status\n"
     )
 
 
-def test_topic_setting_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The form it must have."""
+def test_a_topic_setting_without_a_value(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["create-topic", "t", "--config", "compact", "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err == (
         "python -m local create-topic: --config compact: write KEY=VALUE, e.g. cleanup.policy=compact\n"
     )
 
 
-def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
-    """And its examples can be parsed as they stand."""
+def test_help_lists_every_command_and_examples_that_parse(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out
-    started = ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "load", "create-topic", "dashboard")
-    for command in (*started, "fetch", "lock"):
+    names = ("up", "down", "status", "demo", "sql", "run-sql", "datagen", "load", "create-topic", "dashboard")
+    for command in (*names, "fetch", "lock"):
         assert re.search(rf"^ +{command}\s", text, re.MULTILINE), command
     examples = re.findall(r"^  python -m local (.+?)(?:  .*)?$", text, re.MULTILINE)
     assert len(examples) == 8
@@ -115,7 +108,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         ({"no_proxy": "a,b", "NO_PROXY": "c"}, {"no_proxy": "a,b,127.0.0.1", "NO_PROXY": "c"}),
     ],
 )
-def test_a_proxy_is_not_asked_for_own_services(
+def test_the_services_are_reached_without_the_proxy(
     before: dict[str, str], after: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("NO_PROXY", "no_proxy"):

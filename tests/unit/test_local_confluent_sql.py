@@ -1,4 +1,4 @@
-"""Reading Confluent Cloud's SQL: the pipeline's own statements, and what is refused with which words."""
+"""The parser for Confluent Cloud's SQL: the pipeline's statements, and the messages for unsupported ones."""
 
 import pytest
 
@@ -18,21 +18,21 @@ from local.sql.workspace import SQL_DIRECTORY, pipeline_files
 
 
 def create(text: str) -> Table:
-    """The table of a CREATE TABLE."""
+    """Return the table of a CREATE TABLE."""
     statement = parse(text)
     assert isinstance(statement, CreateTable)
     return statement.table
 
 
 def message(text: str) -> str:
-    """What is said about a statement that is refused."""
+    """Return the message for a statement that is rejected."""
     with pytest.raises(StatementError) as caught:
         parse(text)
     return str(caught.value)
 
 
 def test_pipeline_files() -> None:
-    """Eight files, one statement each, in paste order."""
+    """Eight files with one statement each, in order."""
     statements = [parse(path.read_text(encoding="utf-8")) for path in pipeline_files()]
     kinds = [type(statement) for statement in statements]
     assert kinds == [CreateTable, Insert, CreateTable, Insert, CreateTable, CreateTable, Insert, Select]
@@ -41,7 +41,7 @@ def test_pipeline_files() -> None:
 
 
 def test_scale_out_files() -> None:
-    """Four files to be run between statements 5 and 6; what they read, brackets or not."""
+    """Four files, for the time between statements 5 and 6; tables in subqueries are found too."""
     statements = [parse(path.read_text(encoding="utf-8")) for path in sorted(SQL_DIRECTORY.glob("scale_out/*.sql"))]
     cells, counts, labels, labelling = statements
     assert isinstance(cells, CreateTable)
@@ -57,8 +57,8 @@ def test_scale_out_files() -> None:
     assert reads == [["transactions_aggregate"], ["user_cell_labels", "transactions_aggregate"]]
 
 
-def test_create_table_as_the_seed_writes_it() -> None:
-    """Its own layout: no space before the bracket of WITH, a trailing blank, no primary key."""
+def test_create_table_in_another_layout() -> None:
+    """No space before WITH, a trailing space, no primary key."""
     table = create("CREATE TABLE t (\n  id BIGINT,\n  name STRING \n)WITH (\n    'changelog.mode' = 'retract'\n);")
     assert table == Table(
         "t", (Column("id", "BIGINT"), Column("name", "STRING")), options={"changelog.mode": "retract"}
@@ -66,8 +66,8 @@ def test_create_table_as_the_seed_writes_it() -> None:
     assert (table.changelog_mode, table.buckets) == ("retract", 6)
 
 
-def test_create_table_with_everything() -> None:
-    """Key columns are not null, said or not; names may be quoted; keywords in any case."""
+def test_create_table_with_all_clauses() -> None:
+    """Key columns are NOT NULL in any case; names may be quoted; keywords are case-insensitive."""
     table = create(
         "create table if not exists `my table` (id STRING, n INT NOT NULL, PRIMARY KEY (id) NOT ENFORCED)"
         " DISTRIBUTED BY HASH(id) INTO 1 BUCKETS WITH ('changelog.mode' = 'upsert', 'kafka.retention.time' = '0')"
@@ -86,7 +86,7 @@ def test_create_table_with_everything() -> None:
     ],
 )
 def test_changelog_mode(text: str, mode: str) -> None:
-    """Confluent's defaults."""
+    """The defaults are those of Confluent Cloud."""
     assert create(text).changelog_mode == mode
 
 
@@ -95,31 +95,30 @@ def test_changelog_mode(text: str, mode: str) -> None:
     [("", False), (" WITH ('key.format' = 'avro-registry')", False), (" WITH ('key.format' = 'raw')", True)],
 )
 def test_key_format(options: str, raw: bool) -> None:
-    """Avro unless said otherwise."""
+    """The default is Avro."""
     assert create(f"CREATE TABLE t (a STRING, PRIMARY KEY (a) NOT ENFORCED){options}").has_raw_key is raw
 
 
-def test_statement_5_writes_plain_keys() -> None:
-    """One subject for its topic, as for one made by hand."""
+def test_statement_5_has_raw_keys() -> None:
+    """So its topic has no key subject, like a topic created by hand."""
     (path,) = (path for path in pipeline_files() if path.name.startswith("5_"))
     assert create(path.read_text(encoding="utf-8")).has_raw_key
 
 
 def test_insert() -> None:
-    """The query is kept as it is written, up to its last word."""
+    """The query keeps its text, without comments around it."""
     statement = parse("-- head\nINSERT INTO t (a, b)\nSELECT x, 'it''s; -- no comment' FROM s -- why\n;\n-- after\n")
     assert statement == Insert("t", ("a", "b"), "SELECT x, 'it''s; -- no comment' FROM s")
     assert parse("INSERT INTO t SELECT 1") == Insert("t", (), "SELECT 1")
 
 
 def test_tables_read() -> None:
-    """After FROM, JOIN and TABLE; brackets and table functions are no names."""
+    """Names after FROM, JOIN and TABLE; not brackets or table functions."""
     query = "SELECT * FROM a JOIN `b c` ON TRUE JOIN (SELECT 1 FROM d) FROM TABLE(HOP(TABLE e, DESCRIPTOR(x)))"
     assert [token.identifier for token in tables_read(query)] == ["a", "b c", "d", "e"]
 
 
-def test_comments_and_spaces_are_no_tokens() -> None:
-    """Both kinds of comment."""
+def test_comments_and_spaces_are_skipped() -> None:
     assert [token.text for token in tokenize("a -- b\n /* c\n d */ 'e' 1.5 ;")] == ["a", "'e'", "1.5"]
 
 
@@ -128,7 +127,7 @@ def test_comments_and_spaces_are_no_tokens() -> None:
     [("0", 0), ("500", 500), ("5 ms", 5), ("10 s", 10_000), ("2 min", 120_000), ("7d", 604_800_000)],
 )
 def test_duration(text: str, milliseconds: int) -> None:
-    """Flink's notation."""
+    """In Flink's notation."""
     assert duration_ms(text) == milliseconds
 
 
@@ -138,31 +137,37 @@ def test_duration(text: str, milliseconds: int) -> None:
         ("", "line 1: expected CREATE TABLE, INSERT INTO or SELECT, found the end of the statement"),
         ("-- nothing\n", "line 2: expected CREATE TABLE, INSERT INTO or SELECT, found the end of the statement"),
         ("DROP TABLE t", "line 1: expected CREATE TABLE, INSERT INTO or SELECT, found DROP"),
-        ("SELECT 1; SELECT 2", "more than one statement; a workspace cell and this command run one at a time"),
+        (
+            "SELECT 1; SELECT 2",
+            "more than one statement; run one at a time, as in a workspace cell",
+        ),
         (
             "CREATE TABLE t (\n  a DECIMAL(10, 2)\n)",
             "line 2: expected one of the types BIGINT, BOOLEAN, BYTES, DOUBLE, FLOAT, INT, STRING, found DECIMAL",
         ),
         ("CREATE TABLE t (a INT", "line 1: expected ), found the end of the statement"),
         ("CREATE TABLE t (a INT) PARTITIONED BY (a)", "line 1: expected the end of the statement, found PARTITIONED"),
-        ("CREATE TABLE t (a INT) WITH (changelog = 'x')", "line 1: expected a text in single quotes, found changelog"),
+        (
+            "CREATE TABLE t (a INT) WITH (changelog = 'x')",
+            "line 1: expected a string in single quotes, found changelog",
+        ),
         ("CREATE TABLE 1 (a INT)", "line 1: expected a name, found 1"),
         (
             "CREATE TABLE t (a INT) DISTRIBUTED INTO 0 BUCKETS",
-            "INTO 0 BUCKETS: a whole number of 1 or more is needed",
+            "INTO 0 BUCKETS: the number must be a whole number >= 1",
         ),
         (
             "CREATE TABLE t (a INT) WITH ('connector' = 'kafka')",
-            "t: unknown option 'connector'; known are changelog.mode, kafka.cleanup-policy, kafka.retention.time, "
+            "t: unknown option 'connector'; supported are changelog.mode, kafka.cleanup-policy, kafka.retention.time, "
             "key.format, value.fields-include",
         ),
         (
             "CREATE TABLE t (a INT) WITH ('changelog.mode' = 'delta')",
-            "t: 'changelog.mode' = 'delta'; it can be append, retract, upsert",
+            "t: 'changelog.mode' = 'delta'; supported are append, retract, upsert",
         ),
         (
             "CREATE TABLE t (a INT) WITH ('kafka.retention.time' = 'long')",
-            "'long' is no duration; write e.g. '7 d', '12 h', '30 min', or '0' for no limit",
+            "'long' is not a duration; write e.g. '7 d', '12 h', '30 min', or '0' for no limit",
         ),
         (
             "CREATE TABLE t (a INT) WITH ('changelog.mode' = 'upsert')",
@@ -170,15 +175,15 @@ def test_duration(text: str, milliseconds: int) -> None:
         ),
         (
             "CREATE TABLE t (a INT, PRIMARY KEY (a) NOT ENFORCED) WITH ('changelog.mode' = 'retract')",
-            "t: a PRIMARY KEY is known here with 'changelog.mode' = 'upsert' only",
+            "t: a PRIMARY KEY is supported here only with 'changelog.mode' = 'upsert'",
         ),
         (
             "CREATE TABLE t (a INT, PRIMARY KEY (b) NOT ENFORCED)",
-            "t: PRIMARY KEY names no column of the table: b",
+            "t: PRIMARY KEY names columns that the table does not have: b",
         ),
         (
             "CREATE TABLE t (a STRING, PRIMARY KEY (a) NOT ENFORCED) WITH ('key.format' = 'json-registry')",
-            "t: 'key.format' = 'json-registry'; it can be avro-registry, raw",
+            "t: 'key.format' = 'json-registry'; supported are avro-registry, raw",
         ),
         (
             "CREATE TABLE t (a STRING) WITH ('key.format' = 'raw')",
@@ -195,6 +200,6 @@ def test_duration(text: str, milliseconds: int) -> None:
         ("INSERT INTO t VALUES (1)", "line 1: expected SELECT, found VALUES"),
     ],
 )
-def test_refused(text: str, expected: str) -> None:
-    """Never a guess: where it stopped, and what is known instead."""
+def test_a_statement_that_is_not_supported(text: str, expected: str) -> None:
+    """The message names the position and what is supported."""
     assert message(text) == expected

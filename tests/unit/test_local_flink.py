@@ -1,4 +1,4 @@
-"""How Flink is set up: what both kinds of state have in common, and where state lies on disk."""
+"""The configuration of Flink, with state on the heap and with state on disk."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from local.services.flink import FlinkCluster
 
 
 def configuration(directory: Path, large_state: bool) -> dict[str, str]:
-    """What is written for Flink to read."""
+    """Write the configuration file and return its settings."""
     FlinkCluster(directory, 8083, large_state=large_state).configure()
     lines = (directory / "config.yaml").read_text(encoding="utf-8").splitlines()
     return dict(line.split(": ", 1) for line in lines)
@@ -17,7 +17,7 @@ def configuration(directory: Path, large_state: bool) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("large_state", "backend", "managed"), [(False, None, "64 mb"), (True, "rocksdb", "1 gb")], ids=["small", "large"]
 )
-def test_where_state_lies(tmp_path: Path, large_state: bool, backend: str | None, managed: str) -> None:
+def test_the_state_backend(tmp_path: Path, large_state: bool, backend: str | None, managed: str) -> None:
     found = configuration(tmp_path, large_state)
     assert found.get("state.backend.type") == backend
     assert found["taskmanager.memory.managed.size"] == managed

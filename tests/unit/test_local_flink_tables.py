@@ -1,4 +1,4 @@
-"""A Confluent table on open-source Flink: schemas, declarations, inserts."""
+"""A Confluent table on open-source Flink: schemas, declarations, INSERTs."""
 
 import json
 from dataclasses import replace
@@ -22,8 +22,8 @@ LABELS = Table(
 PLAIN = Table("plain", (Column("user_id", "STRING"), Column("n", "BIGINT")))
 
 
-def test_value_schema_is_confluents() -> None:
-    """Nullable columns are unions with default null; key columns are not."""
+def test_the_value_schema_is_that_of_confluent() -> None:
+    """Nullable columns are unions with default null; key columns are not nullable."""
     assert json.loads(flink_tables.value_schema(LABELS)) == {
         "type": "record",
         "name": "labels_value",
@@ -36,7 +36,7 @@ def test_value_schema_is_confluents() -> None:
 
 
 def test_value_schema_without_the_key() -> None:
-    """Confluent's default: what the key holds is not said twice."""
+    """Confluent's default: the value does not repeat the key."""
     table = replace(LABELS, options={"changelog.mode": "upsert"})
     fields = json.loads(flink_tables.value_schema(table))["fields"]
     assert fields == [{"name": "label", "type": ["null", "int"], "default": None}]
@@ -45,7 +45,7 @@ def test_value_schema_without_the_key() -> None:
 
 
 def test_key_schema() -> None:
-    """The key columns alone; none without a primary key, or for a plain one."""
+    """Only the key columns; None without a primary key, and for raw keys."""
     key = flink_tables.key_schema(LABELS)
     assert key is not None
     assert json.loads(key)["fields"] == [{"name": "user_id", "type": "string"}]
@@ -54,15 +54,14 @@ def test_key_schema() -> None:
 
 
 @pytest.mark.parametrize("table", [TOTALS, LABELS, PLAIN])
-def test_schema_and_table_are_two_ways_to_say_the_same(table: Table) -> None:
-    """What Confluent registers for a table is inferred as the same columns."""
+def test_the_columns_are_inferred_from_the_registered_schema(table: Table) -> None:
     schema = flink_tables.value_schema(table)
     parse_schema(json.loads(schema))
     assert inference.table_of_schema(table.name, schema).columns == table.columns
 
 
 def test_retract_table() -> None:
-    """The topic with headers, operation and time; the view of its changelog; the same with $rowtime."""
+    """A table of the topic, a view of its rows, and the same view with $rowtime."""
     topic, view, timed = flink_tables.declare(TOTALS, ENDPOINTS)
     for part in (
         "CREATE TEMPORARY TABLE `totals__changelog`",
@@ -87,7 +86,7 @@ def test_retract_table() -> None:
 
 @pytest.mark.parametrize(("raw_key", "key_format"), [(True, "raw"), (False, "avro-confluent")])
 def test_upsert_table(raw_key: bool, key_format: str) -> None:
-    """upsert-kafka, with the key format the topic has."""
+    """The connector upsert-kafka with the key format of the topic."""
     table = flink_tables.with_key_format(LABELS, "raw") if raw_key else LABELS
     topic, view, _ = flink_tables.declare(table, ENDPOINTS)
     assert "'connector' = 'upsert-kafka'" in topic
@@ -100,8 +99,8 @@ def test_upsert_table(raw_key: bool, key_format: str) -> None:
     assert view == "CREATE TEMPORARY VIEW `labels` AS SELECT `user_id`, `label` FROM `labels__changelog`"
 
 
-def test_registered_schema_is_used_as_it_is() -> None:
-    """Writing must not register a second version."""
+def test_the_registered_schema_is_used() -> None:
+    """Otherwise an INSERT would register a second version."""
     (topic, *_) = flink_tables.declare(PLAIN, ENDPOINTS, schema='{"a": "it\'s"}')
     assert "'avro-confluent.schema' = '{\"a\": \"it''s\"}'" in topic
     (topic, *_) = flink_tables.declare(LABELS, ENDPOINTS, schema='"value"', key='"key"')
@@ -109,13 +108,12 @@ def test_registered_schema_is_used_as_it_is() -> None:
     assert "'value.avro-confluent.schema' = '\"value\"'" in topic
 
 
-def test_key_format_is_of_tables_with_a_key() -> None:
-    """A table without is left as it is."""
+def test_a_table_without_a_key_has_no_key_format() -> None:
     assert flink_tables.with_key_format(TOTALS, "raw") == TOTALS
 
 
 def test_undeclare() -> None:
-    """The views before the table they read."""
+    """The views are dropped before the table that they read."""
     assert flink_tables.undeclare("t") == [
         "DROP TEMPORARY VIEW IF EXISTS `t__with_rowtime`",
         "DROP TEMPORARY VIEW IF EXISTS `t`",
@@ -124,7 +122,7 @@ def test_undeclare() -> None:
 
 
 def test_insert_into_a_retract_table() -> None:
-    """The query's changes, their operation in the header op; +I has no header."""
+    """The operation of each change is in the header op; an insert has no header."""
     statement = Insert("totals", ("n", "user_id"), "SELECT 1, 'a'")
     drop, view, write = flink_tables.insert(statement, TOTALS)
     assert drop == "DROP TEMPORARY VIEW IF EXISTS `totals__query`"
@@ -139,27 +137,26 @@ def test_insert_into_a_retract_table() -> None:
 
 
 def test_insert_into_an_append_table() -> None:
-    """Without columns: all of the table's; no changelog."""
+    """All columns of the table, and no header."""
     *_, write = flink_tables.insert(Insert("plain", (), "SELECT 'a', 1"), PLAIN)
     assert write.endswith("(`user_id`, `n`) SELECT `user_id`, `n` FROM `plain__query`")
 
 
-def test_insert_into_a_column_that_is_not_there() -> None:
-    """Named, with those that are."""
+def test_insert_into_a_missing_column() -> None:
     with pytest.raises(StatementError) as caught:
         flink_tables.insert(Insert("totals", ("user_id", "sum"), "SELECT 1"), TOTALS)
     assert str(caught.value) == "totals has no column sum; it has user_id, n"
 
 
 def test_job_name_depends_on_the_statement_alone() -> None:
-    """The same text finds its Kafka transactions again; another does not touch them."""
+    """A statement keeps its transactional ids, and another statement gets others."""
     first, same, other = (Insert("totals", (), query) for query in ("SELECT 1", "SELECT 1", "SELECT 2"))
     assert flink_tables.job_name(TOTALS, first) == flink_tables.job_name(TOTALS, same)
     assert flink_tables.job_name(TOTALS, first) != flink_tables.job_name(TOTALS, other)
 
 
-def test_rowtime_is_there_for_queries_that_name_it() -> None:
-    """Others must not see it: with a time of its own, a retraction equals no row."""
+def test_only_queries_that_use_rowtime_read_it() -> None:
+    """With its own timestamp, a retraction would match no row."""
     assert flink_tables.rowtime_query("SELECT * FROM totals") == "SELECT * FROM totals"
     assert flink_tables.rowtime_query("SELECT * FROM t -- $rowtime") == "SELECT * FROM t -- $rowtime"
     assert (

@@ -1,4 +1,4 @@
-"""Which of a cluster's jobs still run, by what its JobManager answers."""
+"""The states of jobs in the answers of the JobManager."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from local.sql.jobs import Jobs
 
 
 class Cluster(Jobs):
-    """Jobs that are listed here: id, name and state."""
+    """Jobs given as id, name and state."""
 
     def __init__(self, *jobs: tuple[str, str, str]) -> None:
         super().__init__("http://flink")
@@ -20,12 +20,11 @@ class Cluster(Jobs):
 
 
 @pytest.mark.parametrize("state", ["INITIALIZING", "CREATED", "RUNNING", "RESTARTING", "RECONCILING"])
-def test_job_that_runs_or_is_about_to(state: str) -> None:
-    """One that was submitted a moment ago must not be started twice."""
+def test_a_running_or_starting_job_is_found(state: str) -> None:
+    """Otherwise a job that was submitted a moment ago would be started twice."""
     assert Cluster(("1", "other", "RUNNING"), ("2", "mine", "FAILED"), ("3", "mine", state)).find("mine") == "3"
 
 
 @pytest.mark.parametrize("state", ["FAILING", "FAILED", "CANCELLING", "CANCELED", "FINISHED"])
-def test_job_that_does_not_come_back(state: str) -> None:
-    """It can be started again."""
+def test_an_ended_job_is_not_found(state: str) -> None:
     assert Cluster(("1", "mine", state)).find("mine") is None

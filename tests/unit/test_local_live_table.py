@@ -1,4 +1,4 @@
-"""A query's changelog as a table."""
+"""A query's changelog as a table on the terminal."""
 
 import io
 import random
@@ -13,15 +13,15 @@ COLUMNS = ["user_id", "total_amount", "label"]
 
 
 class Terminal(io.StringIO):
-    """A file that can be overwritten."""
+    """A file that is a terminal."""
 
     def isatty(self) -> bool:
-        """It can."""
+        """Return True."""
         return True
 
 
-def test_rows_and_drawing() -> None:
-    """Sorted, numbers to the right, NULL for nothing."""
+def test_a_table_as_text() -> None:
+    """Sorted rows, right-aligned numbers, NULL for a missing value."""
     table = LiveTable(COLUMNS)
     for kind, *fields in [
         ("INSERT", "User_9", 102.0, 0),
@@ -45,8 +45,7 @@ def test_rows_and_drawing() -> None:
 
 
 @given(st.lists(st.integers(0, 5), max_size=20), st.randoms(use_true_random=False))
-def test_order_does_not_matter(values: list[int], rng: random.Random) -> None:
-    """Rows taken back, before or after they are added, are not there; the rest is."""
+def test_rows_and_retractions_in_any_order(values: list[int], rng: random.Random) -> None:
     kept = values[: len(values) // 2]
     changes = [Change("INSERT", (value,)) for value in values]
     changes += [Change("DELETE", (value,)) for value in values[len(kept) :]]
@@ -57,8 +56,8 @@ def test_order_does_not_matter(values: list[int], rng: random.Random) -> None:
     assert table.rows == sorted((value,) for value in kept)
 
 
-def test_screen_overwrites_on_a_terminal() -> None:
-    """Up by the height of what is there, clear, draw."""
+def test_a_table_is_overwritten_on_a_terminal() -> None:
+    """Cursor up by the height of the last table, clear, print."""
     out = Terminal()
     screen = Screen(out)
     screen.draw("a\nb")
@@ -66,8 +65,7 @@ def test_screen_overwrites_on_a_terminal() -> None:
     assert out.getvalue() == "a\nb\n\x1b[2A\x1b[Jc\n"
 
 
-def test_screen_keeps_a_file_short() -> None:
-    """Only what is to be kept."""
+def test_only_tables_to_keep_are_written_to_a_file() -> None:
     out = io.StringIO()
     screen = Screen(out)
     screen.draw("a")
@@ -75,8 +73,8 @@ def test_screen_keeps_a_file_short() -> None:
     assert out.getvalue() == "b\n"
 
 
-def test_follow_draws_in_the_pauses_until_it_is_done() -> None:
-    """None is a pause; what comes after the end is left."""
+def test_follow_stops_at_a_pause_once_it_is_done() -> None:
+    """None is a pause; later changes stay unread."""
     changes = iter([Change("INSERT", (1,)), None, Change("INSERT", (2,)), None, Change("INSERT", (3,))])
     table = LiveTable(["n"])
     follow(changes, table, Screen(io.StringIO()), lambda: len(table.rows) == 2)

@@ -1,4 +1,4 @@
-"""`make demo CSV=...` and `python -m local load`: what is passed on, what is refused, what is shown."""
+"""`make demo CSV=...` and `python -m local load`: options, error messages, and the last table."""
 
 import argparse
 import os
@@ -10,7 +10,7 @@ import pytest
 from local.__main__ import _parser, main
 from local.demo import Client
 from local.own_data.demo import last_table
-from local.own_data.options import passed_on, require_none
+from local.own_data.options import client_options, require_none
 from local.services.artifacts import ROOT
 from local.stack import LOCAL_CONFIGURATION
 
@@ -30,91 +30,90 @@ LOG = """\
 
 
 def parsed(*arguments: str) -> argparse.Namespace:
-    """The options of a demo."""
+    """Return the options of a demo."""
     return _parser().parse_args(["demo", *arguments])
 
 
-def test_the_last_table_is_shown_without_times() -> None:
+def test_the_last_table_without_timestamps() -> None:
     assert last_table(LOG) == ["label  users", "0          1", "1          1", "all        2"]
     assert last_table("") == []
 
 
-def test_what_is_for_the_client_is_passed_on_if_it_is_given() -> None:
-    assert passed_on(parsed("--csv", "f")) == []
+def test_the_options_for_the_client_are_those_that_were_given() -> None:
+    assert client_options(parsed("--csv", "f")) == []
     given = parsed("--csv", "f", "--fit", "cells", "-k=auto", "--scale", "log")
-    assert passed_on(given) == ["-k", "auto", "--scale", "log", "--fit", "cells"]
+    assert client_options(given) == ["-k", "auto", "--scale", "log", "--fit", "cells"]
 
 
 @pytest.mark.parametrize(
     "option", ["--user", "--amount", "--delimiter", "--decimal", "--out", "-k", "--scale", "--fit"]
 )
-def test_an_option_of_own_data_without_a_file(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_option_for_a_file_without_a_file(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["demo", option, ","]) == 1
-    told = f"python -m local demo: {option} is for purchases of your own: add --csv FILE, or CSV=FILE with make\n"
-    assert capsys.readouterr().err == told
+    expected = f"python -m local demo: {option} needs a file of purchases: add --csv FILE, or CSV=FILE with make\n"
+    assert capsys.readouterr().err == expected
 
 
-def test_none_is_said_by_default() -> None:
+def test_the_defaults_need_no_file() -> None:
     require_none(parsed())
 
 
 @pytest.mark.parametrize("text", ["tabs", " ", '"', "\n"])
-def test_no_delimiter(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_delimiter_is_rejected(text: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parsed("--delimiter", text)
     assert caught.value.code == 2
-    told = f"argument --delimiter: a delimiter is one character, or tab, or space, got '{text}'\n"
-    assert capsys.readouterr().err.endswith(told)
+    expected = f"argument --delimiter: a delimiter is one character, or tab, or space, got '{text}'\n"
+    assert capsys.readouterr().err.endswith(expected)
 
 
-def test_a_bad_file_is_told_before_anything_is_started(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path, out = tmp_path / "purchases.csv", tmp_path / "out"
+def test_an_invalid_file_is_rejected_before_the_start(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "purchases.csv"
+    out = tmp_path / "out"
     path.write_text("user,amount\nann,1\nbob,x\n", encoding="utf-8")
     directory = tmp_path / "demo"
     assert main(["demo", "--csv", str(path), "--out", str(out), "--directory", str(directory)]) == 1
     printed = capsys.readouterr()
     assert printed.out == f"{path}: the user is column user, the amount column amount; line 1 is its header\n"
-    told = f"{path} line 3, column amount: 'x' is no number; expected e.g. 12.50"
-    assert printed.err == f"python -m local demo: {told}\n"
+    message = f"{path} line 3, column amount: 'x' is not a number; expected e.g. 12.50"
+    assert printed.err == f"python -m local demo: {message}\n"
     assert not directory.exists()
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_folder_that_cannot_be_created(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "purchases.csv"
     path.write_text("user,amount\nann,1\n", encoding="utf-8")
     assert main(["demo", "--csv", str(path), "--out", str(path)]) == 1
-    told = f"{path}: cannot be made (File exists); choose another folder: --out or OUT="
-    assert capsys.readouterr().err == f"python -m local demo: {told}\n"
+    message = f"{path}: cannot be created (File exists); choose another folder: --out or OUT="
+    assert capsys.readouterr().err == f"python -m local demo: {message}\n"
 
 
-def test_what_the_client_does_not_take_is_told_before_anything_is_started(
+def test_an_option_that_the_client_rejects_is_reported_before_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "purchases.csv"
     path.write_text("user,amount\nann,1\n", encoding="utf-8")
-    assert (
-        main(["demo", "--csv", str(path), "-k", "three", "--out", str(tmp_path), "--directory", str(tmp_path / "d")])
-        == 1
-    )
-    said = capsys.readouterr().err
-    assert said.startswith("python -m local demo: user_classifier.py: error: argument -k: ")
-    assert said.count("\n") == 1
+    options = ["-k", "three", "--out", str(tmp_path), "--directory", str(tmp_path / "d")]
+    assert main(["demo", "--csv", str(path), *options]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith("python -m local demo: user_classifier.py: error: argument -k: ")
+    assert message.count("\n") == 1
 
 
-def test_a_load_needs_a_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_load_needs_a_running_stack(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["load", "purchases.csv", "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err == "python -m local load: nothing is running; to start: make up\n"
 
 
-def test_the_client_is_shown_as_its_user_types_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_clients_command_as_a_user_types_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     client = Client(tmp_path, LOCAL_CONFIGURATION, ["--plot", str(tmp_path / "my clusters.png"), "-k", "4"])
     assert str(client) == "python user_classifier.py ./configurations/local.ini --plot 'my clusters.png' -k 4"
     assert client.command()[-4:] == ["--plot", str(tmp_path / "my clusters.png"), "-k", "4"]
 
 
-def made(*settings: str) -> str:
-    """What `make demo` runs with these settings; of the environment, USER is set as in every shell."""
+def command_of_make(*settings: str) -> str:
+    """Return the command that `make demo` runs with these settings; as in every shell, USER is set."""
     command = ["make", "--no-print-directory", "-n", "-o", ".local/artifacts/verified", "demo", *settings]
     done = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, check=True, env={"USER": "ann", "PATH": os.environ["PATH"]}
@@ -123,11 +122,11 @@ def made(*settings: str) -> str:
     return " ".join(last.split())
 
 
-def test_make_passes_on_what_stands_on_its_command_line() -> None:
-    """As the shell's variables, so that no letter of a name is taken for the shell's own."""
-    assert made() == ".venv/bin/python -m local demo"
-    assert made('CSV=ann\'s "file".csv') == '.venv/bin/python -m local demo --csv="$CSV"'
-    everything = ["CSV", "USER", "AMOUNT", "DELIMITER", "DECIMAL", "OUT", "K", "SCALE", "FIT"]
+def test_make_passes_on_the_settings_of_its_command_line() -> None:
+    """As shell variables, so that the shell does not interpret their characters."""
+    assert command_of_make() == ".venv/bin/python -m local demo"
+    assert command_of_make('CSV=ann\'s "file".csv') == '.venv/bin/python -m local demo --csv="$CSV"'
+    names = ["CSV", "USER", "AMOUNT", "DELIMITER", "DECIMAL", "OUT", "K", "SCALE", "FIT"]
     options = ["--csv", "--user", "--amount", "--delimiter", "--decimal", "--out", "-k", "--scale", "--fit"]
-    told = " ".join(f'{option}="${name}"' for option, name in zip(options, everything, strict=True))
-    assert made(*(f"{name}=x" for name in everything)) == f".venv/bin/python -m local demo {told}"
+    arguments = " ".join(f'{option}="${name}"' for option, name in zip(options, names, strict=True))
+    assert command_of_make(*(f"{name}=x" for name in names)) == f".venv/bin/python -m local demo {arguments}"

@@ -1,4 +1,4 @@
-"""Which statements go on at the next `up`, and from where."""
+"""The statements that resume at the next `up`, and their savepoints."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,20 +12,22 @@ from local.sql.recovery import save_jobs
 
 
 class Cluster(Jobs):
-    """Jobs that run, name -> id; those that refuse to be stopped, and those whose tasks do not run."""
+    """Running jobs, name -> id; one job cannot be stopped, and the tasks of another do not run yet."""
 
     def __init__(self, running: dict[str, str], refusing: str = "", starting: str = "") -> None:
         super().__init__("http://flink")
-        self.running, self.refusing, self.starting = running, refusing, starting
+        self.running = running
+        self.refusing = refusing
+        self.starting = starting
 
     def find(self, name: str) -> str | None:
-        """Its id."""
+        """Return the id of a job."""
         return self.running.get(name)
 
     def stop(
         self, job_ids: list[str], directory: Path, saved: Callable[[str, str], None] = lambda job_id, path: None
     ) -> None:
-        """In order, up to one that refuses."""
+        """Stop the jobs in order; fail at the one that cannot be stopped."""
         for job_id in job_ids:
             if job_id == self.refusing:
                 raise ServiceError("could not be stopped")
@@ -34,13 +36,13 @@ class Cluster(Jobs):
 
 
 def catalog(directory: Path, *jobs: Job) -> None:
-    """What was written down."""
+    """Record jobs in the catalog."""
     for job in jobs:
         Catalog(directory).add_job(job)
 
 
 def test_running_jobs_are_saved(tmp_path: Path) -> None:
-    """One that has ended by itself is forgotten; one that was started behind our back has another id by now."""
+    """A job that has ended is removed; a job that was restarted has another id."""
     catalog(tmp_path, Job("a", "1", "INSERT a"), Job("b", "2", "INSERT b"), Job("c", "3", "INSERT c"))
     assert save_jobs(tmp_path, Cluster({"a": "1", "c": "9"})) == ["a", "c"]
     assert Catalog(tmp_path).jobs == {
@@ -49,15 +51,15 @@ def test_running_jobs_are_saved(tmp_path: Path) -> None:
     }
 
 
-def test_job_that_does_not_run_yet_is_kept(tmp_path: Path) -> None:
-    """It goes on from its last checkpoint."""
+def test_a_starting_job_is_kept(tmp_path: Path) -> None:
+    """It resumes from its last checkpoint."""
     catalog(tmp_path, Job("a", "1"))
     assert save_jobs(tmp_path, Cluster({"a": "1"}, starting="1")) == ["a"]
     assert Catalog(tmp_path).jobs == {"a": Job("a", "1")}
 
 
-def test_second_try_remembers_what_the_first_has_stopped(tmp_path: Path) -> None:
-    """One of two cannot be stopped at first."""
+def test_a_second_call_keeps_the_savepoints_of_the_first(tmp_path: Path) -> None:
+    """The first call fails at one of two jobs."""
     catalog(tmp_path, Job("a", "1"), Job("b", "2"))
     with pytest.raises(ServiceError):
         save_jobs(tmp_path, Cluster({"a": "1", "b": "2"}, refusing="2"))

@@ -1,4 +1,4 @@
-"""The stack's bookkeeping: ports, process records, what it remembers, configuration files."""
+"""The files of the stack: state, catalog, configuration; and its ports."""
 
 import configparser
 import json
@@ -16,8 +16,7 @@ from local.sql.jobs import latest_checkpoint
 from local.stack import Ports, RecordedProcess, StackError, StackState
 
 
-def test_local_ini_is_for_the_default_ports(tmp_path: Path) -> None:
-    """No copy is made of it."""
+def test_the_default_ports_need_no_copy_of_local_ini(tmp_path: Path) -> None:
     path = stack.client_configuration(tmp_path, Ports())
     assert path == stack.LOCAL_CONFIGURATION
     found = configparser.ConfigParser(interpolation=None)
@@ -28,8 +27,7 @@ def test_local_ini_is_for_the_default_ports(tmp_path: Path) -> None:
     assert found["producer"]["bootstrap.servers"] == endpoints.bootstrap_servers
 
 
-def test_other_ports_get_a_copy(tmp_path: Path) -> None:
-    """With these ports and otherwise the same."""
+def test_other_ports_get_a_copy_of_local_ini(tmp_path: Path) -> None:
     found = configparser.ConfigParser(interpolation=None)
     found.read(stack.client_configuration(tmp_path, Ports(1, 2, 3)), encoding="utf-8")
     assert {name: dict(found[name]) for name in found.sections()} == {
@@ -43,60 +41,57 @@ def test_other_ports_get_a_copy(tmp_path: Path) -> None:
     }
 
 
-def test_port_taken() -> None:
-    """Who has it, and which option chooses another."""
+def test_a_port_in_use() -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         port = server.getsockname()[1]
         with pytest.raises(StackError) as caught:
             stack.require_free("registry", port)
     me = psutil.Process()
     assert str(caught.value) == (
-        f"port {port} is taken by {me.name()} (pid {me.pid}); end it (a stack of your own: make down), "
+        f"port {port} is in use by {me.name()} (pid {me.pid}); stop it (if it is your own stack: make down), "
         "or choose another port: --registry-port N, or make ... REGISTRY_PORT=N"
     )
 
 
-def test_record_of_running_processes(tmp_path: Path) -> None:
-    """Written and read; None once nothing of it is left."""
+def test_the_state_of_running_processes(tmp_path: Path) -> None:
     me = RecordedProcess("kafka", os.getpid(), psutil.Process().create_time())
     write_state(tmp_path, [me])
     assert stack.read_state(tmp_path) == StackState(Ports(1, 2, 3), "http://flink", [me])
 
 
-def test_record_of_a_pid_that_is_somebody_elses_now(tmp_path: Path) -> None:
-    """The time of creation tells them apart."""
+def test_a_pid_that_belongs_to_another_process_now(tmp_path: Path) -> None:
+    """Its creation time differs."""
     write_state(tmp_path, [RecordedProcess("kafka", os.getpid(), 1.0)])
     assert stack.read_state(tmp_path) is None
 
 
-def test_no_record(tmp_path: Path) -> None:
-    """Nothing was ever started."""
+def test_down_without_a_stack(tmp_path: Path) -> None:
     assert stack.read_state(tmp_path) is None
-    said: list[str] = []
-    stack.down(tmp_path, said.append)
-    assert said == ["nothing is running"]
+    messages: list[str] = []
+    stack.down(tmp_path, messages.append)
+    assert messages == ["nothing is running"]
 
 
 def test_up_with_other_ports_than_the_running_stack(tmp_path: Path) -> None:
-    """It says which ports those are."""
+    """The message names the ports of the running stack."""
     write_state(tmp_path, [RecordedProcess("kafka", os.getpid(), psutil.Process().create_time())])
-    with pytest.raises(StackError, match=r"^the stack runs already, on the ports 1, 2, 3; to change them: make down$"):
+    problem = "the stack is already running on the ports 1, 2, 3; to change them: make down"
+    with pytest.raises(StackError, match=f"^{problem}$"):
         stack.up(tmp_path, Ports(), with_flink=True, echo=print)
 
 
 def test_down_can_delete_the_data(tmp_path: Path) -> None:
-    """Everything in the directory."""
     directory = tmp_path / "up"
     directory.mkdir()
     (directory / "data").touch()
-    said: list[str] = []
-    stack.down(directory, said.append, delete_data=True)
+    messages: list[str] = []
+    stack.down(directory, messages.append, delete_data=True)
     assert not directory.exists()
-    assert said == ["nothing is running", f"{directory} deleted"]
+    assert messages == ["nothing is running", f"{directory} deleted"]
 
 
-def test_catalog_outlives_the_program(tmp_path: Path) -> None:
-    """Tables and jobs, a job in place of an earlier one of its name."""
+def test_the_catalog_is_read_by_the_next_command(tmp_path: Path) -> None:
+    """A job replaces an earlier one of the same name."""
     catalog = Catalog(tmp_path)
     catalog.add_table("t", "CREATE TABLE t (a INT)")
     for job in (
@@ -110,8 +105,7 @@ def test_catalog_outlives_the_program(tmp_path: Path) -> None:
     assert again.jobs == {"insert": Job("insert", "2", "INSERT ..."), "other": Job("other", "3", rows_per_second=5)}
 
 
-def test_catalog_keeps_the_stopped_jobs_alone(tmp_path: Path) -> None:
-    """Each with its savepoint."""
+def test_the_catalog_keeps_only_the_given_jobs(tmp_path: Path) -> None:
     catalog = Catalog(tmp_path)
     for name in ("stopped", "failed"):
         catalog.add_job(Job(name, name, "INSERT ..."))
@@ -119,8 +113,8 @@ def test_catalog_keeps_the_stopped_jobs_alone(tmp_path: Path) -> None:
     assert Catalog(tmp_path).jobs == {"stopped": Job("stopped", "stopped", "INSERT ...", savepoint="file:/savepoint")}
 
 
-def test_latest_checkpoint(tmp_path: Path) -> None:
-    """By number, not by name; one without metadata was not completed."""
+def test_the_latest_checkpoint(tmp_path: Path) -> None:
+    """The one with the highest number; without metadata it is incomplete."""
     for number in (2, 9, 10, 11):
         (tmp_path / "job" / f"chk-{number}").mkdir(parents=True)
         if number != 11:
@@ -130,7 +124,7 @@ def test_latest_checkpoint(tmp_path: Path) -> None:
 
 
 def write_state(directory: Path, processes: list[RecordedProcess]) -> None:
-    """What `up` leaves."""
+    """Write the state file as `up` does."""
     document = {
         "ports": {"kafka": 1, "registry": 2, "sql": 3},
         "flink_url": "http://flink",

@@ -1,4 +1,4 @@
-"""requirements.lock: what the image installs is what requirements.txt allows, each file known by its SHA-256."""
+"""requirements.lock: versions that requirements.txt allows, with the SHA-256 of each file."""
 
 import re
 
@@ -11,7 +11,7 @@ from tests.support.client import ROOT
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
 ENTRIES = re.split(r"\n(?=\S)", LOCK.strip())
 PINNED = [Requirement(entry.partition(" \\")[0]) for entry in ENTRIES if not entry.startswith("#")]
-WANTED = [
+ALLOWED = [
     Requirement(line.partition("#")[0])
     for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     if line.partition("#")[0].strip()
@@ -20,17 +20,17 @@ ON_LINUX = {"sys_platform": "linux", "implementation_name": "cpython", "platform
 
 
 @pytest.mark.parametrize("python", ["3.11", "3.12", "3.13"])
-def test_every_package_is_of_a_version_that_is_allowed(python: str) -> None:
-    """One of each name for each Python, within the bounds of requirements.txt: make lock."""
+def test_every_locked_version_is_allowed(python: str) -> None:
+    """One version of each package for each Python; if this fails, run: make lock."""
     environment = {**ON_LINUX, "python_version": python, "python_full_version": f"{python}.0"}
-    here = [each for each in PINNED if each.marker is None or each.marker.evaluate(environment)]
-    versions = {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in here}
-    assert len(versions) == len(here)
-    for each in WANTED:
+    installed = [each for each in PINNED if each.marker is None or each.marker.evaluate(environment)]
+    versions = {canonicalize_name(each.name): str(each.specifier).removeprefix("==") for each in installed}
+    assert len(versions) == len(installed)
+    for each in ALLOWED:
         assert each.specifier.contains(versions[canonicalize_name(each.name)]), each
 
 
-def test_every_file_is_known() -> None:
+def test_every_file_has_a_checksum() -> None:
     packages = [entry for entry in ENTRIES if not entry.startswith("#")]
     assert len(packages) > 20
     for entry in packages:
