@@ -1,4 +1,7 @@
-"""configuration.ini: read, checked, and complained about without showing a value: values are secrets."""
+"""The configuration file: reading it, and checking every value before a client library sees it.
+
+Guarantee: no message contains a value, because a value may be a secret.
+"""
 
 import configparser
 import itertools
@@ -7,20 +10,18 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from classifier.config.properties import is_secret, other_word
+from classifier.config.properties import foreign_name_problem, is_secret
 from classifier.errors import ConfigError
 
+Sections = Mapping[str, Mapping[str, str]]  # section -> property -> value
+
 SECTIONS = ("schema_registry", "consumer", "producer")
-REQUIRED = (
+REQUIRED = (  # section, property, example
     ("schema_registry", "url", "https://host:8081"),
     ("consumer", "bootstrap.servers", "host:9092"),
     ("producer", "bootstrap.servers", "host:9092"),
 )
-# The words of configuration.ini that stand for a value of the user's own.
-PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # in a value: taken from the environment
-PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a name; what is none may be a secret beside its property
-# What the guarantee rests on; the file must not say otherwise.
+# The exactly-once guarantee depends on these. The file may repeat them, not change them.
 FIXED = {
     "consumer": {
         "enable.auto.commit": "false",
@@ -29,19 +30,37 @@ FIXED = {
     },
     "producer": {"enable.idempotence": "true"},
 }
-OFFSET_RESETS = {
+OFFSET_RESETS = {  # value of auto.offset.reset -> `Settings.reset_to`
     **dict.fromkeys(("earliest", "smallest", "beginning"), 0),
     **dict.fromkeys(("latest", "largest", "end"), 1),
 }
+PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a property name; anything else may be a misplaced secret
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # replaced by a value of the environment
+PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
+
+QUOTES = tuple("\"'“”‘’")
+COMMENT = re.compile(r"(?:^|\s)[#;]")
+FOREIGN_VARIABLE = re.compile(r"\$\{.*\}|^\$[A-Za-z_]\w*|^%\w+%|\{\{.*\}\}", re.ASCII)
+# librdkafka reads the leading digits of a number and ignores the rest: 60,000 would mean 60.
+NUMERIC_PROPERTY = re.compile(
+    r".*\.(ms|bytes|kbytes|messages|retries|records|fails)|.*(max\.in\.flight.*|retries|batch\.size|log_level)"
+)
+NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
+DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
+DECIMAL_PROPERTIES = ("linger.ms", "queue.buffering.max.ms")
+SERVER = re.compile(r"(?:(?P<protocol>[A-Za-z_]+)://)?(?:\[[0-9A-Fa-f:.]+\]|[^\W_][\w.-]*)(?::(?P<port>[0-9]{1,5}))?")
+
+
+# -------------------------------------------------------------------------------------- reading
 
 
 def read_configuration(path: str) -> dict[str, dict[str, str]]:
-    """Read the INI file at `path` into {section: {property: value}}.
+    """Read the INI file at `path` into {section: {property: value}}, with `${NAME}` replaced from the environment.
 
     Raises
     ------
     ConfigError
-        With file, section, property or line, never with a value: values are secrets.
+        If the file cannot be read or parsed. The message has file, section, property or line, never a value.
     """
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="\0", strict=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -54,37 +73,28 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: not a text file in UTF-8; save it as one") from None
     except configparser.Error as error:
-        raise ConfigError(f"{path}{syntax_complaint(error)}") from None
-    for section in filter(parser.has_section, SECTIONS):
-        for before, name in itertools.pairwise((f"[{section}]", *parser[section])):
-            if not PROPERTY.fullmatch(name):
-                form = "not of the form 'property = value', with the property in lower case"
-                raise ConfigError(f"{path}: the line after {before}: {form}")
+        raise ConfigError(f"{path}{syntax_problem(error)}") from None
+    check_property_names(path, parser)
     return {
         section: {
-            key: from_environment(f"{path}: [{section}] {key}", key, value) for key, value in parser[section].items()
+            key: substitute_variables(f"{path}: [{section}] {key}", key, value)
+            for key, value in parser[section].items()
         }
         for section in parser.sections()
     }
 
 
-def from_environment(where: str, key: str, value: str) -> str:
-    """Put the environment's values in place of `${NAME}`. Any other `$` stands for itself: passwords hold some."""
-
-    def found(match: re.Match[str]) -> str:
-        if match[1] not in os.environ:
-            raise ConfigError(f"{where}: {match[0]} is not set in the environment; type first: export {match[1]}=...")
-        if (taken := os.environ[match[1]]) != taken.strip("\r\n") and not key.endswith(".pem"):
-            raise ConfigError(
-                f"{where}: {match[0]} begins or ends with a line break; set it with printf %s, not with echo"
-            )
-        return taken
-
-    return VARIABLE.sub(found, value)
+def check_property_names(path: str, parser: configparser.ConfigParser) -> None:
+    """Raise ConfigError for a line whose left side is no property name; the message has the line before it."""
+    for section in filter(parser.has_section, SECTIONS):
+        for before, name in itertools.pairwise((f"[{section}]", *parser[section])):
+            if not PROPERTY.fullmatch(name):
+                form = "not of the form 'property = value', with the property in lower case"
+                raise ConfigError(f"{path}: the line after {before}: {form}")
 
 
-def syntax_complaint(error: configparser.Error) -> str:
-    """Say where an INI file is malformed. The parser's own message quotes the line: not shown."""
+def syntax_problem(error: configparser.Error) -> str:
+    """Return where an INI file is malformed. The parser's own message quotes the line."""
     if isinstance(error, configparser.DuplicateOptionError):
         name = f"'{error.option}'" if PROPERTY.fullmatch(error.option) else "the same"
         return f": line {error.lineno}: [{error.section}] has {name} twice; remove one"
@@ -97,14 +107,38 @@ def syntax_complaint(error: configparser.Error) -> str:
     return ": not an INI file; see configurations/configuration.ini"
 
 
-def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) -> None:
-    """Raise ConfigError for the first thing missing, unfilled or contrary to the guarantee."""
+def substitute_variables(where: str, key: str, value: str) -> str:
+    """Replace `${NAME}` by the environment variable. Any other `$` stays: passwords contain it.
+
+    `where` is file, section and property, for the message.
+    """
+
+    def environment_value(match: re.Match[str]) -> str:
+        variable = match[0]
+        found = os.environ.get(match[1])
+        if found is None:
+            raise ConfigError(f"{where}: {variable} is not set in the environment; type first: export {match[1]}=...")
+        if found != found.strip("\r\n") and not key.endswith(".pem"):
+            raise ConfigError(
+                f"{where}: {variable} begins or ends with a line break; set it with printf %s, not with echo"
+            )
+        return found
+
+    return VARIABLE.sub(environment_value, value)
+
+
+# -------------------------------------------------------------------------------------- checking
+
+
+def check_configuration(path: str, sections: Sections) -> None:
+    """Raise ConfigError for the first property that is missing, has no usable value, or breaks the guarantee."""
     for name in SECTIONS:
         if name not in sections:
             raise ConfigError(f"{path}: no section [{name}]; add it as in configurations/configuration.ini")
     for section in SECTIONS:
-        for complaint in filter(None, (other_word(section, key) for key in sections[section])):
-            raise ConfigError(f"{path}: {complaint}")
+        for key in sections[section]:
+            if problem := foreign_name_problem(section, key):
+                raise ConfigError(f"{path}: {problem}")
     check_values(path, [(section, key, value) for section in SECTIONS for key, value in sections[section].items()])
     for section, key, example in REQUIRED:
         if not sections[section].get(key):
@@ -116,83 +150,74 @@ def check_configuration(path: str, sections: Mapping[str, Mapping[str, str]]) ->
 
 
 def check_values(path: str, values: list[tuple[str, str, str]]) -> None:
-    """Raise ConfigError for a value that cannot be meant."""
+    """Raise ConfigError for the first (section, property, value) with an unusable value."""
     unfilled = [f"[{section}] {key}" for section, key, value in values if PLACEHOLDER.search(value)]
     if unfilled:
         raise ConfigError(f"{path}: placeholders still to be filled in: {', '.join(unfilled)}")
     for section, key, value in values:
-        # configparser joins an indented line to the one above; certificates (ssl.*.pem) are meant so.
+        # configparser joins an indented line with the one before it. Only certificates (ssl.*.pem) have several lines.
         if "\n" in value and not key.endswith(".pem"):
             raise ConfigError(f"{path}: [{section}] {key} is followed by an indented line; remove the indentation")
     for section, key, value in values:
-        if complaint := value_problem(section, key, value):
-            raise ConfigError(f"{path}: [{section}] {key} {complaint}")
+        if problem := value_problem(section, key, value):
+            raise ConfigError(f"{path}: [{section}] {key} {problem}")
     for section, key, value in values:
-        if value.lower() != FIXED.get(section, {}).get(key, value.lower()):
-            raise ConfigError(f"{path}: [{section}] {key} must be {FIXED[section][key]}; remove the line")
-
-
-QUOTES = tuple("\"'“”‘’")
-COMMENT = re.compile(r"(?:^|\s)[#;]")
-VARIABLE_OF_OTHERS = re.compile(r"\$\{.*\}|^\$[A-Za-z_]\w*|^%\w+%|\{\{.*\}\}", re.ASCII)
-# librdkafka reads the digits that a number begins with, and no further: 60,000 would be 60.
-COUNTS = re.compile(
-    r".*\.(ms|bytes|kbytes|messages|retries|records|fails)|.*(max\.in\.flight.*|retries|batch\.size|log_level)"
-)
-NUMBER = re.compile(r"-?[0-9]+", re.ASCII)
-DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
-MAY_BE_DECIMAL = ("linger.ms", "queue.buffering.max.ms")
-SERVER = re.compile(r"(?:(?P<protocol>[A-Za-z_]+)://)?(?:\[[0-9A-Fa-f:.]+\]|[^\W_][\w.-]*)(?::(?P<port>[0-9]{1,5}))?")
+        required = FIXED.get(section, {}).get(key)
+        if required is not None and value.lower() != required:
+            raise ConfigError(f"{path}: [{section}] {key} must be {required}; remove the line")
 
 
 def value_problem(section: str, key: str, value: str) -> str:
-    """Say why a value cannot be meant, nothing if it can."""
+    """Return what is wrong with a value, empty if nothing. Secrets and existing files may have any value."""
     if is_secret(key) or (key.endswith(".location") and os.path.exists(value)):  # noqa: PTH110  Path.exists raises for names too long
         return ""
-    for complaint, cannot_be_meant in CHECKS.items():
-        if cannot_be_meant(section, key, value):
-            return complaint
+    for problem, applies in VALUE_CHECKS.items():
+        if applies(section, key, value):
+            return problem
     return ""
 
 
 def has_comment(section: str, key: str, value: str) -> bool:
-    """Whether a comment stands behind the value: none ends there, so it would be a part of it."""
+    """Whether a comment follows the value. The parser would make it part of the value."""
     return bool(COMMENT.search(value))
 
 
 def is_quoted(section: str, key: str, value: str) -> bool:
-    """Whether quotes would be a part of the value."""
+    """Whether the value is in quotes. The parser would make them part of the value."""
     return value.startswith(QUOTES)
 
 
 def is_foreign_variable(section: str, key: str, value: str) -> bool:
-    """Whether it is a variable as other programs write it; $ConnectionString is a user name of Azure's."""
-    return key != "sasl.username" and bool(VARIABLE_OF_OTHERS.search(value))
+    """Whether the value is a variable in another program's syntax. $ConnectionString is a user name of Azure."""
+    return key != "sasl.username" and bool(FOREIGN_VARIABLE.search(value))
 
 
-def is_no_number(section: str, key: str, value: str) -> bool:
-    """Whether a number is wanted and something else is there, be it behind a number."""
-    number = DECIMAL if key in MAY_BE_DECIMAL else NUMBER
-    counts = section != "schema_registry" and COUNTS.fullmatch(key)
-    return bool(value and counts) and not number.fullmatch(value)
+def is_not_a_number(section: str, key: str, value: str) -> bool:
+    """Whether the property takes a number and the value is none, or has text after it."""
+    if section == "schema_registry" or not value or not NUMERIC_PROPERTY.fullmatch(key):
+        return False
+    number = DECIMAL if key in DECIMAL_PROPERTIES else NUMBER
+    return not number.fullmatch(value)
 
 
-def is_no_list_of_servers(section: str, key: str, value: str) -> bool:
-    """Whether something in a list of brokers cannot be one."""
-    servers = [server for each in value.split(",") if (server := each.strip())]
-    return key in ("bootstrap.servers", "metadata.broker.list") and not all(map(is_server, servers))
+def is_not_a_server_list(section: str, key: str, value: str) -> bool:
+    """Whether the property takes a list of brokers and an item of the value cannot be one."""
+    if key not in ("bootstrap.servers", "metadata.broker.list"):
+        return False
+    servers = [server.strip() for server in value.split(",")]
+    return not all(is_server(server) for server in servers if server)
 
 
 def is_server(server: str) -> bool:
-    """Whether a broker can be at this address."""
+    """Whether the text is host, host:port or protocol://host:port."""
     found = SERVER.fullmatch(server)
     return found is not None and 0 < int(found["port"] or 9092) < 65536
 
 
-CHECKS: dict[str, Callable[[str, str, str], bool]] = {
+VALUE_CHECKS: dict[str, Callable[[str, str, str], bool]] = {  # problem -> whether (section, property, value) has it
     "has a comment after its value; put the comment on a line of its own": has_comment,
     "is in quotes; remove them": is_quoted,
     "has a variable in an unknown form; write ${NAME}": is_foreign_variable,
-    "must be a number of digits only, without a unit or separators": is_no_number,
-    "must be host:port, several separated by commas": is_no_list_of_servers,
+    "must be a number of digits only, without a unit or separators": is_not_a_number,
+    "must be host:port, several separated by commas": is_not_a_server_list,
 }

@@ -1,23 +1,15 @@
-"""The properties of the client libraries: their names, and what the libraries say of them in words that can be shown.
+"""Properties of the client libraries: which are secret, and readable messages for the ones a library refuses.
 
-A library's own words can quote a value, and a value can be a secret. So only names, limits and rules are taken over.
+Guarantee: a message contains names, limits and rules only. A library's own text may quote a value, and a value may be
+a secret.
 """
 
 import re
 from collections.abc import Iterable, Mapping
 
 SECRET_WORDS = ("password", "passphrase", "secret", "user.info", "token", ".key", "jaas", "pem", "oauthbearer.config")
-HINTS = {  # what a value is like, for properties whose spelling was right if they are named at all
-    "url": "it must begin with http:// or https://, with a valid host and port",
-    "basic.auth.user.info": "it must be key:secret, and not in url as well",
-    "sasl.mechanisms": "it selects how sasl.username and sasl.password are sent, e.g. PLAIN",
-    "sasl.username": "sasl.username and sasl.password are both needed",
-    "sasl.password": "sasl.username and sasl.password are both needed",
-}
 
-TOLD_BY = {"SASL mechanism": "sasl.mechanisms", "(plugin ": "plugin.library.paths"}  # complaints that name none
-
-# Two names of one property: librdkafka takes both, and complains by the first.
+# librdkafka accepts two names for these properties, and its messages use the first.
 ALIASES = {
     "acks": "request.required.acks",
     "bootstrap.servers": "metadata.broker.list",
@@ -31,7 +23,7 @@ ALIASES = {
 }
 ALIASES |= {second: first for first, second in ALIASES.items()}
 
-# Of properties that the file need not hold, as far as rules compare others with them.
+# Defaults of properties that librdkafka's rules compare with others.
 DEFAULTS = {
     "fetch.max.bytes": "52428800",
     "linger.ms": "5",
@@ -49,7 +41,7 @@ REMOVE = "remove the line"
 AVRO = f"{REMOVE}, values are Avro in any case"
 CREDENTIALS = "write sasl.username and sasl.password"
 REGISTRY = "[schema_registry]"
-# What Java's clients and their examples call what is named otherwise here, or is not there.
+# Properties of Java clients and their examples that have another name here, or none, and what to do.
 JAVA = {
     "auto.register.schemas": REMOVE,
     "basic.auth.credentials.source": f"{REMOVE}, basic.auth.user.info in {REGISTRY} is enough",
@@ -96,7 +88,7 @@ JAVA = {
     "value.serializer": AVRO,
     "value.subject.name.strategy": REMOVE,
 }
-# Kafka's own property there, the Schema Registry client's here.
+# Properties of the other section: the message says where they belong.
 JAVA_IN_REGISTRY = {
     "bootstrap.servers": "write it in [consumer] and [producer]",
     "ssl.keystore.location": "write ssl.certificate.location and ssl.key.location, with files in PEM",
@@ -107,96 +99,119 @@ JAVA_IN_KAFKA = {
     "url": f"write it in {REGISTRY}",
 }
 
+HINTS = {  # advice by property; for the others, the spelling is the likely mistake
+    "url": "it must begin with http:// or https://, with a valid host and port",
+    "basic.auth.user.info": "it must be key:secret, and not in url as well",
+    "sasl.mechanisms": "it selects how sasl.username and sasl.password are sent, e.g. PLAIN",
+    "sasl.username": "sasl.username and sasl.password are both needed",
+    "sasl.password": "sasl.username and sasl.password are both needed",
+}
+# Texts of librdkafka that name no property, and the property they are about.
+UNNAMED = {"SASL mechanism": "sasl.mechanisms", "(plugin ": "plugin.library.paths"}
+
+# Texts of librdkafka about the value of one property
+OUT_OF_RANGE = re.compile(r'property "([a-z._]+)" value .*is outside allowed range ([-0-9.]+)')
+EMPTY = re.compile(r'property "([a-z._]+)" cannot be set to empty')
+NOT_BOOLEAN = re.compile(r'Expected bool value for "([a-z._]+)"')
+# and about properties that depend on each other, with their names in backticks.
 RULE = re.compile(r"`([a-z._=]+)` ?(?:must|is not supported|is mandatory)")
-NAMED = re.compile(r"`([a-z._]+)((?:=[a-z]+)?)`")
-RANGE = re.compile(r'property "([a-z._]+)" value .*is outside allowed range ([-0-9.]+)')
-EXACTLY_ONCE = "when `enable.idempotence` is true"
-IN_WORDS = "for labels written exactly once (enable.idempotence = true)"
+NAME_IN_RULE = re.compile(r"`([a-z._]+)((?:=[a-z]+)?)`")
+SHORTER = {  # parts of a rule, and what to write instead
+    "when `enable.idempotence` is true": "for exactly-once delivery (enable.idempotence = true)",
+    "set to ": "",
+    "set <": "<",
+    "set >": ">",
+}
 
 
 def is_secret(key: str) -> bool:
-    """Whether the value of a property may be a secret; where a secret lies is none."""
+    """Whether the value of a property may be a secret; paths (*.location) are not secret."""
     return any(word in key.lower() for word in SECRET_WORDS) and not key.endswith(".location")
 
 
 def without_userinfo(url: str) -> str:
-    """Return an address without name and password; greedy, as a password can hold a slash."""
+    """Return a URL with **** for user and password. The match is greedy, because a password may contain a slash."""
     return re.sub(r"//.*@", "//****@", url, flags=re.DOTALL)
 
 
-def other_word(section: str, key: str) -> str:
-    """Say what to write instead of a name that is not this client's, nothing for others."""
-    here = JAVA_IN_REGISTRY if section == "schema_registry" else JAVA_IN_KAFKA
-    if key in here:
-        return f"[{section}] {key} does not belong in this section; {here[key]}"
-    return f"[{section}] {key} is a Java client property; {JAVA[key]}" if key in JAVA else ""
+def foreign_name_problem(section: str, key: str) -> str:
+    """Return what to write instead of a property of a Java client or of another section; empty for other names."""
+    misplaced = JAVA_IN_REGISTRY if section == "schema_registry" else JAVA_IN_KAFKA
+    if key in misplaced:
+        return f"[{section}] {key} does not belong in this section; {misplaced[key]}"
+    if key in JAVA:
+        return f"[{section}] {key} is a Java client property; {JAVA[key]}"
+    return ""
 
 
-def unknown_property(section: str, properties: Iterable[str], complaint: str) -> str:
-    """Name the property that a client library complains about; its own words can quote a value."""
-    names = [name for name in properties if name in complaint]
-    names += [ALIASES[name] for name in re.findall(r'"([a-z.]+)"', complaint) if ALIASES.get(name) in set(properties)]
-    names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", complaint) if name not in names]
-    names = list(dict.fromkeys(names))  # a name can be part of its other name
-    if not names:
-        names = [name for words, name in TOLD_BY.items() if words in complaint] or ["one property"]
-    hint = HINTS.get(names[0], "check the spelling")
-    if names[0].endswith(".location"):
-        hint = "name a file that can be read and holds what it should"
-    which = " and ".join(names)
-    return f"[{section}] {which}: missing, unknown, or without a valid value; {hint}"
-
-
-def refused_property(section: str, in_file: Iterable[str], properties: Mapping[str, object], complaint: str) -> str:
-    """Say what a Kafka client has against its properties, by the names that the file has.
+def refused_property(section: str, in_file: Iterable[str], properties: Mapping[str, object], text: str) -> str:
+    """Return why a Kafka client refused its properties.
 
     Parameters
     ----------
-    in_file : the names in the file.
-    properties : all that the client was given, with what is set for it here.
+    section : section of the file.
+    in_file : names of the properties in the file; the message uses these.
+    properties : all properties of the client, including those that the program sets.
+    text : what the client library says.
     """
     known = set(in_file)
-    if found := RANGE.search(complaint):
-        return f"[{section}] {spelt(found[1], known)} must be in {found[2]}; correct or remove the line"
-    if found := RULE.search(complaint):
-        return f"[{section}] {rule(complaint[found.start() :], known, properties)}"
-    if found := re.search(r'property "([a-z._]+)" cannot be set to empty', complaint):
-        return f"[{section}] {spelt(found[1], known)} is empty; give it a value, or remove the line"
-    if found := re.search(r'Expected bool value for "([a-z._]+)"', complaint):
-        return f"[{section}] {spelt(found[1], known)} must be true or false"
-    return unknown_property(section, properties, complaint)
+    if found := OUT_OF_RANGE.search(text):
+        return f"[{section}] {name_in_file(found[1], known)} must be in {found[2]}; correct or remove the line"
+    if found := RULE.search(text):
+        return f"[{section}] {rule_problem(text[found.start() :], known, properties)}"
+    if found := EMPTY.search(text):
+        return f"[{section}] {name_in_file(found[1], known)} is empty; give it a value, or remove the line"
+    if found := NOT_BOOLEAN.search(text):
+        return f"[{section}] {name_in_file(found[1], known)} must be true or false"
+    return unknown_property(section, properties, text)
 
 
-def spelt(name: str, in_file: set[str]) -> str:
-    """Return the name by which the file has a property, as far as it has it."""
-    return ALIASES[name] if name not in in_file and ALIASES.get(name) in in_file else name
+def unknown_property(section: str, properties: Iterable[str], text: str) -> str:
+    """Return a message with the properties that a client library's text names."""
+    names = [name for name in properties if name in text]
+    names += [ALIASES[name] for name in re.findall(r'"([a-z.]+)"', text) if ALIASES.get(name) in set(properties)]
+    names += [name for name in re.findall(r"\bs(?:sl|asl)\.[a-z.]*[a-z]", text) if name not in names]
+    names = list(dict.fromkeys(names))  # without duplicates: a name may be part of its alias
+    if not names:
+        names = [name for phrase, name in UNNAMED.items() if phrase in text] or ["one property"]
+    hint = HINTS.get(names[0], "check the spelling")
+    if names[0].endswith(".location"):
+        hint = "choose a readable file with valid content"
+    return f"[{section}] {' and '.join(names)}: missing, unknown, or without a valid value; {hint}"
 
 
-def rule(complaint: str, in_file: set[str], properties: Mapping[str, object]) -> str:
-    """Return one of librdkafka's rules about properties and their partners, and which line to change."""
-    lines = list[str]()
+def name_in_file(name: str, in_file: set[str]) -> str:
+    """Return the property as the file names it: the name itself, or its alias."""
+    alias = ALIASES.get(name)
+    return alias if alias in in_file and name not in in_file else name
 
-    def in_words(found: re.Match[str]) -> str:
-        name = spelt(found[1], in_file)
+
+def rule_problem(text: str, in_file: set[str], properties: Mapping[str, object]) -> str:
+    """Return a rule of librdkafka about dependent properties, with their values, and which line to change."""
+    lines: list[str] = []  # properties of the rule that are in the file
+
+    def with_value(match: re.Match[str]) -> str:
+        name = name_in_file(match[1], in_file)
+        required_value = match[2]
         if name in in_file:
             lines.append(name)
-        elif not found[2] and name in properties:
+        elif not required_value and name in properties:
             return f"{name} ({properties[name]} here)"
-        elif not found[2] and name in DEFAULTS:
+        elif not required_value and name in DEFAULTS:
             return f"{name} ({DEFAULTS[name]} unless set)"
-        return name + found[2]
+        return name + required_value
 
-    told = NAMED.sub(in_words, without_padding(complaint))
-    if "is mandatory" in told:
-        return f"{told}; add it"
-    if "is not supported" in told:
-        return f"{told}; remove {lines[0]}"
-    return f"{told}; change or remove {' or '.join(lines)}"
+    problem = NAME_IN_RULE.sub(with_value, first_sentence(text))
+    if "is mandatory" in problem:
+        return f"{problem}; add it"
+    if "is not supported" in problem:
+        return f"{problem}; remove {lines[0]}"
+    return f"{problem}; change or remove {' or '.join(lines)}"
 
 
-def without_padding(complaint: str) -> str:
-    """Return the first sentence of a rule, in our words."""
-    sentence = re.split(r"\. |\.?\"?}?$| or share consumer", complaint.replace("`must", "` must"), maxsplit=1)[0]
-    for theirs, ours in {EXACTLY_ONCE: IN_WORDS, "set to ": "", "set <": "<", "set >": ">"}.items():
-        sentence = sentence.replace(theirs, ours)
+def first_sentence(rule: str) -> str:
+    """Return the first sentence of a rule, shortened."""
+    sentence = re.split(r"\. |\.?\"?}?$| or share consumer", rule.replace("`must", "` must"), maxsplit=1)[0]
+    for phrase, replacement in SHORTER.items():
+        sentence = sentence.replace(phrase, replacement)
     return sentence

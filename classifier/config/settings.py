@@ -1,7 +1,7 @@
-"""All that one run is told, by the command line and the configuration file.
+"""Settings of one run: the options of the command line, and the sections of the configuration file.
 
-Each option is told once, as a field of `Settings`: its name, type, default, help and unit. The parser, --print-config
-and the table of options in README are made from that, or held against it by a test.
+Each option is defined once, as a field of `Settings`: name, type, default, help and unit. The parser, --print-config
+and the options table in README are derived from these fields, or compared with them by a test.
 """
 
 import argparse
@@ -16,11 +16,19 @@ from classifier.config.ini_file import FIXED, OFFSET_RESETS, SECTIONS, check_con
 from classifier.errors import ConfigError
 
 SCALES = ("none", "standard", "log")
-GROUP_PLACEHOLDER = "args.group"
+GROUP_PLACEHOLDER = "args.group"  # group.id in the file: the group given with -g
 DEFAULT_GROUP = "user_classifier"
-LOOPBACK = "127.0.0.1"  # numbers of a business are not for the whole network unless asked for
-GENERAL, TOPICS, CLUSTERING, RUNNING, REPORTS = "options", "topics", "clustering", "running", "reports"
-# What is not for cells: these values of an option, or any that is not the default, and why.
+LOOPBACK = "127.0.0.1"  # metrics hold business figures: other hosts see them only if --metrics-host says so
+
+# Headings in --help
+GENERAL = "options"
+TOPICS = "topics"
+CLUSTERING = "clustering"
+RUNNING = "running"
+REPORTS = "reports"
+INSPECTION = "inspection (read-only, then exit)"
+
+# Options that cannot be combined with --cells: the refused values (empty: any but the default), and the reason.
 NOT_WITH_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "changelog_mode": (("upsert", "append"), "each record holds the number of users of a cell; leave it out"),
     "fit": (("cells",), "the fit always uses cells; leave it out"),
@@ -28,8 +36,7 @@ NOT_WITH_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "rebuild": ((), "both topics are read from the beginning at every start; leave it out"),
     "error_handling_mode": (("log",), "every start reads all records, and would copy them again; use ignore"),
 }
-INSPECTION = "to look first: these write nothing to Kafka, and end"
-# An export neither labels nor reads the input. --until-end is what it does anyway, --print-config prints it, too.
+# An export neither labels nor reads the input. It always stops at the end, and --print-config shows it.
 NOT_WITH_EXPORT = ("rebuild", "plot", "summary", "metrics_port", "check", "explore_k", "dry_run")
 
 
@@ -50,195 +57,214 @@ def option(
 
     Parameters
     ----------
-    group : the heading in --help under which the option stands.
-    help : what it does, in a line. The default is added to it.
-    short : the flag, where it is not the name of the field.
-    parse : turns the text on the command line into the value; argparse.ArgumentTypeError says what is wrong with it.
-    unit : what the value is, or is counted in, for people.
-    unset : what happens without the option, where its default is None.
-    with_cells : the default with --cells, where it is another.
+    group : heading in --help.
+    help : what the option does, in one line. The parser appends the default.
+    short : the flag, if it is not the name of the field.
+    parse : turns the text of the command line into the value; raises argparse.ArgumentTypeError for a wrong one.
+    unit : unit or values, for --help and README.
+    unset : what happens without the option, if its default is None.
+    with_cells : the default with --cells, if it differs.
     """
-    told = {"group": group, "help": help, "short": short, "unit": unit, "unset": unset, "with_cells": with_cells}
-    words: dict[str, Any] = {"action": "store_true"} if default is False else {"metavar": metavar, "type": parse}
+    add_argument: dict[str, Any]
     if choices:
-        words, told["unit"] = {"choices": choices}, ", ".join(choices)
-    return field(default=default, metadata={**told, "words": words})
+        unit = ", ".join(choices)
+        add_argument = {"choices": choices}
+    elif default is False:
+        add_argument = {"action": "store_true"}
+    else:
+        add_argument = {"metavar": metavar, "type": parse}
+    metadata = {
+        "group": group,
+        "help": help,
+        "short": short,
+        "unit": unit,
+        "unset": unset,
+        "with_cells": with_cells,
+        "add_argument": add_argument,
+    }
+    return field(default=default, metadata=metadata)
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What one run is told; frozen, and the same for every part of it."""
+    """Settings of one run. Frozen: every part of the client sees the same."""
 
     schema_registry: Mapping[str, str]
     consumer: Mapping[str, str]
     producer: Mapping[str, str]
     # fmt: off
-    log_level: str = option(GENERAL, "INFO", "what to log on standard error",
+    log_level: str = option(GENERAL, "INFO", "minimum level to log on standard error",
         choices=("DEBUG", "INFO", "WARNING", "ERROR"))
-    log_format: str = option(GENERAL, "text", "lines to read, or one JSON object a line", choices=("text", "json"))
+    log_format: str = option(GENERAL, "text", "log format: plain text, or one JSON object a line",
+        choices=("text", "json"))
 
     topic: str = option(TOPICS, "transactions_aggregate", "topic of per-user totals to read",
         short="-t", metavar="TOPIC", parse=topic_name, unit="topic", with_cells="user_cells")
-    group: str = option(TOPICS, DEFAULT_GROUP, "consumer group whose offsets mark the progress",
+    group: str = option(TOPICS, DEFAULT_GROUP, "consumer group whose offsets are committed",
         short="-g", metavar="GROUP", parse=group_name, unit="group")
     output: str = option(TOPICS, "user_labeling", "compacted topic to write labels to",
         short="-o", metavar="OUTPUT", parse=topic_name, unit="topic", with_cells="user_cell_labels")
-    changelog_mode: str = option(TOPICS, "retract", "how TOPIC tells changes: retract by its op header; upsert and"
-        " append by the last record of a user, where in upsert a null value deletes",
+    changelog_mode: str = option(TOPICS, "retract", "how TOPIC encodes changes. retract: by the header op; upsert and"
+        " append: the last record of a user counts, and in upsert a null value deletes the user",
         choices=("retract", "upsert", "append"))
-    cells: bool = option(TOPICS, False, "label cells instead of users: TOPIC says how many users Flink has counted in"
-        " each, for more of them than one process holds; other defaults: -t user_cells -o user_cell_labels"
-        " --batch-interval 60")
+    cells: bool = option(TOPICS, False, "label cells instead of users, for more users than one process can hold: TOPIC"
+        " has the number of users that Flink counted in each cell; changes the defaults to -t user_cells"
+        " -o user_cell_labels --batch-interval 60")
 
     n_clusters: int | str = option(CLUSTERING, 3,
-        "number of clusters; auto chooses 2 to 10 by silhouette, once, and keeps that",
+        "number of clusters; auto chooses from 2 to 10 by silhouette, once, and keeps it",
         short="-k", metavar="N", parse=number_or_auto("n_clusters"), unit="whole number, 1 or more, or auto")
     scale: str = option(CLUSTERING, "none",
-        "where distances are measured: totals as they are, each divided by its standard deviation, or logarithms",
+        "how totals are scaled before the fit: not at all, divided by the standard deviation, or as logarithms",
         choices=SCALES)
     fit: str = option(CLUSTERING, "users",
-        "one run of k-means++ on all users, or the best of many on users taken together: labels then move less",
+        "fit on all users, or search the centers on groups of similar users, which keeps labels more stable",
         choices=("users", "cells"))
     n_init: int | str = option(CLUSTERING, "auto",
-        "runs of k-means++ per fit, of which the best counts; auto is 1, on cells 30",
+        "runs of k-means++ per fit, the best is kept; auto is 1, or 30 with --fit cells or --cells",
         metavar="N", parse=number_or_auto("n_init"), unit="whole number, or auto")
 
-    batch_interval: float = option(RUNNING, 1.0, "least time between two fits, in seconds",
+    batch_interval: float = option(RUNNING, 1.0, "minimum time between two fits, in seconds",
         metavar="SECONDS", parse=seconds, unit="seconds, 0 or more", with_cells=60.0)
-    batch_size: int | None = option(RUNNING, None, "fit after N records at the latest; 1 fits for every record",
+    batch_size: int | None = option(RUNNING, None, "fit at the latest after N records; 1 fits after every record",
         metavar="N", parse=whole_number("batch size"), unit="records", unset="no limit")
-    until_end: bool = option(RUNNING, False, "stop once every partition was read to its end and all is committed")
+    until_end: bool = option(RUNNING, False,
+        "stop when every partition is read to its end and everything is committed")
     rebuild: bool = option(RUNNING, False,
-        "forget offsets and state, read TOPIC from its beginning and make OUTPUT what it says")
+        "ignore offsets and state, read TOPIC from the beginning and rewrite OUTPUT to match")
     error_handling_mode: str = option(RUNNING, "fail",
-        "at a record that cannot be read: stop, skip it, or copy it to the log target",
+        "what to do with a record that cannot be read: stop, skip it, or copy it to the log target",
         choices=("fail", "ignore", "log"))
-    error_handling_log_target: str = option(RUNNING, "error_log", "topic for such records in mode log",
+    error_handling_log_target: str = option(RUNNING, "error_log", "topic for these records in mode log",
         metavar="TOPIC", parse=topic_name, unit="topic")
 
-    plot: Path | None = option(REPORTS, None,  # noqa: RUF009  a frozen field as all the others
-        "draw the clusters to FILE (.png, .svg, .pdf), at most every 10 s and at the end",
+    plot: Path | None = option(REPORTS, None,  # noqa: RUF009  the field is frozen
+        "plot the clusters to FILE (.png, .svg, .pdf), at most every 10 s and at the end",
         metavar="FILE", parse=Path, unit=".png, .svg, .pdf", unset="no plot")
     summary: bool = option(REPORTS, False,
-        "log a table of the clusters and of moves between them, at most every 60 s and at the end")
+        "log a table of the clusters, and of moves between them, at most every 60 s and at the end")
     label_names: str | None = option(REPORTS, None,
         "names for plot, summary, metrics and export, label 0 first: stingy,standard,spendthrift",
         metavar="NAMES", unit="as many names as clusters", unset="numbers")
     metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health",
         metavar="PORT", parse=whole_number("port"), unit="port", unset="off")
     metrics_host: str = option(REPORTS, LOOPBACK,
-        "the address of this machine at which they are served: 0.0.0.0 for all, as in a container",
+        "address to serve /metrics and /health at; 0.0.0.0 for all addresses, as in a container",
         metavar="HOST", parse=host_name, unit="address or name")
 
     check: bool = option(INSPECTION, False,
-        "say of connections, topics, rights and schemas whether they are as needed; exit code 1 if not")
+        "check connections, topics, permissions and schemas; exit code 1 if something is to do")
     explore_k: bool = option(INSPECTION, False,
         "read TOPIC to its end and compare 2 to 10 clusters; with --plot FILE also as a picture")
     dry_run: bool = option(INSPECTION, False, "read TOPIC to its end and show the labels that a run would write")
-    export: Path | None = option(INSPECTION, None,  # noqa: RUF009  a frozen field as all the others
-        "read OUTPUT to its end and write its users and their labels to FILE (.csv, .csv.gz, .parquet)",
+    export: Path | None = option(INSPECTION, None,  # noqa: RUF009  the field is frozen
+        "read OUTPUT to its end and write its users and labels to FILE (.csv, .csv.gz, .parquet)",
         metavar="FILE", parse=Path, unit=".csv, .csv.gz, .parquet", unset="no file")
     export_label: str | None = option(INSPECTION, None,
-        "of these only the users of one label: its number, or its name in --label-names",
+        "with --export: only the users of this label, by its number or its name in --label-names",
         metavar="LABEL", unit="label", unset="all labels")
-    print_config: bool = option(INSPECTION, False, "print the settings that take effect, secrets as ****")
+    print_config: bool = option(INSPECTION, False, "print the effective settings, secrets as ****")
     # fmt: on
 
     @property
     def transactional_id(self) -> str:
-        """The same for every instance of one job, so that a newer one fences the older."""
+        """transactional.id, the same for every instance of one job, so that a newer one fences the older."""
         return f"user_classifier-{self.group}-{self.output}"
 
     @property
     def auto_k(self) -> bool:
-        """Whether the number of clusters is to be chosen by their silhouettes."""
+        """Whether the client chooses the number of clusters."""
         return self.n_clusters == "auto"
 
     @property
     def one_hot(self) -> bool:
-        """Whether user_id is part of the fit."""
+        """Whether the one-hot encoding of user_id is part of the fit."""
         return self.scale == "none" and self.fit == "users" and not self.cells
 
     @property
     def read_only(self) -> bool:
-        """Whether nothing is to be written."""
+        """Whether the run writes nothing to Kafka and the Schema Registry."""
         return self.explore_k or self.dry_run or self.check or self.print_config or self.export is not None
 
     @property
     def max_poll_seconds(self) -> float:
-        """Seconds without a poll after which a Kafka client counts as stuck."""
+        """max.poll.interval.ms of the consumer, in seconds; a client that polls less often counts as stuck."""
         given = self.consumer.get("max.poll.interval.ms", "")
-        return int(given) / 1000 if given.isdecimal() else 300.0  # Kafka's own default
+        return int(given) / 1000 if given.isdecimal() else 300.0  # Kafka's default
 
     @property
     def consumer_properties(self) -> dict[str, Any]:
-        """What the consumer is made with: read_committed, positions kept by us."""
-        # Fetching resumes as soon as there is room for more records again, not a second later. The broker keeps an
-        # idle fetch for a tenth of a second, not for half of one: other calls have to wait for it.
-        ours = {"fetch.queue.backoff.ms": "10", "fetch.wait.max.ms": "100"}
+        """Properties of the consumer: read_committed, offsets set by the client."""
+        ours = {
+            "fetch.queue.backoff.ms": "10",  # fetch again as soon as the queue has room (librdkafka: after 1 s)
+            # The broker holds an idle fetch this long, and other requests wait behind it (librdkafka: 500 ms).
+            "fetch.wait.max.ms": "100",
+        }
         fixed = {**FIXED["consumer"], "group.id": self.group, "auto.offset.reset": "error"}
         return {**ours, **self.consumer, **fixed}
 
     @property
     def producer_properties(self) -> dict[str, Any]:
-        """What the producer is made with: transactional, keys placed as the Java client places them."""
+        """Properties of the producer: transactional, with the partitioner of the Java client."""
         ours = {
             "transactional.id": self.transactional_id,
             "partitioner": "murmur2_random",
-            # For 1 or 2 ms after a commit the coordinator refuses; librdkafka then asks again (default: after 100 ms).
+            # For 1 or 2 ms after a commit the coordinator refuses; librdkafka retries after this (default: 100 ms).
             "retry.backoff.ms": "2",
-            # A coordinator that has gone is forgotten after two seconds (librdkafka: 15 minutes). With it in mind,
-            # send_offsets_to_transaction waits for it for ever (confluentinc/librdkafka issue 5511).
+            # Forget a coordinator that left after two seconds (librdkafka: 15 minutes). Otherwise
+            # send_offsets_to_transaction waits for it forever (confluentinc/librdkafka issue 5511).
             "topic.metadata.refresh.interval.ms": "1000",
             "metadata.max.age.ms": "2000",
-            # An answer that does not come is noticed while the transaction has time to ask again.
+            # Detect a lost response while the transaction still has time for a retry.
             "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
         }
         return {**ours, **self.producer, **FIXED["producer"]}
 
     @property
     def transaction_timeout(self) -> float:
-        """Seconds after which the broker ends a transaction."""
+        """transaction.timeout.ms in seconds; after that the broker aborts a transaction."""
         given = self.producer.get("transaction.timeout.ms", "")
         return int(given) / 1000 if given.isdecimal() else 60.0  # librdkafka's default
 
     @property
     def reset_to(self) -> int:
-        """Where to begin without a committed offset: 0 the first record, 1 behind the last one."""
+        """Where to start without a committed offset: 0 at the first record, 1 after the last one."""
         return OFFSET_RESETS[self.consumer.get("auto.offset.reset", "earliest")]
 
 
 OPTIONS: tuple[Field[Any], ...] = tuple(each for each in fields(Settings) if each.default is not MISSING)
-
-
 CELL_DEFAULTS = {each.name: each.metadata["with_cells"] for each in OPTIONS if each.metadata["with_cells"] is not None}
 
 
 def flag(each: Field[Any]) -> str:
-    """Return how an option is written: '-t', '--batch-size'."""
+    """Return an option as it is written on the command line: '-t', '--batch-size'."""
     return str(each.metadata["short"] or f"--{each.name.replace('_', '-')}")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
-    """Describe all options to argparse, under their headings."""
+    """Add all options to a parser, under their headings."""
     for heading, options in itertools.groupby(OPTIONS, key=lambda each: each.metadata["group"]):
         target = parser if heading == GENERAL else parser.add_argument_group(heading)
         for each in options:
             add_option(target, each)
-    # Without -g, the file may name the group; without others, --cells has defaults of its own.
+    # None means not given: without -g the file may name the group, and --cells changes some defaults.
     parser.set_defaults(group=None, **dict.fromkeys(CELL_DEFAULTS))
 
 
 def add_option(target: Any, each: Field[Any]) -> None:
-    """Describe one option to argparse."""
-    told, default = each.metadata, each.default
-    unset = told["unset"] if default is None else "" if default is False else str(default)
-    shown = f"{told['help']} (default: {unset})" if unset else told["help"]
-    target.add_argument(flag(each), dest=each.name, default=default, help=shown, **told["words"])
+    """Add one option to a parser or a group of it."""
+    metadata = each.metadata
+    default = str(each.default)
+    if each.default is None:
+        default = metadata["unset"]
+    elif each.default is False:
+        default = ""
+    help = f"{metadata['help']} (default: {default})" if default else metadata["help"]
+    target.add_argument(flag(each), dest=each.name, default=each.default, help=help, **metadata["add_argument"])
 
 
 def settings_from(arguments: argparse.Namespace) -> Settings:
-    """Join the command line and the file it names."""
+    """Return the settings of a command line and the file it names; raise ConfigError for what is wrong with them."""
     options = dict(vars(arguments))
     path = options.pop("config")
     sections = read_configuration(path)
@@ -249,8 +275,8 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     if not options["group"]:
         raise ConfigError(f"{path}: [consumer] group.id is empty; remove the line, or name a group with -g")
     if not options["group"].isprintable():
-        raise ConfigError(f"{path}: [consumer] group.id holds characters that cannot be printed; remove them")
-    options.update(defaults(options))
+        raise ConfigError(f"{path}: [consumer] group.id has characters that cannot be printed; remove them")
+    options.update(cell_dependent_defaults(options))
     check_cells(options)
     check_topics_differ(options)
     check_export(options)
@@ -260,34 +286,38 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     return Settings(**options)
 
 
-def defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what counts for options that were not given and whose default depends on --cells."""
+def cell_dependent_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the defaults of options that were not given and whose default depends on --cells."""
     known: Mapping[str, Any] = CELL_DEFAULTS if options["cells"] else {each.name: each.default for each in OPTIONS}
     return {name: known[name] for name in CELL_DEFAULTS if options[name] is None}
 
 
 def check_cells(options: Mapping[str, Any]) -> None:
-    """Raise ConfigError where something was asked for that cannot be combined with --cells."""
-    for each in OPTIONS if options["cells"] else ():
-        refused, why = NOT_WITH_CELLS.get(each.name, ((), None))
+    """Raise ConfigError for an option that cannot be combined with --cells."""
+    if not options["cells"]:
+        return
+    for each in OPTIONS:
+        if each.name not in NOT_WITH_CELLS:
+            continue
+        refused, reason = NOT_WITH_CELLS[each.name]
         value = options[each.name]
-        if why and (value in refused or not refused) and value != each.default:
+        if value != each.default and (value in refused or not refused):
             given = flag(each) if value is True else f"{flag(each)} {value}"
-            raise ConfigError(f"{given} cannot be combined with --cells: {why}")
+            raise ConfigError(f"{given} cannot be combined with --cells: {reason}")
 
 
 def check_topics_differ(options: Mapping[str, Any]) -> None:
-    """Raise ConfigError where one topic would be written for two purposes."""
-    roles = {"-t": options["topic"], "-o": options["output"]}
+    """Raise ConfigError if two options name the same topic."""
+    topics = {"-t": options["topic"], "-o": options["output"]}
     if options["error_handling_mode"] == "log":
-        roles["--error-handling-log-target"] = options["error_handling_log_target"]
-    for (one, topic), (other, same) in itertools.combinations(roles.items(), 2):
+        topics["--error-handling-log-target"] = options["error_handling_log_target"]
+    for (one, topic), (other, same) in itertools.combinations(topics.items(), 2):
         if topic == same:
             raise ConfigError(f"{other} and {one} are both {topic}; each needs a topic of its own")
 
 
 def check_export(options: Mapping[str, Any]) -> None:
-    """Raise ConfigError where an export is asked for together with what it does not do."""
+    """Raise ConfigError for an option that cannot be combined with --export, or needs it."""
     if options["export"] is None:
         if options["export_label"] is not None:
             raise ConfigError("--export-label needs --export FILE; add it, or leave --export-label out")

@@ -11,7 +11,7 @@ from tests.support.pipeline import Pipeline
 
 PREFIX = "user_classifier.py: error: "
 SECRET = "s3cr3t"
-ONCE = "for labels written exactly once (enable.idempotence = true)"
+ONCE = "for exactly-once delivery (enable.idempotence = true)"
 CONSUMER_PROTOCOL = "is not supported for group.protocol=consumer"
 
 

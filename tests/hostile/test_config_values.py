@@ -187,5 +187,5 @@ def test_a_certificate_from_the_environment_keeps_its_lines(tmp_path: Path, monk
 
 def test_a_group_that_cannot_be_typed(tmp_path: Path) -> None:
     file = file_with(tmp_path, "consumer", "group.id", "te\am")
-    told = "group.id holds characters that cannot be printed; remove them"
+    told = "group.id has characters that cannot be printed; remove them"
     assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [consumer] {told}\n")
