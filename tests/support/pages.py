@@ -1,4 +1,4 @@
-"""What people read, README.md and docs/: its commands, tables and links, as the tests take them."""
+"""README.md and docs/: their commands, tables and links."""
 
 import re
 import textwrap
@@ -26,7 +26,7 @@ class Page:
 
     @cached_property
     def text(self) -> str:
-        """The page as it stands in the file."""
+        """The Markdown."""
         return self.path.read_text(encoding="utf-8")
 
     @cached_property
@@ -48,22 +48,22 @@ class Page:
 
     @cached_property
     def inline_code(self) -> list[str]:
-        """What stands in backticks."""
+        """All inline code."""
         return [text.replace("\\|", "|") for text in CODE.findall(self.prose)]
 
     @cached_property
     def headings(self) -> list[str]:
-        """All of them, in order."""
+        """All headings, in order."""
         return HEADING.findall(self.prose)
 
     @cached_property
     def anchors(self) -> list[str]:
-        """What a link to each heading says behind its #."""
+        """The anchor of each heading."""
         return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in self.headings]
 
     @cached_property
     def links(self) -> list[str]:
-        """Where links and pictures lead."""
+        """The targets of links and pictures."""
         return LINK.findall(self.prose)
 
     def section(self, heading: str) -> str:
@@ -95,12 +95,12 @@ def shell_lines() -> list[str]:
 
 
 def inline_code() -> list[str]:
-    """What stands in backticks, on all pages."""
+    """The inline code of all pages."""
     return [text for page in PAGES for text in page.inline_code]
 
 
 def commands(beginning: str) -> list[str]:
-    """The commands that begin so, in blocks and in backticks, each once."""
+    """The commands that begin so, in blocks and inline, without duplicates."""
     whole = re.compile(rf"{re.escape(beginning)}(?: |$)")
     found = [text for text in [*shell_lines(), *inline_code()] if whole.match(text)]
     return list(dict.fromkeys(found))

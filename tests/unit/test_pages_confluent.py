@@ -1,4 +1,4 @@
-"""docs/confluent-cloud.md: commands as `confluent` takes them, all rights, and its loop really run by bash."""
+"""docs/confluent-cloud.md: commands of `confluent`, all permissions, and its loop of statements, run by bash."""
 
 import json
 import os
@@ -48,7 +48,7 @@ CONFLUENT = {
     "schema-registry cluster describe": "",
     "schema-registry subject list": "",
 }
-"""The flags of `confluent`, version 4, that a command may be given here."""
+"""Command of `confluent`, version 4 -> its flags that the page may use."""
 
 CONFLUENT_MUST = [
     "confluent kafka cluster create Streaming-UEBA-Marketing-Analytics-cluster"
@@ -64,19 +64,17 @@ CONFLUENT_MUST = [
     "confluent api-key create --resource flink",
 ]
 MOST_LETTERS = 72
-"""Of a statement's name."""
+"""In the name of a statement."""
 
 STATEMENTS = [path.stem.replace("_", "-") for path in sorted(ROOT.glob("sql/*.sql"))]
 TOPICS = ["transactions", "transactions_enriched", "transactions_aggregate", "user_labeling", "user_labeling_final"]
-CONSOLE_PICTURES = 6
-"""Of the Console, on the page of the original program: a line on what one sees stands for each."""
 
 
 # Commands
 
 
 def known_flags(words: Sequence[str]) -> set[str]:
-    """The flags that this command of `confluent` may be given."""
+    """The flags of a command of `confluent`."""
     name = " ".join(words).split(" --")[0].split()
     known = [" ".join(name[:length]) for length in range(len(name), 0, -1) if " ".join(name[:length]) in CONFLUENT]
     assert known, f"an unknown command: {shlex.join(words)}"
@@ -84,7 +82,7 @@ def known_flags(words: Sequence[str]) -> set[str]:
 
 
 def flags(words: Sequence[str]) -> set[str]:
-    """Those among the words of a command."""
+    """The flags among the words of a command."""
     return {word for word in words if re.fullmatch(r"--[a-z-]+", word)}
 
 
@@ -95,11 +93,11 @@ def test_confluent_commands_have_the_flags_of_version_4(command: str) -> None:
 
 
 @pytest.mark.parametrize("beginning", CONFLUENT_MUST, ids=range(len(CONFLUENT_MUST)))
-def test_confluent_commands_that_must_be_there(beginning: str) -> None:
+def test_commands_that_the_page_must_have(beginning: str) -> None:
     assert any(command.startswith(beginning) for command in [*shell_lines(), *inline_code()])
 
 
-def test_statements_are_made_from_the_files_with_names_that_confluent_takes() -> None:
+def test_statements_are_created_from_the_files_under_valid_names() -> None:
     loop, *_ = loops()
     files = sorted(ROOT.glob(loop.split()[3].rstrip(";")))
     assert [path.name[0] for path in files] == list("1234567")
@@ -110,7 +108,7 @@ def test_statements_are_made_from_the_files_with_names_that_confluent_takes() ->
         assert {command.split()[4] for command in commands(f"confluent flink statement {verb}")} == running
 
 
-def test_statements_that_are_named_are_there() -> None:
+def test_statements_that_are_named_exist() -> None:
     for verb in ("describe", "delete"):
         for command in commands(f"confluent flink statement {verb}"):
             names = shlex.split(command)[4 : shlex.split(command).index("--cloud")]
@@ -130,8 +128,8 @@ def granted(beginning: str) -> Iterator[list[str]]:
     yield from (shlex.split(command) for command in commands(beginning))
 
 
-def test_the_rights_are_those_that_the_tests_grant() -> None:
-    """The commands grant what tests/secure finds to be needed; Describe comes with it, DescribeConfigs is optional."""
+def test_the_permissions_are_those_that_the_tests_grant() -> None:
+    """tests/secure shows what is needed. Describe is implied by these permissions, DescribeConfigs is optional."""
     resources = {"--topic": "TOPIC", "--consumer-group": "GROUP", "--transactional-id": "TRANSACTIONAL_ID"}
     given = set()
     for words in granted("confluent kafka acl create"):
@@ -158,10 +156,10 @@ def test_the_client_may_read_each_subject_it_asks_for_and_write_those_of_its_out
     }
 
 
-# What the page tells
+# The connector, the checklist, the steps
 
 
-def test_the_connector_is_told_as_it_is() -> None:
+def test_the_connector_is_the_one_of_the_original() -> None:
     connector = json.loads((ROOT / "configurations" / "datagen-transactions.json").read_text(encoding="utf-8"))
     assert connector == {
         "name": "DSoC_transactions",
@@ -184,25 +182,12 @@ def test_the_checklist_has_all_topics_and_their_subjects() -> None:
     subjects = {row[0].strip("`"): CODE.findall(row[2])[0] for row in rows(checklist) if row[0].startswith("`")}
     assert list(subjects) == TOPICS
     assert all(subject == f"{topic}-value" for topic, subject in subjects.items())
-    assert [
-        word for word in ("environment", "Kafka cluster", "topics", "schemas", "events") if word not in checklist
-    ] == []
 
 
-def test_what_one_sees_in_the_console_stands_for_each_of_its_pictures() -> None:
-    assert len(re.findall(r"^\*You see\* .{60,}$", CONFLUENT_CLOUD.text, re.MULTILINE)) == CONSOLE_PICTURES
-
-
-def test_readme_has_each_step_under_its_number() -> None:
+def test_readme_links_to_each_step_by_its_number() -> None:
     steps = [heading for heading in CONFLUENT_CLOUD.headings if re.match(r"\d+\. ", heading)]
     listed = re.findall(r"^(\d+)\. \[.*?\]\(docs/confluent-cloud\.md#(\d+)-", README.text, re.MULTILINE)
     assert [(number, number) for number in (step.split(".")[0] for step in steps)] == listed
-
-
-def test_sink_connectors_are_not_sent_to_the_retract_topic() -> None:
-    (advice,) = (text for text in CONFLUENT_CLOUD.text.split("\n\n") if "sink connectors" in text)
-    assert "connect it to the topic `user_labeling` " in advice
-    assert "Do not connect `user_labeling_final`" in advice
 
 
 # The statements, run by bash from the page
@@ -227,11 +212,11 @@ cat << END
 }
 END
 """
-"""`confluent` as far as the page uses it: it notes its calls, and each asking finds the statement's next phase."""
+"""`confluent` as far as the page uses it: records its calls; each describe returns the next phase of the statement."""
 
 
 class Ran(NamedTuple):
-    """What bash did."""
+    """The result of a script."""
 
     code: int
     output: str
@@ -239,13 +224,13 @@ class Ran(NamedTuple):
 
     @property
     def created(self) -> str:
-        """The numbers of the statements made, in order."""
+        """The numbers of the statements created, in order."""
         return "".join(words[3][0] for words in self.calls if words[2] == "create")
 
 
 @pytest.fixture
 def confluent(tmp_path: Path) -> Path:
-    """A folder with `confluent`, and with a `sleep` that is over at once."""
+    """A folder with the fake `confluent`, and with a `sleep` that does not wait."""
     for name, text in {"confluent": FAKE, "sleep": "#!/bin/sh\n"}.items():
         (tmp_path / name).write_text(text, encoding="utf-8")
         (tmp_path / name).chmod(0o755)
@@ -253,7 +238,7 @@ def confluent(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, script: str, phases: Mapping[str, Sequence[str]] | None = None) -> Ran:
-    """Run a script of the page; `phases` of statements by number, of the others the usual ones."""
+    """Run a script of the page; `phases` has the phases of statements by number, by default the usual ones."""
     for name in STATEMENTS:
         usual = ["PENDING", "RUNNING", *["COMPLETED"] * ("-create-" in name)]
         wanted = (phases or {}).get(name[0], usual)
@@ -274,7 +259,7 @@ def the_loop() -> str:
 
 
 def functions() -> str:
-    """The same without its last line, which runs the files."""
+    """The block without its last line, which runs the files."""
     return the_loop().rsplit("\n\n", 1)[0] + "\n"
 
 
@@ -286,7 +271,7 @@ def test_the_loop_runs_all_files_in_order(confluent: Path) -> None:
     assert all(flags(words) <= known_flags(words) for words in ran.calls)
 
 
-def test_the_loop_hands_over_the_text_of_each_file(confluent: Path) -> None:
+def test_the_loop_passes_the_text_of_each_file(confluent: Path) -> None:
     made = [words for words in run(confluent, the_loop()).calls if words[2] == "create"]
     for path, words in zip(sorted(ROOT.glob("sql/[1-7]_*.sql")), made, strict=True):
         text = path.read_text(encoding="utf-8").rstrip("\n")
@@ -294,7 +279,7 @@ def test_the_loop_hands_over_the_text_of_each_file(confluent: Path) -> None:
         assert words[3:] == [name, "--sql", text, "--compute-pool", POOL, "--database", CLUSTER]
 
 
-def test_the_loop_waits_for_a_slow_statement_and_goes_on(confluent: Path) -> None:
+def test_the_loop_waits_for_a_slow_statement(confluent: Path) -> None:
     ran = run(confluent, the_loop(), {"2": [*SLOW, "RUNNING"], "3": [*SLOW, "RUNNING", "COMPLETED"]})
     assert ran.created == "1234567"
     at = [words[2:4] for words in ran.calls].index(["create", STATEMENTS[3]])
@@ -313,14 +298,14 @@ def test_an_insert_that_does_not_run_stops_the_loop(wrong: str, confluent: Path)
     assert run(confluent, the_loop(), {"2": [wrong]}).created == "12"
 
 
-def test_the_loop_stops_where_confluent_says_no(confluent: Path) -> None:
+def test_the_loop_stops_when_confluent_fails(confluent: Path) -> None:
     ran = run(confluent, the_loop(), {"3": []})
     assert ran.created == "123"
     assert ran.output.splitlines()[-1] == f"Error: statement {STATEMENTS[2]}: no answer"
     assert [words[2] for words in ran.calls][-1] == "create"
 
 
-def test_going_on_from_a_file(confluent: Path) -> None:
+def test_the_loop_can_be_continued_from_a_file(confluent: Path) -> None:
     (line,) = (line for line in loops() if "[4-7]" in line)
     assert run(confluent, functions() + line).created == "4567"
 
@@ -333,7 +318,7 @@ def test_the_statements_run_as_the_account_that_was_named(confluent: Path) -> No
         assert [words[10:] for words in made] == [more] * 7
 
 
-def test_the_topic_made_by_hand_has_statement_7_after_the_client(confluent: Path) -> None:
+def test_with_a_topic_made_by_hand_statement_7_runs_after_the_client(confluent: Path) -> None:
     first, last = (
         line for line in CONFLUENT_CLOUD.shell_lines if "[12346]" in line or line.startswith("run_file sql/")
     )
@@ -341,7 +326,7 @@ def test_the_topic_made_by_hand_has_statement_7_after_the_client(confluent: Path
     assert run(confluent, f"{functions()}{last}").created == "123467"
 
 
-def test_each_loop_runs_files_that_are_there() -> None:
+def test_each_loop_runs_files_that_exist() -> None:
     assert len(loops()) > 3
     for line in loops():
         pattern = line.split()[3].rstrip(";")

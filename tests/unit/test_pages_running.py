@@ -1,4 +1,4 @@
-"""docs/running.md and deploy/: what is typed can be parsed, what is applied fits schema and client."""
+"""docs/running.md and deploy/: commands can be parsed, and manifests match their schema and the client."""
 
 import configparser
 import re
@@ -26,7 +26,7 @@ from user_classifier import argument_parser
 DEPLOY = ROOT / "deploy"
 IMAGE = f"user_classifier:{__version__}"
 APP = "/app/"
-"""Where the image has the client: what lies below it in a container is what lies below the repository."""
+"""Where the image has the client: the same tree as in the repository."""
 UNITS_MB = {"Mi": 1.048576, "Gi": 1073.741824, "MiB": 1.048576}
 ENDS_WITHIN_S = GRACE_SECONDS + LAST_LINE_SECONDS
 METRIC = re.compile(r"user_classifier_\w+")
@@ -71,7 +71,7 @@ def unit() -> configparser.ConfigParser:
 
 
 def parsed(arguments: list[str]) -> Any:
-    """What the client makes of a command line; the file must be there."""
+    """The parsed command line; its configuration file must exist."""
     found = argument_parser().parse_args(arguments)
     assert (ROOT / found.config).is_file(), found.config
     return found
@@ -81,30 +81,30 @@ def parsed(arguments: list[str]) -> Any:
 
 
 def lines(program: str) -> list[list[str]]:
-    """The page's commands of a program, in words."""
+    """The commands of a program on the page, split into words."""
     found = [shlex.split(line.removeprefix("sudo ")) for line in RUNNING.shell_lines]
     return [words for words in found if words[0] == program]
 
 
-def test_every_command_is_looked_at() -> None:
-    looked_at = {"docker", "kubectl", "cp", "systemctl", "journalctl", "make"}
-    assert {shlex.split(line.removeprefix("sudo "))[0] for line in RUNNING.shell_lines} == looked_at
+def test_the_page_has_no_other_commands() -> None:
+    programs = {"docker", "kubectl", "cp", "systemctl", "journalctl", "make"}
+    assert {shlex.split(line.removeprefix("sudo "))[0] for line in RUNNING.shell_lines} == programs
 
 
-def test_what_follows_the_image_is_what_the_client_takes() -> None:
+def test_arguments_after_the_image_can_be_parsed() -> None:
     runs = [words for words in lines("docker") if words[1] == "run"]
     assert len(runs) == 2
     for words in runs:
         at = words.index(IMAGE)
         parsed(words[at + 1 :])
         (volume,) = [words[n + 1] for n in range(at) if words[n] == "--volume"]
-        place, inside_, mode = volume.split(":")
-        assert (place, inside_, mode) == ("$PWD/configurations", f"{APP}configurations", "ro")
+        outside, inside_, mode = volume.split(":")
+        assert (outside, inside_, mode) == ("$PWD/configurations", f"{APP}configurations", "ro")
         assert "--read-only" in words[:at]
 
 
 def test_a_port_that_is_published_is_served_there() -> None:
-    """A container's network is its own: on its 127.0.0.1 nobody from outside can ask."""
+    """A container has its own network: its 127.0.0.1 cannot be reached from outside."""
     (words,) = [words for words in lines("docker") if "--publish" in words]
     published = words[words.index("--publish") + 1].split(":")
     found = parsed(words[words.index(IMAGE) + 1 :])
@@ -123,7 +123,7 @@ def test_images_are_built_as_the_dockerfile_says() -> None:
     assert len(builds) == 2
 
 
-def test_files_that_are_named_are_there() -> None:
+def test_files_that_are_named_exist() -> None:
     named = [word for line in RUNNING.shell_lines for word in shlex.split(line) if word.startswith("deploy/")]
     assert len(named) == 3
     assert {Path(name).name for name in named} == {path.name for path in DEPLOY.iterdir()}
@@ -139,25 +139,24 @@ def test_names_are_those_of_the_files(manifest: dict[str, Any]) -> None:
 # Kubernetes
 
 
-def test_the_manifest_fits_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
+def test_the_manifest_matches_the_schema_of_kubernetes(manifest: dict[str, Any]) -> None:
     assert set(manifest) == {"Secret", "ConfigMap", "Deployment"}
     for resource in manifest.values():
         kubernetes_validate.validate(resource, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_a_misspelt_field_would_be_seen(manifest: dict[str, Any]) -> None:
+def test_the_schema_refuses_a_misspelt_field(manifest: dict[str, Any]) -> None:
     wrong = {**manifest["Deployment"], "spec": {**manifest["Deployment"]["spec"], "replica": 1}}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(wrong, kubernetes_validate.latest_version(), strict=True)
 
 
-def test_one_client_and_never_two(manifest: dict[str, Any]) -> None:
+def test_there_is_never_more_than_one_client(manifest: dict[str, Any]) -> None:
     spec = manifest["Deployment"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
-    assert "strategy: Recreate" in RUNNING.text
 
 
-def test_the_pod_runs_what_the_client_takes(container: dict[str, Any]) -> None:
+def test_arguments_of_the_pod_can_be_parsed(container: dict[str, Any]) -> None:
     found = parsed(container["args"])
     (port,) = container["ports"]
     assert (container["image"], found.metrics_host, found.metrics_port) == (IMAGE, "0.0.0.0", port["containerPort"])
@@ -165,23 +164,25 @@ def test_the_pod_runs_what_the_client_takes(container: dict[str, Any]) -> None:
         assert container[probe]["httpGet"] == {"path": "/health", "port": port["name"]}
 
 
-def test_the_pod_has_time_to_end(pod: dict[str, Any], service: dict[str, Any], unit: configparser.ConfigParser) -> None:
+def test_the_client_has_time_to_stop(
+    pod: dict[str, Any], service: dict[str, Any], unit: configparser.ConfigParser
+) -> None:
     assert pod["terminationGracePeriodSeconds"] > ENDS_WITHIN_S + 5
     assert int(service["stop_grace_period"].removesuffix("s")) > ENDS_WITHIN_S + 5
     assert unit.getint("Service", "TimeoutStopSec") > ENDS_WITHIN_S + 5
 
 
-def test_the_pod_is_as_the_image_is(pod: dict[str, Any], container: dict[str, Any]) -> None:
+def test_user_and_folder_are_those_of_the_image(pod: dict[str, Any], container: dict[str, Any]) -> None:
     user = f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}"
     assert f"\nUSER {user}\n" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
     assert container["securityContext"]["readOnlyRootFilesystem"] is True
     assert [mount["mountPath"] for mount in container["volumeMounts"]] == [f"{APP}configurations"]
 
 
-def test_the_file_in_the_manifest_is_filled_in_and_taken(
+def test_the_file_in_the_manifest_is_read(
     manifest: dict[str, Any], container: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """First the client names what is still to be filled in; then it takes its secrets from the Secret."""
+    """The client first reports the placeholders; once these are replaced, it takes its secrets from the Secret."""
     text, path = manifest["ConfigMap"]["data"]["configuration.ini"], tmp_path / "configuration.ini"
     for name in manifest["Secret"]["stringData"]:
         monkeypatch.setenv(name, f"{name} of the cluster")
@@ -197,13 +198,13 @@ def test_the_file_in_the_manifest_is_filled_in_and_taken(
 
 
 def secrets_of(settings: Settings) -> Iterator[tuple[str, str]]:
-    """What must not stand in a ConfigMap."""
+    """The secrets: they must not be in a ConfigMap."""
     for section in (settings.schema_registry, settings.consumer, settings.producer):
         yield from ((name, value) for name, value in section.items() if is_secret(name) and name != "sasl.username")
 
 
-def test_the_file_in_the_manifest_is_the_template_but_for_secrets(manifest: dict[str, Any]) -> None:
-    """Line by line; what is a secret there comes from the environment here."""
+def test_the_file_in_the_manifest_is_the_template_except_for_secrets(manifest: dict[str, Any]) -> None:
+    """Line by line; secrets come from the environment."""
     template = (ROOT / "configurations" / "configuration.ini").read_text(encoding="utf-8")
     wanted = [line for line in template.splitlines() if not line.startswith("#")]
     found = manifest["ConfigMap"]["data"]["configuration.ini"].splitlines()
@@ -213,13 +214,13 @@ def test_the_file_in_the_manifest_is_the_template_but_for_secrets(manifest: dict
 
 def test_resources_are_those_that_were_measured(container: dict[str, Any]) -> None:
     measured = {row[0]: row[4] for row in rows(SPEED.section("Catching up")) if len(row) == 5 and row[0][:1].isdigit()}
-    told = {row[0]: row[1:] for row in rows(RUNNING.section("Kubernetes")) if row[0][:1].isdigit()}
-    assert len(told) == 3
-    for users, (largest, request, limit, _) in told.items():
-        assert largest == measured[users], "as docs/speed.md says"
+    listed = {row[0]: row[1:] for row in rows(RUNNING.section("Kubernetes")) if row[0][:1].isdigit()}
+    assert len(listed) == 3
+    for users, (largest, request, limit, _) in listed.items():
+        assert largest == measured[users], "as on docs/speed.md"
         assert megabytes(largest) < megabytes(request)
         assert 2 * megabytes(largest) < megabytes(limit)
-    _, request, limit, cpu = told["100,000"]
+    _, request, limit, cpu = listed["100,000"]
     assert container["resources"] == {"requests": {"cpu": cpu, "memory": request}, "limits": {"memory": limit}}
 
 
@@ -233,7 +234,7 @@ def megabytes(text: str) -> float:
 # Compose
 
 
-def test_the_compose_file_fits_its_schema() -> None:
+def test_the_compose_file_matches_its_schema() -> None:
     check = ["check_jsonschema", "--builtin-schema", "vendor.compose-spec", str(DEPLOY / "compose.yaml")]
     done = subprocess.run(
         [sys.executable, "-m", *check], capture_output=True, text=True, timeout=TIMEOUT_S, check=False
@@ -241,17 +242,17 @@ def test_the_compose_file_fits_its_schema() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_the_service_runs_what_the_client_takes(service: dict[str, Any]) -> None:
+def test_the_command_of_the_service_can_be_parsed(service: dict[str, Any]) -> None:
     parsed(service["command"])
     assert service["image"] == IMAGE
     assert (DEPLOY / service["build"] / "Dockerfile").is_file()
-    place, inside_, _ = service["volumes"][0].split(":")
-    assert (DEPLOY / place).resolve() / "local.ini" == ROOT / "configurations" / "local.ini"
+    outside, inside_, _ = service["volumes"][0].split(":")
+    assert (DEPLOY / outside).resolve() / "local.ini" == ROOT / "configurations" / "local.ini"
     assert inside_ == f"{APP}configurations"
 
 
-def test_the_service_finds_the_local_stack(service: dict[str, Any]) -> None:
-    """It listens on this machine's loopback, which a container with a network of its own has not."""
+def test_the_service_reaches_the_local_stack(service: dict[str, Any]) -> None:
+    """The stack listens on the loopback of the machine, which a container with its own network does not have."""
     found = settings_from(argument_parser().parse_args([str(ROOT / service["command"][0])]))
     assert found.consumer["bootstrap.servers"].startswith("127.0.0.1:")
     assert service["network_mode"] == "host"
@@ -260,14 +261,14 @@ def test_the_service_finds_the_local_stack(service: dict[str, Any]) -> None:
 # systemd
 
 
-def test_the_unit_runs_what_the_client_takes(unit: configparser.ConfigParser) -> None:
+def test_the_command_of_the_unit_can_be_parsed(unit: configparser.ConfigParser) -> None:
     python, script, *arguments = shlex.split(unit["Service"]["ExecStart"])
     parsed(arguments)
     assert (python, script) == (f"{unit['Service']['WorkingDirectory']}/.venv/bin/python", "user_classifier.py")
 
 
 def test_systemd_knows_every_line_of_the_unit(unit: configparser.ConfigParser, tmp_path: Path) -> None:
-    """Where systemd is there, by its own judgement; elsewhere the sections at least are those it has."""
+    """Checked by systemd-analyze where it is installed, otherwise by the sections alone."""
     assert unit.sections() == ["Unit", "Service", "Install"]
     if verify := shutil.which("systemd-analyze"):
         text = (DEPLOY / "user_classifier.service").read_text(encoding="utf-8")
@@ -277,7 +278,7 @@ def test_systemd_knows_every_line_of_the_unit(unit: configparser.ConfigParser, t
         assert (done.returncode, done.stderr) == (0, "")
 
 
-# What to alert on
+# Alerts
 
 
 def test_alerts_name_metrics_that_are_served() -> None:
