@@ -1,6 +1,7 @@
-"""Looks at everything the client needs, writes nothing, and says per line ok or what to do (--check).
+"""--check: check connections, topics, permissions and schemas, one line each, without writing anything.
 
-What a start would do and say comes from the rooms that do and say it there: topics, kafka, registry, keys, labels.
+A line that is not ok says what to do. The checks call the code that a start calls (topics, Kafka client, registry,
+codecs), so that both report a problem in the same words.
 """
 
 import contextlib
@@ -26,19 +27,19 @@ from classifier.users.duplicate_rows import cure, n_duplicated_before, several
 from classifier.users.input_keys import InputKeys
 from classifier.users.output_codec import KeyCodec, LabelCodec
 
-IF_MISSING = {  # subject of the output
-    "value": "not there yet; the first start registers it, which takes the right to write this subject",
-    "key": "none: keys are plain user_ids",
+WITHOUT_SUBJECT = {  # of the output
+    "value": "does not exist yet; the first start registers it, which needs permission to write this subject",
+    "key": "does not exist: keys are plain user_ids",
 }
 CODECS: dict[str, Callable[[SchemaRegistry, str], object]] = {"value": LabelCodec, "key": KeyCodec}
-UNREACHED = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
+UNREACHABLE_CODES = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
 
 
 class Line(NamedTuple):
-    """The outcome of one check."""
+    """The result of one check."""
 
-    verdict: str
-    subject: str
+    verdict: str  # ok, TO DO or unknown
+    subject: str  # what was checked
     finding: str
 
     def __str__(self) -> str:
@@ -46,22 +47,22 @@ class Line(NamedTuple):
 
 
 def ok(subject: str, finding: str) -> Line:
-    """Report what is as it should be."""
+    """Return a check that passed."""
     return Line("ok", subject, finding)
 
 
-def unseen(subject: str, finding: str) -> Line:
-    """Report what cannot be looked at without writing, or without a right that the client itself does not need."""
-    return Line("unseen", subject, finding)
+def unknown(subject: str, finding: str) -> Line:
+    """Return a check that is impossible without writing, or without a permission that the client does not need."""
+    return Line("unknown", subject, finding)
 
 
 def to_do(subject: str, finding: str) -> Line:
-    """Report what has to be mended, and how."""
+    """Return a problem and its remedy."""
     return Line("TO DO", subject, finding)
 
 
 def check(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterator[Line]:
-    """Yield a line per check, as it is made."""
+    """Yield a line for each check, as soon as it is made."""
     clients = {section: kafka.admin(section) for section in ("consumer", "producer")}
     for section, client in clients.items():
         line = connection(client, section, settings, kafka)
@@ -74,12 +75,12 @@ def check(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterato
 
 
 def run(lines: Iterable[Line], echo: Callable[[str], object]) -> int:
-    """Echo every line and a last one; return the exit code."""
+    """Print every line and a conclusion; return the exit code."""
     n_to_do = 0
     for line in lines:
         n_to_do += line.verdict == "TO DO"
         echo(str(line))
-    echo(f"{n_to_do} to do; run --check again then" if n_to_do else "ready")
+    echo(f"{n_to_do} to do; then run --check again" if n_to_do else "ready")
     return 1 if n_to_do else 0
 
 
@@ -100,35 +101,35 @@ def connection(client: AdminClient, section: str, settings: Settings, kafka: Kaf
 
 
 def connection_advice(error: KafkaError) -> str:
-    """Say what to look at when a broker cannot be reached; refusals are explained already."""
-    if error.code() not in UNREACHED or REFUSED_CERTIFICATE in error.str():
+    """Return what to check if no broker can be reached; the messages of refused connections say it already."""
+    if error.code() not in UNREACHABLE_CODES or REFUSED_CERTIFICATE in error.str():
         return ""
     return "; check host, port and security.protocol"
 
 
 def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: Kafka) -> Iterator[Line]:
-    """Check what can only be asked of brokers that are reached."""
+    """Check topics, group and transactional id; only if both connections are ok."""
     for topic, operations in topic_operations(settings).items():
         yield from topic_lines(clients, settings, topic, operations, kafka)
-    if not settings.cells:  # which commit no offsets
+    if not settings.cells:  # --cells commits no offsets
         yield group_line(clients["consumer"], settings.group, kafka)
         yield from record_lines(settings, kafka)
-    yield unseen(
+    yield unknown(
         f"transactional id {settings.transactional_id}",
-        "needs WRITE, which shows at the first start only; to allow it see docs/configuration.md, Permissions",
+        "needs permission WRITE, which only a start can test; to grant it see docs/configuration.md, Permissions",
     )
 
 
 def topic_lines(
     clients: Mapping[str, AdminClient], settings: Settings, topic: str, operations: Collection[str], kafka: Kafka
 ) -> Iterator[Line]:
-    """Check that a topic is there, may be used, and keeps what a start has to find in it."""
+    """Check that a topic exists, that these operations on it are permitted, and that it is compacted if it must be."""
     subject = f"topic {topic}"
     allowed: dict[str, list[AclOperation] | None] = {}
     for operation in operations:
         client = clients["consumer" if operation == "READ" else "producer"]
         try:
-            found = described(client, topic)
+            found = describe(client, topic)
         except KafkaException as exception:
             if exception.args[0].code() in UNKNOWN_TOPIC_CODES:
                 yield to_do(subject, without(subject, missing_topic_message(topic, settings)))
@@ -137,24 +138,25 @@ def topic_lines(
             return
         allowed[operation] = found.authorized_operations
     yield ok(subject, format_count(len(found.partitions), "partition"))
-    yield from (right_line(subject, operation, allowed[operation]) for operation in operations)
+    for operation in operations:
+        yield permission_line(subject, operation, allowed[operation])
     if topic in compacted_topics(settings):
         yield compaction_line(topic, settings, kafka)
 
 
-def described(client: AdminClient, topic: str) -> Any:
-    """Return the description of a topic; KafkaException where there is none."""
+def describe(client: AdminClient, topic: str) -> Any:
+    """Return the description of a topic; KafkaException if it does not exist."""
     futures = client.describe_topics(
         TopicCollection([topic]), include_authorized_operations=True, request_timeout=CALL_TIMEOUT_SECONDS
     )
     return futures[topic].result()
 
 
-def right_line(subject: str, operation: str, allowed: Collection[AclOperation] | None) -> Line:
-    """Compare a right with those that the broker tells of."""
-    subject = f"{subject}, right to {operation}"
+def permission_line(subject: str, operation: str, allowed: Collection[AclOperation] | None) -> Line:
+    """Check that an operation is among those that the broker reports as permitted."""
+    subject = f"{subject}, permission {operation}"
     if allowed is None:
-        return unseen(subject, "the broker does not tell")
+        return unknown(subject, "the broker does not report it")
     if {AclOperation[operation], AclOperation.ALL} & set(allowed):
         return ok(subject, "granted")
     return to_do(
@@ -163,17 +165,20 @@ def right_line(subject: str, operation: str, allowed: Collection[AclOperation] |
 
 
 def compaction_line(topic: str, settings: Settings, kafka: Kafka) -> Line:
-    """Check that what is known of quiet users or cells is kept."""
-    subject, policy = f"topic {topic}, cleanup.policy", kafka.cleanup_policy(topic)
+    """Check that the topic is compacted, so that users or cells without changes are kept."""
+    subject = f"topic {topic}, cleanup.policy"
+    policy = kafka.cleanup_policy(topic)
     if policy is None:
-        return unseen(subject, f"takes the right DescribeConfigs; by hand: confluent kafka topic describe {topic}")
+        return unknown(
+            subject, f"needs permission DescribeConfigs; to check by hand: confluent kafka topic describe {topic}"
+        )
     if policy == "compact":
         return ok(subject, policy)
     return to_do(subject, without(f"topic {topic} has cleanup.policy", not_compacted_message(topic, policy, settings)))
 
 
 def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
-    """Check the right to keep offsets."""
+    """Check the permission to use the group."""
     subject = f"group {group}"
     futures = client.describe_consumer_groups(
         [group], include_authorized_operations=True, request_timeout=CALL_TIMEOUT_SECONDS
@@ -182,26 +187,26 @@ def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
         found = futures[group].result()
     except KafkaException as exception:
         if exception.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return unseen(subject, "not there before the first start, which takes the right to READ it")
+            return unknown(subject, "does not exist before the first start, which needs permission READ")
         return to_do(subject, str(kafka.classify(exception.args[0], f"read group {group}")))
-    return right_line(subject, "READ", found.authorized_operations)
+    return permission_line(subject, "READ", found.authorized_operations)
 
 
 def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
-    """Check what the last records of the input say, and the marks that a run has left; nothing where there are none."""
+    """Check the mode of the last input records, and users with several rows at the last commit, if there are any."""
     consumer = kafka.consumer()
-    # What cannot be read is told by the lines of topic and group.
+    # A topic or group that cannot be read has a line already.
     with contextlib.closing(consumer), contextlib.suppress(KafkaException):
         partitions = partitions_of(consumer, settings.topic)
         if partitions and settings.changelog_mode != "retract":
             yield from mode_line(last_records(consumer, settings.topic, partitions), settings)
-        places = [TopicPartition(settings.topic, partition) for partition in partitions]
-        if (n_several := n_duplicated_before(committed_offsets(consumer, places) if places else [])) is not None:
+        wanted = [TopicPartition(settings.topic, partition) for partition in partitions]
+        if (n_several := n_duplicated_before(committed_offsets(consumer, wanted) if wanted else [])) is not None:
             yield several_line(settings.topic, n_several)
 
 
 def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:
-    """Check that no record takes a row back, which is what retract changelogs do."""
+    """Check that no record retracts a row, as those of retract changelogs do."""
     subject = f"topic {settings.topic}, --changelog-mode {settings.changelog_mode}"
     message = next((each for each in records if each.value() is not None and takes_back(each.headers())), None)
     if message is not None:
@@ -210,25 +215,25 @@ def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:
 
 def several_line(topic: str, n_users: int) -> Line:
     """Check that each user had one row at the last commit."""
-    subject = f"topic {topic}, rows of a user"
-    return to_do(subject, f"{several(n_users)}; {cure(topic)}") if n_users else ok(subject, "one, at the last commit")
+    subject = f"topic {topic}, rows per user"
+    return to_do(subject, f"{several(n_users)}; {cure(topic)}") if n_users else ok(subject, "one at the last commit")
 
 
 # ------------------------------------------------------------------------------------- Schema Registry
 
 
 def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
-    """Check the registry and the subjects that the client reads."""
+    """Check the registry and the subjects that the client uses."""
     subject = "[schema_registry] url and credentials"
     try:
         subjects = registry.subjects()
-        found = [*(cell_lines if settings.cells else user_lines)(settings, registry)]
+        lines = list(cell_lines(settings, registry) if settings.cells else user_lines(settings, registry))
     except ClassifierError as error:
         yield to_do(subject, str(error))
     else:
-        may_not = "accepted; the account may not list all subjects, which it need not"
-        yield ok(subject, may_not if subjects is None else format_count(len(subjects), "subject"))
-        yield from found
+        unlisted = "accepted; the account has no permission to list all subjects, and needs none"
+        yield ok(subject, unlisted if subjects is None else format_count(len(subjects), "subject"))
+        yield from lines
 
 
 def user_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
@@ -251,14 +256,14 @@ def cell_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
 
 
 def input_line(topic: str, registry: SchemaRegistry) -> Line:
-    """Check that the newest schema of the input has the fields of a row."""
+    """Check that the latest schema of the input has the fields of a row."""
     subject = f"subject {topic}-value"
     try:
         found = registry.newest(f"{topic}-value")
     except (RecordError, SchemaError) as error:
         return to_do(subject, f"{without(subject, str(error))}; read another topic with -t")
     if found is None:
-        return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that makes it")
+        return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that creates it")
     complaint = row_type_problem(found.schema)
     if complaint:
         return to_do(subject, complaint if ";" in complaint else f"{complaint}; read another topic with -t")
@@ -266,7 +271,7 @@ def input_line(topic: str, registry: SchemaRegistry) -> Line:
 
 
 def input_key_line(topic: str, registry: SchemaRegistry) -> Line:
-    """Check that the keys of an upsert input name users."""
+    """Check that the keys of an upsert input contain the user_id."""
     subject = f"subject {topic}-key"
     try:
         return ok(subject, str(InputKeys(registry, topic)))
@@ -275,17 +280,17 @@ def input_key_line(topic: str, registry: SchemaRegistry) -> Line:
 
 
 def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
-    """Check that the client can read and write what a subject of the output asks for."""
+    """Check that the client can read and write the schema of a subject of the output."""
     subject = f"subject {topic}-{part}"
     try:
         CODECS[part](registry, topic)
         if registry.newest(f"{topic}-{part}") is None:
-            return ok(subject, IF_MISSING[part])
+            return ok(subject, WITHOUT_SUBJECT[part])
     except (RecordError, SchemaError) as error:
         return to_do(subject, without(subject, str(error)))
     return ok(subject, "fits")
 
 
 def without(beginning: str, message: str) -> str:
-    """Return the rest of a message whose beginning the line has said already."""
+    """Return a message without a beginning that repeats the subject of the line."""
     return message.removeprefix(f"{beginning} ")

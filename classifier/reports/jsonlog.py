@@ -24,10 +24,10 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
-        extra = {name: value for name, value in vars(record).items() if name not in STANDARD_ATTRIBUTES}
-        return json.dumps(
-            {**fields, **json_value({k: v for k, v in extra.items() if k not in fields})}, default=json_object
-        )
+        for name, value in vars(record).items():
+            if name not in STANDARD_ATTRIBUTES and name not in fields:
+                fields[str(name)] = json_value(value)
+        return json.dumps(fields, default=json_object)
 
 
 def json_value(value: Any) -> Any:

@@ -278,5 +278,5 @@ def test_versions_that_were_deleted(pipeline: Pipeline, registry: ReadOnlyRegist
     absent, none, output, output_key = lines_of(topic, registry)
     assert absent.startswith(f"TO DO   subject {topic}-value: does not exist; ")
     assert none == f"ok      subject {topic}-key: none: keys are plain user_ids"
-    assert output.startswith(f"ok      subject {topic}-value: not there yet; ")
+    assert output.startswith(f"ok      subject {topic}-value: does not exist yet; ")
     assert output_key.startswith(f"ok      subject {topic}-key: none: keys are plain user_ids")

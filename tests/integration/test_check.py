@@ -1,4 +1,4 @@
-"""--check on real services: what is there, what is missing, and that looking changes nothing."""
+"""--check on real services: what exists, what is missing, and that a check changes nothing."""
 
 import re
 
@@ -19,10 +19,10 @@ def check(pipeline: Pipeline, *more: str) -> Finished:
 
 
 def to_do(finished: Finished) -> list[str]:
-    """What is to do; the exit code says whether it is anything."""
+    """The findings with something to do; the exit code must match."""
     found = [line.removeprefix("TO DO   ") for line in finished.stdout.splitlines() if line.startswith("TO DO")]
     assert finished.code == (1 if found else 0), finished.output
-    assert finished.stdout.splitlines()[-1] == (f"{len(found)} to do; run --check again then" if found else "ready")
+    assert finished.stdout.splitlines()[-1] == (f"{len(found)} to do; then run --check again" if found else "ready")
     return found
 
 
@@ -30,9 +30,12 @@ def test_before_and_after_the_first_run(pipeline: Pipeline) -> None:
     pipeline.write(place_by_hash(aggregation(seed=1, n_users=12, n_transactions=20), 1))
     first = check(pipeline)
     assert to_do(first) == []
-    assert not pipeline.subjects.exists(f"{pipeline.output}-value"), "looking registers nothing"
+    assert not pipeline.subjects.exists(f"{pipeline.output}-value"), "a check registers nothing"
     assert pipeline.offsets() == {}
-    assert f"unseen  transactional id user_classifier-{pipeline.group}-{pipeline.output}: needs WRITE" in first.stdout
+    assert (
+        f"unknown transactional id user_classifier-{pipeline.group}-{pipeline.output}: needs permission WRITE"
+        in first.stdout
+    )
     inside.run_to_end(pipeline.arguments())
     before = pipeline.topics.read(pipeline.output), pipeline.offsets()
     lines = check(pipeline).stdout.splitlines()
@@ -40,9 +43,9 @@ def test_before_and_after_the_first_run(pipeline: Pipeline) -> None:
     for line in (
         "ok      [consumer] bootstrap.servers and credentials: 1 broker reached by PLAINTEXT",
         f"ok      topic {pipeline.source}: 1 partition",
-        f"ok      topic {pipeline.output}, right to WRITE: granted",
+        f"ok      topic {pipeline.output}, permission WRITE: granted",
         f"ok      topic {pipeline.output}, cleanup.policy: compact",
-        f"ok      group {pipeline.group}, right to READ: granted",
+        f"ok      group {pipeline.group}, permission READ: granted",
         f"ok      subject {pipeline.output}-value: fits",
         "ready",
     ):
@@ -53,27 +56,27 @@ def test_topics_that_are_missing(pipeline: Pipeline) -> None:
     for topic in (pipeline.source, pipeline.output):
         pipeline.topics.delete(topic)
     found = to_do(check(pipeline, "--error-handling-mode", "log", "--error-handling-log-target", "letters"))
-    make = "does not exist; check its name, or create it: confluent kafka topic create"
+    create = "does not exist; check its name, or create it: confluent kafka topic create"
     assert found == [
-        f"topic {pipeline.source}: {make} {pipeline.source}",
-        f"topic {pipeline.output}: {make} {pipeline.output} --config cleanup.policy=compact",
-        f"topic letters: {make} letters",
+        f"topic {pipeline.source}: {create} {pipeline.source}",
+        f"topic {pipeline.output}: {create} {pipeline.output} --config cleanup.policy=compact",
+        f"topic letters: {create} letters",
     ]
 
 
-def test_an_output_that_forgets_and_subjects_that_do_not_fit(pipeline: Pipeline) -> None:
-    forgetful = f"{pipeline.output}_forgetful"
-    pipeline.topics.create(forgetful)
-    pipeline.subjects.register(f"{forgetful}-key", OTHER_SCHEMA)
-    assert to_do(check(pipeline, "-o", forgetful)) == [
-        f"topic {forgetful}, cleanup.policy: delete, so labels of quiet users will be deleted; to fix it:"
-        f" confluent kafka topic update {forgetful} --config cleanup.policy=compact",
-        f"subject {forgetful}-key: is not a record of one string user_id; delete the subject or choose another topic",
+def test_an_output_that_is_not_compacted_and_subjects_that_do_not_fit(pipeline: Pipeline) -> None:
+    uncompacted = f"{pipeline.output}_uncompacted"
+    pipeline.topics.create(uncompacted)
+    pipeline.subjects.register(f"{uncompacted}-key", OTHER_SCHEMA)
+    assert to_do(check(pipeline, "-o", uncompacted)) == [
+        f"topic {uncompacted}, cleanup.policy: delete, so labels of quiet users will be deleted; to fix it:"
+        f" confluent kafka topic update {uncompacted} --config cleanup.policy=compact",
+        f"subject {uncompacted}-key: is not a record of one string user_id; delete the subject or choose another topic",
     ]
 
 
 @pytest.mark.parametrize("section", ["consumer", "producer"])
-def test_a_broker_that_is_not_there(section: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_does_not_answer(section: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("classifier.kafka.client.CONNECT_ATTEMPTS", 2)
     pipeline.configure(section, bootstrap_servers=f"127.0.0.1:{free_port()}")
     (line,) = to_do(check(pipeline))
@@ -84,7 +87,7 @@ def test_a_broker_that_is_not_there(section: str, pipeline: Pipeline, monkeypatc
     )
 
 
-def test_a_registry_that_is_not_there(pipeline: Pipeline) -> None:
+def test_a_registry_that_does_not_answer(pipeline: Pipeline) -> None:
     pipeline.configure("schema_registry", url=f"http://127.0.0.1:{free_port()}")
     (line,) = to_do(check(pipeline))
     assert line.startswith("[schema_registry] url and credentials: Schema Registry http://127.0.0.1:")
@@ -92,7 +95,7 @@ def test_a_registry_that_is_not_there(pipeline: Pipeline) -> None:
     assert line.endswith("; check [schema_registry] url")
 
 
-def test_a_mistake_in_the_file_is_told_as_always(pipeline: Pipeline) -> None:
+def test_a_mistake_in_the_file_is_the_same_error_as_in_a_run(pipeline: Pipeline) -> None:
     pipeline.configure("producer", acks="sometimes")
     finished = check(pipeline)
     assert (finished.code, finished.stdout) == (2, "")

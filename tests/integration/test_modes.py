@@ -122,7 +122,7 @@ def test_a_run_and_check_refuse_a_retract_changelog(mode: str, digits: bool, mak
     assert pipeline.labelling() == oracle.labelled(RETRACTING)
     checked = inside.run(pipeline.arguments("--check"))
     assert (checked.code, REFUSED in checked.stdout) == (0, False)
-    assert f"ok      topic {pipeline.source}, rows of a user: one, at the last commit" in checked.stdout
+    assert f"ok      topic {pipeline.source}, rows per user: one at the last commit" in checked.stdout
 
 
 def test_check_does_not_wait_for_an_open_transaction(make_pipeline: MakePipeline) -> None:

@@ -107,7 +107,7 @@ def test_the_check_names_a_missing_right(missing: int, pipeline: SecuredPipeline
     (line,) = [line for line in finished.stdout.splitlines() if line.startswith("TO DO")]
     assert finished.code == 1
     assert f"{lost.resource.lower()} {lost.name}" in line
-    assert f"right to {lost.operation}: missing" in line or f"not allowed to {lost.operation.lower()} " in line
+    assert f"permission {lost.operation}: missing" in line or f"not allowed to {lost.operation.lower()} " in line
 
 
 @pytest.mark.parametrize("option", ["--explore-k", "--dry-run"])

@@ -1,4 +1,4 @@
-"""What --check says: a line for each thing the client needs, ok or what to do."""
+"""--check: a line for each thing the client needs, ok or with what to do."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ SETTINGS = Settings(
 
 
 def everything() -> FakeAdmin:
-    """A cluster on which nothing is missing."""
+    """A cluster without problems."""
     return FakeAdmin({INPUT: [READ], OUTPUT: [READ, WRITE], TARGET: [WRITE]})
 
 
@@ -48,26 +48,26 @@ def lines(
 
 
 def to_do(found: Iterator[Line]) -> list[str]:
-    """The lines that are not ok."""
+    """The lines with something to do."""
     return [str(line) for line in found if line.verdict == "TO DO"]
 
 
-def test_everything_in_place_in_full() -> None:
-    told: list[str] = []
-    assert run(lines(everything()), told.append) == 0
-    assert "\n".join(told) == (
+def test_a_check_without_problems_in_full() -> None:
+    printed: list[str] = []
+    assert run(lines(everything()), printed.append) == 0
+    assert "\n".join(printed) == (
         """\
 ok      [consumer] bootstrap.servers and credentials: 3 brokers reached by SASL_SSL
 ok      [producer] bootstrap.servers and credentials: 3 brokers reached by SSL
 ok      topic transactions_aggregate: 6 partitions
-ok      topic transactions_aggregate, right to READ: granted
+ok      topic transactions_aggregate, permission READ: granted
 ok      topic user_labeling: 6 partitions
-ok      topic user_labeling, right to READ: granted
-ok      topic user_labeling, right to WRITE: granted
+ok      topic user_labeling, permission READ: granted
+ok      topic user_labeling, permission WRITE: granted
 ok      topic user_labeling, cleanup.policy: compact
-ok      group user_classifier, right to READ: granted
-unseen  transactional id user_classifier-user_classifier-user_labeling: needs WRITE, which shows at the first start\
- only; to allow it see docs/configuration.md, Permissions
+ok      group user_classifier, permission READ: granted
+unknown transactional id user_classifier-user_classifier-user_labeling: needs permission WRITE, which only a\
+ start can test; to grant it see docs/configuration.md, Permissions
 ok      [schema_registry] url and credentials: 3 subjects
 ok      subject transactions_aggregate-value: user_id, total_amount, num_transactions
 ok      subject user_labeling-value: fits
@@ -76,32 +76,32 @@ ready"""
     )
 
 
-def test_nothing_in_place_in_full() -> None:
-    told: list[str] = []
+def test_a_check_of_an_empty_cluster_in_full() -> None:
+    printed: list[str] = []
     settings = Settings(schema_registry={}, consumer={}, producer={}, error_handling_mode="log")
     found = lines(FakeAdmin(group=[], policy="delete"), FakeRegistry(), settings=settings)
-    assert run((line for line in found if line.verdict == "TO DO"), told.append) == 1
-    assert "\n".join(told) == (
+    assert run((line for line in found if line.verdict == "TO DO"), printed.append) == 1
+    assert "\n".join(printed) == (
         """\
 TO DO   topic transactions_aggregate: does not exist; check its name, or create it:\
  run sql/3_create_transactions_aggregate.sql
 TO DO   topic user_labeling: does not exist; check its name, or create it: run sql/5_create_user_labeling.sql
 TO DO   topic error_log: does not exist; check its name, or create it: confluent kafka topic create error_log
-TO DO   group user_classifier, right to READ: missing; grant READ to the client's principal,\
+TO DO   group user_classifier, permission READ: missing; grant READ to the client's principal,\
  see docs/configuration.md, Permissions
 TO DO   subject transactions_aggregate-value: does not exist; write to the topic once, or run the SQL statement that\
- makes it
-5 to do; run --check again then"""
+ creates it
+5 to do; then run --check again"""
     )
 
 
-def test_an_output_of_another_name_is_made_compacted() -> None:
+def test_an_output_of_another_name_is_created_compacted() -> None:
     settings = Settings(schema_registry={}, consumer={}, producer={}, output="labels")
     (line,) = [line for line in to_do(lines(everything(), settings=settings)) if "topic labels" in line]
     assert line.endswith("confluent kafka topic create labels --config cleanup.policy=compact")
 
 
-def test_an_output_that_forgets() -> None:
+def test_an_output_that_is_not_compacted() -> None:
     admin = everything()
     admin.policy = "delete"
     assert to_do(lines(admin)) == [
@@ -110,7 +110,7 @@ def test_an_output_that_forgets() -> None:
     ]
 
 
-def test_cells_that_are_forgotten() -> None:
+def test_cells_that_are_not_compacted() -> None:
     admin = FakeAdmin({"user_cells": [READ], "user_cell_labels": [READ, WRITE]}, policy="delete")
     settings = Settings({}, {}, {}, cells=True, topic="user_cells", output="user_cell_labels")
     assert [line for line in to_do(lines(admin, settings=settings)) if "cleanup.policy" in line] == [
@@ -121,24 +121,24 @@ def test_cells_that_are_forgotten() -> None:
 
 
 @pytest.mark.parametrize("topic", [INPUT, OUTPUT, TARGET])
-def test_a_missing_right_is_named(topic: str) -> None:
+def test_a_missing_permission_is_named(topic: str) -> None:
     settings = Settings(schema_registry={}, consumer={}, producer={}, error_handling_mode="log")
     admin = everything()
     needed, admin.topics[topic] = admin.topics[topic], [AclOperation.DESCRIBE]
     assert to_do(lines(admin, settings=settings)) == [
-        f"TO DO   topic {topic}, right to {right.name}: missing; grant {right.name} to the client's principal,"
-        " see docs/configuration.md, Permissions"
-        for right in needed
+        f"TO DO   topic {topic}, permission {operation.name}: missing; grant {operation.name} to the client's"
+        " principal, see docs/configuration.md, Permissions"
+        for operation in needed
     ]
 
 
-def test_rights_are_those_of_the_section_that_uses_them() -> None:
+def test_permissions_are_those_of_the_section_that_uses_them() -> None:
     reader = FakeAdmin({INPUT: [READ], OUTPUT: [READ]})
     writer = FakeAdmin({OUTPUT: [WRITE]}, group=[], policy="delete")
     assert to_do(lines(reader, producer=writer)) == []
 
 
-def test_a_topic_that_may_not_even_be_seen() -> None:
+def test_a_topic_that_is_not_permitted_at_all() -> None:
     admin = everything()
     admin.topics[INPUT] = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     admin.group = failure(KafkaError.GROUP_AUTHORIZATION_FAILED)
@@ -150,15 +150,15 @@ def test_a_topic_that_may_not_even_be_seen() -> None:
     ]
 
 
-def test_what_the_broker_does_not_tell_is_no_fault() -> None:
+def test_what_the_broker_does_not_report_is_no_problem() -> None:
     admin = FakeAdmin({INPUT: None, OUTPUT: None}, None, None)
     found = list(lines(admin))
-    assert [line.subject for line in found if line.verdict == "unseen"] == [
-        "topic transactions_aggregate, right to READ",
-        "topic user_labeling, right to READ",
-        "topic user_labeling, right to WRITE",
+    assert [line.subject for line in found if line.verdict == "unknown"] == [
+        "topic transactions_aggregate, permission READ",
+        "topic user_labeling, permission READ",
+        "topic user_labeling, permission WRITE",
         "topic user_labeling, cleanup.policy",
-        "group user_classifier, right to READ",
+        "group user_classifier, permission READ",
         "transactional id user_classifier-user_classifier-user_labeling",
     ]
     assert to_do(iter(found)) == []
@@ -174,8 +174,8 @@ def test_brokers_that_do_not_answer() -> None:
         "TO DO   [consumer] bootstrap.servers and credentials: cannot reach the brokers: says the broker;"
         " check host, port and security.protocol"
     )
-    assert not any(line.subject.startswith(("topic", "group")) for line in found), "nothing else can be asked"
-    assert found[-1].subject == "subject user_labeling-key", "the registry can"
+    assert not any(line.subject.startswith(("topic", "group")) for line in found), "no broker can answer"
+    assert found[-1].subject == "subject user_labeling-key", "the registry is checked"
 
 
 def test_brokers_that_answer_late() -> None:
@@ -195,7 +195,7 @@ def test_a_certificate_that_is_not_accepted() -> None:
     )
 
 
-def test_a_refused_password_is_told_rather_than_a_time_out() -> None:
+def test_a_refused_password_is_reported_instead_of_a_time_out() -> None:
     admin = everything()
     admin.reached = failure(KafkaError._TRANSPORT)
     refused = KafkaError(KafkaError._AUTHENTICATION, "wrong password")
@@ -203,10 +203,10 @@ def test_a_refused_password_is_told_rather_than_a_time_out() -> None:
         "TO DO   [consumer] bootstrap.servers and credentials: wrong password; check security.protocol,"
         " sasl.mechanisms, sasl.username and sasl.password"
     ]
-    assert admin.attempts == 1, "and at once"
+    assert admin.attempts == 1, "without retries"
 
 
-def test_the_producers_credentials_are_tried_too() -> None:
+def test_the_credentials_of_the_producer_are_checked_too() -> None:
     producer = FakeAdmin(reached=failure(KafkaError._TRANSPORT))
     assert to_do(lines(everything(), producer=producer))[0].startswith("TO DO   [producer] bootstrap.servers")
 
@@ -231,15 +231,15 @@ def test_a_registry_that_cannot_be_used(error: Exception, advice: str) -> None:
     ]
 
 
-def test_an_account_that_may_read_its_subjects_but_not_list_all() -> None:
+def test_an_account_that_can_read_its_subjects_but_not_list_all() -> None:
     registry = FakeRegistry(SUBJECTS, list_error=SchemaRegistryError(403, 40301, "no"))
     found = list(lines(everything(), registry))[-4:]
     assert [line.verdict for line in found] == ["ok"] * 4
-    assert found[0].finding == "accepted; the account may not list all subjects, which it need not"
+    assert found[0].finding == "accepted; the account has no permission to list all subjects, and needs none"
 
 
 def row_schema(**kinds: Any) -> str:
-    """The input's schema with other types."""
+    """The schema of the input with other types."""
     return schema(**{"user_id": "string", "total_amount": "double", "num_transactions": "long", **kinds})
 
 
@@ -266,7 +266,7 @@ def test_schemas(text: str, complaint: str) -> None:
 INPUT_LINE, VALUE_LINE, KEY_LINE = (f"TO DO   subject {name}" for name in SUBJECTS)
 
 
-def test_subjects_of_other_fields() -> None:
+def test_subjects_with_other_fields() -> None:
     subjects = dict.fromkeys(SUBJECTS, schema(id="long"))
     assert to_do(lines(everything(), FakeRegistry(subjects))) == [
         f"{INPUT_LINE}: has no field user_id; read another topic with -t",

@@ -125,11 +125,11 @@ def test_check_knows_of_users_with_several_rows() -> None:
     world.write(INSERTS)
     assert check_lines(world.broker, "retract") == [], "nothing is known yet"
     world.run()
-    assert check_lines(world.broker, "retract") == ["ok      topic in, rows of a user: one, at the last commit"]
+    assert check_lines(world.broker, "retract") == ["ok      topic in, rows per user: one at the last commit"]
     world.write([Placed(0, Change(Op.INSERT, ROWS[0]._replace(total_amount=1.0)))])
     world.run()
     assert check_lines(world.broker, "retract") == [
-        "TO DO   topic in, rows of a user: 1 user has more than one row, of which the newest counts; the others were"
+        "TO DO   topic in, rows per user: 1 user has more than one row, of which the newest counts; the others were"
         " never taken back, as when a statement is deleted and created again, or a writer repeats changes; to fix it:"
         " recreate in and the statements that write it, then run with --rebuild"
     ]
