@@ -1,6 +1,6 @@
-"""All faults at length: `python -m tests.faults.chaos [--seed N] [--minutes M]`; the seed repeats a run.
+"""All fault scenarios in their long form: `python -m tests.faults.chaos [--seed N] [--minutes M]`.
 
-Every scenario runs once in its long form, then all again with the next seed until the minutes are over.
+Every scenario runs once, then again with the next seed until the time is over. The same seed repeats a run.
 """
 
 import argparse
@@ -40,14 +40,14 @@ from tests.faults.topics_change import grow, trim
 MINUTES = 10.0
 S = TypeVar("S", bound=Stack)
 DOWN_S = [0.0, 60.0, *[3.0] * 8]
-"""How long the broker stays away, each time."""
+"""Seconds for which the broker is down, one entry for each outage."""
 
 Scenario = Callable[[RelayedStack, Path, int], Result]
-OnCluster = Callable[[Stack, Path, int], Result]
+ClusterScenario = Callable[[Stack, Path, int], Result]
 
 
 def scenarios() -> list[Scenario]:
-    """The long forms, on one broker."""
+    """Return the scenarios for one broker."""
     return [
         partial(kill_clients, times=30),
         partial(kill_broker, down_s=DOWN_S),
@@ -64,8 +64,8 @@ def scenarios() -> list[Scenario]:
     ]
 
 
-def on_cluster() -> list[OnCluster]:
-    """The long forms, on three brokers."""
+def cluster_scenarios() -> list[ClusterScenario]:
+    """Return the scenarios for three brokers."""
     return [
         partial(strike, name="brokers_restarted", faults=[RESTART] * 6),
         partial(strike, name="leaders_killed", faults=[KILL_LEADER_OF_OUTPUT, KILL_LEADER_OF_INPUT] * 2),
@@ -82,13 +82,13 @@ def on_cluster() -> list[OnCluster]:
 
 
 def run(seed: int, minutes: float, directory: Path) -> Iterator[Result | None]:
-    """Run all scenarios, and again with the next seed while time is left; None is one that did not come to its end."""
+    """Run all scenarios until the time is over; yield the results, None for a scenario that failed."""
     end = time.monotonic() + 60 * minutes
     with running_stack(directory / "one") as stack, running_cluster(directory / "three") as cluster:
         while True:
             for scenario in scenarios():
                 yield _attempt(scenario, stack, directory / str(seed), seed)
-            for scenario in on_cluster():
+            for scenario in cluster_scenarios():
                 yield _attempt(scenario, cluster, directory / str(seed), seed)
             if time.monotonic() > end:
                 return
@@ -107,18 +107,21 @@ def _attempt(scenario: Callable[[S, Path, int], Result], stack: S, directory: Pa
 
 
 def main() -> int:
-    """Print the table; exit 1 if anything was lost, doubled or seen too early."""
+    """Run the scenarios and print a table; return 1 if any of them failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.chaos", description="Faults against real services.")
     parser.add_argument("--seed", type=int, default=1, help="repeats a run (default: %(default)s)")
     parser.add_argument(
-        "--minutes", type=float, default=MINUTES, help="at least this long, in whole rounds (default: %(default)s)"
+        "--minutes",
+        type=float,
+        default=MINUTES,
+        help="minimum duration; a round is always completed (default: %(default)s)",
     )
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos-") as directory:
         attempts = list(run(arguments.seed, arguments.minutes, Path(directory)))
     results = [result for result in attempts if result is not None]
     print(f"\n{table(results)}")
-    # After a reset the history begins anew: there only what is lost can be judged.
+    # After a reset the output is rebuilt from the start: only losses can be judged.
     failed = [result for result in results if result.verdict.lost or not (result.rebuilt or result.verdict.clean)]
     n_failed = len(failed) + len(attempts) - len(results)
     print(f"seed {arguments.seed}: {n_failed} of {len(attempts)} scenarios failed")

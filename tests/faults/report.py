@@ -1,4 +1,4 @@
-"""What the scenarios showed, as a table."""
+"""The results of fault scenarios, printed as a table."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -7,21 +7,21 @@ from statistics import median
 from tests.faults.verdict import Verdict
 
 HEADER = (
-    f"{'fault':<28}{'times':>6}{'records':>9}{'commits':>9}{'again s':>9}{'max s':>7}"
-    f"{'lost':>6}{'doubled':>9}{'wrong':>7}{'back':>6}{'aborted':>9}{'of it seen':>12}"
+    f"{'scenario':<28}{'faults':>7}{'records':>9}{'commits':>9}{'recovery s':>12}{'max s':>7}"
+    f"{'lost':>6}{'doubled':>9}{'wrong':>7}{'back':>6}{'aborted':>9}{'visible':>9}"
 )
 EXPLANATION = """\
-again s, max s   seconds from the fault (or its end, where it lasts) until a label made after it; median, largest
-lost             users whose final record is not the oracle's, or who have something pending
-doubled          committed records that repeat what the user's last one said
-wrong            commits at which the output was not the input up to the offsets committed with it
-back             committed offsets that moved back or lack the client's mark
-aborted, seen    records of aborted transactions, and how many of these a read_committed reader saw"""
+recovery s, max s  seconds from the fault, or its end if it lasts, to the first label after it: median, maximum
+lost               users whose last record differs from the expected one, or who have pending rows
+doubled            committed records that repeat the user's last record
+wrong              commits after which the output did not match the input up to the committed offsets
+back               committed offsets that moved back or have no metadata of the client
+aborted, visible   records of aborted transactions, and how many of them a read_committed consumer received"""
 
 
 @dataclass
 class Result:
-    """One scenario's."""
+    """The result of one scenario."""
 
     name: str
     times: int
@@ -31,21 +31,22 @@ class Result:
 
     @property
     def rebuilt(self) -> bool:
-        """Whether the state was made anew on purpose, so that offsets move back and only losses can be judged."""
+        """Whether the scenario rebuilds the state, so that offsets move back and only losses can be judged."""
         return self.name.startswith(("reset_", "rebuild_"))
 
     def line(self) -> str:
-        """Its line of the table."""
-        v, again = self.verdict, self.recovery
-        middle, most = (f"{median(again):.1f}", f"{max(again):.1f}") if again else ("-", "-")
+        """Return the row of the table."""
+        v = self.verdict
+        middle = f"{median(self.recovery):.1f}" if self.recovery else "-"
+        longest = f"{max(self.recovery):.1f}" if self.recovery else "-"
         return (
-            f"{self.name:<28}{self.times:>6}{v.records:>9}{v.commits:>9}{middle:>9}{most:>7}"
-            f"{v.lost:>6}{v.doubled:>9}{v.wrong_commits:>7}{v.moved_back:>6}{v.aborted:>9}{v.uncommitted_seen:>12}"
+            f"{self.name:<28}{self.times:>7}{v.records:>9}{v.commits:>9}{middle:>12}{longest:>7}"
+            f"{v.lost:>6}{v.doubled:>9}{v.wrong_commits:>7}{v.moved_back:>6}{v.aborted:>9}{v.uncommitted_seen:>9}"
         )
 
 
 def table(results: Iterable[Result]) -> str:
-    """All lines, each followed by its notes."""
+    """Return all rows, each followed by its notes."""
     lines = [HEADER]
     for result in results:
         lines += [result.line(), *(f"    {note}" for note in result.notes)]
