@@ -1,25 +1,25 @@
-# make demo        the whole pipeline once, to look at; DASHBOARD=1 ends in a browser
-# make demo CSV=purchases.csv   the same on purchases of your own, until every user is labelled: docs/own-data.md
-# make up          the local stack in the background: Kafka, Schema Registry, Flink SQL
-# make status      what is running, and where
-# make datagen     the stream of transactions, as Confluent's Datagen connector makes it
-# make run-sql     sql/*.sql in order; ends in the live table, Ctrl-C leaves it
-# make sql         Flink's SQL client; the five tables are declared
-# make dashboard   the labels of the local stack in a browser; Ctrl-C ends it
-# make down        end the stack; topics and schemas stay
-# make test        everything: check, unit, integration (Kafka), end-to-end (Flink), oldest versions
-# make test-unit   the tests that need no service
-# make test-container   build the image, and run it; needs root on Debian
-# make test-oldest unit tests and a run with the oldest versions that the requirements files allow
-# make chaos       faults for ten minutes or more, as a table; SEED=n repeats a run
-# make soak        a steady rate with outages for half an hour: does the client grow?; MINUTES=n for another time
-# make bench       how fast it is, side by side with others; BENCH=--quick for a look, BENCH=--large for 10 million users
-# make simulate    what a number of users comes to beyond one machine: cells, state, rates, cores; USERS=1e9
-# make img         draw the pictures of the pages anew, from runs of the pipeline; about three minutes
-# make cdnow       purchases of real customers, to try make demo CSV= with
-# make lock        the exact versions for the local stack and for the image, written anew
-# make check       lint, types and layout rules
-# make setup       virtual environment, packages, Java runtime, jars; every other target does this first
+# make demo        run the whole pipeline once and show the labels; DASHBOARD=1 then shows them in a browser
+# make demo CSV=purchases.csv   the same on your own purchases, until every user is labelled: docs/own-data.md
+# make up          start the local stack in the background: Kafka, Schema Registry, Flink SQL
+# make status      show what is running and where
+# make datagen     start a stream of transactions, as Confluent's Datagen connector produces it
+# make run-sql     run sql/*.sql in order, then show the live table until Ctrl-C
+# make sql         open Flink's SQL client with the five tables declared
+# make dashboard   show the labels of the local stack in a browser until Ctrl-C
+# make down        stop the stack; topics and schemas stay
+# make test        run all: check, unit, integration (Kafka), end-to-end (Flink), oldest versions, container
+# make test-unit   run the tests that need no service
+# make test-container   build the image and run it; needs root on Debian
+# make test-oldest run the unit tests and the client with the oldest versions that the requirements files allow
+# make chaos       inject faults for ten minutes or more and print a table; SEED=n repeats a run
+# make soak        check that the client does not grow at a steady rate with outages; half an hour, or MINUTES=n
+# make bench       measure the client and other programs; BENCH=--quick for small sizes, --large for 10 million users
+# make simulate    estimate cells, state, rates and cores for more users than one machine can label; USERS=1e9
+# make img         redraw the pictures of the pages from runs of the pipeline; about three minutes
+# make cdnow       download purchases of real customers, to try make demo CSV=
+# make lock        rewrite the lock files of the local stack and of the image
+# make check       run linter, type checker and layout rules
+# make setup       install virtual environment, packages, Java runtime and jars; other targets run it first
 #
 # Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
 # Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
@@ -34,27 +34,27 @@ BIN := $(VENV)/bin
 CODE := user_classifier.py classifier dashboard local tests $(wildcard benchmarks img)
 # Tests that need a real broker and registry, but no Flink; the longest first.
 BROKER_TESTS := $(wildcard tests/browser tests/faults tests/integration tests/upgrades tests/hostile tests/secure)
-# Side by side, a file at a time: they wait more than they work. Each process has services of its own.
-SIDE_BY_SIDE := -n $(WORKERS) --dist loadfile
+# In parallel, file by file, as they mostly wait. Each worker has its own services.
+IN_PARALLEL := -n $(WORKERS) --dist loadfile
 export KAFKA_PORT REGISTRY_PORT SQL_PORT DASHBOARD_PORT
-# What is said of own data counts on the command line only: USER is a variable of every shell. make exports what stands
-# there, so that the shell takes it as it is, whatever letters are in it.
-told = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
-OWN_DATA = $(call told,CSV,--csv) $(call told,USER,--user) $(call told,AMOUNT,--amount) \
-  $(call told,DELIMITER,--delimiter) $(call told,DECIMAL,--decimal) $(call told,OUT,--out) \
-  $(call told,K,-k) $(call told,SCALE,--scale) $(call told,FIT,--fit)
+# These settings count only on make's command line, because every shell sets USER. make exports them, so the recipe can
+# pass them as shell variables, whatever characters they contain.
+option = $(if $(filter command,$(origin $(1))),$(2)="$$$(1)")
+OWN_DATA = $(call option,CSV,--csv) $(call option,USER,--user) $(call option,AMOUNT,--amount) \
+  $(call option,DELIMITER,--delimiter) $(call option,DECIMAL,--decimal) $(call option,OUT,--out) \
+  $(call option,K,-k) $(call option,SCALE,--scale) $(call option,FIT,--fit)
 
-# Stamp files: a step is done again when what it was made from has changed.
+# Stamp files: a step runs again when its prerequisites change.
 INSTALLED := $(VENV)/installed
 TEST_TOOLS := $(VENV)/test-tools-installed
 DASHBOARD_TOOLS := $(VENV)/dashboard-tools-installed
 BENCH_TOOLS := $(VENV)/bench-tools-installed
 IMG_TOOLS := $(VENV)/img-tools-installed
 FETCHED := .local/artifacts/verified
-# Purchases of real customers, for tests, measurements and pictures.
+# Purchases of real customers, for tests, benchmarks and pictures.
 CDNOW := .local/cdnow/lifetimes/datasets/CDNOW_master.txt
 
-# The oldest versions have wheels for Python 3.11 and 3.12 only.
+# The oldest versions have wheels only for Python 3.11 and 3.12.
 OLDEST := .local/oldest
 OLDEST_PYTHON ?= $(firstword $(shell command -v python3.11 python3.12) $(PYTHON))
 REQUIREMENTS := requirements.txt $(wildcard */requirements.txt)
@@ -95,30 +95,30 @@ test: check test-unit test-services test-oldest test-container
 test-unit: $(TEST_TOOLS) $(CDNOW)
 	$(BIN)/pytest -n 2 tests/unit
 
-# The tests of the page look at it in a browser: the one that is there, else Debian's where we may install it.
+# The tests of the page need a browser: an installed one, else Debian's if this user may install it.
 browser: $(TEST_TOOLS)
 	@$(BIN)/python -m tests.browser.chromium --install
 
 test-services: $(TEST_TOOLS) $(FETCHED) $(CDNOW) browser
-	$(BIN)/pytest $(SIDE_BY_SIDE) tests/end_to_end $(BROKER_TESTS)
+	$(BIN)/pytest $(IN_PARALLEL) tests/end_to_end $(BROKER_TESTS)
 
 test-integration: $(TEST_TOOLS) $(FETCHED) $(CDNOW) browser
-	$(BIN)/pytest $(SIDE_BY_SIDE) $(BROKER_TESTS)
+	$(BIN)/pytest $(IN_PARALLEL) $(BROKER_TESTS)
 
 test-end-to-end: $(TEST_TOOLS) $(FETCHED) $(CDNOW)
 	$(BIN)/pytest tests/end_to_end
 
-# Old libraries may warn of what newer ones have done since.
+# Old libraries may raise deprecation warnings that newer ones do not.
 test-oldest: $(OLDEST_INSTALLED) $(FETCHED) $(CDNOW)
 	$(OLDEST)/bin/python -m tests.lower_bounds --check
 	$(OLDEST)/bin/node --version
 	$(OLDEST)/bin/pytest -W default::DeprecationWarning -n 2 tests/unit tests/integration/test_reports.py
 
-# No Docker: buildah and debootstrap of Debian, see tests/container/debian.py.
+# Without Docker: Debian's buildah and debootstrap, see tests/container/debian.py.
 test-container: $(TEST_TOOLS) $(FETCHED)
 	@if [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null; then \
 	  $(BIN)/pytest tests/container; \
-	else echo "test-container: left out, as it needs root on Debian: nothing is said of the image"; fi
+	else echo "test-container: skipped, because it needs root on Debian; the image is not tested"; fi
 
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)
@@ -137,7 +137,7 @@ img: $(IMG_TOOLS) $(FETCHED) $(CDNOW)
 
 lock: $(TEST_TOOLS)
 	$(BIN)/python -m local lock
-	@# For every Python and machine that the packages support, and without the name of a package registry.
+	@# For every Python and platform that the packages support; the file must not name a package registry.
 	$(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --custom-compile-command 'make lock' requirements.txt --output-file requirements.lock
 
@@ -147,7 +147,7 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(INSTALLED): requirements.txt local/requirements.txt local/requirements-no-deps.txt | $(BIN)/python
-	@# Interrupted downloads go on where they were from pip 25.1 on.
+	@# pip resumes interrupted downloads from version 25.1.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
 	@echo "installing packages; the largest are Flink (330 MB) and the Java runtime (35 MB)"
 	$(BIN)/pip install --disable-pip-version-check --resume-retries 5 -r requirements.txt -r local/requirements.txt
@@ -184,7 +184,7 @@ $(BENCH_TOOLS): benchmarks/requirements.txt $(INSTALLED)
 $(IMG_TOOLS): img/requirements.txt img/package.json $(INSTALLED)
 	$(BIN)/pip install --disable-pip-version-check --quiet -r img/requirements.txt
 	@mkdir -p $(VENV)/img-node && cp img/package.json $(VENV)/img-node
-	@# npm of the virtual environment, and for it the node that lies there, too.
+	@# npm of the virtual environment, which needs the node of the same folder.
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/img-node --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 

@@ -1,6 +1,5 @@
--- The table for transactions with an amount: a topic transactions_enriched and its schema, filled by statement 2.
--- Reads nothing.
--- 'retract' writes a changed row as two records, the old row taken back and the new row.
+-- Creates the table of transactions with an amount: a topic transactions_enriched and its schema. Statement 2 fills it.
+-- 'retract' writes a changed row as two records: a retraction of the old row, and the new row.
 CREATE TABLE transactions_enriched (
   transaction_id BIGINT,
   card_id        BIGINT,

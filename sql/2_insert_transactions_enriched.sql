@@ -1,6 +1,6 @@
--- Gives every transaction an amount, a whole number from 0 to 99, as the Datagen template has none.
+-- Adds a random amount, a whole number from 0 to 99, to each transaction, because the Datagen template has none.
 -- Reads transactions, writes transactions_enriched. Runs until it is stopped.
--- With amounts in your own transactions, leave it out and let statement 4 read them.
+-- If your own transactions have amounts, skip this statement and read them in statement 4.
 INSERT INTO transactions_enriched (
   transaction_id,
   card_id,

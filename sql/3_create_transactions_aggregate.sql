@@ -1,5 +1,5 @@
--- The table of totals, one row per user: a topic transactions_aggregate and its schema, filled by statement 4.
--- Reads nothing. This is what user_classifier.py reads.
+-- Creates the table of totals, one row per user: a topic transactions_aggregate and its schema. Statement 4 fills it,
+-- and user_classifier.py reads it.
 CREATE TABLE transactions_aggregate (
   user_id          STRING,
   total_amount     DOUBLE,

@@ -1,7 +1,7 @@
--- Adds up each user's transactions: the amount spent and the number of purchases.
+-- Sums each user's transactions: the total amount and the number of purchases.
 -- Reads transactions_enriched, writes transactions_aggregate. Runs until it is stopped.
--- HOP puts each transaction in 10 / 5 = 2 windows, and the grouping by user_id alone then forgets the windows:
--- both columns are twice the true total, for every user alike, and no transaction is ever left behind.
+-- HOP puts each transaction in 10 / 5 = 2 windows, and GROUP BY ignores the windows. So both columns are twice the real
+-- total, for every user, and count all transactions since the start.
 INSERT INTO transactions_aggregate (
   user_id,
   total_amount,

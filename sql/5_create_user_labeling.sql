@@ -1,7 +1,7 @@
--- The table of labelled users: a compacted topic user_labeling and its schema, filled by user_classifier.py.
--- Reads nothing. The alternative is to make the topic by hand, with cleanup policy compact.
--- 'upsert' keeps the latest row of each user_id; a record without value deletes it.
--- 'raw' makes a record's key the bare user_id, as in a topic made by hand, without a schema of its own.
+-- Creates the table of labelled users: a compacted topic user_labeling and its schema. user_classifier.py fills it.
+-- Alternatively, create the topic by hand with the cleanup policy compact.
+-- 'upsert' keeps the latest row of each user_id; a tombstone deletes it.
+-- 'raw' makes a record's key the plain user_id without a schema, as in a topic created by hand.
 CREATE TABLE user_labeling (
   user_id          STRING,
   total_amount     DOUBLE,

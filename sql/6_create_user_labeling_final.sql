@@ -1,5 +1,4 @@
--- The table to look at: a topic user_labeling_final and its schema, filled by statement 7.
--- Reads nothing.
+-- Creates the table for queries: a topic user_labeling_final and its schema. Statement 7 fills it.
 CREATE TABLE user_labeling_final (
   user_id          STRING,
   total_amount     DOUBLE,

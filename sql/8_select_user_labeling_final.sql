@@ -1,3 +1,3 @@
--- Shows the labelled users: label 0 spends least. The result changes as labels do.
+-- Shows the labelled users; label 0 spends least. The result changes when labels change.
 -- Reads user_labeling_final.
 SELECT * FROM user_labeling_final;

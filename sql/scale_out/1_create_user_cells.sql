@@ -1,7 +1,7 @@
--- The table of cells, for more users than one machine holds: a compacted topic user_cells and its schemas, filled by
--- statement 2 of this folder. Reads nothing. To be run after sql/5, in place of the plain client: docs/scale-out.md.
--- A cell is a small rectangle of total_amount and num_transactions; num_users says how many users lie in it.
--- This is what user_classifier.py --cells reads.
+-- Creates the table of cells, for more users than one machine can hold: a compacted topic user_cells and its schemas.
+-- Statement 2 of this folder fills it, and user_classifier.py --cells reads it. Run these statements after sql/5,
+-- instead of the client without --cells: docs/scale-out.md.
+-- A cell is a small rectangle of total_amount and num_transactions; num_users is the number of users in it.
 CREATE TABLE user_cells (
   cell      INT,
   num_users BIGINT,

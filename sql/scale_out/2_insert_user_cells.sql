@@ -1,9 +1,9 @@
 -- Counts the users of each cell. Reads transactions_aggregate, writes user_cells. Runs until it is stopped.
--- Cells are of relative width, 256 for each factor of e in 1 + total_amount and 16 in 1 + num_transactions, so no
--- range has to be known: cell = 1000 * column + row. The constants are those of classifier/cells/lattice.py; statement 4
--- has them, too. Totals below zero, and totals that are missing, count as 0.
--- COUNT gives whole numbers: exact however often rows are taken back. It has to begin while transactions_aggregate
--- holds all its records, which by default are kept for seven days.
+-- The width of bins is relative: 256 for each factor of e in 1 + total_amount, 16 in 1 + num_transactions, so the range
+-- of the totals need not be known. cell = 1000 * amount bin + count bin. The constants are those of statement 4 and of
+-- classifier/cells/lattice.py. Negative and missing totals count as 0.
+-- COUNT is exact, also after any number of retractions. Start this statement while transactions_aggregate has all its
+-- records; the default retention is seven days.
 INSERT INTO user_cells (
   cell,
   num_users

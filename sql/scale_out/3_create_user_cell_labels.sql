@@ -1,6 +1,6 @@
--- The table of labels, one for each cell: a compacted topic user_cell_labels and its schemas, filled by
--- user_classifier.py --cells. Reads nothing.
--- Every cell that users may come to has a label, also while it is empty: a user who moves is labelled at once.
+-- Creates the table of labels, one per cell: a compacted topic user_cell_labels and its schemas.
+-- user_classifier.py --cells fills it.
+-- Empty cells near users have labels too, so a user who moves to one is labelled immediately.
 CREATE TABLE user_cell_labels (
   cell  INT,
   label INT,

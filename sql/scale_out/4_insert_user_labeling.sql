@@ -1,7 +1,7 @@
--- Labels every user with the label of the cell, in place of the plain client.
+-- Labels each user with the label of the user's cell, instead of the client without --cells.
 -- Reads transactions_aggregate and user_cell_labels, writes user_labeling. Runs until it is stopped.
--- Where labels move, only users of cells whose label has changed are written again.
--- The cell is computed as in statement 2 of this folder. Keys of user_labeling are as statement 5 makes them.
+-- When labels change, only the users of cells with a new label are written again.
+-- The cell is computed as in statement 2 of this folder. The keys of user_labeling are raw, as in sql/5.
 INSERT INTO user_labeling (
   user_id,
   total_amount,
