@@ -1,4 +1,4 @@
-"""One Flink cluster for all end-to-end tests; a workspace on the broker and the registry that tests share."""
+"""One Flink cluster for all end-to-end tests, and a workspace on the shared broker and registry."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.pipeline import Services
 
 @pytest.fixture(scope="session")
 def flink(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FlinkCluster]:
-    """A cluster that commits twice a second, so that tests need not wait."""
+    """A cluster with two checkpoints a second, to keep the tests short."""
     if request.config.getoption("--no-kafka"):
         pytest.skip("--no-kafka was given")
     cluster = FlinkCluster(tmp_path_factory.mktemp("flink"), free_port(), checkpoint_seconds=0.5)
@@ -26,7 +26,7 @@ def flink(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
 
 @pytest.fixture
 def session(flink: FlinkCluster, services: Services, tmp_path: Path) -> Iterator[Session]:
-    """A workspace of one test; its statements end with the test."""
+    """A workspace for one test; its jobs are cancelled after the test."""
     session = Session(services, flink, tmp_path)
     yield session
     session.jobs.cancel_all()

@@ -1,4 +1,4 @@
-"""A SQL workspace in a test: what it says, what its queries show, and how it is ended and opened again."""
+"""A SQL workspace in a test: its messages, the rows of its queries, and a new session of it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,41 +23,43 @@ SELECT_SECONDS = 180.0
 
 
 class Session:
-    """A workspace on the shared services; one opened again remembers what a new program would."""
+    """A workspace on the shared services."""
 
     def __init__(self, services: Services, flink: FlinkCluster, directory: Path) -> None:
         self.topics, self.subjects = services
         self.jobs = Jobs(flink.urls.rest)
-        self.said: list[str] = []
-        self._urls, self._directory = flink.urls, directory
+        self.messages: list[str] = []
+        self._urls = flink.urls
+        self._directory = directory
         self.workspace = self._open()
 
     @property
     def catalog(self) -> Catalog:
-        """What the workspace has written down."""
+        """The catalog of the workspace."""
         return Catalog(self._directory)
 
     def reopen(self) -> None:
-        """End the session and begin a new one, as the next run of the program does."""
+        """Close the session and open a new one, as the next command does; only the catalog is kept."""
         self.workspace.close()
         self.workspace = self._open()
 
     def _open(self) -> Workspace:
         endpoints = Endpoints(self.topics.bootstrap_servers, self.subjects.url)
-        return Workspace(self._urls, endpoints, self.catalog, self.said.append)
+        return Workspace(self._urls, endpoints, self.catalog, self.messages.append)
 
     def compact(self, topic: str) -> None:
-        """Have a topic that is there compacted, as the console does."""
+        """Change an existing topic to the cleanup policy compact, as the Console does."""
         entry = ConfigEntry("cleanup.policy", "compact", incremental_operation=AlterConfigOpType.SET)
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
         admin = AdminClient({"bootstrap.servers": self.topics.bootstrap_servers, "log_level": 0})
         admin.incremental_alter_configs([resource])[resource].result()
 
     def select(self, query: str, marker: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """The rows of a query once the marker is among them, without it: what was written before it has been read."""
+        """Wait for the marker row, so that all earlier records have been read, and return the other rows of a query."""
         result = self.workspace.run(query)
         assert result is not None
-        table, end = LiveTable(result.columns), tuple(marker)
+        table = LiveTable(result.columns)
+        end = tuple(marker)
         try:
             for change in result.changes(SELECT_SECONDS):
                 if change is not None:
@@ -66,4 +68,4 @@ class Session:
                     return [row for row in table.rows if row != end]
         finally:
             result.close()
-        raise TimeoutError(f"{query} did not come to show {end}; it shows {table.rows}")
+        raise TimeoutError(f"{query} does not return {end}; it returns {table.rows}")

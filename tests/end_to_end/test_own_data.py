@@ -1,4 +1,4 @@
-"""Purchases of one's own on real Flink: a load is what Flink itself would write, and the page's statements run."""
+"""Your own data with real Flink: a load writes the same as Flink, and the statements of docs/own-data.md run."""
 
 import json
 from pathlib import Path
@@ -23,17 +23,17 @@ ORDERS_SCHEMA = record_schema("own_orders_value", order_id="long", customer_id="
 
 
 def on_tables_of_this_test(sql: str) -> str:
-    """The broker is shared."""
+    """Rename the tables, because the broker is shared."""
     return sql.replace("transactions_", "own_").replace("orders", "own_orders")
 
 
 def without_id(record: Record) -> bytes:
-    """A value without the id of its schema."""
+    """Return a value without its schema id."""
     return (record.value or b"")[5:]
 
 
-def test_a_load_is_what_flink_would_write(session: Session, tmp_path: Path) -> None:
-    """A copy that Flink makes has the same bodies, no keys and headers either, and partitions by the same rule."""
+def test_a_load_writes_the_same_as_flink(session: Session, tmp_path: Path) -> None:
+    """A copy by Flink has the same bodies and partitions, and no keys or headers either."""
     statement = on_tables_of_this_test(load.statement().read_text(encoding="utf-8"))
     session.workspace.run(statement)
     session.workspace.run(statement.replace("own_enriched", "own_copy"))
@@ -58,7 +58,7 @@ def test_a_load_is_what_flink_would_write(session: Session, tmp_path: Path) -> N
 
 
 def totals(session: Session) -> dict[str, tuple[float, int]]:
-    """What own_aggregate comes to."""
+    """Return the current totals in own_aggregate."""
     changes = []
     for record in session.topics.read("own_aggregate"):
         row = unframe(session.subjects.schema(schema_id_of(record.value or b"")), record.value or b"")
@@ -69,7 +69,7 @@ def totals(session: Session) -> dict[str, tuple[float, int]]:
 
 
 def test_the_statements_of_the_page(session: Session) -> None:
-    """In place of statement 2, and in place of statement 4, from a table with other names."""
+    """In place of statement 2 and of statement 4, from a table with other column names."""
     create, instead_of_2, instead_of_4 = map(on_tables_of_this_test, OWN_DATA.blocks("sql"))
     session.workspace.run(create)
     schema_id = session.subjects.register("own_orders-value", ORDERS_SCHEMA)

@@ -1,4 +1,4 @@
-"""The seed's SQL on real Flink and the client, from known transactions to `user_labeling_final`, checked row by row."""
+"""The SQL statements on real Flink and the client, from known transactions to `user_labeling_final`, row by row."""
 
 import random
 from collections import Counter
@@ -34,8 +34,10 @@ HOP_COPIES = 2
 """Windows of 10 minutes that start every 5: each transaction is in two of them."""
 SELECT_SECONDS = 60.0
 TOPICS = ("transactions_enriched", "transactions_aggregate", "user_labeling", "user_labeling_final")
-STATEMENT_5, BY_HAND, AVRO_KEYS = "statement 5", "by hand", "statement 5 on a topic with Avro keys"
-"""How `user_labeling` comes to be."""
+STATEMENT_5 = "statement 5"
+BY_HAND = "by hand"
+AVRO_KEYS = "statement 5 on a topic with Avro keys"
+"""The ways to create `user_labeling`."""
 
 
 class Transaction(NamedTuple):
@@ -49,25 +51,25 @@ class Transaction(NamedTuple):
 
 
 def transactions(seed: int) -> list[Transaction]:
-    """Known transactions of Datagen's ten users, who buy more or less often."""
+    """Return known transactions of Datagen's ten users, with different frequencies."""
     rng = random.Random(seed)
     users = ["User_", *(f"User_{number}" for number in range(1, 10))]
-    often = [rng.randint(1, 10) for _ in users]
+    frequencies = [rng.randint(1, 10) for _ in users]
     return [
-        Transaction(number, rng.randint(1, 24), rng.choices(users, often)[0], number - 1, rng.randint(1, 7))
+        Transaction(number, rng.randint(1, 24), rng.choices(users, frequencies)[0], number - 1, rng.randint(1, 7))
         for number in range(1, N_TRANSACTIONS + 1)
     ]
 
 
 @dataclass
 class Run:
-    """A finished run of the pipeline over a finite input, and where to look at it."""
+    """A finished run of the pipeline over a finite input, with its topics and messages."""
 
     output: str
     topics: Topics
     subjects: Subjects
     workspace: Workspace
-    said: list[str]
+    messages: list[str]
     transactions: list[Transaction]
     settled: dict[str, list[Record]] = field(default_factory=dict)
     parsed: dict[int, Schema] = field(default_factory=dict)
@@ -78,21 +80,21 @@ class Run:
         return self.output == AVRO_KEYS
 
     def settle(self) -> None:
-        """From now on nothing is written any more: read each topic once."""
+        """Read each topic once; nothing is written after this."""
         self.settled = {name: self.topics.read(name) for name in TOPICS}
 
     def records(self, topic: str) -> list[Record]:
-        """Every record of a topic, as a read_committed reader sees it."""
+        """Return all records of a topic with read_committed."""
         return self.settled.get(topic) or self.topics.read(topic)
 
     def rows(self, topic: str) -> list[tuple[Record, dict[str, Any]]]:
-        """Every record of a topic with its decoded value."""
+        """Return all records of a topic with their decoded values."""
         return [(record, self.decoded(record.value)) for record in self.records(topic)]
 
     def decoded(self, value: bytes | None) -> dict[str, Any]:
-        """A value read by the schema its id names."""
+        """Decode a value with the schema of its id."""
         if value is None:
-            raise AssertionError("a record without a value in a topic that has no tombstones")
+            raise AssertionError("a tombstone in a topic that has none")
         schema_id = schema_id_of(value)
         if schema_id not in self.parsed:
             self.parsed[schema_id] = parse_schema(self.subjects.schema(schema_id))
@@ -100,7 +102,7 @@ class Run:
         return fields
 
     def key(self, record: Record) -> str:
-        """The user a record's key names."""
+        """Return the user in a record's key."""
         assert record.key is not None
         if not self.avro_keys:
             return record.key.decode()
@@ -108,20 +110,21 @@ class Run:
         return user_id
 
     def changes(self, topic: str) -> list[tuple[Op, tuple[Any, ...]]]:
-        """A changelog: operation and row of each record, partition by partition."""
+        """Return operation and row of each record, partition by partition."""
         return [(operation(record), tuple(fields.values())) for record, fields in self.rows(topic)]
 
     def aggregate(self) -> list[Change]:
-        """The changelog of the totals."""
+        """Return the changelog of the totals."""
         return [Change(op, Row(*row)) for op, row in self.changes("transactions_aggregate")]
 
     def amounts(self) -> dict[int, float]:
-        """transaction_id -> the amount that RAND gave it."""
+        """Return the random amount of each transaction, by transaction_id."""
         return {fields["transaction_id"]: fields["amount"] for _, fields in self.rows("transactions_enriched")}
 
     def totals(self) -> dict[str, tuple[float, int]]:
-        """What Python computes: each user's sum and count, both twice as HOP has it."""
-        amounts, table = self.amounts(), dict[str, tuple[float, int]]()
+        """Compute each user's sum and count in Python, both doubled because of HOP."""
+        amounts = self.amounts()
+        table: dict[str, tuple[float, int]] = {}
         for transaction in self.transactions:
             total, count = table.get(transaction.user_id, (0.0, 0))
             amount = amounts[transaction.transaction_id]
@@ -129,13 +132,13 @@ class Run:
         return table
 
     def labelled(self) -> dict[str, oracle.Labelled]:
-        """What Python computes: one fit on those totals."""
+        """Compute the labels with one fit on those totals."""
         totals = self.totals()
         labels = oracle.labels(totals, 3)
         return {user_id: oracle.Labelled(user_id, *row, labels[user_id]) for user_id, row in totals.items()}
 
     def final(self) -> Counter[tuple[Any, ...]]:
-        """`user_labeling_final` replayed: row -> how often it is there."""
+        """Replay `user_labeling_final` and return how often each row is in the table."""
         counts: Counter[tuple[Any, ...]] = Counter()
         for op, row in self.changes("user_labeling_final"):
             counts[row] += op.sign
@@ -143,23 +146,25 @@ class Run:
 
 
 def operation(record: Record) -> Op:
-    """The operation in the header `op`, which is absent from a row that is just inserted."""
+    """Return the operation in the header `op`; without it the record is an insert."""
     value = dict(record.headers).get("op")
     return Op(value[0]) if isinstance(value, bytes) else Op.INSERT
 
 
 @pytest.fixture(scope="module", params=[STATEMENT_5, BY_HAND, AVRO_KEYS])
 def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """The whole pipeline over a finite input; `user_labeling` is made in one of three ways."""
+    """The whole pipeline over a finite input; `user_labeling` is created in one of three ways."""
     directory = tmp_path_factory.mktemp("pipeline")
     broker = KafkaBroker(directory / "kafka", free_port())
-    registry, said = SchemaRegistry(directory / "registry", free_port()), list[str]()
+    registry = SchemaRegistry(directory / "registry", free_port())
+    messages: list[str] = []
     try:
         start_all([broker, registry])
         endpoints = Endpoints(broker.bootstrap_servers, registry.url)
-        workspace = Workspace(flink.urls, endpoints, Catalog(directory), said.append)
-        topics, subjects = Topics(broker.bootstrap_servers), Subjects(registry.url)
-        pipeline = Run(request.param, topics, subjects, workspace, said, transactions(seed=4))
+        workspace = Workspace(flink.urls, endpoints, Catalog(directory), messages.append)
+        topics = Topics(broker.bootstrap_servers)
+        subjects = Subjects(registry.url)
+        pipeline = Run(request.param, topics, subjects, workspace, messages, transactions(seed=4))
         run_pipeline(pipeline, directory)
         pipeline.settle()
         yield pipeline
@@ -169,11 +174,11 @@ def run(request: pytest.FixtureRequest, flink: FlinkCluster, tmp_path_factory: p
 
 
 def run_pipeline(run: Run, directory: Path) -> None:
-    """Transactions in, statements 1 to 7, the client to the end of its input, until the last table has settled."""
+    """Write the transactions, run statements 1 to 7 and the client, and wait until the last table is complete."""
     send_transactions(run)
     for number in (1, 2, 3, 4):
         run.workspace.run_file(statement(number))
-    make_user_labeling(run)
+    create_user_labeling(run)
     run.workspace.run_file(statement(6))
     if run.output != BY_HAND:
         run.workspace.run_file(statement(7))
@@ -184,13 +189,13 @@ def run_pipeline(run: Run, directory: Path) -> None:
     done = client.run([file, "--until-end"])
     assert done.code == 0, done.output
     if run.output == BY_HAND:
-        # Only now, as in the cloud: the schema by which Flink reads the topic is registered by the client.
+        # After the client, as in Confluent Cloud: it registers the schema with which Flink reads the topic.
         run.workspace.run_file(statement(7))
     wait_until(lambda: run.final() == Counter(run.labelled().values()), "user_labeling_final to follow user_labeling")
 
 
-def make_user_labeling(run: Run) -> None:
-    """By statement 5, by hand, or by statement 5 as it was once, without 'key.format', and then as it is."""
+def create_user_labeling(run: Run) -> None:
+    """Create it by statement 5, by hand, or by an older statement 5 without 'key.format' and then the current one."""
     if run.output == BY_HAND:
         run.topics.create("user_labeling", 1, {"cleanup.policy": "compact"})
         return
@@ -201,7 +206,7 @@ def make_user_labeling(run: Run) -> None:
 
 
 def send_transactions(run: Run) -> None:
-    """Make `transactions` as the seed does and write the known ones."""
+    """Create the topic `transactions` and write the known ones."""
     run.topics.create(datagen.TOPIC, datagen.PARTITIONS)
     schema = datagen.schema()
     schema_id = run.subjects.register(f"{datagen.TOPIC}-value", schema)
@@ -210,18 +215,18 @@ def send_transactions(run: Run) -> None:
 
 
 def statement(number: int) -> Path:
-    """The file of a statement."""
+    """Return the file of a statement."""
     (path,) = SQL_DIRECTORY.glob(f"{number}_*.sql")
     return path
 
 
 def aggregated(run: Run) -> int:
-    """How many transactions the totals count at the moment."""
+    """Return the number of transactions that the totals count now."""
     return sum(op.sign * row.num_transactions for op, row in run.aggregate())
 
 
-def test_enriched_is_every_transaction_once_with_an_amount(run: Run) -> None:
-    """Statement 2: the five columns unchanged, FLOOR(RAND() * 100) as the sixth, nothing but inserts."""
+def test_each_transaction_gets_an_amount(run: Run) -> None:
+    """Statement 2: the five columns unchanged, FLOOR(RAND() * 100) as the sixth, inserts only."""
     changes = run.changes("transactions_enriched")
     assert {op for op, _ in changes} == {Op.INSERT}
     assert sorted(Transaction(*row[:5]) for _, row in changes) == run.transactions
@@ -230,26 +235,27 @@ def test_enriched_is_every_transaction_once_with_an_amount(run: Run) -> None:
     assert len(set(amounts)) > 50
 
 
-def test_aggregate_ends_in_the_totals(run: Run) -> None:
-    """Statement 4: replayed in any order, the changelog leaves twice each user's sum and count."""
+def test_the_aggregate_is_the_totals(run: Run) -> None:
+    """Statement 4: replayed in any order, the changelog results in twice each user's sum and count."""
     assert oracle.settled_table(run.aggregate()) == run.totals()
 
 
-def test_aggregate_is_a_retract_changelog(run: Run) -> None:
-    """Each user: one +I, then every row but the last taken back in full; counts 1, 2, 3, ... without a gap."""
-    totals, changes = run.totals(), run.aggregate()
+def test_the_aggregate_is_a_retract_changelog(run: Run) -> None:
+    """Each user: one +I, every row but the last retracted in full, counts 1, 2, 3, ... without a gap."""
+    totals = run.totals()
+    changes = run.aggregate()
     for user_id, (_, count) in totals.items():
-        mine = [change for change in changes if change.row.user_id == user_id]
-        added = {change.row.num_transactions: change for change in mine if change.op.sign > 0}
-        retracted = {change.row for change in mine if change.op is Op.UPDATE_BEFORE}
+        own = [change for change in changes if change.row.user_id == user_id]
+        added = {change.row.num_transactions: change for change in own if change.op.sign > 0}
+        retracted = {change.row for change in own if change.op is Op.UPDATE_BEFORE}
         assert sorted(added) == list(range(1, count + 1))
         assert [added[number].op for number in sorted(added)] == [Op.INSERT, *[Op.UPDATE_AFTER] * (count - 1)]
         assert retracted == {change.row for number, change in added.items() if number < count}
-        assert len(mine) == 2 * count - 1
+        assert len(own) == 2 * count - 1
 
 
-def test_aggregate_lies_in_kafka_as_confluent_writes_it(run: Run) -> None:
-    """No key; +I without a header or one byte `op`; six partitions by value, a row's -U behind its +U."""
+def test_the_aggregate_has_the_wire_format_of_confluent(run: Run) -> None:
+    """No key; header `op` of one byte, none for +I; six partitions by value; a row's -U after its +U."""
     records = run.records("transactions_aggregate")
     assert {record.key for record in records} == {None}
     assert {tuple(record.headers) for record in records} == {(), (("op", b"\1"),), (("op", b"\2"),)}
@@ -266,7 +272,7 @@ def test_aggregate_lies_in_kafka_as_confluent_writes_it(run: Run) -> None:
 
 
 @pytest.mark.parametrize("table", ["transactions_enriched", "transactions_aggregate", "user_labeling_final"])
-def test_schemas_are_those_of_confluent(run: Run, table: str) -> None:
+def test_the_schemas_are_those_of_confluent(run: Run, table: str) -> None:
     """Subject <topic>-value, record <table>_value, every column nullable with default null."""
     (schema,) = {str(run.subjects.schema(schema_id_of(record.value or b""))) for record in run.records(table)}
     assert f"'name': '{table}_value'" in schema
@@ -275,37 +281,38 @@ def test_schemas_are_those_of_confluent(run: Run, table: str) -> None:
 
 
 def test_user_labeling_is_one_fit_on_the_totals(run: Run) -> None:
-    """The client: compacted by key, every user has the row and the label that Python computes."""
+    """The client: the newest record of each user has the totals and the label that Python computes."""
     compacted = {run.key(record): row for record, row in run.rows("user_labeling")}
     expected = {user_id: row._asdict() for user_id, row in run.labelled().items()}
     assert compacted == expected
     assert {row["label"] for row in compacted.values()} == {0, 1, 2}
 
 
-def test_five_subjects(run: Run) -> None:
-    """One for each topic, however `user_labeling` was made; a sixth only where its keys are Avro from before."""
+def test_the_subjects(run: Run) -> None:
+    """One per topic, and one more if the keys of `user_labeling` are Avro."""
     answer = requests.get(f"{run.subjects.url}/subjects", timeout=SELECT_SECONDS)
     assert set(answer.json()) == {f"{topic}-value" for topic in (datagen.TOPIC, *TOPICS)} | (
         {"user_labeling-key"} if run.avro_keys else set()
     )
 
 
-def test_key_has_a_schema_only_from_before(run: Run) -> None:
-    """Statement 5 leaves Avro keys as they are, and says it; else keys are plain text, without a schema."""
+def test_statement_5_keeps_existing_avro_keys(run: Run) -> None:
+    """And prints it. Otherwise keys are raw and have no schema."""
     assert run.subjects.exists("user_labeling-key") is run.avro_keys
     note = "already exists and is used as it is, with the Avro keys of its subject user_labeling-key"
-    assert run.said == ([f"topic user_labeling {note}"] if run.avro_keys else [])
+    assert run.messages == ([f"topic user_labeling {note}"] if run.avro_keys else [])
 
 
-def test_final_table_follows(run: Run) -> None:
-    """Statement 7: replayed, the changelog leaves user_labeling's rows."""
+def test_the_final_table_has_the_labelled_users(run: Run) -> None:
+    """Statement 7: replayed, the changelog results in the rows of user_labeling."""
     assert run.final() == Counter(run.labelled().values())
 
 
 def test_select_shows_the_labelled_users(run: Run) -> None:
-    """Statement 8, as Flink itself returns it."""
+    """Statement 8, as Flink returns it."""
     result = run.workspace.query_file(statement(8))
-    table, expected = LiveTable(result.columns), sorted(tuple(row) for row in run.labelled().values())
+    table = LiveTable(result.columns)
+    expected = sorted(tuple(row) for row in run.labelled().values())
     for change in result.changes(SELECT_SECONDS):
         if change is not None:
             table.apply(change)

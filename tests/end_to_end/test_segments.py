@@ -1,4 +1,4 @@
-"""The CDNOW customers through Flink: labels are those of scikit-learn on the same totals, on each scale and fit."""
+"""The CDNOW customers through Flink: the labels equal those of scikit-learn, for each --scale and --fit."""
 
 import json
 from pathlib import Path
@@ -26,17 +26,17 @@ COPIES = 2
 """Statement 4 counts each purchase in two windows."""
 MANY_RUNS = 10
 PREFIX = "cdnow_"
-"""The broker is shared."""
+"""Of the topics, because the broker is shared."""
 
 
 def on_tables_of_this_test(number: int) -> str:
-    """One of the pipeline's statements."""
+    """Return a statement of the pipeline, with the names of this test's tables."""
     (path,) = load.statement().parent.glob(f"{number}_*.sql")
     return path.read_text(encoding="utf-8").replace("transactions_", f"{PREFIX}transactions_")
 
 
 def load_purchases(session: Session) -> None:
-    """Load the file in place of statements 1 and 2."""
+    """Run statement 1 and load the file in place of statement 2."""
     session.workspace.run(on_tables_of_this_test(1))
     topic = f"{PREFIX}transactions_enriched"
     endpoints = Endpoints(session.topics.bootstrap_servers, session.subjects.url)
@@ -49,19 +49,19 @@ def load_purchases(session: Session) -> None:
 
 
 def table_of(pipeline: Pipeline) -> Table:
-    """The totals in the output."""
+    """Return the totals in the output."""
     return {user: (row.total_amount, row.num_transactions) for user, row in pipeline.labelling().items()}
 
 
 def labelled(pipeline: Pipeline, scale: str, fit: str) -> dict[str, int]:
-    """Run the client to the end of its input; return the label of each user."""
+    """Run the client to the end of its input and return the label of each user."""
     inside.run_to_end(pipeline.arguments("--scale", scale, "--fit", fit))
     return {user: row.label for user, row in pipeline.labelling().items()}
 
 
 @pytest.fixture
 def pipeline(session: Session, services: Services, tmp_path: Path) -> Pipeline:
-    """All that Flink has made of the purchases, and a client on it."""
+    """A client whose input is what Flink computed from the purchases."""
     load_purchases(session)
     for number in (3, 4):
         session.workspace.run(on_tables_of_this_test(number))
@@ -81,18 +81,19 @@ def test_customers_are_labelled_as_scikit_learn_labels_them(pipeline: Pipeline) 
     users = sorted(table)
     totals = np.array([table[user] for user in users])
     assert len(users) == N_CUSTOMERS
-    numbers, of_the_file = customers()
+    numbers, file_totals = customers()
     assert [int(user) for user in users] == numbers.tolist()
-    assert totals == pytest.approx(COPIES * of_the_file), "to the cent"
+    assert totals == pytest.approx(COPIES * file_totals), "to the cent"
     for scale in ("none", "standard", "log"):
         expected = oracle.labels(table, 3) if scale == "none" else scaled.labels(table, 3, scale)[0]
         assert labelled(pipeline, scale, "users") == expected
         found = labelled(pipeline, scale, "cells")
         assert table_of(pipeline) == table
-        labels, points = np.array([found[user] for user in users]), scaled.points(totals, scale)
+        labels = np.array([found[user] for user in users])
+        points = scaled.points(totals, scale)
         _, least = scaled.labels(table, 3, scale, MANY_RUNS)
         assert inertia(points, tuple(labels.tolist())) < 1.001 * least
         centers = np.array([points[labels == label].mean(axis=0) for label in range(3)])
-        from_there = KMeans(3, init=centers, n_init=1).fit(points)
-        assert (from_there.labels_ != labels).mean() < 0.001, "scikit-learn finds nothing better near by"
+        refined = KMeans(3, init=centers, n_init=1).fit(points)
+        assert (refined.labels_ != labels).mean() < 0.001, "scikit-learn finds no better fit from these centers"
         assert np.diff([totals[labels == label, 0].mean() for label in range(3)]).min() > 0

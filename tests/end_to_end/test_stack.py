@@ -1,4 +1,4 @@
-"""`python -m local` as its user has it: up, status, run-sql, down, the demo; what it says, what it leaves behind."""
+"""`python -m local` as a user runs it: up, status, run-sql, load, down, demo; their output and processes."""
 
 import csv
 import gzip
@@ -23,12 +23,13 @@ from tests.support.topics import Topics
 from tests.support.waiting import wait_until
 from tests.support.wire import schema_id_of, unframe
 
-UP_SECONDS, DEMO_SECONDS = 600.0, 900.0
+UP_SECONDS = 600.0
+DEMO_SECONDS = 900.0
 
 
 @dataclass
 class Stack:
-    """A stack of its own ports and directory."""
+    """A stack with its own ports and directory."""
 
     directory: Path
     kafka_port: int
@@ -37,7 +38,7 @@ class Stack:
 
     @property
     def ports(self) -> list[str]:
-        """The options that choose the ports."""
+        """The options for the ports."""
         ports = {"kafka": self.kafka_port, "registry": self.registry_port, "sql": self.sql_port}
         return [text for name, port in ports.items() for text in (f"--{name}-port", str(port))]
 
@@ -52,35 +53,35 @@ class Stack:
         return Subjects(f"http://127.0.0.1:{self.registry_port}/apis/ccompat/v7")
 
     def command(self, name: str, *more: str) -> list[str]:
-        """The command line."""
+        """Return the command line."""
         ports = self.ports if name in {"up", "demo"} else []
         return [sys.executable, "-m", "local", name, "--directory", str(self.directory), *ports, *more]
 
     def run(self, name: str, *more: str) -> Finished:
-        """Run a command to its end."""
+        """Run a command until it exits."""
         done = subprocess.run(
             self.command(name, *more), cwd=ROOT, capture_output=True, text=True, timeout=UP_SECONDS, check=False
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def up_again(self) -> "Stack":
-        """Start it; it must go well."""
+        """Start the stack; it must succeed."""
         done = self.run("up")
         assert done.code == 0, done.output
         return self
 
     def processes(self, program: str = "") -> list[psutil.Process]:
-        """Every process of this stack, or of one program of it: its directory is on their command lines."""
+        """Return the processes of this stack, or of one program: those with its directory on their command line."""
         running = ((p, p.info["cmdline"] or []) for p in psutil.process_iter(["cmdline"]))
-        return [p for p, command in running if self._is_mine(command) and program in " ".join(command)]
+        return [p for p, command in running if self._is_own(command) and program in " ".join(command)]
 
-    def _is_mine(self, command: Sequence[str]) -> bool:
+    def _is_own(self, command: Sequence[str]) -> bool:
         return "local" not in command and any(str(self.directory) in argument for argument in command)
 
 
 @pytest.fixture
 def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
-    """A stack that is ended after the test, whatever came of it."""
+    """A stack that is stopped after the test."""
     if request.config.getoption("--no-kafka"):
         pytest.skip("--no-kafka was given")
     stack = Stack(tmp_path / "stack", free_port(), free_port(), free_port())
@@ -89,8 +90,8 @@ def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stack]:
     assert stack.processes() == []
 
 
-def test_life_of_a_stack(stack: Stack) -> None:
-    """Up, statements, down, up, a crash, up: everything on loopback, nothing lost, each transaction enriched once."""
+def test_up_down_and_a_crash(stack: Stack) -> None:
+    """Everything listens on loopback; nothing is lost, and each transaction is enriched once."""
     done = stack.run("up")
     assert done.code == 0, done.output
     assert_all_on_loopback(stack)
@@ -115,10 +116,11 @@ def test_life_of_a_stack(stack: Stack) -> None:
 
 
 def start_statements(stack: Stack) -> None:
-    """The stream, the first table, and its INSERT, which is not started twice; a SELECT from no table."""
+    """Start the stream, the first table and its INSERT, which is not started twice; SELECT from a missing table."""
     assert stack.run("datagen", "--rate", "50").code == 0
     files = ["sql/1_create_transactions_enriched.sql", "sql/2_insert_transactions_enriched.sql"]
-    first, second = stack.run("run-sql", *files), stack.run("run-sql", *files)
+    first = stack.run("run-sql", *files)
+    second = stack.run("run-sql", *files)
     job_id = first.stdout.split()[-1]
     assert first.output == f"{files[0]}\n{files[1]}\n  running as job {job_id}\n"
     assert f"is already running as job {job_id}\n" in second.stdout
@@ -132,7 +134,7 @@ def start_statements(stack: Stack) -> None:
 
 
 def enriched(stack: Stack, at_least: int = 0) -> list[int]:
-    """The transaction ids in `transactions_enriched`; nothing while there are fewer than asked for."""
+    """Return the transaction ids in `transactions_enriched`; an empty list while there are fewer than ``at_least``."""
     values = [record.value for record in stack.topics.read("transactions_enriched") if record.value]
     if len(values) < max(at_least, 1):
         return []
@@ -141,7 +143,7 @@ def enriched(stack: Stack, at_least: int = 0) -> list[int]:
 
 
 def assert_all_on_loopback(stack: Stack) -> None:
-    """Five processes, and not one listens anywhere else."""
+    """Check that there are five processes, which listen only on loopback."""
     processes = stack.processes()
     assert len(processes) == 5
     listening = [c.laddr.ip for p in processes for c in p.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
@@ -149,8 +151,8 @@ def assert_all_on_loopback(stack: Stack) -> None:
     assert {ip.removeprefix("::ffff:") for ip in listening} == {"127.0.0.1"}
 
 
-def test_stack_without_flink(stack: Stack) -> None:
-    """A port that is taken is said with the way out; a service that was killed comes back alone, with its data."""
+def test_a_stack_without_flink(stack: Stack) -> None:
+    """A port in use is an error; `up` restarts only a service that was killed, with its data."""
     assert stack.run("up", "--without-flink").code == 0
     assert not is_listening(stack.sql_port)
     kafka, registry = json.loads((stack.directory / "processes.json").read_text())["processes"]
@@ -167,7 +169,7 @@ def test_stack_without_flink(stack: Stack) -> None:
     assert other.processes() == []
 
     os.kill(kafka["pid"], signal.SIGKILL)
-    wait_until(lambda: not is_listening(stack.kafka_port), "the broker to be gone")
+    wait_until(lambda: not is_listening(stack.kafka_port), "the broker to stop")
     assert "kafka                NOT RUNNING" in stack.run("status").stdout
     assert stack.run("up", "--without-flink").code == 0
     assert stack.topics.partitions("kept") == [0, 1]
@@ -175,7 +177,7 @@ def test_stack_without_flink(stack: Stack) -> None:
 
 
 def test_demo(stack: Stack) -> None:
-    """It shows ten users with the labels 0, 1, 2, ends by itself with 0, and leaves no process."""
+    """It shows ten users with the labels 0, 1 and 2, exits with 0 and leaves no process."""
     command = stack.command("demo", "--seconds", "2")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEMO_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -187,19 +189,20 @@ def test_demo(stack: Stack) -> None:
 
 
 def test_demo_on_own_data(stack: Stack, tmp_path: Path) -> None:
-    """Every user of a file is labelled, with twice its totals; a table, a picture, a file; no process is left."""
-    path, out = tmp_path / "purchases.csv.gz", tmp_path / "out"
+    """All users are labelled, with doubled totals; it prints a table and writes two files; no process is left."""
+    path = tmp_path / "purchases.csv.gz"
+    out = tmp_path / "out"
     amounts = {f"user {number}": [float(10 ** (number % 3)), number / 4] for number in range(60)}
     lines = [f"{user};{amount}" for user, spent in amounts.items() for amount in spent]
     path.write_bytes(gzip.compress("\n".join(["who;price", *lines]).encode()))
     command = stack.command("demo", "--csv", str(path), "--user", "who", "--out", str(out), "-k", "2")
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEMO_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    said = [re.sub(r"^\[ *\d+ s\] ", "", line) for line in done.stdout.splitlines()]
-    assert f"{path}: 120 purchases" in said
-    assert "all 60 users are labelled, 0 spends least; totals are twice those of the file" in said
-    assert said[-2:] == [f"labels: {out / 'labels.csv'}", f"picture: {out / 'clustering.png'}"]
-    assert [line.split()[0] for line in said if line.startswith(("label ", "0 ", "1 ", "all  "))][-4:] == [
+    printed = [re.sub(r"^\[ *\d+ s\] ", "", line) for line in done.stdout.splitlines()]
+    assert f"{path}: 120 purchases" in printed
+    assert "all 60 users are labelled, 0 spends least; totals are twice those of the file" in printed
+    assert printed[-2:] == [f"labels: {out / 'labels.csv'}", f"picture: {out / 'clustering.png'}"]
+    assert [line.split()[0] for line in printed if line.startswith(("label ", "0 ", "1 ", "all  "))][-4:] == [
         "label", "0", "1", "all",
     ]  # fmt: skip
     with (out / "labels.csv").open(encoding="utf-8", newline="") as file:
@@ -214,34 +217,35 @@ def test_demo_on_own_data(stack: Stack, tmp_path: Path) -> None:
 
 
 def test_load(stack: Stack, tmp_path: Path) -> None:
-    """Statement 1 is run if it was not; a second file adds to the first, which is said."""
+    """It runs statement 1 if necessary; a second load adds to the first and prints that."""
     path = tmp_path / "purchases.csv"
     path.write_text("user,amount\nann,10\nbob,5\n", encoding="utf-8")
     stack.up_again()
-    told = [
+    expected = [
         f"{path}: the user is column user, the amount column amount; line 1 is its header",
         f"{path}: 2 purchases",
         "all purchases are in transactions_enriched; next: python -m local run-sql sql/[3-8]_*.sql",
     ]
-    first, second = stack.run("load", str(path)), stack.run("load", str(path))
-    assert (first.code, first.stdout.splitlines()) == (0, told), first.output
-    told.insert(2, "transactions_enriched already contains records; the totals count them too")
-    assert (second.code, second.stdout.splitlines()) == (0, told), second.output
+    first = stack.run("load", str(path))
+    second = stack.run("load", str(path))
+    assert (first.code, first.stdout.splitlines()) == (0, expected), first.output
+    expected.insert(2, "transactions_enriched already contains records; the totals count them too")
+    assert (second.code, second.stdout.splitlines()) == (0, expected), second.output
     records = stack.topics.read("transactions_enriched")
     rows = [unframe(stack.subjects.schema(schema_id_of(r.value or b"")), r.value or b"") for r in records]
     assert sorted((row["user_id"], row["amount"]) for row in rows) == [("ann", 10.0)] * 2 + [("bob", 5.0)] * 2
 
 
-def takes_signals() -> None:
-    """Take Ctrl-C, which a shell lets what it starts in the background ignore, and all that this starts."""
+def accept_ctrl_c() -> None:
+    """Reset SIGINT, which a shell ignores in its background processes and in their children."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_demo_interrupted(stack: Stack, number: signal.Signals) -> None:
-    """Ctrl-C while the services come up: all of them are ended."""
+def test_an_interrupted_demo(stack: Stack, number: signal.Signals) -> None:
+    """Ctrl-C or SIGTERM while the services start: all of them are stopped."""
     command = stack.command("demo")
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=takes_signals) as demo:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, preexec_fn=accept_ctrl_c) as demo:
         wait_until(lambda: len(stack.processes()) == 5, "the services to be started", UP_SECONDS)
         demo.send_signal(number)
         output, _ = demo.communicate(timeout=UP_SECONDS)
@@ -250,12 +254,12 @@ def test_demo_interrupted(stack: Stack, number: signal.Signals) -> None:
     assert stack.processes() == []
 
 
-def test_demo_with_a_service_that_fails(stack: Stack) -> None:
-    """The message says which step, which service, and the last lines of its log."""
+def test_a_demo_with_a_service_that_fails(stack: Stack) -> None:
+    """The message names the step and the service, and ends in the last lines of its log."""
     with subprocess.Popen(
         stack.command("demo"), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as demo:
-        # Kept as it is seen: a process that executes another program has no command line for a moment.
+        # Kept once found: a process that executes another program has no command line for a moment.
         registry, *_ = wait_until(lambda: stack.processes("quarkus"), "the registry to be started")
         registry.kill()
         _, errors = demo.communicate(timeout=UP_SECONDS)
