@@ -8,7 +8,6 @@ from typing import Any
 
 import fastavro
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
-from threadpoolctl import threadpool_limits
 
 from benchmarks.last_rows import WrongTable
 from benchmarks.programs.job import Row
@@ -29,8 +28,7 @@ def expected_labels(rows: dict[str, Row]) -> Labelled:
     """Return the labels that `user_labeling` must hold for these users."""
     from tests.support import oracle  # imports scikit-learn, which tests that only read results do not need
 
-    with threadpool_limits(1):  # sums taken in the client's order
-        labels = oracle.labels(rows, N_CLUSTERS)
+    labels = oracle.labels(rows, N_CLUSTERS)
     return {user_id: (*row, labels[user_id]) for user_id, row in rows.items()}
 
 

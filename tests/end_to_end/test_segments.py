@@ -6,7 +6,6 @@ from pathlib import Path
 import fastavro
 import numpy as np
 import pytest
-from sklearn.cluster import KMeans
 
 from local.own_data import load
 from local.own_data.purchases import Purchases, ReadOptions
@@ -16,6 +15,7 @@ from tests.end_to_end.sessions import Session
 from tests.support import inside, oracle, scaled
 from tests.support.cdnow import AMOUNT, N_CUSTOMERS, N_PURCHASES, USER, cdnow_file
 from tests.support.customers import customers
+from tests.support.kmeans import fitted_kmeans
 from tests.support.optimum import inertia
 from tests.support.oracle import Table
 from tests.support.pipeline import Pipeline, Services
@@ -94,6 +94,6 @@ def test_customers_are_labelled_as_scikit_learn_labels_them(pipeline: Pipeline) 
         _, least = scaled.labels(table, 3, scale, MANY_RUNS)
         assert inertia(points, tuple(labels.tolist())) < 1.001 * least
         centers = np.array([points[labels == label].mean(axis=0) for label in range(3)])
-        refined = KMeans(3, init=centers, n_init=1).fit(points)
+        refined = fitted_kmeans(points, 3, init=centers, n_init=1)
         assert (refined.labels_ != labels).mean() < 0.001, "scikit-learn finds no better fit from these centers"
         assert np.diff([totals[labels == label, 0].mean() for label in range(3)]).min() > 0

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping
 from itertools import product
 
 import numpy as np
-from sklearn.cluster import KMeans
+
+from tests.support.kmeans import fitted_kmeans
 
 AMOUNT_BINS, COUNT_BINS, STRIDE = 256, 16, 1000
 
@@ -50,7 +51,7 @@ def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
     if sum(counts.values()) < n_clusters:
         return [tuple(np.average(rows, axis=0, weights=weights))]
     number = min(n_clusters, len(rows))
-    model = KMeans(number, n_init=30, random_state=7, tol=0).fit(rows, sample_weight=weights)
+    model = fitted_kmeans(rows, number, weights, n_init=30, random_state=7, tol=0)
     return sorted((float(x), float(y)) for x, y in model.cluster_centers_)
 
 

@@ -17,6 +17,8 @@ NO_SUBJECTS = {"util", "utils", "common", "helper", "helpers", "base", "manager"
 HEAVY = {"matplotlib", "pandas", "prometheus_client", "pyarrow", "scipy", "sklearn", "tqdm"}
 # Everything that is built on classifier/, which therefore must not import it.
 ABOVE_THE_CLIENT = {"user_classifier", "local", "dashboard", "benchmarks", "img", "tests"}
+# May import scikit-learn's KMeans: the helper on one thread, and the original program as it was.
+PINNED_FITS = {"tests/support/kmeans.py", "benchmarks/programs/original.py"}
 # Public names that begin with an underscore.
 PUBLIC_METHODS = {"_asdict", "_fields", "_make", "_replace", "_exit"}  # of named tuples, and of os
 PUBLIC_ERRORS = "KafkaError"  # codes of librdkafka itself begin with an underscore
@@ -119,6 +121,16 @@ def private_names(source: Source) -> Iterator[str]:
             written = ast.unparse(node)
             if written != f"{PUBLIC_ERRORS}.{node.attr}":
                 yield f"{source.path}:{node.lineno}: {written} is private: remove the underscore of a shared name"
+
+
+def reference_fits(source: Source) -> Iterator[str]:
+    """Tests and benchmarks that fit without the helper that pins scikit-learn to one thread."""
+    if source.path in PINNED_FITS or not source.path.startswith(("tests/", "benchmarks/")):
+        return
+    for each in source.imports:
+        if each.name.startswith("sklearn.cluster"):
+            where = f"{source.path}:{each.line}: imports {each.name}"
+            yield f"{where}: use tests.support.kmeans, which fits on one thread"
 
 
 def _is_private(name: str) -> bool:

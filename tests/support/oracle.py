@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack, identity
-from sklearn.cluster import KMeans
 
 from tests.support.changelog import Change
+from tests.support.kmeans import fitted_kmeans
 
 
 class Labelled(NamedTuple):
@@ -61,10 +61,9 @@ def labels(table: Mapping[str, tuple[float, int]], n_clusters: int) -> dict[str,
         return dict.fromkeys(users, 0)
     totals = np.array([table[user_id] for user_id in users], dtype=float)
     matrix = csr_matrix(hstack([identity(len(users)), totals]))
-    model = KMeans(n_clusters=n_clusters, init="k-means++", n_init="auto", random_state=42)
-    found = model.fit_predict(matrix)
+    model = fitted_kmeans(matrix, n_clusters, init="k-means++", n_init="auto", random_state=42)
     by_amount = sorted(range(n_clusters), key=lambda number: float(model.cluster_centers_[number, -2]))
-    return {user_id: by_amount.index(number) for user_id, number in zip(users, found.tolist(), strict=True)}
+    return {user_id: by_amount.index(number) for user_id, number in zip(users, model.labels_.tolist(), strict=True)}
 
 
 def labelled(changes: Iterable[Change], n_clusters: int = 3) -> dict[str, Labelled]:

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 from sklearn.preprocessing import OneHotEncoder
 
 from tests.support.changelog import Row
+from tests.support.kmeans import fitted_kmeans
 
 
 class Clustering(NamedTuple):
@@ -26,5 +26,5 @@ def cluster(rows: list[Row], n_clusters: int) -> Clustering:
         encoder.fit_transform(frame[["user_id"]]), columns=encoder.get_feature_names_out(["user_id"])
     )
     matrix = pd.concat([one_hot, frame.drop(columns="user_id")], axis=1).to_numpy()
-    model = KMeans(n_clusters=n_clusters, init="k-means++", n_init="auto", random_state=42)
-    return Clustering(model.fit_predict(matrix), float(model.inertia_))
+    model = fitted_kmeans(matrix, n_clusters, init="k-means++", n_init="auto", random_state=42)
+    return Clustering(model.labels_, float(model.inertia_))

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
+
+from tests.support.kmeans import fitted_kmeans
 
 Points = NDArray[np.float64]
 
@@ -23,7 +24,7 @@ def labels(
     """Labels and inertia of one fit, or of the best of several: rows by user_id, numbered by mean total_amount."""
     users = sorted(table)
     totals = np.array([table[user] for user in users], np.float64)
-    model = KMeans(n_clusters, n_init=n_init, random_state=42).fit(points(totals, scale))
+    model = fitted_kmeans(points(totals, scale), n_clusters, n_init=n_init, random_state=42)
     ranks = ranks_by_amount(totals, model.labels_)
     return {user: ranks[number] for user, number in zip(users, model.labels_.tolist(), strict=True)}, model.inertia_
 

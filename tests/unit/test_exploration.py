@@ -6,10 +6,10 @@ import itertools
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from classifier.clustering.compare_k import Fit, comparison_lines, largest_silhouette, score_each, silhouette
 from classifier.clustering.model import RANDOM_STATE, Clusters
+from tests.support.kmeans import fitted_kmeans
 from user_classifier import cluster, one_hot_totals
 
 Totals = NDArray[np.float64]
@@ -36,7 +36,7 @@ def test_as_many_clusters_as_the_users_allow(n_users: int, numbers: list[int]) -
 @pytest.mark.parametrize("seed", range(10))
 def test_inertia_is_that_of_kmeans(seed: int) -> None:
     totals = np.random.default_rng(seed).lognormal(2, 1, (40 + seed, 2))
-    model = KMeans(n_clusters=4, n_init="auto", random_state=RANDOM_STATE).fit(one_hot_totals(totals))
+    model = fitted_kmeans(one_hot_totals(totals), 4, n_init="auto", random_state=RANDOM_STATE)
     (fit,) = score_each(totals, cluster, [4])
     assert fit.inertia == pytest.approx(model.inertia_, rel=1e-9)
     centers, labels = cluster(totals, 4).centers, cluster(totals, 4).labels

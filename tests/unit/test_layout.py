@@ -18,6 +18,7 @@ from tests.support.layout import (
     layer_numbers,
     long_functions,
     private_names,
+    reference_fits,
     sources,
     too_long,
     top_level_entries,
@@ -70,7 +71,7 @@ def test_every_file_of_the_product_keeps(rule: Rule) -> None:
     assert violations(rule, PRODUCT) == []
 
 
-@pytest.mark.parametrize("rule", [without_subject, long_functions])
+@pytest.mark.parametrize("rule", [without_subject, long_functions, reference_fits])
 def test_every_file_keeps(rule: Rule) -> None:
     assert violations(rule, EVERYTHING) == []
 
@@ -122,6 +123,12 @@ SLOW = "is slow to import: import it in the function that needs it"
         (private_names, "img/x.py", "import numpy._core\n", f":1: imports numpy._core: {NO_UNDERSCORE}"),
         (private_names, "img/x.py", "import y\ny._z()\n", f":2: y._z is private: {NO_UNDERSCORE}"),
         (private_names, "img/x.py", "def f(y):\n    y._z = 1\n", f":2: y._z is private: {NO_UNDERSCORE}"),
+        (
+            reference_fits,
+            "tests/unit/test_x.py",
+            "def f():\n    from sklearn.cluster import KMeans\n",
+            ":2: imports sklearn.cluster.KMeans: use tests.support.kmeans, which fits on one thread",
+        ),
         (order, "classifier/x/y.py", "", ": the package classifier.x is in no layer"),
         (
             order,

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 from classifier.clustering import search
 from classifier.clustering.grouping import group_users
 from classifier.clustering.scaling import Scaling
 from classifier.clustering.search import best_fit, refined
 from tests.support.customers import customers
+from tests.support.kmeans import fitted_kmeans
 from tests.support.optimum import clusterings, inertia
 
 Points = NDArray[np.float64]
@@ -38,7 +38,7 @@ def ones(points: Points) -> NDArray[np.int64]:
 def test_never_worse_than_the_best_of_its_runs(seed: int) -> None:
     points, weights = some_points(seed)
     for n_clusters in (1, 3, 8):
-        runs = KMeans(n_clusters, n_init=5, random_state=SEED).fit(points, sample_weight=weights)
+        runs = fitted_kmeans(points, n_clusters, weights, n_init=5, random_state=SEED)
         assert best_fit(points, weights, n_clusters, 5, SEED).inertia_ <= runs.inertia_ * (1 + 1e-12)
 
 
@@ -84,7 +84,7 @@ def test_as_many_clusters_as_points(n_points: int) -> None:
 def test_a_run_from_centres_is_that_of_scikit_learn(seed: int) -> None:
     points, _ = some_points(seed, 2000)
     centers = points[:: len(points) // 4][:4]
-    expected = KMeans(4, init=centers, n_init=1).fit(points)
+    expected = fitted_kmeans(points, 4, init=centers, n_init=1)
     found = refined(points, centers)
     assert found.labels_.tolist() == expected.labels_.tolist()
     assert found.cluster_centers_ == pytest.approx(expected.cluster_centers_)

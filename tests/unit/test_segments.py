@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
 
 import user_classifier
 from classifier.clustering.model import n_distinct
@@ -17,6 +16,7 @@ from classifier.config.settings import SCALES
 from tests.support import scaled
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.customers import customers
+from tests.support.kmeans import fitted_kmeans
 from tests.support.optimum import clusterings, inertia
 from tests.support.world import World
 from user_classifier import cluster
@@ -44,7 +44,7 @@ def some_users(seed: int, n_users: int = 400) -> Totals:
 def test_users_are_labelled_as_scikit_learn_does_on_the_scaled_totals(
     totals: Totals, n_clusters: int, scale: str
 ) -> None:
-    model = KMeans(n_clusters, n_init=1, random_state=42).fit(scaled.points(totals, scale))
+    model = fitted_kmeans(scaled.points(totals, scale), n_clusters, n_init=1, random_state=42)
     found = cluster(totals, n_clusters, scale=scale)
     ranks = scaled.ranks_by_amount(totals, model.labels_)
     assert found.labels.tolist() == [ranks[number] for number in model.labels_]
