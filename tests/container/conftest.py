@@ -1,4 +1,4 @@
-"""The image, built once for all its tests."""
+"""The image of the client, built once for all its tests."""
 
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.container.contained import Contained
-from tests.container.image import Image, built, forget
+from tests.container.image import Image, build_images, remove_images
 
 Start = Callable[..., Contained]
 
@@ -16,9 +16,9 @@ Start = Callable[..., Contained]
 def images() -> Iterator[tuple[Image, Image]]:
     """The base image and the client's."""
     try:
-        yield built()
+        yield build_images()
     finally:
-        forget()
+        remove_images()
 
 
 @pytest.fixture(scope="session")
@@ -29,13 +29,13 @@ def image(images: tuple[Image, Image]) -> Image:
 
 @pytest.fixture(scope="session")
 def root(image: Image) -> Path:
-    """A file system made of it; nothing can be written to it while something runs in it."""
+    """A root file system from the image; it is read-only while a process runs in it."""
     return image.root()
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder that anybody may write to, as a container's user has a number that this machine does not know."""
+    """A folder that everybody may write to, because the container's user does not exist on this machine."""
     path = tmp_path / "mounted"
     path.mkdir()
     path.chmod(0o777)
@@ -44,16 +44,16 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(image: Image, root: Path, folder: Path) -> Start:
-    """Start a container: `start(*arguments, **secrets)`; files are copied to where it reads them."""
+    """A function that starts a container: `start(*arguments, **variables)`; it copies files to the mounted folder."""
 
-    def begin(*arguments: str, **secrets: str) -> Contained:
-        return Contained(image, root, folder, list(mounted(arguments, folder)), secrets)
+    def start_container(*arguments: str, **variables: str) -> Contained:
+        return Contained(image, root, folder, list(mounted(arguments, folder)), variables)
 
-    return begin
+    return start_container
 
 
 def mounted(arguments: Sequence[str], folder: Path) -> Iterator[str]:
-    """The arguments as they read within the container; files named there lie in the mounted folder."""
+    """Yield the arguments as paths in the container; files are copied to the mounted folder."""
     for each in arguments:
         if Path(each).is_file():
             shutil.copy(each, folder)

@@ -1,4 +1,4 @@
-"""The image that the Dockerfile makes: built, looked into, and a root file system to run processes in."""
+"""The image of the Dockerfile: build it, inspect it, and create a root file system from it."""
 
 import json
 import shutil
@@ -10,53 +10,55 @@ from typing import Any
 from tests.container.debian import STATE, base, run
 from tests.support.client import ROOT
 
-BASE, CLIENT = "localhost/base", "localhost/user_classifier"
+BASE = "localhost/base"
+CLIENT = "localhost/user_classifier"
 BASE_FILE = "FROM scratch\nADD . /\n"
-ANYTHING = '{"default": [{"type": "insecureAcceptAnything"}]}'
-"""Whose images are taken: there are none but our own."""
+TRUST_POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
+"""Accept all images; there are only our own."""
 
 
 @dataclass(frozen=True)
 class Image:
-    """An image by its name, in a store of its own."""
+    """An image, by its name in a separate store."""
 
     name: str
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What it says of user, command, environment and health, as Docker knows it."""
+        """Its configuration in Docker's format: user, command, environment, health check."""
         config: dict[str, Any] = json.loads(buildah("inspect", "--type", "image", self.name))["Docker"]["config"]
         return config
 
     @property
     def megabytes(self) -> float:
-        """Its size."""
+        """The size in MB."""
         (found,) = json.loads(buildah("images", "--json", self.name))
         number, unit = found["size"].split()
         return float(number) * {"MB": 1, "GB": 1000}[unit]
 
     def root(self) -> Path:
-        """A file system made of it, for one run after the other."""
+        """Create a root file system from the image; containers may use it one after the other."""
         container = buildah("from", "--signature-policy", policy(), self.name).strip()
         return Path(buildah("mount", container).strip())
 
 
 def buildah(*arguments: str | Path) -> str:
-    """Run buildah on our own store."""
+    """Run buildah on the separate store."""
     store = ("--root", STATE / "store", "--runroot", STATE / "run", "--storage-driver", "vfs")
     return run("buildah", *store, *arguments)
 
 
 def policy() -> Path:
-    """A file that says whose images are taken."""
+    """Write the trust policy and return its path."""
     path = STATE / "policy.json"
-    path.write_text(ANYTHING, encoding="utf-8")
+    path.write_text(TRUST_POLICY, encoding="utf-8")
     return path
 
 
-def built() -> tuple[Image, Image]:
-    """The base image and the client's, built anew."""
-    base_root, base_file = base(), STATE / "base.Dockerfile"
+def build_images() -> tuple[Image, Image]:
+    """Build the base image and the client's image."""
+    base_root = base()
+    base_file = STATE / "base.Dockerfile"
     base_file.write_text(BASE_FILE, encoding="utf-8")
     build(BASE, base_root, "--file", base_file)
     build(CLIENT, ROOT, "--build-arg", f"BASE={BASE}")
@@ -64,13 +66,13 @@ def built() -> tuple[Image, Image]:
 
 
 def build(name: str, folder: Path, *arguments: str | Path) -> None:
-    """Build an image of what is in a folder, in Docker's format, which knows health checks."""
-    how = ("--isolation", "chroot", "--format", "docker", "--signature-policy", policy())
-    buildah("bud", *how, "--tag", name, *arguments, folder)
+    """Build an image from a folder, in Docker's format, which supports health checks."""
+    options = ("--isolation", "chroot", "--format", "docker", "--signature-policy", policy())
+    buildah("bud", *options, "--tag", name, *arguments, folder)
 
 
-def forget() -> None:
-    """Remove all images and file systems; the base stays as a folder."""
+def remove_images() -> None:
+    """Remove all images and root file systems; the folder of the base stays."""
     buildah("umount", "--all")
     buildah("rm", "--all")
     buildah("rmi", "--all", "--force")

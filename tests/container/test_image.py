@@ -1,4 +1,4 @@
-"""What lies in the image, and what does not."""
+"""The contents of the image."""
 
 import re
 import subprocess
@@ -11,11 +11,11 @@ from tests.support.client import ROOT
 from tests.support.pages import RUNNING
 
 SIZE = re.compile(r"about (\d+) MB on top of the base image")
-NEAR = 0.15
-"""What newer packages may change."""
+TOLERANCE = 0.15
+"""Relative; newer packages change the size."""
 
 
-def test_the_plain_command(start: Start) -> None:
+def test_the_arguments_are_those_of_the_client(start: Start) -> None:
     """`docker run IMAGE --version`, `docker run IMAGE CONFIG_FILE`."""
     with start("--version") as container:
         assert container.wait() == 0
@@ -25,7 +25,7 @@ def test_the_plain_command(start: Start) -> None:
         assert container.output.startswith("user_classifier.py: error: /mounted/nothing.ini: no such file")
 
 
-def test_only_the_client_is_in_it(root: Path) -> None:
+def test_it_contains_only_the_client(root: Path) -> None:
     tracked = ["git", "ls-files", "user_classifier.py", "classifier"]
     client = subprocess.run(tracked, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     app = root / "app"
@@ -36,7 +36,7 @@ def test_only_the_client_is_in_it(root: Path) -> None:
     assert not venv & {"pip", "setuptools", "wheel", "pytest", "ruff"}
 
 
-def test_nothing_to_build_with_is_left(root: Path) -> None:
+def test_it_contains_no_build_tools(root: Path) -> None:
     programs = {path.name for path in root.glob("{usr/,}{local/,}bin/*")} | {
         path.name for folder in ("venv/bin", "usr/bin", "usr/local/bin", "bin") for path in (root / folder).glob("*")
     }
@@ -45,7 +45,7 @@ def test_nothing_to_build_with_is_left(root: Path) -> None:
     assert not (root / "tools").exists()
 
 
-def test_nobody_but_root_can_change_what_is_run(image: Image, root: Path) -> None:
+def test_only_root_can_change_its_files(image: Image, root: Path) -> None:
     assert image.config["User"] == "10001:10001"
     for folder in ("app", "venv"):
         for path in [root / folder, *(root / folder).rglob("*")]:
@@ -54,18 +54,19 @@ def test_nobody_but_root_can_change_what_is_run(image: Image, root: Path) -> Non
                 assert (status.st_uid, status.st_mode & 0o022) == (0, 0), path
 
 
-def test_it_is_as_large_as_the_page_says(images: tuple[Image, Image]) -> None:
+def test_its_size_is_that_in_the_page(images: tuple[Image, Image]) -> None:
     base, client = (image.megabytes for image in images)
     print(f"the image has {client:.0f} MB, of which {base:.0f} are the base image")
-    told = SIZE.search(RUNNING.text)
-    assert told
-    assert abs(client - base - int(told[1])) < NEAR * int(told[1])
+    found = SIZE.search(RUNNING.text)
+    assert found
+    size = int(found[1])
+    assert abs(client - base - size) < TOLERANCE * size
 
 
 def test_nothing_is_compiled_at_a_start(start: Start) -> None:
-    """In a read-only file system it would be compiled anew each time."""
-    told = re.compile(r"^# (?:code object from (?!.*\.pyc')|bytecode is stale)", re.MULTILINE)
+    """On a read-only file system it would be compiled at each start."""
+    compiled = re.compile(r"^# (?:code object from (?!.*\.pyc')|bytecode is stale)", re.MULTILINE)
     with start("--version", PYTHONVERBOSE="1") as container:
         assert container.wait() == 0
         assert "code object from" in container.output
-        assert told.findall(container.output) == []
+        assert compiled.findall(container.output) == []

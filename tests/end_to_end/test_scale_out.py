@@ -202,9 +202,8 @@ def test_repeated_labels_change_nothing(deployment: Deployment) -> None:
     n_marked = sum(counts[cell] for cell in marked.values())
     assert Counter(row[2] for row in deployment.labelling().values())[7] == n_marked
     assert n_marked <= deployment.n_records() - n_before <= 2 * n_marked
-    assert f", {N_USERS} users, {len(marked)} changes, " in deployment.label(), (
-        "the client corrects labels that it has not written"
-    )
+    output = deployment.label()
+    assert f", {N_USERS} users, {len(marked)} changes, " in output, "the client corrects labels that it did not write"
     deployment.wait_until_labelled()
 
 

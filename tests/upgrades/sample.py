@@ -1,7 +1,7 @@
-"""What a release leaves in Kafka: input, output, offsets with their marks, and schemas, as it wrote them.
+"""The state of a release in Kafka: input, output, offsets with their metadata, and schemas, as the release wrote them.
 
-A file for each release, made by `python -m tests.upgrades.write`. Loaded into other brokers it is as it was; only
-what they number themselves is other there: schemas, and the ids of topics.
+Each release has a file, written by `python -m tests.upgrades.write`. A test loads it into other services, where only
+the ids of schemas and topics differ.
 """
 
 import base64
@@ -21,10 +21,10 @@ NOTHING = "-"
 
 @dataclass(frozen=True)
 class Sample:
-    """The state of one pipeline; records are lines of text."""
+    """The state of one pipeline; records are encoded as text."""
 
     name: str
-    """Which also names its topics and its group."""
+    """The prefix of its topics and its group."""
     partitions: int
     options: list[str]
     schemas: dict[str, dict[str, Any]]
@@ -32,20 +32,20 @@ class Sample:
     topic_ids: dict[str, str]
     """Topic -> its id."""
     offsets: dict[str, tuple[int, str]]
-    """Partition of the input -> committed offset and mark."""
+    """Partition of the input -> committed offset and metadata."""
     input: list[str]
-    """What the release has read."""
+    """The records that the release has read."""
     later: list[str]
-    """What comes after it."""
+    """Records after those."""
     output: list[str]
 
     @property
     def unfinished(self) -> bool:
-        """Whether the release died in the middle of a labelling."""
+        """Whether the release was killed during a labelling."""
         return any(mark.endswith(" unfinished") for _, mark in self.offsets.values())
 
     def load(self, services: Services, directory: Path) -> Pipeline:
-        """Put it into brokers and a registry that know nothing of it."""
+        """Write the state to new topics, a new group and a registry, and return the pipeline."""
         pipeline = Pipeline(services, directory, self.name, self.partitions)
         ids = {
             known["id"]: pipeline.subjects.register(subject, known["schema"]) for subject, known in self.schemas.items()
@@ -58,17 +58,17 @@ class Sample:
         return pipeline
 
     def named(self, name: str) -> "Sample":
-        """The same with other topics and another group."""
+        """Return the same state with other topics and another group."""
         return Sample(**json.loads(json.dumps(asdict(self)).replace(self.name, name)))
 
     def commit(self, pipeline: Pipeline, partition: int, offset: int, mark: str) -> None:
-        """Commit an offset with its mark, which names the topics by the ids that they have here."""
+        """Commit an offset with its metadata, in which the ids of topics are replaced by the current ones."""
         for topic, known in self.topic_ids.items():
             mark = mark.replace(known, pipeline.topics.topic_id(topic))
         pipeline.topics.commit(pipeline.group, pipeline.source, {partition: offset}, mark)
 
     def write_later(self, pipeline: Pipeline) -> None:
-        """Write what comes after."""
+        """Write the later records."""
         ids = {known["id"]: pipeline.subjects.register(name, known["schema"]) for name, known in self.schemas.items()}
         pipeline.topics.write(pipeline.source, self._records(pipeline.source, self.later, ids))
 
@@ -83,32 +83,32 @@ class Sample:
 
 
 def renumbered(data: bytes | None, ids: Mapping[int, int]) -> bytes | None:
-    """What has a schema's number in front, with another one."""
+    """Replace the schema id at the start of a key or value."""
     return data and data[:1] + ids[int.from_bytes(data[1:5], "big")].to_bytes(4, "big") + data[5:]
 
 
 def to_line(partition: int, key: bytes | None, value: bytes | None, headers: Headers) -> str:
-    """A record as text: partition, key, value, headers."""
-    told = [f"{name}:{text(data)}" for name, data in headers]
-    return " ".join([str(partition), text(key), text(value), *told])
+    """Return a record as text: partition, key, value, headers."""
+    encoded = [f"{name}:{text(data)}" for name, data in headers]
+    return " ".join([str(partition), text(key), text(value), *encoded])
 
 
 def from_line(line: str) -> Outgoing:
-    """What `to_line` has written."""
+    """Return the record that `to_line` has encoded."""
     partition, key, value, *headers = line.split(" ")
     named = (each.split(":") for each in headers)
     return Outgoing(int(partition), data(value), [(name, data(held)) for name, held in named], data(key))
 
 
 def text(data: str | bytes | None) -> str:
-    """Bytes as text."""
+    """Encode bytes as text."""
     if data is None:
         return NOTHING
     return base64.b64encode(data.encode() if isinstance(data, str) else data).decode()
 
 
 def data(text: str) -> bytes | None:
-    """What `text` has written."""
+    """Decode the bytes that `text` has encoded."""
     return None if text == NOTHING else base64.b64decode(text)
 
 
@@ -120,7 +120,7 @@ def write(version: str, samples: list[Sample]) -> Path:
 
 
 def samples() -> Iterator[tuple[str, Sample]]:
-    """Release and state, of all releases."""
+    """Yield release and state, for all releases."""
     for path in sorted(FOLDER.glob("*.json")):
-        for told in json.loads(path.read_text(encoding="utf-8")):
-            yield path.stem, Sample(**told)
+        for fields in json.loads(path.read_text(encoding="utf-8")):
+            yield path.stem, Sample(**fields)

@@ -1,4 +1,4 @@
-"""Write the state that this release leaves, for the tests of the releases after it: python -m tests.upgrades.write
+"""Write the state of this release, for the tests of later releases: python -m tests.upgrades.write
 
 Run it once for each release, when __version__ is raised, and commit the file. Files of earlier releases stay as they
 are.
@@ -29,7 +29,7 @@ class Case(NamedTuple):
     options: tuple[str, ...]
     avro_key: bool = False
     parts: int = 0
-    """After so many parts of the first labelling, a user each, the client dies; 0: it comes to its end."""
+    """The client is killed after this many parts of the first labelling, of one user each; 0: it completes it."""
 
 
 CASES = (
@@ -41,14 +41,14 @@ CASES = (
 
 
 def main() -> None:
-    """Run the client in each way, and write down what it leaves."""
+    """Run the client for each case and write the state."""
     with tempfile.TemporaryDirectory() as folder, running_services(Path(folder)) as running:
-        found = [made(running, Path(folder), case) for case in CASES]
+        found = [state_of(running, Path(folder), case) for case in CASES]
     print(f"written: {write(__version__, found)}")
 
 
-def made(services: Services, folder: Path, case: Case) -> Sample:
-    """What the client leaves of one case."""
+def state_of(services: Services, folder: Path, case: Case) -> Sample:
+    """Run the client for one case and return the state."""
     pipeline = Pipeline(services, folder, f"release_{__version__.replace('.', '_')}_{case.name}", case.partitions)
     if case.avro_key:
         pipeline.make_output_with_avro_keys()
@@ -71,20 +71,20 @@ def label(pipeline: Pipeline, case: Case) -> None:
 
 
 def retractions(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoing]]:
-    """A changelog in two parts; two rows come after they have been taken back, and so wait beside the offsets."""
+    """Return a changelog in two parts; two rows follow their retractions, so the first part leaves these unmatched."""
     changes = aggregation(seed=3, n_users=12, n_transactions=50, deleted=0.1)
     placed = place_by_hash(changes, case.partitions)
-    gone = {change.row for _, change in placed if change.op is Op.UPDATE_BEFORE}
-    late = next(each for each in placed if each.change.op is Op.INSERT and each.change.row in gone)
-    nobody = Row("known by a retraction alone", 8.0, 1)
-    first = [*(each for each in placed if each is not late), Placed(0, Change(Op.DELETE, nobody))]
+    retracted = {change.row for _, change in placed if change.op is Op.UPDATE_BEFORE}
+    late = next(each for each in placed if each.change.op is Op.INSERT and each.change.row in retracted)
+    unknown = Row("known by a retraction alone", 8.0, 1)
+    first = [*(each for each in placed if each is not late), Placed(0, Change(Op.DELETE, unknown))]
     others = of_other_users(aggregation(seed=4, n_users=6, n_transactions=20))
-    later = [late, Placed(0, Change(Op.INSERT, nobody)), *place_by_hash(others, case.partitions)]
+    later = [late, Placed(0, Change(Op.INSERT, unknown)), *place_by_hash(others, case.partitions)]
     return pipeline.outgoing(first), pipeline.outgoing(later)
 
 
 def upserts(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoing]]:
-    """Rows by user, some deleted; later rows take the place of earlier ones, and some who were deleted come back."""
+    """Return rows in two parts: some users are deleted, later rows replace earlier ones, some deleted users return."""
     rows = [Row(f"user {at}", float(10 ** (at % 3) * (1 + at)), 1 + at % 4) for at in range(15)]
 
     def record(at: int, row: Row, deleted: bool = False) -> Outgoing:
@@ -97,8 +97,10 @@ def upserts(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoi
 
 
 def sample(pipeline: Pipeline, case: Case, first: Sequence[Outgoing], later: Sequence[Outgoing]) -> Sample:
-    """What lies in the broker."""
-    topics, subjects, output = pipeline.topics, pipeline.subjects, pipeline.topics.read(pipeline.output)
+    """Return the state in the broker."""
+    topics = pipeline.topics
+    subjects = pipeline.subjects
+    output = topics.read(pipeline.output)
     value = next(each.value for each in output if each.value)
     schema_ids = {f"{pipeline.source}-value": pipeline.schema_id, f"{pipeline.output}-value": schema_id_of(value)}
     if case.avro_key:
