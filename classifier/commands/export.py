@@ -1,7 +1,7 @@
-"""The labels as a file: the users of the output in the order of user_id, for a campaign.
+"""--export: write the users of the output to a file, in the order of user_id.
 
-Guarantee: the file is whole, or as it was before. Nothing is written to Kafka, no group is joined and no offset
-committed, so whoever may read the output may export it, and a client that is running does not notice.
+Guarantee: the file is complete, or unchanged. Nothing is written to Kafka, no group is joined and no offset is
+committed: permission to read the output is enough, and a running client is not affected.
 """
 
 import contextlib
@@ -42,92 +42,96 @@ from classifier.users.table import LabelledUsers
 
 log = logging.getLogger("user_classifier")
 
-ROW_GROUP_SIZE = 50_000  # users written between two looks at whether to stop; in Parquet, a row group
-SILENCE_SECONDS = 10.0  # without a record, until the brokers are asked for something to which they must answer
+ROW_GROUP_SIZE = 50_000  # users written between two checks for a stop request; in Parquet, a row group
+SILENCE_SECONDS = 10.0  # without a record, after which a request to the brokers tests whether they answer
 LABEL_NAME = "label_name"  # the column that --label-names adds
-# What a spreadsheet takes for a formula; it may pass over white space and control characters before it. A text that
-# begins with the mark itself gets another one, so that taking one away gives back every text.
+# A spreadsheet takes a text for a formula if it matches FORMULA_START, also after white space and control characters.
+# Such a text gets TEXT_MARK in front, and so does one that begins with the mark itself: removing one mark restores
+# every text.
 TEXT_MARK = "'"
-NO_TEXT = re.compile(r"'|[\s\x00-\x1f]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
+FORMULA_START = re.compile(r"'|[\s\x00-\x1f]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
 
 Columns = Sequence[str]
-Blocks = Iterable[Sequence[Sequence[Any]]]  # many users at once, by column
+Blocks = Iterable[Sequence[Sequence[Any]]]  # blocks of users, each a list of columns
 
 
-class Asked(NamedTuple):
-    """What is to be written."""
+class ExportRequest(NamedTuple):
+    """What --export and its options ask for."""
 
     path: Path
     names: Sequence[str]
-    label: int | None  # of the users wanted, None for all
+    label: int | None  # None for the users of all labels
 
 
 def export(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> None:
     """Read the output to its end, and write its users to the file."""
-    asked = what_is_asked(settings)
-    stop.last_step = f"{asked.path} is as it was"
-    said, newest = read_output(settings, kafka, registry, stop)
-    places = chosen(said, asked, settings.output)
-    write(asked.path, columns_of(asked), blocks(places, said, asked.names, stop))
-    log.info("%s: %s of %s%s", asked.path, format_users(len(places)), settings.output, told_newest(newest))
+    request = export_request(settings)
+    stop.last_step = f"{request.path} is unchanged"
+    users, newest_ms = read_output(settings, kafka, registry, stop)
+    selected = select_users(users, request, settings.output)
+    write_file(request.path, column_names(request), blocks(selected, users, request.names, stop))
+    n_users = format_users(len(selected))
+    log.info("%s: %s of %s%s", request.path, n_users, settings.output, age_of_newest(newest_ms))
 
 
-# what is asked for: looked at before anything is read
+# Checks before anything is read
 
 
-def what_is_asked(settings: Settings) -> Asked:
-    """Return what is to be written; ConfigError where it cannot be."""
+def export_request(settings: Settings) -> ExportRequest:
+    """Return what to write; ConfigError or ClassifierError if that is impossible."""
     path = settings.export or Path()
     try:
         check_path(path, tuple(FORMATS), "write")
-        names = label_names_from(settings.label_names, None)  # how many clusters there are, the output says
+        names = label_names_from(settings.label_names, None)  # the number of clusters is known from the output only
         text = settings.export_label
         label = None if text is None else parse_label(text, names)
     except ValueError as error:
         raise ConfigError(str(error)) from None
     if format_of(path) is write_parquet:
-        check_arrow(path)
-    with beside(path):
-        pass  # what the disk has against a file there is said now
-    return Asked(path, names, label)
+        check_pyarrow(path)
+    with temporary_file(path):
+        pass  # fails now, and not after the output is read, if no file can be created in the folder
+    return ExportRequest(path, names, label)
 
 
-def check_arrow(path: Path) -> None:
-    """Raise ConfigError where the package that writes Parquet is not there."""
+def check_pyarrow(path: Path) -> None:
+    """Raise ConfigError if the package that writes Parquet is not installed."""
     try:
         import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        wanted = "type: pip install pyarrow, or end the name in .csv"
-        raise ConfigError(f"{path}: .parquet files need the package pyarrow ({error}); {wanted}") from None
+        remedy = "type: pip install pyarrow, or end the name in .csv"
+        raise ConfigError(f"{path}: .parquet files need the package pyarrow ({error}); {remedy}") from None
 
 
-# the output, as a restore reads it
+# Reading the output
 
 
-class Output(Source):
-    """The output; it tells how old its newest record is, and whether it is silent because the brokers are away."""
+class LabelSource(Source):
+    """Reads the output from its beginning; keeps the time of its newest record, and notices an outage."""
 
     def __init__(self, kafka: Kafka, consumer: Consumer, topic: Topic, partitions: Iterable[int]) -> None:
         super().__init__(kafka, consumer, topic.name, dict.fromkeys(partitions, OFFSET_BEGINNING), uses_group=False)
-        self.newest = 0  # timestamp of that record in ms
-        self._ask, self._heard = topic.partitions, time.monotonic()
+        self.newest_ms = 0  # timestamp of the newest record; 0 without records
+        self._request_partitions = topic.partitions
+        self._last_record_at = time.monotonic()
 
     def read(self, limit: int, timeout: float) -> list[Record]:
-        """See Source."""
+        """Return records as Source does; after a long silence, wait until the brokers answer."""
         records = super().read(limit, timeout)
-        self.newest = max([self.newest, *(record.timestamp()[1] for record in records)])
-        if not records and time.monotonic() - self._heard > SILENCE_SECONDS:
-            self._ask()  # says that they are away, and waits
-            self._heard = time.monotonic()
-        elif records:
-            self._heard = time.monotonic()
+        now = time.monotonic()
+        if records:
+            self.newest_ms = max(self.newest_ms, *(record.timestamp()[1] for record in records))
+            self._last_record_at = now
+        elif now - self._last_record_at > SILENCE_SECONDS:
+            self._request_partitions()  # during an outage, logs it and retries until the brokers are back
+            self._last_record_at = time.monotonic()
         return records
 
 
 def read_output(
     settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest
 ) -> tuple[LabelledUsers, int]:
-    """Return the last word on every user, and the timestamp of the newest record in ms."""
+    """Return the newest row and label of each user, and the timestamp of the newest record in ms."""
     consumer = kafka.consumer()
     try:
         kafka.connect(consumer, "consumer")
@@ -135,113 +139,122 @@ def read_output(
         partitions = topic.partitions()
         if not partitions:
             raise TopicMissing(missing_topic_message(settings.output, settings))
-        keys, values = KeyCodec(registry, settings.output), LabelCodec(registry, settings.output)
-        source = Output(kafka, consumer, topic, partitions)
-        said = read_labels(source, keys, values, stop)
-    except RestoreNeeded as gone:
-        raise StateError(f"{gone}; run the export again") from None
+        keys = KeyCodec(registry, settings.output)
+        values = LabelCodec(registry, settings.output)
+        source = LabelSource(kafka, consumer, topic, partitions)
+        users = read_labels(source, keys, values, stop)
+    except RestoreNeeded as error:
+        raise StateError(f"{error}; run the export again") from None
     finally:
         consumer.close()
     if stop.requested:
         raise ClassifierError(f"{settings.output} was not read to its end")
-    return said, source.newest
+    return users, source.newest_ms
 
 
-def chosen(said: LabelledUsers, asked: Asked, output: str) -> NDArray[np.intp]:
-    """Return the places of the users to be written; ConfigError where their label is none, or has no name."""
-    there = np.unique(said.labels).tolist()
-    if there and (complaint := missing_name_message(there[-1], asked.names, output)):
-        raise ConfigError(complaint)
-    if there and there[-1] + 1 < len(asked.names):
-        told = "the highest label of %s is %d, and --label-names has %d names; are they as many as the clusters?"
-        log.warning(told, output, there[-1], len(asked.names))
-    if asked.label is not None and asked.label not in there:
-        others = f"only of {', '.join(map(str, there))}" if there else "nor any other user"
-        raise ConfigError(f"--export-label: {output} has no user of label {asked.label}, {others}")
-    return np.flatnonzero(np.isin(said.labels, there if asked.label is None else asked.label))
+def select_users(users: LabelledUsers, request: ExportRequest, output: str) -> NDArray[np.intp]:
+    """Return the indices of the users to write; ConfigError if their label does not occur or has no name."""
+    labels = np.unique(users.labels).tolist()
+    if labels:
+        problem = missing_name_message(labels[-1], request.names, output)
+        if problem:
+            raise ConfigError(problem)
+        if labels[-1] + 1 < len(request.names):
+            message = "the highest label of %s is %d, but --label-names has %d names; give one name for each cluster"
+            log.warning(message, output, labels[-1], len(request.names))
+    if request.label is None:
+        return np.arange(len(users.labels))
+    if request.label not in labels:
+        others = f"only of {', '.join(map(str, labels))}" if labels else "and no other user"
+        raise ConfigError(f"--export-label: {output} has no user of label {request.label}, {others}")
+    return np.flatnonzero(users.labels == request.label)
 
 
-# the file
+# Writing the file
 
 
-def columns_of(asked: Asked) -> Columns:
-    """Return the names of the columns: those of the output, and one for names if there are some."""
-    return [*LABEL_FIELDS, *([LABEL_NAME] if asked.names else [])]
+def column_names(request: ExportRequest) -> Columns:
+    """Return the columns of the file: those of the output, and the name of the label if there are names."""
+    return [*LABEL_FIELDS, *([LABEL_NAME] if request.names else [])]
 
 
-def blocks(places: NDArray[np.intp], said: LabelledUsers, names: Sequence[str], stop: StopRequest) -> Blocks:
-    """Yield many users at once, by column."""
-    for start in range(0, len(places), ROW_GROUP_SIZE):
+def blocks(indices: NDArray[np.intp], users: LabelledUsers, names: Sequence[str], stop: StopRequest) -> Blocks:
+    """Yield the columns of ROW_GROUP_SIZE users at a time; ClassifierError after a stop request."""
+    for start in range(0, len(indices), ROW_GROUP_SIZE):
         if stop.requested:
-            raise ClassifierError("not all was written")
-        block = places[start : start + ROW_GROUP_SIZE].tolist()
-        user_ids, labels = [said.user_ids[place] for place in block], said.labels[block].tolist()
-        amounts, counts = zip(*map(said.rows.__getitem__, block), strict=True)
-        yield [user_ids, amounts, counts, labels, *([[names[label] for label in labels]] if names else [])]
+            raise ClassifierError("the file was not written to its end")
+        block = indices[start : start + ROW_GROUP_SIZE].tolist()
+        user_ids = [users.user_ids[index] for index in block]
+        labels = users.labels[block].tolist()
+        amounts, counts = zip(*map(users.rows.__getitem__, block), strict=True)
+        columns = [user_ids, amounts, counts, labels]
+        if names:
+            columns.append([names[label] for label in labels])
+        yield columns
 
 
-def write(path: Path, columns: Columns, table: Blocks) -> None:
-    """Write beside `path`, and move when all of it lies on the disk; a reader never sees half a file."""
-    with beside(path) as part:
-        with part.open("wb") as file:
+def write_file(path: Path, columns: Columns, table: Blocks) -> None:
+    """Write a temporary file, and rename it once it is complete on the disk: no reader sees half a file."""
+    with temporary_file(path) as temporary:
+        with temporary.open("wb") as file:
             format_of(path)(file, columns, table)
             file.flush()
             os.fsync(file.fileno())
-        part.replace(linked(path))
+        temporary.replace(resolved(path))
 
 
 @contextlib.contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Make an empty file in the folder of `path`, with the rights of the file that is there; gone afterwards.
+def temporary_file(path: Path) -> Iterator[Path]:
+    """Create an empty file in the folder of `path`, with the permissions of an existing file; remove it at the end.
 
-    It has a name of its own: of two exports at once, each writes a whole file.
+    Its name is unique: of two exports that run at the same time, each writes a complete file.
     """
-    there = linked(path)
-    part = there.with_name(f".export-{secrets.token_hex(8)}")
+    target = resolved(path)
+    temporary = target.with_name(f".export-{secrets.token_hex(8)}")
     try:
-        part.touch(exist_ok=False)
-        if there.exists():
-            shutil.copymode(there, part)
-        yield part
+        temporary.touch(exist_ok=False)
+        if target.exists():
+            shutil.copymode(target, temporary)
+        yield temporary
     except OSError as error:
         raise ClassifierError(f"{path}: not written ({error.strerror or error})") from None
     finally:
-        part.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def linked(path: Path) -> Path:
-    """Return where the file lies: what is a link stays one."""
+def resolved(path: Path) -> Path:
+    """Return the path that a symbolic link points to, so that the link stays one."""
     return Path(os.path.realpath(path))
 
 
 def write_csv(file: Any, columns: Columns, table: Blocks) -> None:
-    """Write texts in quotes and numbers as they are, so that what is text is text whatever separates the columns."""
+    """Write CSV: texts in quotes, also if they look like numbers, and numbers without."""
     for block in itertools.chain([[[column] for column in columns]], table):
-        shown = [map(safe, values) if type(values[0]) is str else values for values in block]
+        texts = [map(spreadsheet_text, values) if type(values[0]) is str else values for values in block]
         lines = io.StringIO()
-        csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(zip(*shown, strict=True))
+        csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(zip(*texts, strict=True))
         file.write(lines.getvalue().encode())
 
 
-def safe(text: str) -> str:
+def spreadsheet_text(text: str) -> str:
     """Return a text that no spreadsheet takes for a formula."""
-    return TEXT_MARK + text if NO_TEXT.match(text) else text
+    return TEXT_MARK + text if FORMULA_START.match(text) else text
 
 
 def write_gzip(file: BinaryIO, columns: Columns, table: Blocks) -> None:
-    """Write CSV, compressed; the same users give the same bytes. Level 6 takes 2 s more a million users, for 6 %."""
-    with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as packed:
-        write_csv(packed, columns, table)
+    """Write compressed CSV; the same users give the same bytes. Level 6 saves 6 % for 2 s more a million users."""
+    with gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0) as compressed:
+        write_csv(compressed, columns, table)
 
 
 def write_parquet(file: BinaryIO, columns: Columns, table: Blocks) -> None:
-    """Write Parquet: texts as they are, and the types of the output."""
+    """Write Parquet: unchanged texts, and the types of the output."""
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
     types = {"string": pyarrow.string(), "double": pyarrow.float64(), "long": pyarrow.int64(), "int": pyarrow.int32()}
-    kinds = {**LABEL_FIELDS, LABEL_NAME: "string"}
-    schema = pyarrow.schema([(column, types[kinds[column]]) for column in columns])
+    type_names = {**LABEL_FIELDS, LABEL_NAME: "string"}
+    schema = pyarrow.schema([(column, types[type_names[column]]) for column in columns])
     with ParquetWriter(file, schema) as writer:
         for block in table:
             arrays = list(map(pyarrow.array, block, schema.types))
@@ -253,11 +266,13 @@ FORMATS: dict[str, Format] = {".csv": write_csv, ".csv.gz": write_gzip, ".parque
 
 
 def format_of(path: Path) -> Format:
-    """Return what writes a file of this name."""
-    return next(format for ending, format in FORMATS.items() if path.name.lower().endswith(ending))
+    """Return the function that writes files with the suffix of this path."""
+    return next(write for suffix, write in FORMATS.items() if path.name.lower().endswith(suffix))
 
 
-def told_newest(newest: int) -> str:
-    """Say how old the newest record is: a list that nobody keeps up to date looks like any other."""
-    age = timedelta(seconds=round(max(0.0, time.time() - newest / 1000)))
-    return f", the last change {age} ago" if newest else ""
+def age_of_newest(newest_ms: int) -> str:
+    """Return the age of the newest record as text, '' without records: an outdated list looks like any other."""
+    if not newest_ms:
+        return ""
+    age = timedelta(seconds=round(max(0.0, time.time() - newest_ms / 1000)))
+    return f", the last change {age} ago"

@@ -1,6 +1,5 @@
-"""To look first: what --dry-run and --explore-k print. The same intake as a run's, and nothing is written to Kafka."""
+"""--dry-run and --explore-k: read as a run does, print the result, write nothing to Kafka."""
 
-import functools
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +19,12 @@ from classifier.stop import StopRequest
 from classifier.users.intake import UserIntake
 
 log = logging.getLogger("user_classifier")
-RESTORE_ATTEMPTS = 5  # to restore beside an instance that commits meanwhile
+RESTORE_ATTEMPTS = 5  # to restore while a running instance commits
 
 
 @dataclass(frozen=True)
 class Preview:
-    """One reading of the input to its end, beside an instance that may go on labelling meanwhile."""
+    """One pass over the input to its end. A client may be running meanwhile."""
 
     settings: Settings
     intake: UserIntake | CellIntake
@@ -35,7 +34,7 @@ class Preview:
     clock: Callable[[], float] = time.monotonic
 
     def run(self) -> None:
-        """Read to the end, and print what was asked for."""
+        """Read to the end, and print the comparison or the labels."""
         try:
             self._restore()
             while not self.stop.requested and not self.intake.source.at_end:
@@ -43,48 +42,53 @@ class Preview:
             if not self.stop.requested:
                 self.intake.settle(last=True)
                 self.intake.watch.check()
-                for line in self._comparison() if self.settings.explore_k else self._labels():
+                lines = self._comparison() if self.settings.explore_k else self._labels()
+                for line in lines:
                     print_line(line)
         except RestoreNeeded:
             if not self.stop.requested:
                 raise
         if self.stop.requested:
-            log.info("stopped before there was something to show")
+            log.info("stopped before the result was ready")
 
     def _restore(self) -> None:
-        """Restore beside an instance that goes on: again if it committed meanwhile."""
+        """Restore from one commit; again if a running instance committed meanwhile."""
         for _ in range(RESTORE_ATTEMPTS):
-            before = self._marks()
+            before = self._commits()
             try:
                 self.intake.restore()
             except StateError:
-                if self._marks() == before:
+                if self._commits() == before:
                     raise
             else:
-                if self.stop.requested or self._marks() == before:
+                if self.stop.requested or self._commits() == before:
                     return
         raise StateError(
             f"{self.settings.output} is written to faster than it can be read; try again, or stop the running"
             " user_classifier first"
         )
 
-    def _marks(self) -> dict[int, tuple[int, str | None]]:
+    def _commits(self) -> dict[int, tuple[int, str | None]]:
+        """Return committed offset and metadata by partition."""
         return {partition: (at.offset, at.metadata) for partition, at in self.intake.committed_now().items()}
 
     def _comparison(self) -> Iterator[str]:
-        """Yield how well each number of clusters does; draw it if asked for."""
-        intake, path = self.intake, self.settings.plot
+        """Yield the lines of the comparison; draw it with --plot."""
+        intake = self.intake
+        path = self.settings.plot
+        suffix = scale_suffix(self.settings.scale)
         fits = NumberOfClusters(self.settings, self.cluster, intake.heartbeat).compare(intake.totals, intake.weights)
         if self.stop.requested:
             return
         try:
-            yield from comparison_lines(fits, intake.n_users, scale_suffix(self.settings.scale))
-            if told := omitted_note(intake.totals, intake.n_users):
-                yield told
+            yield from comparison_lines(fits, intake.n_users, suffix)
+            note = omitted_note(intake.totals, intake.n_users)
+            if note:
+                yield note
             if path is not None:
                 from classifier.reports import elbow, plot
 
-                plot.save(elbow.draw(fits, intake.n_users, scale_suffix(self.settings.scale)), path)
+                plot.save(elbow.draw(fits, intake.n_users, suffix), path)
                 yield f"drawn: {path}"
         except OSError as error:
             raise ClassifierError(f"{path}: not drawn ({error.strerror or error})") from None
@@ -92,10 +96,11 @@ class Preview:
             raise ClassifierError(str(error)) from None
 
     def _labels(self) -> Iterator[str]:
-        """Yield the labels that a run would write."""
+        """Yield the first users, a summary, and the number of changes that a run would write."""
         from classifier.reports.summary import first_users, summary_lines
 
-        intake, number = self.intake, NumberOfClusters(self.settings, self.cluster, self.intake.heartbeat)
+        intake = self.intake
+        number = NumberOfClusters(self.settings, self.cluster, intake.heartbeat)
         number.recall(intake.choice)
         if not number.choose(intake.totals, intake.weights):
             return
@@ -105,11 +110,14 @@ class Preview:
         step = intake.step(clusters, n_changes, self.clock() - began, 0.0)
         self.report.step(step)
         names = label_names_from(self.settings.label_names, number.value)
-        yield from (*first_users(step, names), "", *summary_lines(step, names), "")
-        totals, alike = (
-            intake.totals,
-            functools.partial(equal_users_note, one_hot=self.settings.one_hot, n_users=intake.n_users),
-        )
-        if number.value and (told := alike(totals, number.value)):
-            yield from (told, "")
+        yield from first_users(step, names)
+        yield ""
+        yield from summary_lines(step, names)
+        yield ""
+        if number.value:
+            one_hot = self.settings.one_hot
+            note = equal_users_note(intake.totals, number.value, one_hot=one_hot, n_users=intake.n_users)
+            if note:
+                yield note
+                yield ""
         yield f"a run would change {n_changes} {intake.unit}s of {self.settings.output}; nothing was written"

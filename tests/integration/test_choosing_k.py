@@ -13,7 +13,7 @@ from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Client, Finished
 from tests.support.pipeline import MARK, Pipeline
 
-LOOKS = ["--explore-k", "--dry-run"]
+PREVIEWS = ["--explore-k", "--dry-run"]
 
 
 def grouped(n_groups: int, n_users: int, start: int = 0) -> list[Placed]:
@@ -26,14 +26,14 @@ def grouped(n_groups: int, n_users: int, start: int = 0) -> list[Placed]:
 
 
 def state(pipeline: Pipeline) -> tuple[Any, ...]:
-    """All that a run changes."""
+    """Everything that a run changes."""
     subjects = [pipeline.subjects.exists(f"{pipeline.output}-{part}") for part in ("key", "value")]
     ends = pipeline.topics.ends(pipeline.output)  # markers of transactions count, too
     return pipeline.topics.read(pipeline.output), ends, pipeline.topics.commit_history(pipeline.group), subjects
 
 
 def metadata(pipeline: Pipeline) -> set[str]:
-    """The marks beside the committed offsets."""
+    """The metadata of the committed offsets, without topic ids."""
     ids = f" input={pipeline.topics.topic_id(pipeline.source)} output={pipeline.topics.topic_id(pipeline.output)}"
     found = {commit.metadata for commit in pipeline.topics.committed(pipeline.group).values()}
     assert all(each.endswith(ids) for each in found)
@@ -94,7 +94,7 @@ def test_names_that_do_not_fit_the_choice(pipeline: Pipeline) -> None:
 def test_a_stop_while_choosing(
     options: tuple[str, ...], sent: signal.Signals, pipeline: Pipeline, tmp_path: Path
 ) -> None:
-    """So many users are compared in a process of its own, for some seconds; Ctrl-C is for both of them."""
+    """So many users are compared in a separate process for some seconds; Ctrl-C must end both."""
     pipeline.write(grouped(3, 30_000))
     with Client(pipeline.arguments("-k", "auto", *options), tmp_path / "log") as running:
         running.wait_for_output("comparing 2 to 10 clusters of 30,000 users")
@@ -107,9 +107,9 @@ def test_a_stop_while_choosing(
     assert pipeline.topics.read(pipeline.output) == []
 
 
-@pytest.mark.parametrize("option", LOOKS)
+@pytest.mark.parametrize("option", PREVIEWS)
 @pytest.mark.parametrize("after_a_run", [False, True])
-def test_a_look_changes_nothing(option: str, after_a_run: bool, pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_preview_changes_nothing(option: str, after_a_run: bool, pipeline: Pipeline, tmp_path: Path) -> None:
     first, second = grouped(3, 30), grouped(3, 10, start=30)
     pipeline.write(first)
     if after_a_run:
@@ -137,7 +137,7 @@ def assert_shown(finished: Finished, labelling: dict[str, oracle.Labelled]) -> N
     assert f"... and {len(labelling) - 20} users more" in finished.stdout
 
 
-def test_a_look_beside_a_client_that_runs(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_a_preview_next_to_a_running_client(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.write(grouped(3, 30))
     with Client(pipeline.arguments(), tmp_path / "log") as running:
         running.wait_for_output(" changes, fit ")

@@ -1,4 +1,4 @@
-"""--export beside a running client: the file is what the topic says, and nobody notices."""
+"""--export next to a running client: the file has the content of the topic, and the client is not affected."""
 
 import csv
 import gzip
@@ -15,7 +15,7 @@ from tests.support.oracle import Labelled
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
-SAID = "an open transaction of another program blocks the records after it"
+BLOCKED = "an open transaction of another program blocks the records after it"
 
 
 def rows_of(path: Path) -> list[Labelled]:
@@ -36,7 +36,7 @@ def rows_in(pipeline: Pipeline) -> list[Labelled]:
     return [row for _, row in sorted(pipeline.labelling().items())]
 
 
-def test_beside_a_running_client(make_pipeline: MakePipeline, tmp_path: Path) -> None:
+def test_next_to_a_running_client(make_pipeline: MakePipeline, tmp_path: Path) -> None:
     pipeline = make_pipeline(partitions=3)
     first, second = cut(place_by_hash(aggregation(seed=7, n_users=40, n_transactions=600), 3), [500])
     pipeline.write(first)
@@ -46,8 +46,10 @@ def test_beside_a_running_client(make_pipeline: MakePipeline, tmp_path: Path) ->
             before = pipeline.topics.commit_history(pipeline.group)
             finished = client.run(pipeline.arguments("--export", str(tmp_path / name)))
             assert finished.code == 0, finished.output
-            told = finished.stderr.splitlines()[-1]
-            assert f" INFO {tmp_path / name}: {len(rows_in(pipeline))} users of {pipeline.output}, the last" in told
+            last_line = finished.stderr.splitlines()[-1]
+            assert (
+                f" INFO {tmp_path / name}: {len(rows_in(pipeline))} users of {pipeline.output}, the last" in last_line
+            )
             assert rows_of(tmp_path / name) == rows_in(pipeline)
             assert pipeline.topics.commit_history(pipeline.group) == before
         pipeline.write(second)
@@ -68,7 +70,7 @@ def test_with_avro_keys_and_no_input(pipeline: Pipeline, tmp_path: Path) -> None
     assert rows_of(tmp_path / "labels.csv") == rows_in(pipeline)
 
 
-def test_an_open_transaction_is_told_and_waited_for(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_an_open_transaction_is_reported_and_waited_for(pipeline: Pipeline, tmp_path: Path) -> None:
     first, second = cut(place_by_hash(aggregation(seed=3, n_users=9, n_transactions=90), 1), [50])
     pipeline.write(first)
     file = tmp_path / "labels.csv"
@@ -79,14 +81,14 @@ def test_an_open_transaction_is_told_and_waited_for(pipeline: Pipeline, tmp_path
             pipeline.write(second)
             wait_until(lambda: pipeline.lag() == 0, "labels behind the open transaction")
             with Client(arguments, tmp_path / "stopped") as stopped:
-                stopped.wait_for_output(SAID)
+                stopped.wait_for_output(BLOCKED)
                 assert stopped.stop() == 1
                 assert stopped.output.splitlines()[-1] == (
                     f"user_classifier.py: error: {pipeline.output} was not read to its end; stop requested meanwhile,"
-                    f" {file} is as it was"
+                    f" {file} is unchanged"
                 )
             waiting = Client(arguments, tmp_path / "waiting")
-            waiting.wait_for_output(SAID)
+            waiting.wait_for_output(BLOCKED)
             assert not file.exists()
         with waiting:
             assert waiting.wait() == 0, waiting.output

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from classifier.commands.export import safe
+from classifier.commands.export import spreadsheet_text
 from classifier.label_names import missing_name_message
 from classifier.users.table import NO_LABEL
 from dashboard import figures
@@ -164,10 +164,10 @@ def test_a_list_as_csv() -> None:
     table.forget(["bob"], [9])
     now = table.snapshot()
     heading = '"user_id","total_amount","num_transactions","label"'
-    lines = [heading, f'"{safe("=1+1")}",2.0,2,1', '"zoe",1.5,1,1']
+    lines = [heading, f'"{spreadsheet_text("=1+1")}",2.0,2,1', '"zoe",1.5,1,1']
     assert csv_of(now, None).decode().splitlines() == csv_of(now, 1).decode().splitlines() == lines
     assert csv_of(now, 0).decode().splitlines() == [heading]
-    named = [f'{heading},"label_name"', f'"{safe("=1+1")}",2.0,2,1,"much"', '"zoe",1.5,1,1,"much"']
+    named = [f'{heading},"label_name"', f'"{spreadsheet_text("=1+1")}",2.0,2,1,"much"', '"zoe",1.5,1,1,"much"']
     assert csv_of(now, None, ("little", "much")).decode().splitlines() == named
     assert csv_of(now, None, ("little",)).decode().splitlines()[1].endswith(',1,"1"'), "a label without a name"
 

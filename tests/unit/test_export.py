@@ -1,4 +1,4 @@
-"""--export: the users of the output as a file, which is whole or as it was; texts that are no formulas."""
+"""--export: the users of the output as a file, which is complete or unchanged; no text becomes a formula."""
 
 import builtins
 import csv
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from classifier.commands import export as export_module
-from classifier.commands.export import export, safe
+from classifier.commands.export import export, spreadsheet_text
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError, StateError, TopicMissing
 from classifier.stop import StopRequest
@@ -34,12 +34,12 @@ from tests.support.memory import KafkaInMemory
 from tests.support.world import BASE, INSERTS, ROWS, World
 
 HEADER = '"user_id","total_amount","num_transactions","label"'
-OLD = "as it was\n"
+OLD = "old content\n"
 
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A file that an export is to take the place of."""
+    """A file that an export replaces."""
     path = tmp_path / "labels.csv"
     path.write_text(OLD)
     return path
@@ -64,7 +64,7 @@ def world() -> World:
 def exported(
     world: World, path: Path, stop: StopRequest | None = None, consumer: FakeConsumer | None = None, **given: object
 ) -> None:
-    """Export the output of a world; without a producer Kafka can but stay as it is."""
+    """Export the output of a world; without a producer, nothing can be written to Kafka."""
     settings, stop = Settings(**{**vars(BASE), "export": path, **given}), stop or StopRequest()
     consumer = consumer or FakeConsumer(world.broker, seed=3)
     kafka = KafkaInMemory(settings, stop, consumer, cast(FakeProducer, None))
@@ -75,16 +75,16 @@ def exported(
 
 
 def lines(path: Path) -> list[str]:
-    """The lines of a file, which all end in the same way."""
+    """The lines of a file, each ended by a line feed."""
     return path.read_bytes().decode().split("\n")[:-1]
 
 
-def untouched(path: Path) -> bool:
-    """Whether the file is as it was, and nothing lies beside it."""
+def unchanged(path: Path) -> bool:
+    """Whether the file is unchanged, and no other file is in the folder."""
     return path.read_text() == OLD and [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_the_users_of_the_output_in_their_order(world: World, file: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_users_in_the_order_of_user_id(world: World, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     exported(world, file)
     rows = [f'"{row.user_id}",{row.total_amount},{row.num_transactions}' for row in ROWS]
@@ -104,14 +104,14 @@ def test_names_and_one_label(world: World, file: Path) -> None:
         assert {line.split(",")[4] for line in lines(file)[1:]} == {'"\'=middle"'}
 
 
-def test_who_is_gone_is_left_out(world: World, file: Path) -> None:
+def test_deleted_users_are_omitted(world: World, file: Path) -> None:
     world.write([Placed(0, Change(Op.DELETE, ROWS[0]))])
     world.run()
     exported(world, file)
     assert [line.split(",")[0] for line in lines(file)[1:]] == [f'"{row.user_id}"' for row in ROWS[1:]]
 
 
-def test_what_is_pending_is_not_told_as_a_row(file: Path) -> None:
+def test_pending_rows_are_not_exported(file: Path) -> None:
     world = World()
     of_ann, of_bob = {(9.0, 9): -1}, {(8.0, 8): -1}
     changes = [("ann", (1.0, 1), 0, of_ann), ("bob", None, -1, of_bob)]
@@ -129,7 +129,7 @@ def test_an_empty_output(file: Path) -> None:
     assert parquet.read_table(file.with_suffix(".parquet")).column_names == HEADER.replace('"', "").split(",")
 
 
-def test_how_old_the_newest_record_is(
+def test_the_age_of_the_newest_record(
     world: World, file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -139,28 +139,28 @@ def test_how_old_the_newest_record_is(
     assert caplog.messages[-1] == f"{file}: 6 users of out, the last change 3 days, 0:01:01 ago"
 
 
-class Away(FakeConsumer):
-    """A consumer that hears nothing from brokers that are away, until it has asked for them twice."""
+class OutageConsumer(FakeConsumer):
+    """A consumer during an outage, which ends after the second request for metadata."""
 
-    asked = 0
+    requests = 0
 
     def list_topics(self, topic: str, timeout: float) -> Any:
-        """At first, before they go, and at last they answer."""
-        self.asked += 1
-        if self.asked == 2:
+        """Fail at the second request only."""
+        self.requests += 1
+        if self.requests == 2:
             raise failure(KafkaError._TRANSPORT)
         return super().list_topics(topic, timeout)
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
-        """Nothing."""
-        return super().consume(limit, timeout) if self.asked >= 3 else []
+        """Return nothing until the outage is over."""
+        return super().consume(limit, timeout) if self.requests >= 3 else []
 
 
-def test_brokers_that_go_away_while_it_reads(
+def test_an_outage_while_it_reads(
     world: World, file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_module, "SILENCE_SECONDS", 0.0)
-    exported(world, file, consumer=Away(world.broker, seed=3))
+    exported(world, file, consumer=OutageConsumer(world.broker, seed=3))
     assert len(lines(file)) == 1 + len(ROWS)
     assert "cannot read topic out: made up; retrying until it is back" in caplog.text
 
@@ -174,17 +174,18 @@ COLUMNS = [*HEADER.replace('"', "").split(","), "label_name"]
 
 
 def written(name: str, rows: list[tuple[Any, ...]], folder: Path) -> Path:
-    """A file with these rows, three at once."""
+    """A file with these rows, written in blocks of three."""
     blocks = [list(zip(*rows[at : at + 3], strict=True)) for at in range(0, len(rows), 3)]
-    export_module.write(folder / name, COLUMNS, blocks)
+    export_module.write_file(folder / name, COLUMNS, blocks)
     return folder / name
 
 
 @given(TABLES)
-def test_a_csv_file_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
+def test_a_csv_file_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     folder = tmp_path_factory.mktemp("csv")
-    plain, packed = written("a.csv", rows, folder), written("a.CSV.gz", rows, folder)
-    assert gzip.decompress(packed.read_bytes()) == plain.read_bytes()
+    plain = written("a.csv", rows, folder)
+    compressed = written("a.CSV.gz", rows, folder)
+    assert gzip.decompress(compressed.read_bytes()) == plain.read_bytes()
     with plain.open(encoding="utf-8", newline="") as text:
         header, *found = csv.reader(text)
     assert header == COLUMNS
@@ -192,13 +193,13 @@ def test_a_csv_file_gives_back_what_was_written(tmp_path_factory: pytest.TempPat
 
 
 def read(row: list[str]) -> tuple[Any, ...]:
-    """A row as it was; one quote in front is not part of a text."""
+    """The values of a row, without the mark in front of a text."""
     user_id, amount, number, label, name = row
     return user_id.removeprefix("'"), float(amount), int(number), int(label), name.removeprefix("'")
 
 
 @given(TABLES)
-def test_a_parquet_file_gives_back_what_was_written(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
+def test_a_parquet_file_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: list[Any]) -> None:
     found = parquet.read_table(written("a.parquet", rows, tmp_path_factory.mktemp("parquet")))
     assert [str(each) for each in found.schema.types] == ["string", "double", "int64", "int32", "string"]
     assert [tuple(row.values()) for row in found.to_pylist()] == rows
@@ -219,19 +220,19 @@ def test_numbers_stay_numbers(tmp_path: Path) -> None:
     "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\tx", "\rx", " =1", "\0=1", "＝1", "＠x", "'=1"]
 )
 def test_a_formula_becomes_text(text: str) -> None:
-    assert safe(text) == f"'{text}"
+    assert spreadsheet_text(text) == f"'{text}"
 
 
 @pytest.mark.parametrize("text", ["ann", "a=1", "a-b", "", "User_1", " ann", "1-2", "é"])
-def test_any_other_text_stays_as_it_is(text: str) -> None:
-    assert safe(text) == text
+def test_any_other_text_is_unchanged(text: str) -> None:
+    assert spreadsheet_text(text) == text
 
 
 # Refused before anything is read
 
 
 def refused(path: Path, **given: object) -> str:
-    """What is said of an export for which nothing may be read."""
+    """The error of an export that must not read anything."""
     settings = Settings(**{**vars(BASE), "export": path, **given})
     with pytest.raises(ClassifierError) as caught:
         export(settings, cast(Any, None), cast(Any, None), StopRequest())
@@ -239,7 +240,7 @@ def refused(path: Path, **given: object) -> str:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("labels.xlsx", "cannot write .xlsx files; end it in .csv, .csv.gz or .parquet"),
         ("labels.tsv.gz", "cannot write .gz files; end it in .csv, .csv.gz or .parquet"),
@@ -249,22 +250,22 @@ def refused(path: Path, **given: object) -> str:
         (f"{'x' * 300}.csv", "not written (File name too long)"),
     ],
 )
-def test_a_file_that_cannot_be_written(name: str, told: str, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "folder.csv").mkdir()
-    assert refused(tmp_path / name) == f"{tmp_path / name}: {told.format(folder=tmp_path)}"
+    assert refused(tmp_path / name) == f"{tmp_path / name}: {message.format(folder=tmp_path)}"
 
 
-def test_a_disk_that_takes_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_space_for_a_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "touch", full)
     assert refused(file) == f"{file}: not written (No space left on device)"
-    assert untouched(file)
+    assert unchanged(file)
 
 
 @pytest.mark.parametrize(
-    ("label", "names", "told"),
+    ("label", "names", "message"),
     [
         ("much", None, "a label is a number, 0 for the users who spend least, got 'much'; for names add --label-names"),
         ("-1", None, "a label is a number, 0 for the users who spend least, got '-1'; for names add --label-names"),
@@ -273,8 +274,8 @@ def test_a_disk_that_takes_no_file(file: Path, monkeypatch: pytest.MonkeyPatch) 
         ("1", "1,0", "'1' is the name of one label and the number of another; choose other --label-names"),
     ],
 )
-def test_a_label_that_is_none(label: str, names: str | None, told: str, file: Path) -> None:
-    assert refused(file, export_label=label, label_names=names) == told
+def test_an_invalid_label(label: str, names: str | None, message: str, file: Path) -> None:
+    assert refused(file, export_label=label, label_names=names) == message
 
 
 def test_without_the_package_for_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,13 +296,13 @@ def test_without_the_package_for_parquet(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.parametrize(
     "option", ["--rebuild", "--summary", "--check", "--explore-k", "--dry-run", "--metrics-port 9400", "--plot a.png"]
 )
-def test_what_cannot_be_meant_together(option: str, config: Path) -> None:
+def test_options_that_cannot_be_combined(option: str, config: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(config, "--export", "a.csv", *option.split())
     assert str(caught.value) == f"--export and {option.split()[0]} cannot be combined; run one after the other"
 
 
-def test_what_can_be_meant_together(config: Path) -> None:
+def test_options_that_can_be_combined(config: Path) -> None:
     found = taken(config, "--export", "a.csv", "--until-end", "--label-names", "a,b", "--export-label", "b")
     assert (found.export, found.export_label, found.read_only) == (Path("a.csv"), "b", True)
 
@@ -320,11 +321,11 @@ def test_a_mistake_is_one_line_and_exit_code_2(config: Path) -> None:
     )
 
 
-# Refused for what the output holds
+# Refused because of the content of the output
 
 
 @pytest.mark.parametrize(
-    ("given_options", "error", "told"),
+    ("given_options", "error", "message"),
     [
         ({"export_label": "7"}, ConfigError, "--export-label: out has no user of label 7, only of 0, 1, 2"),
         (
@@ -340,75 +341,75 @@ def test_a_mistake_is_one_line_and_exit_code_2(config: Path) -> None:
         ),
     ],
 )
-def test_what_the_output_has_not(
-    given_options: dict[str, Any], error: type[ClassifierError], told: str, world: World, file: Path
+def test_a_label_a_name_or_a_topic_that_does_not_exist(
+    given_options: dict[str, Any], error: type[ClassifierError], message: str, world: World, file: Path
 ) -> None:
     with pytest.raises(error) as caught:
         exported(world, file, **given_options)
-    assert str(caught.value) == told
-    assert untouched(file)
+    assert str(caught.value) == message
+    assert unchanged(file)
 
 
-def test_a_label_of_nobody(file: Path) -> None:
-    with pytest.raises(ConfigError, match=r"^--export-label: out has no user of label 0, nor any other user$"):
+def test_a_label_of_an_empty_output(file: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^--export-label: out has no user of label 0, and no other user$"):
         exported(World(), file, export_label="0")
-    assert untouched(file)
+    assert unchanged(file)
 
 
 def test_more_names_than_labels(world: World, file: Path, caplog: pytest.LogCaptureFixture) -> None:
     exported(world, file, label_names="a,b,c,d")
     assert caplog.messages[:-1] == [
-        "the highest label of out is 2, and --label-names has 4 names; are they as many as the clusters?"
+        "the highest label of out is 2, but --label-names has 4 names; give one name for each cluster"
     ]
 
 
-def test_a_record_that_is_no_row(world: World, file: Path) -> None:
+def test_a_record_of_another_program(world: World, file: Path) -> None:
     world.broker.append("out", 1, b"{}", [], b"dea")
     with pytest.raises(StateError) as caught:
         exported(world, file)
     assert str(caught.value).startswith("out [1] at offset 0: not written by user_classifier (not Confluent Avro")
-    assert untouched(file)
+    assert unchanged(file)
 
 
-class Gone(FakeConsumer):
+class DeletedRecordsConsumer(FakeConsumer):
     """A consumer of a topic whose records are deleted while they are read."""
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
-        """The news of it."""
+        """Return the error of librdkafka."""
         return [FakeMessage(("out", 0, 4), error=KafkaError(KafkaError._AUTO_OFFSET_RESET, "out of range"))]
 
 
-def test_records_that_go_while_they_are_read(world: World, file: Path) -> None:
+def test_records_deleted_while_they_are_read(world: World, file: Path) -> None:
     with pytest.raises(StateError) as caught:
-        exported(world, file, consumer=Gone(world.broker, seed=3))
+        exported(world, file, consumer=DeletedRecordsConsumer(world.broker, seed=3))
     assert str(caught.value) == (
         "out [0]: the next record to read is no longer available (out of range); run the export again"
     )
-    assert untouched(file)
+    assert unchanged(file)
 
 
-# The old file stays until the new one is whole
+# The old file stays until the new one is complete
 
 
 def stops_after(n_blocks: int, stop: StopRequest) -> Callable[..., list[Any]]:
-    """`safe`, and a signal on the way."""
+    """`spreadsheet_text`, and a stop request on the way."""
     left = itertools.count(1)
 
-    def stopping(text: str) -> Any:
+    def with_stop(text: str) -> Any:
         stop.requested = next(left) >= n_blocks
         return text
 
-    return stopping
+    return with_stop
 
 
 def test_an_export_that_is_stopped(world: World, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stop = StopRequest()
     monkeypatch.setattr(export_module, "ROW_GROUP_SIZE", 2)
-    monkeypatch.setattr(export_module, "safe", stops_after(6, stop))
-    with pytest.raises(ClassifierError, match=r"^not all was written$"):
+    monkeypatch.setattr(export_module, "spreadsheet_text", stops_after(6, stop))
+    with pytest.raises(ClassifierError, match=r"^the file was not written to its end$"):
         exported(world, file, stop)
-    assert untouched(file)
-    assert stop.last_step == f"{file} is as it was"
+    assert unchanged(file)
+    assert stop.last_step == f"{file} is unchanged"
 
 
 def test_an_export_that_is_stopped_while_it_reads(world: World, file: Path) -> None:
@@ -416,7 +417,7 @@ def test_an_export_that_is_stopped_while_it_reads(world: World, file: Path) -> N
     stop.requested = True
     with pytest.raises(ClassifierError, match=r"^out was not read to its end$"):
         exported(world, file, stop)
-    assert untouched(file)
+    assert unchanged(file)
 
 
 @pytest.mark.parametrize("name", ["labels.csv", "labels.csv.gz", "labels.parquet"])
@@ -431,10 +432,10 @@ def test_a_disk_that_becomes_full(name: str, world: World, tmp_path: Path, monke
     with pytest.raises(ClassifierError) as caught:
         exported(world, path)
     assert str(caught.value) == f"{path}: not written (No space left on device)"
-    assert untouched(path)
+    assert unchanged(path)
 
 
-def test_the_file_keeps_its_rights(world: World, file: Path) -> None:
+def test_the_file_keeps_its_permissions(world: World, file: Path) -> None:
     file.chmod(0o640)
     exported(world, file)
     assert stat.S_IMODE(file.stat().st_mode) == 0o640

@@ -1,4 +1,4 @@
-"""--dry-run and --explore-k: what a run would do, and Kafka left as it is."""
+"""--dry-run and --explore-k: they print what a run would do, and write nothing."""
 
 import re
 from pathlib import Path
@@ -16,8 +16,8 @@ from tests.support.changelog import Change, Op, Placed, cut
 from tests.support.world import BASE, INSERTS, ROWS, World, grouped
 
 
-def look(world: World, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
-    """What --dry-run or --explore-k prints; without a producer it can but leave Kafka as it is."""
+def preview(world: World, capsys: pytest.CaptureFixture[str], **given: object) -> list[str]:
+    """The lines that --dry-run or --explore-k prints; without a producer it cannot write to Kafka."""
     world.settings = Settings(**{**vars(BASE), "until_end": False, **given})
     assert world.run() is None
     return capsys.readouterr().out.splitlines()
@@ -31,47 +31,48 @@ def test_a_dry_run_shows_what_a_run_writes(batch_size: int | None, capsys: pytes
     world.run()
     world.write(second)
     commits, written = len(world.broker.history), len(world.broker.logs["out"][0])
-    told = look(world, capsys, dry_run=True, batch_size=batch_size, label_names="low,middle,high")
+    lines = preview(world, capsys, dry_run=True, batch_size=batch_size, label_names="low,middle,high")
     assert (len(world.broker.history), len(world.broker.logs["out"][0])) == (commits, written)
     world.settings = BASE
     world.run()
-    rows = {line.split()[0]: line.split() for line in told if re.match(r"u\d\d ", line)}
+    rows = {line.split()[0]: line.split() for line in lines if re.match(r"u\d\d ", line)}
     labelling = world.labelling()
     assert list(rows) == sorted(labelling)[:20]
     names = ("low", "middle", "high")
     assert {user: [row[-2], row[-1]] for user, row in rows.items()} == {
         user: [str(labelling[user].label), names[labelling[user].label]] for user in rows
     }
-    assert "... and 10 users more" in told
+    assert "... and 10 users more" in lines
     assert (
-        told[-1] == f"a run would change {len(world.broker.logs['out'][0]) - written} users of out; nothing was written"
+        lines[-1]
+        == f"a run would change {len(world.broker.logs['out'][0]) - written} users of out; nothing was written"
     )
 
 
-def test_a_dry_run_leaves_out_who_is_gone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_dry_run_omits_deleted_users(capsys: pytest.CaptureFixture[str]) -> None:
     world = World()
     world.write(INSERTS)
     world.run()
     world.write([Placed(0, Change(Op.DELETE, ROWS[0]))])
-    told = look(world, capsys, dry_run=True)
-    assert [line[:6] for line in told if re.match(r"user \d ", line)] == [row.user_id for row in ROWS[1:]]
+    lines = preview(world, capsys, dry_run=True)
+    assert [line[:6] for line in lines if re.match(r"user \d ", line)] == [row.user_id for row in ROWS[1:]]
 
 
 def test_a_dry_run_with_k_auto(capsys: pytest.CaptureFixture[str]) -> None:
     world = World()
     world.write(grouped(4))
-    told = look(world, capsys, dry_run=True, n_clusters="auto")
-    assert {line.split()[-1] for line in told if re.match(r"u\d\d ", line)} == {"0", "1", "2", "3"}
+    lines = preview(world, capsys, dry_run=True, n_clusters="auto")
+    assert {line.split()[-1] for line in lines if re.match(r"u\d\d ", line)} == {"0", "1", "2", "3"}
 
 
 def test_numbers_of_clusters_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = World()
     world.write(grouped(4))
     picture = tmp_path / "explore.png"
-    told = look(world, capsys, explore_k=True, plot=picture)
-    assert told[:2] == ["12 users", " k  silhouette     inertia"]
-    assert [line.split()[0] for line in told if line.endswith("best silhouette")] == ["4"]
-    assert told[-1] == f"drawn: {picture}"
+    lines = preview(world, capsys, explore_k=True, plot=picture)
+    assert lines[:2] == ["12 users", " k  silhouette     inertia"]
+    assert [line.split()[0] for line in lines if line.endswith("best silhouette")] == ["4"]
+    assert lines[-1] == f"drawn: {picture}"
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert (world.broker.history, world.broker.logs["out"]) == ([], [[], []])
 
@@ -79,23 +80,25 @@ def test_numbers_of_clusters_are_compared(tmp_path: Path, capsys: pytest.Capture
 def test_numbers_of_clusters_are_compared_on_the_scale_of_the_fit(capsys: pytest.CaptureFixture[str]) -> None:
     world = World()
     world.write(grouped(4))
-    tables = {scale: look(world, capsys, explore_k=True, scale=scale) for scale in ("none", "log")}
+    tables = {scale: preview(world, capsys, explore_k=True, scale=scale) for scale in ("none", "log")}
     assert tables["log"][0] == "12 users, scale log"
     assert tables["log"][2:] != tables["none"][2:]
-    cells = look(world, capsys, explore_k=True, scale="log", fit="cells")
-    assert cells[0] == "12 users, scale log"
-    assert [line.split()[:2] for line in cells[2:5]] == [line.split()[:2] for line in tables["log"][2:5]], "the optima"
+    grouped_fit = preview(world, capsys, explore_k=True, scale="log", fit="cells")
+    assert grouped_fit[0] == "12 users, scale log"
+    assert [line.split()[:2] for line in grouped_fit[2:5]] == [line.split()[:2] for line in tables["log"][2:5]], (
+        "both find the optimum"
+    )
 
 
 @pytest.mark.parametrize("fit", ["users", "cells"])
 def test_a_dry_run_labels_on_the_scale_of_the_run(fit: str, capsys: pytest.CaptureFixture[str]) -> None:
     world = World(scale="log", fit=fit)
     world.write(grouped(3, n_users=15))
-    told = look(world, capsys, dry_run=True, scale="log", fit=fit)
-    assert any(line.endswith("centre, scale log") for line in told)
+    lines = preview(world, capsys, dry_run=True, scale="log", fit=fit)
+    assert any(line.endswith("centre, scale log") for line in lines)
     world.settings = Settings(**{**vars(BASE), "scale": "log", "fit": fit})
     assert world.run() is None
-    shown = {line.split()[0]: int(line.split()[-1]) for line in told if re.match(r"u\d\d ", line)}
+    shown = {line.split()[0]: int(line.split()[-1]) for line in lines if re.match(r"u\d\d ", line)}
     assert shown == {user_id: row.label for user_id, row in world.labelling().items()}
 
 
@@ -108,7 +111,7 @@ def test_too_few_users_to_compare() -> None:
     )
 
 
-def test_a_look_that_is_stopped_on_its_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_preview_that_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(dry_run=True)
 
     def stopped(intake: UserIntake) -> None:
@@ -120,10 +123,10 @@ def test_a_look_that_is_stopped_on_its_way(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("commits", "refused"), [(1, False), (3, False), (1000, True)])
-def test_a_look_beside_a_client_that_commits(
+def test_a_preview_next_to_a_client_that_commits(
     commits: int, refused: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The output is read before the offsets; what is committed in between must not tear them apart."""
+    """The output is read before the offsets; a commit in between must not give a mixed state."""
     world = World(batch_size=1)
     world.write(INSERTS)
     world.run()
@@ -150,6 +153,6 @@ def test_a_look_beside_a_client_that_commits(
         )
     else:
         assert ended is None
-        told = capsys.readouterr().out
-        assert told.endswith("a run would change 0 users of out; nothing was written\n")
-        assert re.search(rf"^user 1 +{rows[0].total_amount:.2f} ", told, re.MULTILINE)
+        printed = capsys.readouterr().out
+        assert printed.endswith("a run would change 0 users of out; nothing was written\n")
+        assert re.search(rf"^user 1 +{rows[0].total_amount:.2f} ", printed, re.MULTILINE)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.commands.print_config import harmless
+from classifier.commands.print_config import without_secrets
 from classifier.config.ini_file import value_problem
 from classifier.reports.output_file import check_path
 
@@ -19,8 +19,8 @@ def test_a_secret_may_hold_what_looks_like_a_comment() -> None:
 
 
 def test_where_a_secret_lies_is_none() -> None:
-    assert harmless("ssl.key.location", "/etc/client.key") == "/etc/client.key"
-    assert harmless("SSL.Key.Pem", "MIIEv") == "****"
+    assert without_secrets("ssl.key.location", "/etc/client.key") == "/etc/client.key"
+    assert without_secrets("SSL.Key.Pem", "MIIEv") == "****"
 
 
 def test_a_picture_in_a_folder_whose_name_is_too_long(tmp_path: Path) -> None:
