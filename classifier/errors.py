@@ -1,7 +1,7 @@
-"""What can go wrong, and the one function that tells which of it a Kafka error is.
+"""Errors of the client, and the function that maps each error of the Kafka client library to one of them.
 
-Every error of the client descends from `ClassifierError`; its text is one line that says what, where, and what to do
-next. `main` prints it and ends with its exit code.
+Every error descends from `ClassifierError`. Its text is one line: what happened, where, and what to do next. `main`
+prints it and exits with its exit code.
 """
 
 import traceback
@@ -10,79 +10,82 @@ from confluent_kafka import KafkaError
 
 
 class ClassifierError(Exception):
-    """Root of everything that can go wrong; `main` prints it as one line.
+    """Base class of all errors; `main` prints it as one line.
 
     ClassifierError
-    |-- ConfigError          the command line or the file is wrong: exit code 2
+    |-- ConfigError          wrong command line or configuration file; exit code 2
     |-- TopicMissing         a topic does not exist
-    |-- AccessDenied         credentials or rights are missing
+    |-- AccessDenied         wrong credentials, or a missing permission
     |-- SchemaError          a schema does not fit
     |-- RecordError          one record cannot be read
-    |-- StateError           offsets and `user_labeling` do not belong together: --rebuild
-    |-- RestoreNeeded        throw the state away, restore, go on
+    |-- StateError           offsets and output do not belong together; --rebuild
+    |-- RestoreNeeded        discard the state, restore it, continue
     |   |-- TransactionAborted
     |   `-- TopicsChanged
-    |-- ProducerFenced       a newer instance took over: stop
-    |-- BrokerUnavailable    no broker answers: try again
-    |-- RegistryUnavailable  the Schema Registry does not answer: try again
-    `-- KafkaFailed          anything else that Kafka says: stop
+    |-- ProducerFenced       a newer instance took over; stop
+    |-- BrokerUnavailable    no broker answers; retry
+    |-- RegistryUnavailable  the Schema Registry does not answer; retry
+    `-- KafkaFailed          any other Kafka error; stop
     """
 
     exit_code = 1
 
 
 class ConfigError(ClassifierError):
+    """Raised for a wrong option, configuration file, property or environment variable."""
+
     exit_code = 2
 
 
 class TopicMissing(ClassifierError):
-    pass
+    """Raised if a topic does not exist: at the start, at a restore, or when a call names an unknown topic."""
 
 
 class AccessDenied(ClassifierError):
-    pass
+    """Raised for wrong credentials, an untrusted certificate, or a missing permission (ACL)."""
 
 
 class SchemaError(ClassifierError):
-    pass
+    """Raised if the Schema Registry cannot be used, or the subject of the output has another schema."""
 
 
 class RecordError(ClassifierError):
-    pass
+    """Raised for one record that cannot be read; --error-handling-mode decides whether the client stops."""
 
 
 class StateError(ClassifierError):
-    pass
+    """Raised at a restore if offsets, output and input do not belong together. The advice is mostly --rebuild."""
 
 
 class RestoreNeeded(ClassifierError):
-    pass
+    """Raised if the state in memory may no longer match what is committed. The run loop restores and continues."""
 
 
 class TransactionAborted(RestoreNeeded):
-    pass
+    """Raised if the transaction of a step was aborted: nothing of its last part is committed."""
 
 
 class TopicsChanged(RestoreNeeded):
-    pass
+    """Raised if a topic was deleted, recreated, or got new partitions since the restore."""
 
 
 class ProducerFenced(ClassifierError):
-    pass
+    """Raised if a newer instance with the same transactional.id took over."""
 
 
 class BrokerUnavailable(ClassifierError):
-    pass
+    """Raised for errors that pass by themselves; `Kafka.call` retries them until a stop is requested."""
 
 
 class RegistryUnavailable(ClassifierError):
-    pass
+    """Raised if the Schema Registry has never answered, or is away when a stop is requested; otherwise retried."""
 
 
 class KafkaFailed(ClassifierError):
-    pass
+    """Raised for all other errors of the Kafka client library: retrying would not help."""
 
 
+# Codes of librdkafka (with an underscore) and of brokers, by what they mean for the client.
 FENCED_CODES = {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}
 UNKNOWN_TOPIC_CODES = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -96,11 +99,11 @@ DENIED_CODES = {
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
 REFUSED_CODES = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
-# Outages, and what brokers say while they start, elect or restart; only transactional calls mark it as retriable.
+# Outages, and answers of brokers that start, elect a leader or stop. Only transactional calls mark them retriable.
 RETRIABLE_CODES = {
     KafkaError._TRANSPORT,
     KafkaError._ALL_BROKERS_DOWN,
-    KafkaError._DESTROY_BROKER,  # a broker that went is forgotten while it is being asked
+    KafkaError._DESTROY_BROKER,  # the broker left the cluster while the request was in flight
     KafkaError._NODE_UPDATE,
     KafkaError._TIMED_OUT,
     KafkaError._TIMED_OUT_QUEUE,
@@ -128,52 +131,64 @@ RETRIABLE_CODES = {
     KafkaError.UNSTABLE_OFFSET_COMMIT,
 }
 
-
-REFUSED_CERTIFICATE = "certificate verify failed"
+CERTIFICATE_REFUSED = "certificate verify failed"
 CHECK_CERTIFICATE = (
     "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
     " the host in bootstrap.servers, and that it has not expired"
 )
 
 
-def clear_frames(error: BaseException) -> None:
-    """Empty the calls that an error has ended, and those of errors before it: they hold what they worked on.
+def classify(error: KafkaError, action: str, transactional_id: str = "") -> ClassifierError:
+    """Return the client's error for an error of the Kafka client library.
 
-    An error that a call knows by name is part of a cycle, and nobody looks for these while records stream in.
+    Parameters
+    ----------
+    action : what failed, by the name of the permission it needs: "read topic x". For the message.
+    transactional_id : for the message of ProducerFenced.
+
+    Notes
+    -----
+    The order of the checks matters: a fenced producer may also have to abort, and an abort may have any cause.
+
+    1. ProducerFenced, unless the transaction only has to be aborted (a time-out has the same code).
+    2. AccessDenied for a missing permission, also one that aborts the transaction.
+    3. TransactionAborted if librdkafka says so.
+    4. AccessDenied for credentials and certificates, TopicMissing, BrokerUnavailable, by code.
+    5. KafkaFailed for the rest, and for all fatal errors.
     """
-    ended: BaseException | None = error
-    while ended is not None:
-        traceback.clear_frames(ended.__traceback__)
-        ended = ended.__context__
-
-
-def classify(error: KafkaError, doing: str, transactional_id: str = "") -> ClassifierError:
-    """Turn what the Kafka client says into the one error that says what to do about it.
-
-    `doing` names the action and, by that, the right it takes: "read topic x".
-    """
+    text = error.str()
     if error.code() in FENCED_CODES and not error.txn_requires_abort():
         return ProducerFenced(
             f"transactional.id '{transactional_id}' was taken over by a newer user_classifier; this one stops"
         )
     if error.code() in DENIED_CODES:
         return AccessDenied(
-            f"not allowed to {doing} ({error.str()}); grant this permission, see docs/configuration.md, Permissions"
+            f"not allowed to {action} ({text}); grant this permission, see docs/configuration.md, Permissions"
         )
     if error.txn_requires_abort():
-        return TransactionAborted(f"transaction aborted ({error.str()})")
+        return TransactionAborted(f"transaction aborted ({text})")
     if error.code() == KafkaError._AUTHENTICATION:
-        return AccessDenied(f"{error.str()}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
-    # Where the handshake breaks while something is sent, the same is told as a broken connection.
-    if error.code() == KafkaError._SSL or REFUSED_CERTIFICATE in error.str():
-        return AccessDenied(f"{error.str()}; {CHECK_CERTIFICATE}")
+        return AccessDenied(f"{text}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
+    # A handshake that breaks during a write is reported as a broken connection, with this text.
+    if error.code() == KafkaError._SSL or CERTIFICATE_REFUSED in text:
+        return AccessDenied(f"{text}; {CHECK_CERTIFICATE}")
     if error.code() in UNKNOWN_TOPIC_CODES:
-        return TopicMissing(
-            f"cannot {doing}: {error.str()}; run with --check to see what is missing and how to create it"
-        )
+        return TopicMissing(f"cannot {action}: {text}; run with --check to see what is missing and how to create it")
     if not error.fatal() and (error.retriable() or error.code() in RETRIABLE_CODES):
-        return BrokerUnavailable(f"cannot {doing}: {error.str()}")
-    advice = "; start again; if it fails the same way, add --log-level DEBUG and read the last lines of the log"
+        return BrokerUnavailable(f"cannot {action}: {text}")
+    advice = "start again; if it fails the same way, add --log-level DEBUG and read the last lines of the log"
     if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        advice = "; raise message.max.bytes in [producer] and max.message.bytes of the topic"
-    return KafkaFailed(f"cannot {doing}: {error.str()} ({error.name()}){advice}")
+        advice = "raise message.max.bytes in [producer] and max.message.bytes of the topic"
+    return KafkaFailed(f"cannot {action}: {text} ({error.name()}); {advice}")
+
+
+def clear_frames(error: BaseException) -> None:
+    """Clear the local variables of all frames in an error's traceback, and in those of the errors before it.
+
+    The frames hold the tables they worked on. A frame that holds its own error is part of a reference cycle, and
+    garbage collection is off while records arrive.
+    """
+    current: BaseException | None = error
+    while current is not None:
+        traceback.clear_frames(current.__traceback__)
+        current = current.__context__

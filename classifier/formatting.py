@@ -1,10 +1,10 @@
-"""Numbers and names as people read them."""
+"""Numbers, names and values as text for people."""
 
 import math
 import reprlib
 
-LARGEST_IN_FULL = 1e12  # larger amounts are shown as 1.23e+15
-WIDEST_USER_ID = 40  # characters
+MAX_AMOUNT_IN_FULL = 1e12  # larger amounts are written as 1.23e+15
+MAX_USER_ID_WIDTH = 40  # characters
 
 
 def format_count(count: int, noun: str) -> str:
@@ -18,7 +18,7 @@ def format_users(n_users: int) -> str:
 
 
 def format_percentage(part: int, whole: int) -> str:
-    """Return a percentage; 0.0% and 100.0% mean none and all."""
+    """Return a percentage with one decimal; 0.0% means none, and 100.0% all."""
     if 0 < part < 0.0005 * whole:
         return "<0.1%"
     if 0.9995 * whole <= part < whole:
@@ -27,18 +27,18 @@ def format_percentage(part: int, whole: int) -> str:
 
 
 def format_amount(amount: float) -> str:
-    """Return an amount, to the hundredth where that can be read."""
+    """Return an amount with two decimals, very large ones in scientific notation."""
     if math.isnan(amount):
         return "-"
-    return f"{amount:,.2f}" if abs(amount) < LARGEST_IN_FULL else f"{amount:.3g}"
+    return f"{amount:,.2f}" if abs(amount) < MAX_AMOUNT_IN_FULL else f"{amount:.3g}"
 
 
 def format_user_id(user_id: str) -> str:
-    """Return a user_id that fits into a column; control characters would move the cursor."""
+    """Return a user_id for a column of a table: shortened, and with control characters escaped."""
     text = user_id if user_id.isprintable() else repr(user_id)[1:-1]
-    return text if len(text) <= WIDEST_USER_ID else text[: WIDEST_USER_ID - 1] + "…"
+    return text if len(text) <= MAX_USER_ID_WIDTH else text[: MAX_USER_ID_WIDTH - 1] + "…"
 
 
 def abbreviated(value: object) -> str:
-    """Return the beginning of a value, for a message."""
+    """Return the beginning of a value's repr, for a message."""
     return reprlib.repr(value)

@@ -1,6 +1,6 @@
-"""Standard output and error as they are in the world: closed, full, broken, or unable to hold a user's name.
+"""Standard output and error, also if they are closed, full, broken, or cannot encode a user's name.
 
-What was asked for and cannot be shown is an error. A log that cannot be written is no reason to stop labelling.
+Requested output that cannot be written is an error. A log line that cannot be written is not: labelling goes on.
 """
 
 import contextlib
@@ -14,16 +14,17 @@ from classifier.errors import ClassifierError
 
 
 class OutputFailed(ClassifierError):
-    """What was asked for could not be written to standard output."""
+    """Raised if requested output cannot be written to standard output."""
 
 
 def repair_streams() -> None:
-    """Put something behind closed streams, and let what a stream's encoding does not hold be written as \\uXXXX."""
+    """Replace closed streams by the null device, and write what a stream cannot encode as \\uXXXX."""
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:  # else the next connection or file would get the number, and the log of a library in it
-            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)  # the lowest number that is free
+        except OSError:
+            # Otherwise the next socket or file would get this number, and receive what a library logs.
+            os.open(os.devnull, os.O_WRONLY if number == 2 else os.O_RDONLY)  # takes the lowest free number
     sys.stdout = sys.stdout or open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  until the process ends
     sys.stderr = sys.stderr or open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
@@ -32,14 +33,22 @@ def repair_streams() -> None:
 
 
 def print_line(line: str) -> None:
-    """Print what was asked for, at once; BrokenPipeError when its reader has seen enough."""
+    """Print and flush a line of requested output; raise BrokenPipeError if its reader has closed the pipe."""
     with checked_output():
         print(line, flush=True)
 
 
+def print_error(line: str) -> None:
+    """Print a line on standard error, if possible."""
+    try:
+        print(line, file=sys.stderr, flush=True)
+    except OSError:
+        discard_output(sys.stderr)
+
+
 @contextlib.contextmanager
 def checked_output() -> Iterator[None]:
-    """Raise OutputFailed where standard output cannot be written to."""
+    """Raise OutputFailed if a write to standard output fails; BrokenPipeError passes."""
     try:
         yield
     except BrokenPipeError:
@@ -49,25 +58,17 @@ def checked_output() -> Iterator[None]:
         raise OutputFailed(f"standard output: {error.strerror}; redirect it to a file: > FILE") from None
 
 
-def print_error(line: str) -> None:
-    """Print a line on standard error, where that is possible."""
-    try:
-        print(line, file=sys.stderr, flush=True)
-    except OSError:
-        discard_output(sys.stderr)
-
-
 def discard_output(stream: Any) -> None:
-    """Send what a stream still holds nowhere: it would be tried again at the end, and end in a traceback."""
+    """Send what a stream still buffers to the null device. The flush at exit would fail again, with a traceback."""
     with contextlib.suppress(io.UnsupportedOperation):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def exit_code_of(main: Callable[[], int]) -> int:
-    """Run a program, and return its exit code; 1 if not all of its output could be written."""
+    """Run a program and flush its output; return its exit code, or 1 if not all of the output could be written."""
     try:
         exit_code = main()
-    except SystemExit as end:  # of argparse, after --help or a mistake
+    except SystemExit as end:  # from argparse, after --help or a wrong option
         exit_code = int(end.code or 0)
     try:
         with checked_output():
@@ -77,8 +78,8 @@ def exit_code_of(main: Callable[[], int]) -> int:
     except OutputFailed as error:
         print_error(f"user_classifier.py: error: {error}")
         exit_code = exit_code or 1
-    with contextlib.suppress(OSError):
+    try:
         sys.stderr.flush()
-        return exit_code
-    discard_output(sys.stderr)
+    except OSError:
+        discard_output(sys.stderr)
     return exit_code

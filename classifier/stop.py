@@ -1,10 +1,10 @@
-"""The wish to end, by SIGINT or SIGTERM; asked by everything that waits.
+"""Graceful shutdown on SIGTERM and SIGINT.
 
-Guarantee: whatever is away, the process ends within `GRACE_SECONDS` and a moment, and its last line says what has
-become of the last step. Before anything has begun, it ends at once.
+Guarantee: even if a broker or the registry is away, the process ends within `GRACE_SECONDS` and a moment, and its last
+line says whether the last step is committed. Before the client starts, a signal ends it immediately.
 
-The kernel keeps from process 1 of a container each signal that it has no handler for: hence a handler from the first
-line on, and one for the second signal.
+In a container the client may be process 1, which the kernel protects from every signal without a handler. So there is
+a handler from the first line on, and another one for the second signal.
 """
 
 import os
@@ -13,41 +13,45 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-GRACE_SECONDS = 8.0  # Kubernetes kills 30 s after it asked, Docker 10
-LAST_LINE_SECONDS = 1.0
+GRACE_SECONDS = 8.0  # Docker kills a container 10 s after SIGTERM, Kubernetes 30 s
+LAST_LINE_SECONDS = 1.0  # time to write the last line
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+# States of the last step, as they are written in the last line.
 COMMITTED = "all steps are committed"
 NOT_COMMITTED = "the last step is not committed; the next start repeats it"
 UNKNOWN = "it is unknown whether the last step is committed; the next start finds out, and loses or repeats nothing"
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def exit_on_signal() -> None:
-    """End at a signal while the program is still being imported: nothing has begun, so all is well."""
+    """Exit with code 0 at a signal while the program is being imported: nothing has been done yet."""
     for number in SIGNALS:
         signal.signal(number, lambda number, frame: os._exit(0))
 
 
 def exit_as_killed(number: int, frame: FrameType | None) -> None:
-    """End as the kernel would end any other process than the first."""
+    """Exit with the code of a process that this signal killed. For process 1, which the kernel does not kill."""
     os._exit(128 + number)
 
 
 class StopRequest:
-    """SIGINT or SIGTERM: end after the step under way. A second signal ends at once."""
+    """Whether SIGINT or SIGTERM asked the client to stop after the current step. A second signal ends it at once."""
 
-    def __init__(self, last_words: Callable[[str], None] = lambda words: None) -> None:
+    def __init__(self, log_last_line: Callable[[str], None] = lambda line: None) -> None:
+        """`log_last_line` writes the last line of a process that did not end within `GRACE_SECONDS`."""
         self.requested = False
-        self.last_step = COMMITTED  # what has become of it
-        self._last_words, self._timer = last_words, threading.Timer(GRACE_SECONDS, self._end)
+        self.last_step = COMMITTED  # state of the last step; `Sink.write` keeps it up to date
+        self._log_last_line = log_last_line
+        self._timer = threading.Timer(GRACE_SECONDS, self._time_out)
         self._timer.daemon = True
 
     def install(self) -> None:
-        """Listen to both signals."""
+        """Handle both signals."""
         for number in SIGNALS:
             signal.signal(number, self._request)
 
     def close(self) -> None:
-        """Note that the end has been reached in time."""
+        """Cancel the timer: the client ended in time."""
         self._timer.cancel()
 
     def _request(self, number: int, frame: FrameType | None) -> None:
@@ -56,11 +60,11 @@ class StopRequest:
             signal.signal(each, signal.SIG_DFL if os.getpid() != 1 else exit_as_killed)
         self._timer.start()
 
-    def _end(self) -> None:
-        """End the process from beside: the main thread waits for something that does not come."""
-        words = f"stop requested, but a call did not return within {GRACE_SECONDS:.0f} s; {self.last_step}"
-        # What does not come to its end may be the writing of a line, with nobody who reads it.
-        speaker = threading.Thread(target=self._last_words, args=(words,), daemon=True)
-        speaker.start()
-        speaker.join(LAST_LINE_SECONDS)
+    def _time_out(self) -> None:
+        """End the process from the timer's thread: a call in the main thread does not return."""
+        line = f"stop requested, but a call did not return within {GRACE_SECONDS:.0f} s; {self.last_step}"
+        # Writing the line may block as well, if nobody reads standard error: so it has a thread and a time limit.
+        writer = threading.Thread(target=self._log_last_line, args=(line,), daemon=True)
+        writer.start()
+        writer.join(LAST_LINE_SECONDS)
         os._exit(0 if self.last_step == COMMITTED else 1)

@@ -13,7 +13,7 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
 from classifier.config.settings import Settings
-from classifier.errors import REFUSED_CERTIFICATE, UNKNOWN_TOPIC_CODES, ClassifierError, RecordError, SchemaError
+from classifier.errors import CERTIFICATE_REFUSED, UNKNOWN_TOPIC_CODES, ClassifierError, RecordError, SchemaError
 from classifier.formatting import format_count
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.record import Record
@@ -102,7 +102,7 @@ def connection(client: AdminClient, section: str, settings: Settings, kafka: Kaf
 
 def connection_advice(error: KafkaError) -> str:
     """Return what to check if no broker can be reached; the messages of refused connections say it already."""
-    if error.code() not in UNREACHABLE_CODES or REFUSED_CERTIFICATE in error.str():
+    if error.code() not in UNREACHABLE_CODES or CERTIFICATE_REFUSED in error.str():
         return ""
     return "; check host, port and security.protocol"
 

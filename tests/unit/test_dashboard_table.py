@@ -154,7 +154,7 @@ def test_no_time_of_nothing() -> None:
 
 
 def test_names_that_are_too_few() -> None:
-    told = "--label-names: out has a label 2, got 2 names; give it one, too"
+    told = "--label-names: out has a label 2, got 2 names; add a name for it"
     assert missing_name_message(2, ("a", "b"), "out") == told
     assert [missing_name_message(1, names, "out") for names in ((), ("a", "b"), ("a", "b", "c"))] == ["", "", ""]
 

@@ -331,7 +331,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(config: Path) -> None:
         (
             {"label_names": "low,high"},
             ConfigError,
-            "--label-names: out has a label 2, got 2 names; give it one, too",
+            "--label-names: out has a label 2, got 2 names; add a name for it",
         ),
         (
             {"output": "none"},
