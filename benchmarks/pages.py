@@ -25,17 +25,20 @@ from benchmarks.scale_out.quality import Quality, markdown_lines
 
 RESULTS = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(?P<begin><!-- figures: (?P<name>[\w-]+) -->)(?P<text>.*?)(?P<end><!-- end -->)", re.DOTALL)
-FEW, HUNDRED, THOUSAND, HUNDRED_THOUSAND = 10, 100, 1_000, 100_000
+FEW = 10
+HUNDRED = 100
+THOUSAND = 1_000
+HUNDRED_THOUSAND = 100_000
 REQUESTS = {
     TARGET_USERS: "384Mi | 768Mi | 250m",
     HUNDRED_THOUSAND: "512Mi | 1Gi | 500m",
     MANY_USERS: "1Gi | 2Gi | 1",
 }
-"""Number of users -> requests.memory, limits.memory and requests.cpu, chosen with the measured memory in view."""
+"""Number of users -> requests.memory, limits.memory and requests.cpu, chosen by the measured memory."""
 
 
 def with_figures(page: str) -> str:
-    """The text of a page with its figures as in benchmarks/results."""
+    """Return a page with its figures replaced by those of benchmarks/results."""
     return BLOCK.sub(_block, page)
 
 
@@ -47,7 +50,7 @@ def _block(found: re.Match[str]) -> str:
 
 
 def pages() -> list[Path]:
-    """The pages that may hold figures."""
+    """Return the pages that may have figures."""
     return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -68,47 +71,47 @@ def write_pages() -> list[Path]:
 
 @cache
 def results(name: str) -> dict[str, Any]:
-    """What a file of benchmarks/results holds."""
+    """Return the content of a file of benchmarks/results."""
     found: dict[str, Any] = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
     return found
 
 
-def line(name: str, n_users: int, n_records: int | None = None) -> dict[str, Any]:
-    """The runs of one program on an input, by default on the longest one with so many users."""
+def runs_of(name: str, n_users: int, n_records: int | None = None) -> dict[str, Any]:
+    """Return the runs of a program, by default on its longest input with this number of users."""
     found = [each for each in results("latest")["lines"] if (each["name"], each["n_users"]) == (name, n_users)]
     found = [each for each in found if n_records in (None, each["n_records"])]
     longest: dict[str, Any] = max(found, key=lambda each: each["n_records"])
     return longest
 
 
-def at(measure: str, n_users: int) -> dict[str, Any]:
-    """The result of a measure at one number of users."""
+def result_at(measure: str, n_users: int) -> dict[str, Any]:
+    """Return the result of a measurement with one number of users."""
     (found,) = (each for each in results("latest")[measure] if each["n_users"] == n_users)
     return dict(found)
 
 
 def number(value: float) -> str:
-    """A whole number with separators of thousands."""
+    """Return a whole number with thousands separators."""
     return f"{value:,.0f}"
 
 
 def rate(name: str, n_users: int, n_records: int | None = None) -> str:
-    """Records per second."""
-    return number(line(name, n_users, n_records)["records_per_second"]["median"])
+    """Return a program's records per second."""
+    return number(runs_of(name, n_users, n_records)["records_per_second"]["median"])
 
 
 def peak(n_users: int) -> str:
-    """The largest memory of the client on the longest input."""
-    return f"{number(line(OURS, n_users)['peak_mib']['median'])} MiB"
+    """Return the peak memory of the client on its longest input."""
+    return f"{number(runs_of(OURS, n_users)['peak_mib']['median'])} MiB"
 
 
 def changed_ms(measure: str, n_users: int) -> str:
-    """Milliseconds of a step with 1 % of the users changed, or of `KMeans.fit` alone."""
-    return number(at("changed_users", n_users)[measure]["median"])
+    """Return milliseconds of a step with 1 % of the users changed, or of `KMeans.fit` alone."""
+    return number(result_at("changed_users", n_users)[measure]["median"])
 
 
 def table(*rows: str) -> str:
-    """A table of Markdown; each row has its cells with | in between."""
+    """Return a Markdown table; rows have | between their cells."""
     head, *body = rows
     rule = " | ".join(["---"] * (head.count(" | ") + 1))
     return "\n".join(f"| {row} |" for row in (head, rule, *body))
@@ -118,7 +121,7 @@ def table(*rows: str) -> str:
 
 
 def machine() -> str:
-    """Where it was measured."""
+    """The machine of the measurements."""
     about = results("latest")["about"]
     python = ".".join(about["versions"]["python"].split(".")[:2])
     return f"{about['cores']} cores with Python {python}"
@@ -126,7 +129,7 @@ def machine() -> str:
 
 def rounds() -> str:
     """Number of rounds of the comparison."""
-    return number(line(OURS, TARGET_USERS)["records_per_second"]["n"])
+    return number(runs_of(OURS, TARGET_USERS)["records_per_second"]["n"])
 
 
 def catching_up() -> str:
@@ -142,26 +145,26 @@ def fits() -> str:
 
 def comparison() -> str:
     """The client and other programs on the same input."""
-    what = {
+    programs = {
         (LIMIT, "`limit`"): "`consume()` alone with the client's settings, counts records",
         (OURS, "`user_classifier.py`"): "everything, until all labels are committed",
         (BYTEWAX, BYTEWAX): f"last row of each user; {old_rows(BYTEWAX)} of them not the current one",
         (AVRO, AVRO): f"last row of each user, a plain loop; {old_rows(AVRO)} not the current one",
         (QUIX, QUIX): f"last row of each user; {old_rows(QUIX)} not the current one",
     }
-    rows = [f"{shown} | {rate(name, TARGET_USERS, Plan.records)} | {text}" for (name, shown), text in what.items()]
+    rows = [f"{shown} | {rate(name, TARGET_USERS, Plan.records)} | {text}" for (name, shown), text in programs.items()]
     intro = f"With {number(TARGET_USERS)} users and {number(Plan.records)} records:"
     return f"{intro}\n\n{table('Program | Records per second | What it does', *rows)}"
 
 
 def old_rows(name: str) -> str:
     """The share of users whose last row is not their current one, at most."""
-    return f"{100 * max(line(name, TARGET_USERS, Plan.records)['share_of_old_rows']):.0f} %"
+    return f"{100 * max(runs_of(name, TARGET_USERS, Plan.records)['share_of_old_rows']):.0f} %"
 
 
 def start_and_end() -> str:
-    """Seconds of a run without records: where the line through a short and a long run meets no records at all."""
-    runs = [line(OURS, TARGET_USERS, Plan.records), line(OURS, TARGET_USERS)]
+    """Seconds of a run without records, extrapolated from a short and a long run."""
+    runs = [runs_of(OURS, TARGET_USERS, Plan.records), runs_of(OURS, TARGET_USERS)]
     (few, short), (many, long) = (
         (run["n_records"], run["n_records"] / run["records_per_second"]["median"]) for run in runs
     )
@@ -172,7 +175,7 @@ def sizes() -> str:
     """The client and the limit with several numbers of users."""
     rows = []
     for n_users in (FEW, THOUSAND, TARGET_USERS, HUNDRED_THOUSAND, MANY_USERS):
-        n_records = line(OURS, n_users)["n_records"]
+        n_records = runs_of(OURS, n_users)["n_records"]
         rates = f"{rate(LIMIT, n_users, n_records)} | {rate(OURS, n_users)}"
         rows.append(f"{number(n_users)} | {number(n_records)} | {rates} | {peak(n_users)}")
     rates = "`limit`, records per second | `user_classifier.py`, records per second"
@@ -185,7 +188,7 @@ def steps() -> str:
 
 
 def _steps() -> Iterator[str]:
-    few = [at("one_record", n_users) for n_users in (FEW, HUNDRED, THOUSAND)]
+    few = [result_at("one_record", n_users) for n_users in (FEW, HUNDRED, THOUSAND)]
     ours = [number(each["client_cycle_ms"]["median"]) for each in few]
     original = [number(each["original"]["step_ms"]["median"]) for each in few]
     yield (
@@ -262,7 +265,7 @@ def group_steps() -> str:
 
 
 def cell_quality() -> str:
-    """What labels by cells lose."""
+    """The inertia lost by labels of cells."""
     return "\n".join(markdown_lines([Quality(**each) for each in results("scale_out")["quality"]]))
 
 

@@ -21,7 +21,8 @@ from tests.browser.chromium import launched
 N_CUSTOMERS = 20_000
 NAMES = "stingy,standard,spendthrift"
 OUTPUT = "user_labeling"
-WIDTH, HEIGHT = 1100, 1230  # pixels: enough for the figures and the plot of clusters
+WIDTH = 1100  # pixels
+HEIGHT = 1230  # enough for the figures and the plot of clusters
 DRAWN_MS = 60_000
 
 

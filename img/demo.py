@@ -7,7 +7,8 @@ from img.screenshot import Window, save_picture, screen_text
 from img.terminal import Terminal
 from local.services.artifacts import ROOT
 
-N_COLUMNS, N_ROWS = 84, 50
+N_COLUMNS = 84
+N_ROWS = 50
 LABELLED_SECONDS = 240.0
 """Time limit until all users are labelled."""
 TABLE_SECONDS = 12.0

@@ -17,7 +17,8 @@ from rich.text import Text
 FONTS = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', 'Liberation Mono', monospace"
 """A picture in a page loads no font; readers' machines have one of these. Each piece of text has a fixed width."""
 
-BACKGROUND, INK = "#0d1117", "#e6edf3"
+BACKGROUND = "#0d1117"
+INK = "#e6edf3"
 COLOURS = (
     *("#484f58", "#ff7b72", "#3fb950", "#d29922", "#58a6ff", "#bc8cff", "#39c5cf", "#b1bac4"),
     *("#8b949e", "#ffa198", "#56d364", "#e3b341", "#79c0ff", "#d2a8ff", "#56d4dd", "#ffffff"),

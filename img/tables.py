@@ -24,7 +24,8 @@ QUIET_SECONDS = 1.0
 """A screen without changes for this long is complete."""
 WAIT_SECONDS = 60.0
 
-N_COLUMNS, N_ROWS = 94, 30
+N_COLUMNS = 94
+N_ROWS = 30
 PROMPT = "Flink SQL>"
 SETTINGS = {
     "sql-client.execution.result-mode": "table",

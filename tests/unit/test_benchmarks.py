@@ -91,7 +91,8 @@ def test_a_changelog_settles_to_the_table() -> None:
 
 
 def test_every_user_has_an_event_and_some_have_far_more() -> None:
-    n_users, n_records = 1_000, 20_000
+    n_users = 1_000
+    n_records = 20_000
     history, changes = some_history(n_users, n_events_for(n_users, n_records))
     assert (changes.ops == INSERT).sum() == n_users
     assert n_records <= len(changes) <= n_records + 1

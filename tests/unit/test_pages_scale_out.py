@@ -15,8 +15,9 @@ RESULTS = json.loads((ROOT / "benchmarks" / "results" / "scale_out.json").read_t
 
 
 def test_no_more_is_lost_than_the_page_says() -> None:
-    most = max((Quality(**each) for each in RESULTS["quality"]), key=lambda each: each.lost)
-    assert (most.population, most.n_clusters, most.lost <= 0.001) == ("seed", 10, True)
+    worst = max((Quality(**each) for each in RESULTS["quality"]), key=lambda each: each.lost)
+    assert (worst.population, worst.n_clusters) == ("seed", 10)
+    assert worst.lost <= 0.001
     assert "0.1 %" in PAGE.section("What labels lose")
 
 

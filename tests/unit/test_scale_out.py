@@ -1,4 +1,4 @@
-"""Beyond one machine, as far as it is arithmetic: cells drawn at once are those of users drawn one by one."""
+"""The simulation of the scale-out: sampling by cell equals sampling by user; factors, quality, command lines."""
 
 import io
 import json
@@ -23,13 +23,13 @@ ONE = Simulated("lognormal", 1e9, 124_000, 635_000, 170_000, ClientCost(1.5, 0.2
 
 
 @pytest.mark.parametrize("name", DENSITIES)
-def test_cells_drawn_at_once_are_those_of_users_drawn_one_by_one(name: str) -> None:
+def test_sampling_by_cell_equals_sampling_by_user(name: str) -> None:
     n_users = 200_000
     totals = POPULATIONS[name](np.random.default_rng(2), n_users)
-    one_by_one, counts = np.unique(cells_at(totals), return_counts=True)
+    by_user, counts = np.unique(cells_at(totals), return_counts=True)
     cells, users = sample(DENSITIES[name], n_users, np.random.default_rng(3))
     assert users.sum() == pytest.approx(n_users, rel=0.01)
-    assert len(cells) == pytest.approx(len(one_by_one), rel=0.05)
+    assert len(cells) == pytest.approx(len(by_user), rel=0.05)
     assert users.max() == pytest.approx(counts.max(), rel=0.2)
     assert cells.tolist() == sorted(set(cells.tolist()))
 
@@ -42,7 +42,7 @@ def test_totals_count_each_transaction_twice(name: str) -> None:
     assert totals == pytest.approx(np.round(totals, 2))
 
 
-def test_what_a_thousand_million_users_come_to() -> None:
+def test_the_cost_of_a_thousand_million_users() -> None:
     assert (ONE.transactions, ONE.records, ONE.cores) == (100_000, 400_000, 80)
     assert pytest.approx(69) == ONE.written_mb
     assert pytest.approx(119.01, abs=0.01) == ONE.state_gb
@@ -53,13 +53,13 @@ def test_what_a_thousand_million_users_come_to() -> None:
     assert len(row) == len(HEAD)
 
 
-def test_each_factor_says_where_it_comes_from() -> None:
+def test_each_factor_has_an_origin() -> None:
     assert {each.origin for each in factors.FACTORS.values()} == {"measured", "documented", "assumed"}
 
 
-def test_labels_by_cells_of_groups_far_apart_lose_nothing() -> None:
+def test_labels_by_cells_lose_nothing_for_distant_groups() -> None:
     rng = np.random.default_rng(4)
-    totals = np.vstack([rng.normal(at, (10, 1), (300, 2)) for at in ((100, 10), (1_000, 50), (5_000, 200))])
+    totals = np.vstack([rng.normal(center, (10, 1), (300, 2)) for center in ((100, 10), (1_000, 50), (5_000, 200))])
     found = quality("groups", totals, 3)
     assert (found.same, found.at_borders) == (1.0, 0.0)
     assert found.lost == pytest.approx(0, abs=1e-12)
@@ -67,7 +67,7 @@ def test_labels_by_cells_of_groups_far_apart_lose_nothing() -> None:
 
 
 @pytest.mark.parametrize("number", [0, 1, 63, 64, 8_191, 8_192, 2**40])
-def test_whole_numbers_are_written_as_avro_has_them(number: int) -> None:
+def test_whole_numbers_are_written_in_the_format_of_avro(number: int) -> None:
     assert schemaless_reader(io.BytesIO(varint(number)), parse_schema("long"), None) == number
 
 
@@ -79,5 +79,5 @@ def test_command_lines() -> None:
             parser().parse_args(["--users", wrong])
 
 
-def test_figures_are_saved_with_as_many_digits_as_mean_something() -> None:
+def test_figures_are_saved_with_four_significant_digits() -> None:
     assert json.dumps(rounded({"a": [1.23456789, 7], "b": "x"})) == '{"a": [1.235, 7], "b": "x"}'
