@@ -1,40 +1,40 @@
 #!/usr/bin/env python3
 """Label users by K-means, live, from a Kafka topic of per-user totals.
 
-Reads   `transactions_aggregate`: (user_id, total_amount, num_transactions) in Confluent Avro, written by
-        Flink SQL as a retract changelog; rows are added (+I, +U) and retracted (-U, -D) in any order.
-Keeps   a table with one row per user. It is rebuilt from `user_labeling` at every start, so there is
-        nothing on disk to lose.
-Writes  `user_labeling`: (user_id, total_amount, num_transactions, label), keyed by user_id, for each user
-        whose row or label changed. Label 0 is the cluster that spends least.
+Reads   `transactions_aggregate`: (user_id, total_amount, num_transactions) in Confluent Avro, written by Flink SQL as a
+        retract changelog: rows are added (+I, +U) and retracted (-U, -D), in any order.
+Keeps   a table in memory with one row per user, restored from `user_labeling` at every start. Nothing is on disk.
+Writes  `user_labeling`: (user_id, total_amount, num_transactions, label), keyed by user_id, for each user whose row or
+        label changed. Label 0 is the cluster that spends least.
 
-Guarantee: every change of `transactions_aggregate` is reflected exactly once in `user_labeling` for a
-read_committed reader. Labels and input offsets are committed in one Kafka transaction (what a large step
-writes ahead of it is such that a restore can do without), and a crash, an aborted transaction and a plain
-restart all take one path: forget everything, restore, go on.
+Guarantee: a read_committed reader of `user_labeling` sees every change of `transactions_aggregate` exactly once. Labels
+and input offsets are committed in one Kafka transaction. (Of a large step, records that a restore can do without are
+committed before it.) After a crash, an aborted transaction or a plain restart the client does the same: discard its
+state, restore it from Kafka, continue.
 
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
     python user_classifier.py ./configurations/local.ini --cells
 
-With --cells the same loop labels cells in which Flink counts users: `user_cells` to `user_cell_labels`.
+With --cells the same loop labels cells, in which Flink counts users: it reads `user_cells`, writes `user_cell_labels`.
 
-This file tells the job from top to bottom: the command line, the encoding of user_id and the K-means fit, the run
-loop, `main`.
-What it is made of lies in `classifier/`, one noun per file, in the order of a record's way:
+This file has, from top to bottom: the command line, one-hot encoding and K-means fit, the run loop, `main`. The rest is
+in `classifier/`:
 
-    settings, configuration   what one run is told: options, file (parsing, values, properties)
-    kafka, source, topics     the brokers, a topic read from given offsets, the topics a run needs (topic_watch)
-    changelog                 nets a batch as bytes, decodes what is left (registry, schemas, avro, rows, input_keys)
-    user_table                one current row per user, and which labels changed
-    intake                    these together: restore, gather, settle (connection)
-    cell_intake, lattice      the same for users counted by cell (cell_records)
-    scaling, cells, search    where K-means measures, and how the best centres are found (clusters)
-    number_of_clusters        -k, and how `auto` chooses (exploration, comparison)
-    state, labels, keys       what is written to the output, and read back; marks: what stands beside the offsets
-    sink                      one Kafka transaction per step, parts before it where that is too much (transaction_size)
-    look, check, export, reports/    what people look at
-    schedule, step, stop, outage, errors
+    config/         settings (every option), ini_file and properties (the configuration file)
+    kafka/          client, source (reads a topic from given offsets), topics (checks and watches them),
+                    sink (writes a step; cuts a large one into transactions, see transaction_size)
+    serialization/  avro, registry (Schema Registry), wire (Confluent's framing)
+    clustering/     scaling (--scale), grouping and search (--fit cells), number_of_clusters (-k), compare_k
+    loop/           intake (the interface between the loop and the two intakes), schedule (when a step is due)
+    users/          intake (restore, gather, settle), progress (offsets, checks of a restore), offset_metadata (marks),
+                    changelog (nets and decodes the input), input_keys,
+                    table (the current row of each user; deletes users; keeps unmatched retractions as pending rows),
+                    duplicate_rows (users with more than one row), output and output_codec (writes and reads labels)
+    cells/          intake, lattice (the cells), codec: the same for --cells
+    reports/        summary, plot, metrics, progress, jsonlog; step (what one step found)
+    commands/       preview (--dry-run, --explore-k), check, export, print_config
+    errors, stop, outage, row, label_names, stdio, formatting
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from __future__ import annotations
 from classifier.stop import COMMITTED, StopRequest, exit_on_signal
 
 if __name__ == "__main__":
-    exit_on_signal()  # first thing: what follows takes most of a second to import
+    exit_on_signal()  # before the imports below, which take most of a second
 
 import argparse
 import contextlib
@@ -54,7 +54,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -92,6 +92,7 @@ from classifier.kafka.sink import OutputRecord, Sink, dead_letter
 from classifier.kafka.source import MAX_POLL_RECORDS
 from classifier.kafka.topics import check_topics
 from classifier.kafka.transaction_size import TransactionSize
+from classifier.loop.intake import Changes, Intake
 from classifier.loop.schedule import Schedule
 from classifier.reports import Report
 from classifier.reports.build import reports_for
@@ -101,7 +102,7 @@ from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.stdio import discard_output, exit_code_of, print_error, print_line, repair_streams
 from classifier.users.intake import UserIntake
 
-TOPIC_CHECK_SECONDS = 10.0  # between two looks at the topics while nothing happens
+TOPIC_CHECK_SECONDS = 10.0  # between checks that the topics are still the same, while there are no steps
 log = logging.getLogger("user_classifier")
 
 # -------------------------------------------------------------------------------------- command line
@@ -114,7 +115,7 @@ EXAMPLES = """examples:
 
 
 def argument_parser() -> argparse.ArgumentParser:
-    """Describe the command line; each option is told in classifier/config/settings.py."""
+    """Return the parser of the command line; classifier/config/settings.py defines the options."""
     parser = argparse.ArgumentParser(
         prog="user_classifier.py",
         description="Label users by K-means, live, from a Kafka topic of per-user totals.",
@@ -148,14 +149,17 @@ def one_hot_totals(totals: NDArray[np.float64]) -> Any:
 
     n_users = len(totals)
     data = np.column_stack((np.ones(n_users), totals))
-    return csr_matrix((data.ravel(), *one_hot_places(n_users)), shape=(n_users, n_users + 2))
+    indices, indptr = one_hot_structure(n_users)
+    return csr_matrix((data.ravel(), indices, indptr), shape=(n_users, n_users + 2))
 
 
 @functools.lru_cache(maxsize=1)
-def one_hot_places(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return columns and row starts of that matrix, which stay the same while no user comes or goes."""
+def one_hot_structure(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return indices and indptr of the matrix of `one_hot_totals`; cached, as they depend on the number of users."""
     indices = np.empty((n_users, 3), np.int32)
-    indices[:, 0], indices[:, 1], indices[:, 2] = np.arange(n_users), n_users, n_users + 1
+    indices[:, 0] = np.arange(n_users)
+    indices[:, 1] = n_users
+    indices[:, 2] = n_users + 1
     return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
 
 
@@ -168,28 +172,29 @@ def cluster(
     *,
     weights: Weights | None = None,
 ) -> Clusters:
-    """Fit KMeans, and number the clusters by what their users spend: label 0 is the one of the smallest mean.
+    """Fit KMeans and number the clusters in label order: label 0 is the one with the smallest mean total_amount.
 
     Parameters
     ----------
     totals : ndarray of shape (n_users, 2)
         As for `one_hot_totals`.
     n_clusters : int
-        With fewer users than that, every label is 0.
+        If there are fewer users, every label is 0.
     n_init : int or 'auto'
-        Runs of k-means++, the one of least inertia counts; 'auto' is one, on cells 30.
+        Runs of k-means++, of which the one of least inertia is kept; 'auto' is one, and 30 on groups.
     scale : {'none', 'standard', 'log'}
-        Where distances are measured, see `classifier/clustering/scaling.py`.
+        The space in which distances are measured, see `classifier/clustering/scaling.py`.
     fit : {'users', 'cells'}
-        With 'cells' the centres are searched among users taken together, see `classifier/clustering/search.py`.
+        With 'cells' the centers are searched on groups of users, see `classifier/clustering/search.py`.
     weights : ndarray of shape (n_users,), optional
-        Each row stands for this many users, and the search is all.
+        How many users each row stands for. The fit is then as with fit='cells'.
 
     Notes
     -----
-    One-hot user_id is part of the fit only where the original's is wanted: users, no scale. It decides nothing. Two
-    one-hot users lie sqrt(2) apart, so one of a cluster of m lies at the squared distance 1 - 1/m from its centre:
-    m - 1 for a cluster, n_users - n_clusters for all k clusters, whoever is in them.
+    The one-hot columns of user_id are part of the fit only where it is that of the original: on users, without a scale.
+    They do not influence it. Any two one-hot users are sqrt(2) apart, so a user in a cluster of m is at the squared
+    distance 1 - 1/m from the center. This adds m - 1 for a cluster, n_users - n_clusters in total, whichever users are
+    in which cluster.
 
     References
     ----------
@@ -208,26 +213,26 @@ def cluster(
     else:
         points = scaled.points(totals)
         model = k_means(points, n_distinct(points, n_clusters), n_init)
-    return numbered(model, totals, scaled, weights)
+    return in_label_order(model, totals, scaled, weights)
 
 
 def k_means(matrix: Any, n_clusters: int, n_init: int | str) -> Any:
-    """Fit KMeans on users, a row each."""
+    """Fit KMeans on one row per user."""
     model = kmeans_class()(
         n_clusters=n_clusters,
         init="k-means++",
         n_init=n_init,
         random_state=RANDOM_STATE,
-        copy_x=False,  # a CSR matrix is only read, and points are of no use afterwards
+        copy_x=False,  # KMeans only reads a CSR matrix; points may be overwritten
     )
     with warnings.catch_warnings():
-        # "Fewer distinct clusters than n_clusters": beside totals of 1e16 the one-hot part is lost to rounding.
+        # "Fewer distinct clusters than n_clusters": next to totals of 1e16, rounding erases the one-hot part.
         warnings.simplefilter("ignore")
         return model.fit(matrix)
 
 
 def search(totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Scaling, weights: Weights | None) -> Any:
-    """Fit KMeans on users taken together, or on what stands for users (`weights`), from there on all rows."""
+    """Find centers on groups of users, and refine them on all rows. Rows with `weights` are such groups already."""
     groups = group_users(totals) if weights is None else coarsened(Groups(totals, weights))
     points = scaled.points(groups.totals)
     n_clusters = n_distinct(points, n_clusters)
@@ -235,18 +240,19 @@ def search(totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Sc
     return refined(scaled.points(totals), model.cluster_centers_, weights)
 
 
-def numbered(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: Weights | None) -> Clusters:
-    """Number the clusters by the mean total_amount of their users."""
+def in_label_order(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: Weights | None) -> Clusters:
+    """Number the clusters by the mean total_amount of their users, ascending."""
     centers = scaled.totals(model.cluster_centers_[:, -2:])
-    spent = centers[:, 0]
-    if model.cluster_centers_.shape[1] == 2:  # a centre may be no mean of totals, and one without users comes last
-        users = np.bincount(model.labels_, weights, len(centers))
+    mean_amounts = centers[:, 0]
+    is_one_hot = model.cluster_centers_.shape[1] > 2
+    if not is_one_hot:  # after scaling or a search, a center need not be the mean of its users; and it may have none
+        n_users = np.bincount(model.labels_, weights, len(centers))
         amounts = np.bincount(model.labels_, totals[:, 0] * (1 if weights is None else weights), len(centers))
-        spent = np.divide(amounts, users, out=np.full(len(centers), np.inf), where=users > 0)
-    ascending = np.lexsort((centers[:, 1], spent))
-    rank = np.empty(len(centers), np.int32)
-    rank[ascending] = np.arange(len(centers), dtype=np.int32)
-    return Clusters(rank[model.labels_], centers[ascending], float(model.inertia_), scaled)
+        mean_amounts = np.divide(amounts, n_users, out=np.full(len(centers), np.inf), where=n_users > 0)
+    ascending = np.lexsort((centers[:, 1], mean_amounts))
+    label_of_center = np.empty(len(centers), np.int32)
+    label_of_center[ascending] = np.arange(len(centers), dtype=np.int32)
+    return Clusters(label_of_center[model.labels_], centers[ascending], float(model.inertia_), scaled)
 
 
 # -------------------------------------------------------------------------------------- run loop
@@ -254,7 +260,7 @@ def numbered(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: 
 
 @dataclass
 class Classifier:
-    """restore -> gather -> settle -> encode -> fit -> changed labels -> one Kafka transaction.
+    """The run loop: restore the state, then gather records and run steps until the end or a stop request.
 
     One active instance for each group and output: a newer one fences the older.
     """
@@ -262,42 +268,43 @@ class Classifier:
     settings: Settings
     kafka: Kafka
     stop: StopRequest
-    intake: UserIntake | CellIntake
+    intake: Intake
     cluster: ClusterFunction
     report: Report
     clock: Callable[[], float] = time.monotonic
     number: NumberOfClusters = field(init=False)
     transaction_size: TransactionSize = field(init=False)
+    sink: Sink = field(init=False)  # of the last session, until the next one has fenced its producer
 
     def __post_init__(self) -> None:
         self.transaction_size = TransactionSize(self.settings.transaction_timeout)
         self.number = NumberOfClusters(self.settings, self.cluster, self.intake.heartbeat)
 
     def run(self) -> None:
-        """Run until told to stop, restoring after every aborted transaction."""
-        while not self.session():
+        """Run sessions until one completes; after an aborted transaction the next one restores and continues."""
+        while not self.run_session():
             pass
 
-    def session(self) -> bool:
-        """Return whether a session came to its end, and not to a point from which only a new one goes on."""
+    def run_session(self) -> bool:
+        """Restore and label; return True at the end of the run, False where the state has to be restored again."""
         try:
             self.restore()
             if self.stop.requested:
                 log.info("stopped while restoring; %s", self.stop.last_step)
             else:
-                self.follow()
+                self.label_changes()
             return True
         except RestoreNeeded as reason:
             if self.stop.requested:
                 raise
             log.warning("%s; restoring from %s", reason, self.settings.output)
             self.transaction_size.note_failure()
-            clear_frames(reason)  # two tables are more than the memory is meant for
+            clear_frames(reason)  # they hold the table, and there is memory for one
             return False
 
     def restore(self) -> None:
-        """Begin from what is committed: the table from the output, the place in the input from the offsets."""
-        # First the producer: it ends what an older instance left open in the output and in the offsets.
+        """Restore the state from Kafka."""
+        # The producer comes first: it ends the transaction that an older instance left open.
         watch = self.intake.watch
         transactional_id, consumer = self.settings.transactional_id, self.intake.consumer
         self.sink = Sink(self.kafka, consumer, transactional_id, self.transaction_size, on_stall=watch.check)
@@ -305,30 +312,38 @@ class Classifier:
         if not self.stop.requested:
             self.number.recall(self.intake.choice)
 
-    def follow(self) -> None:
-        """Read and step until the end or a signal; what was read is then committed."""
-        intake, schedule = self.intake, Schedule(self.settings, self.clock())
-        next_look = self.clock() + TOPIC_CHECK_SECONDS
+    def label_changes(self) -> None:
+        """Read the input and run steps, until a stop request or with --until-end the end of the input.
+
+        Repeat:
+        1. Gather records. Rows that are added and retracted cancel.
+        2. Run a step if one is due (`Schedule`).
+        3. At an end of the input without records to label, note the end. With --until-end return, unless another end is
+           needed: a user without a row is deleted at the second end in a row.
+        4. Every TOPIC_CHECK_SECONDS, check that no topic was deleted, recreated or given partitions.
+
+        After a stop request, commit what was read (`finish`).
+        """
+        intake = self.intake
+        schedule = Schedule(self.settings, self.clock())
+        next_check = self.clock() + TOPIC_CHECK_SECONDS
         while not self.stop.requested:
             self.gather(schedule)
-            at_end = intake.source.at_end
-            # Users without a row wait for the next end: at the second one in a row they are deleted.
-            # With -k auto nothing is labelled before all has been read.
-            if (at_end or self.number.value or schedule.full) and schedule.due(
-                self.clock(), at_end, intake.needs_another_end
-            ):
+            # -k auto chooses once all has been read, so there is no step before unless a transaction is full.
+            may_step = intake.at_end or self.number.value or schedule.full
+            if may_step and schedule.due(self.clock(), intake.at_end, intake.needs_another_end):
                 self.step(schedule)
-            if intake.source.at_end and schedule.last_end and not schedule.records:
-                intake.input_ended()  # no step follows this end of the input
+            if intake.at_end and schedule.last_end and not schedule.records:
+                intake.input_ended()
                 if self.settings.until_end and not intake.needs_another_end:
                     return
-            if self.clock() >= next_look:
+            if self.clock() >= next_check:
                 intake.watch.check()
-                next_look = self.clock() + TOPIC_CHECK_SECONDS
-        self.end(schedule)
+                next_check = self.clock() + TOPIC_CHECK_SECONDS
+        self.finish(schedule)
 
-    def end(self, schedule: Schedule) -> None:
-        """Commit what was read before a signal came; users without a row are deleted now, as there is no next end."""
+    def finish(self, schedule: Schedule) -> None:
+        """After a stop request, commit what was read; users without a row are deleted now, as there is no next end."""
         if self.number.value is None:
             log.info("stopped before -k auto could choose; the next start reads again what is not committed")
             return
@@ -337,35 +352,42 @@ class Classifier:
         log.info("stopped; %d users, %s committed", self.intake.n_users, self.intake.commits)
 
     def gather(self, schedule: Schedule) -> None:
-        """Take what has arrived; rows that are added and retracted cancel at once."""
+        """Poll once. Read no more than fits into the batch, and no more rows than one transaction takes in time."""
         batch = self.intake.batch
-        size = self.settings.batch_size if self.number.value else None  # the first step of -k auto waits for the end
-        schedule.most_rows = sys.maxsize if self.intake.incomplete else self.transaction_size.max_rows
-        room = min(MAX_POLL_RECORDS, schedule.most_rows - schedule.rows)
-        self.intake.gather(room if size is None else min(room, size - batch.n_records))
-        schedule.records, schedule.rows = batch.n_records, len(batch.net) + len(batch.bad)
+        schedule.max_rows = sys.maxsize if self.intake.divisible else self.transaction_size.max_rows
+        limit = min(MAX_POLL_RECORDS, schedule.max_rows - schedule.rows)
+        if self.settings.batch_size is not None and self.number.value:  # the first step of -k auto takes all records
+            limit = min(limit, self.settings.batch_size - batch.n_records)
+        self.intake.gather(limit)
+        schedule.records = batch.n_records
+        schedule.rows = batch.n_net
 
     def step(self, schedule: Schedule, *, last: bool = False) -> None:
-        """Settle the table, encode and fit it, and write the labels that changed together with the offsets."""
-        intake, began = self.intake, self.clock()
-        intake.watch.request()  # whether they are still the same: answered while the table is fitted
-        max_deletions = None if intake.incomplete else max(0, self.transaction_size.max_rows - schedule.rows)
+        """Label all users as they are now, and commit what that changes.
+
+        1. Settle: apply the batch to the user table, and delete users without a row (`UserTable.delete`).
+        2. With -k auto, choose the number of clusters if none was chosen; return if a stop request interrupts that.
+        3. Fit: `cluster` encodes the users and labels them.
+        4. Relabel: compare with the output; the changes are the users whose row or label differs.
+        5. Commit the changes, bad records and input offsets (`commit`).
+        6. Log and report the step, and start the next batch.
+        """
+        intake = self.intake
+        began = self.clock()
+        intake.watch.request()  # the brokers describe the topics during the fit
+        max_deletions = None if intake.divisible else max(0, self.transaction_size.max_rows - schedule.rows)
         intake.settle(last=last, max_deletions=max_deletions)
         if self.number.value is None:
             if not self.number.choose(intake.totals, intake.weights):
                 return
-            began = self.clock()  # the comparison is no part of what steps take
+            began = self.clock()  # the schedule does not count the choice: steps after it take none
         self.number.warn_of_equal_users(intake.totals, intake.weights)
         clusters = intake.fit(self.cluster, self.number.to_fit)
         intake.choice = self.number.to_keep
-        changes: Any = intake.relabel(clusters)  # of users or of cells
+        changes = intake.relabel(clusters)
         fitted = self.clock()
-        # Encoded as they are written, inside the transaction.
-        records = intake.records(changes)
-        # Another label changes no row: it need not wait for the offsets. Nor need anything before the first ones.
-        ahead = itertools.islice(records, len(changes) if intake.incomplete else changes.n_relabelled)
-        intake.watch.check()  # what was asked: no record of another topic is committed
-        self.commit(ahead, itertools.chain(self.dead_letters(), records))
+        intake.watch.check()  # so that nothing is committed that comes from a recreated topic
+        self.commit(changes)
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)
         log_step(step)
@@ -373,25 +395,33 @@ class Classifier:
         intake.batch.clear()
         schedule.stepped(began, now)
 
-    def dead_letters(self) -> list[OutputRecord]:
-        """Return the batch's bad records, if they are to be kept."""
-        settings = self.settings
-        bad = self.intake.batch.bad if settings.error_handling_mode == "log" else []
-        return [dead_letter(each, settings.error_handling_log_target) for each in bad]
+    def commit(self, changes: Changes) -> None:
+        """Write changes, dead letters and offsets; `Sink.write` cuts them into transactions where they are many.
 
-    def commit(self, ahead: Iterable[OutputRecord], records: Iterable[OutputRecord]) -> None:
-        """Write records and the place in the input in one transaction; what goes `ahead` may take others before it."""
+        A record that changes only a label may be committed before the offsets: a restart that reads the input again
+        writes the same label or a newer one. All records may before the first offsets.
+        """
         intake = self.intake
-        offsets, unfinished = intake.offsets(), intake.unfinished()
+        offsets = intake.offsets()
+        unfinished = intake.unfinished()
+        records = intake.records()  # encoded while they are written
+        n_ahead = len(changes) if intake.divisible else changes.n_relabelled
+        ahead = itertools.islice(records, n_ahead)
         try:
-            self.sink.write(records, offsets, ahead, unfinished)
+            self.sink.write(itertools.chain(self.dead_letters(), records), offsets, ahead, unfinished)
         except ProducerFenced:
-            # A transaction that takes too long (a suspended machine: hence the time of day) is fenced by the broker
-            # itself. Nobody took over if the offsets are still ours.
+            # The broker also fences a producer whose transaction timed out, e.g. on a suspended machine. It was no
+            # takeover if the offsets are still those of this instance.
             if self.transaction_size.timed_out and intake.owns_offsets(offsets, unfinished):
                 raise TransactionAborted("the transaction timed out") from None
             raise
         intake.step_committed(offsets)
+
+    def dead_letters(self) -> list[OutputRecord]:
+        """Return the bad records of the batch for the dead letter topic; none unless they are to be kept."""
+        settings = self.settings
+        bad = self.intake.batch.bad if settings.error_handling_mode == "log" else []
+        return [dead_letter(each, settings.error_handling_log_target) for each in bad]
 
 
 # -------------------------------------------------------------------------------------- main
@@ -405,36 +435,37 @@ def label(
     report: Report,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
-    """Label, or look first at what would be labelled."""
+    """Label until the end, or print a preview (--dry-run, --explore-k)."""
     with connected(settings, kafka, registry) as consumer:
-        intake = (CellIntake if settings.cells else UserIntake)(settings, kafka, registry, consumer, stop, report)
-        cluster_as_asked = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
+        intake_class = CellIntake if settings.cells else UserIntake
+        intake: Intake = intake_class(settings, kafka, registry, consumer, stop, report)
+        configured = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
         if settings.read_only:
-            Preview(settings, intake, cluster_as_asked, stop, report, clock).run()
+            Preview(settings, intake, configured, stop, report, clock).run()
         else:
-            Classifier(settings, kafka, stop, intake, cluster_as_asked, report, clock).run()
+            Classifier(settings, kafka, stop, intake, configured, report, clock).run()
 
 
 @contextlib.contextmanager
 def connected(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterator[Consumer]:
-    """Connect to brokers and registry; close both in the end."""
+    """Connect to the brokers and yield the consumer; close it and the registry in the end."""
     consumer = kafka.consumer()
     try:
         if not settings.read_only:
-            kafka.producer()  # so that a mistake in [producer] is told before anything is waited for
+            kafka.producer()  # raises ConfigError for a mistake in [producer] before anything waits
         kafka.connect(consumer, "consumer")
         check_topics(settings, kafka, consumer)
-        import_in_background("sklearn.cluster")  # while brokers and registry are asked
+        import_in_background("sklearn.cluster")  # while brokers and registry answer
         yield consumer
     finally:
-        if kafka.outage.answered_at is not None:  # nothing more will show that it is over
+        if kafka.outage.answered_at is not None:  # no later call would show that the outage is over
             kafka.outage.note_recovery()
         consumer.close()
         registry.close()
 
 
 def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int:
-    """Print a line per thing the client needs; return 0 if all are there, else 1."""
+    """Print a line per prerequisite; return 0 if all are met, else 1."""
     from classifier.commands import check
 
     try:
@@ -444,7 +475,7 @@ def check_all(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> int
 
 
 def export_labels(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> None:
-    """Write the users of the output to a file."""
+    """Write the labelled users of the output to a file."""
     from classifier.commands.export import export
 
     try:
@@ -454,7 +485,7 @@ def export_labels(settings: Settings, kafka: Kafka, registry: SchemaRegistry, st
 
 
 def print_configuration(path: str, settings: Settings) -> None:
-    """Print what takes effect of options and file, without secrets."""
+    """Print the effective configuration of options and file, without secrets."""
     from classifier.commands.print_config import effective_lines
 
     for line in effective_lines(path, settings):
@@ -462,7 +493,7 @@ def print_configuration(path: str, settings: Settings) -> None:
 
 
 def set_up_logging(level: str, form: str) -> None:
-    """Log to standard error; the libraries' own words only where DEBUG asks for them."""
+    """Log to standard error; the logs of libraries only with DEBUG."""
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     if form == "json":
         from classifier.reports.jsonlog import JsonFormatter
@@ -480,34 +511,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     repair_streams()
     arguments = argument_parser().parse_args(argv)
     set_up_logging(arguments.log_level, arguments.log_format)
-    exit_code, stop = 0, StopRequest(functools.partial(tell, arguments))
+    exit_code = 0
+    stop = StopRequest(functools.partial(report_error, arguments))
     try:
         stop.install()
         settings = settings_from(arguments)
-        gc.disable()  # records make no reference cycles, and looking for some in a large table takes half the time
+        gc.disable()  # there are no reference cycles to find, and the search in a large table takes half the time
         registry = (ReadOnlyRegistry if settings.read_only else SchemaRegistry)(settings.schema_registry, stop)
-        exit_code = act(arguments.config, settings, Kafka(settings, stop), registry, stop)
-    except BrokenPipeError:  # whoever reads what is printed has seen enough: user_classifier.py ... | head
+        exit_code = run_command(arguments.config, settings, Kafka(settings, stop), registry, stop)
+    except BrokenPipeError:  # the reader has closed the pipe: user_classifier.py ... | head
         discard_output(sys.stdout)
-        exit_code = int(arguments.check)  # not all was told to be well
+        exit_code = int(arguments.check)  # an unread check has not succeeded
     except ClassifierError as error:
         exit_code = error.exit_code
         if not stop.requested:
-            tell(arguments, str(error))
+            report_error(arguments, str(error))
         elif isinstance(error, BrokerUnavailable | RegistryUnavailable | RestoreNeeded) and stop.last_step == COMMITTED:
             log.warning("%s; stop requested meanwhile, %s", error, stop.last_step)
             exit_code = 0
         else:
-            tell(arguments, f"{error}; stop requested meanwhile, {stop.last_step}")
+            report_error(arguments, f"{error}; stop requested meanwhile, {stop.last_step}")
     finally:
         stop.close()
     return exit_code
 
 
-def act(path: str, settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> int:
-    """Do what was asked for; return the exit code."""
+def run_command(path: str, settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest) -> int:
+    """Run the command that the options ask for; return the exit code."""
     if settings.print_config or settings.check:
-        # A mistake is told as a start tells it, and no misspelt secret is printed as a property like others.
+        # Raises ConfigError as a start would, before a misspelt secret could be printed like any other property.
         kafka.consumer().close()
         kafka.producer()
     if settings.print_config:
@@ -522,17 +554,17 @@ def act(path: str, settings: Settings, kafka: Kafka, registry: SchemaRegistry, s
     return 0
 
 
-def tell(arguments: argparse.Namespace, words: str) -> None:
-    """Say what went wrong, as the last line."""
-    where = f"{arguments.config}: " if words.startswith("[") else ""  # a section and property of that file
+def report_error(arguments: argparse.Namespace, message: str) -> None:
+    """Print what went wrong, as the last line; with --log-format json, log it."""
+    where = f"{arguments.config}: " if message.startswith("[") else ""  # a section and property of that file
     if arguments.log_format == "json":
-        log.error("%s%s", where, words)
+        log.error("%s%s", where, message)
     else:
-        print_error(f"user_classifier.py: error: {where}{words}")
+        print_error(f"user_classifier.py: error: {where}{message}")
 
 
 if __name__ == "__main__":
     exit_code = exit_code_of(main)
-    # Everything is closed and flushed. The interpreter's own end would look for reference cycles in the table (0.3 s,
-    # more with many users), and break off an import under way with a traceback.
+    # Everything is closed and flushed. The interpreter's own exit would search the table for reference cycles (0.3 s,
+    # more with many users), and interrupt an import in the background with a traceback.
     os._exit(exit_code)

@@ -1,13 +1,13 @@
-"""--cells: the number of users of each cell, as Flink counts them, and the labels of cells that are there.
+"""The intake of --cells: reads the number of users in each cell, which Flink counts, and labels cells.
 
-Guarantee: at an end of the input, the counts are those that its topic holds, and the changes are what its labels differ
-in from the labels of one fit on these counts, whatever was restored on the way. Both topics are read from their
-beginning at every start, so there is nothing to keep beside them. Nothing is written.
+Guarantee: at an end of the input, the counts are those of the input topic, and the changes are the difference between
+the labels in the output and the labels of one fit on these counts, whatever was restored on the way. Both topics are
+read from their beginning at every start, so no offsets are committed.
 """
 
 import logging
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -42,49 +42,60 @@ from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 
 log = logging.getLogger("user_classifier")
-CELLS_PER_DECODE = 20_000  # cells of which the last record is kept before records are decoded; earlier ones never are
-MOST_AT_BORDERS = 0.01  # share of the users; with more, cells are too large for them
+CELLS_PER_DECODE = 20_000  # cells whose last record is kept until records are decoded; earlier records never are
+MAX_SHARE_AT_BORDERS = 0.01  # of the users; if more, cells are too large
 UNLABELLED = -1
-CHOSEN = "chosen"  # header of the label of cell 0: what -k auto has chosen
-FINER = (
-    "%s of the users lie in cells through which a border runs, and may have the label of the other side; finer cells"
-    f" make it fewer, see docs/scale-out.md: larger constants than {AMOUNT_BINS:.0f} and {COUNT_BINS:.0f} in"
+CHOICE_HEADER = "chosen"  # of the record of cell 0: what -k auto has chosen
+TOO_MANY_AT_BORDERS = (
+    "%s of the users are in cells that a cluster border crosses and may have the label of the other side; finer cells"
+    f" reduce this, see docs/scale-out.md: larger constants than {AMOUNT_BINS:.0f} and {COUNT_BINS:.0f} in"
     " sql/scale_out and classifier/cells/lattice.py"
 )
 
 
-class CellChanges(NamedTuple):
-    """Labels that the output does not have yet."""
+@dataclass(frozen=True)
+class CellLabels:
+    """Labels of cells."""
 
-    cells: Numbers
-    labels: NDArray[Any]
+    cells: Numbers  # ascending
+    labels: NDArray[np.int32]  # shape (n_cells,)
 
     def __len__(self) -> int:
         return len(self.cells)
 
+    @property
+    def n_relabelled(self) -> int:
+        """As changes: all of them, as a record holds nothing but a label."""
+        return len(self)
+
 
 class CellBatch:
-    """What was read since the last step: of each cell the last record."""
+    """The records read since the last step: of each cell the last one."""
 
     def __init__(self) -> None:
-        self.n_records, self.net, self.bad = 0, dict[bytes | None, Record](), list[BadRecord]()
+        self.n_records = 0
+        self.net: dict[bytes | None, Record] = {}
+        self.bad: list[BadRecord] = []
+
+    @property
+    def n_net(self) -> int:
+        """Changes left, records that cannot be read included."""
+        return len(self.net) + len(self.bad)
 
     def clear(self) -> None:
-        """Begin anew after a step, which has taken `net` already."""
-        self.n_records, self.bad = 0, []
+        """Start the next batch after a step, which has emptied `net` already."""
+        self.n_records = 0
+        self.bad = []
 
 
 class CellIntake:
-    """Keeps the users of each cell as the input tells them: `restore` once, then `gather` and `settle` again and again.
+    """The intake of cells, see `classifier.loop.intake.Intake`."""
 
-    For the loop it is what `UserIntake` is for users.
-    """
-
-    unit, commits = "cell", "labels"
-    rebuild = needs_another_end = deletions_due = (
-        False  # it is always read from the beginning, and nothing waits for a second end
-    )
-    incomplete = True  # labels are a difference to the output: they may come in any parts
+    unit = "cell"
+    commits = "labels"
+    divisible = True  # a record holds nothing but a label
+    needs_another_end = False  # a cell without users is known from its count
+    deletions_due = False
 
     def __init__(
         self,
@@ -95,53 +106,74 @@ class CellIntake:
         stop: StopRequest,
         report: Report,
     ) -> None:
-        self.settings, self.consumer, self._stop, self._report = settings, consumer, stop, report
-        topics = settings.topic, settings.output
-        self._input, self._output = (Topic(kafka, consumer, name, uses_group=False) for name in topics)
-        self._counts = CellCodec(registry, settings.topic, NUM_USERS)
-        self._labels = CellCodec(registry, settings.output, LABEL)
+        self.settings = settings
+        self.consumer = consumer
+        self._stop = stop
+        self._report = report
+        self._input = Topic(kafka, consumer, settings.topic, uses_group=False)
+        self._output = Topic(kafka, consumer, settings.output, uses_group=False)
+        self._count_codec = CellCodec(registry, settings.topic, NUM_USERS)
+        self._label_codec = CellCodec(registry, settings.output, LABEL)
         self.watch = TopicWatch(kafka, settings)
-        self._advised = False
+        self._warned_of_borders = False
+        # From here on as of the last restore:
+        self.batch = CellBatch()
+        self.source = self._input.read_from({})
+        self.cells: Numbers = np.empty(0, np.int64)  # with users, ascending
+        self.weights: Numbers = np.empty(0, np.int64)  # users of each
+        self.choice: Chosen | None = None
+        self._n_users: dict[int, int] = {}  # by cell
+        self._written = CellLabels(self.cells, np.empty(0, np.int32))  # in the output
+        self._written_choice: Chosen | None = None
+        self._fitted = self._written  # labels of the last fit
+        self._changes = self._written  # of the last `relabel`
         kafka.on_wait = self.heartbeat
 
     def heartbeat(self) -> bool:
-        """Tell reports that the client is alive while it does not read the input; return whether it is to go on."""
+        """Report that the client is alive while it does not read the input; return whether to continue."""
         self._report.read(0, None)
         return not self._stop.requested
 
-    # restore: the labels that are there, then the counts
+    # restore: the labels in the output, then the counts in the input
 
     def restore(self) -> None:
-        """Read the labels, and the counts as they are now."""
+        """Read the labels, and all counts."""
         self.watch.start()
-        self.batch, self._users = CellBatch(), dict[int, int]()
-        self.cells, self.weights = np.empty(0, np.int64), np.empty(0, np.int64)
-        self.choice: Chosen | None = None
+        self.batch = CellBatch()
+        self.cells = np.empty(0, np.int64)
+        self.weights = np.empty(0, np.int64)
+        self.choice = None
+        self._n_users = {}
         beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
-        known = dict[int, int]()
+        labels: dict[int, int] = {}
         for newest in newest_records(self._output.read_from(beginnings, self.heartbeat), self._stop):
-            self._take_labels([*newest.values()], known)
+            self._take_labels([*newest.values()], labels)
         if self._stop.requested:
             return
-        self._told_choice: Chosen | None = self.choice
-        self._known = CellChanges(*as_arrays(known))
+        cells, numbers = as_arrays(labels)
+        self._written = CellLabels(cells, numbers.astype(np.int32))
+        self._written_choice = self.choice
         kmeans_class()  # imports scikit-learn while brokers look for the first records
-        log.info("%s: labels of %d cells restored from %s", self.settings.topic, len(known), self.settings.output)
+        log.info("%s: labels of %d cells restored from %s", self.settings.topic, len(cells), self.settings.output)
         self._read_counts()
 
-    def _take_labels(self, messages: list[Record], known: dict[int, int]) -> None:
-        for message, found in zip(messages, self._labels.decode(messages), strict=True):
+    def committed_now(self) -> dict[int, TopicPartition]:
+        """No offsets are committed."""
+        return {}
+
+    def _take_labels(self, messages: list[Record], labels: dict[int, int]) -> None:
+        for message, found in zip(messages, self._label_codec.decode(messages), strict=True):
             if isinstance(found, RecordError):
-                raise StateError(f"{position_of(message)}: no label of a cell ({found}); choose another output with -o")
+                raise StateError(f"{position_of(message)}: not a cell's label ({found}); choose another output with -o")
             cell, label = found
-            known[cell] = UNLABELLED if label is None else label
+            labels[cell] = UNLABELLED if label is None else label
             if cell == 0:
-                self.choice = chosen_of(message.headers())
+                self.choice = choice_in(message.headers())
 
     def _read_counts(self) -> None:
-        """Read what the input holds by now: labels of a fit on a part of it would move users, and then move them back.
+        """Read all that the input holds by now: a fit on a part of it would move users to other labels and back.
 
-        One that is written to all the time is hardly ever at its end.
+        An input that is written to all the time may never be at its end, so its size at the start counts.
         """
         bounds = {partition: self._input.watermarks(partition) for partition in self._input.partitions()}
         self.source = self._input.read_from({partition: low for partition, (low, _) in bounds.items()})
@@ -152,8 +184,13 @@ class CellIntake:
 
     # gather and settle: from records to counts
 
+    @property
+    def at_end(self) -> bool:
+        """Whether every partition of the input has been read to its end."""
+        return self.source.at_end
+
     def gather(self, limit: int = MAX_POLL_RECORDS) -> None:
-        """Take what has arrived, up to `limit` records; the restore may have left a batch more than full."""
+        """Poll once and add up to `limit` records to the batch; at least one, as a restore may have overfilled it."""
         messages = self.source.read(max(1, min(limit, MAX_POLL_RECORDS)), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.n_records += len(messages)
@@ -162,48 +199,51 @@ class CellIntake:
             self._apply()
 
     def settle(self, *, last: bool = False, max_deletions: int | None = None) -> None:
-        """Take what was read into the counts."""
+        """Apply the batch to the counts. A cell without users is not deleted: its label is for users to come."""
         self._apply()
         if self.batch.bad:
             self._handle(self.batch.bad)
-        self.cells, self.weights = as_arrays(self._users)
+        self.cells, self.weights = as_arrays(self._n_users)
 
     def input_ended(self) -> None:
-        """An end tells nothing more."""
+        """Do nothing: no state depends on an end of the input."""
 
     def _apply(self) -> None:
-        messages, self.batch.net = [*self.batch.net.values()], {}
-        for message, found in zip(messages, self._counts.decode(messages), strict=True):
+        messages = [*self.batch.net.values()]
+        self.batch.net = {}
+        for message, found in zip(messages, self._count_codec.decode(messages), strict=True):
             if isinstance(found, RecordError):
                 self.batch.bad.append(BadRecord(message, found))
-            elif found[1]:
-                self._users[found[0]] = found[1]
+                continue
+            cell, n_users = found
+            if n_users:
+                self._n_users[cell] = n_users
             else:
-                self._users.pop(found[0], None)
+                self._n_users.pop(cell, None)
 
     def _handle(self, bad: list[BadRecord]) -> None:
-        """Stop at records that cannot be read, or skip them."""
+        """Stop at records that cannot be read, or report that they are skipped."""
         if self.settings.error_handling_mode == "fail":
             raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore")
         self._report.bad(len(bad))
         log.warning("%d records cannot be read (mode ignore), the first: %s", len(bad), bad[0])
 
-    # fit: points that stand for users, and the labels of all cells
+    # fit: points that stand for users, and labels for all cells
 
     @property
     def n_users(self) -> int:
-        """How many users there are."""
+        """Number of users."""
         return int(self.weights.sum())
 
     @property
     def totals(self) -> NDArray[np.float64]:
-        """The middle of each cell in which there are users, `weights` beside it being their number."""
+        """The middle of each cell with users, shape (n_cells, 2); `weights` are the users of each."""
         return middles(self.cells)
 
     def fit(self, cluster: ClusterFunction, n_clusters: int) -> Clusters:
-        """Fit on points spread over each cell; a cell gets the label of the centre nearest to its middle.
+        """Fit points spread over each cell; a cell gets the label of the center nearest to its middle.
 
-        Where there are no more cells than clusters, each is a point: its users are equal, and stay together.
+        Where there are no more cells than clusters, each cell is one point, so that its users stay together.
         """
         spread = SPREAD if len(self.cells) > n_clusters else (1, 1)
         n_points = spread[0] * spread[1]
@@ -211,73 +251,87 @@ class CellIntake:
         found = cluster(points_in(self.cells, spread), n_clusters, weights=weights)
         if not len(self.cells):
             return found
-        self._tell_of_borders(found)
+        self._log_users_at_borders(found)
         return found._replace(labels=found.scaling.nearest(self.totals, found.centers))
 
-    def _tell_of_borders(self, found: Clusters) -> None:
-        """Log in which share of the users' cells a label can be another than that of a fit on users."""
+    def _log_users_at_borders(self, found: Clusters) -> None:
+        """Log the share of users that may have another label than in a fit on users; warn if it becomes too large."""
         n_at_borders = users_at_borders(self.cells, self.weights, found.centers, found.scaling)
-        many = n_at_borders > MOST_AT_BORDERS * self.n_users
-        told = format_percentage(n_at_borders, self.n_users)
-        log.info("%d cells, %s of the users in cells through which a border runs", len(self.cells), told)
-        if many and not self._advised:
-            log.warning(FINER, told)
-        self._advised = many
+        too_many = n_at_borders > MAX_SHARE_AT_BORDERS * self.n_users
+        share = format_percentage(n_at_borders, self.n_users)
+        log.info("%d cells, %s of the users in cells that a cluster border crosses", len(self.cells), share)
+        if too_many and not self._warned_of_borders:
+            log.warning(TOO_MANY_AT_BORDERS, share)
+        self._warned_of_borders = too_many
 
-    def relabel(self, found: Clusters) -> CellChanges:
-        """Return the labels that change, those of cells in which nobody is yet among them."""
-        known = self._known
+    # what a step writes
+
+    def relabel(self, found: Clusters) -> CellLabels:
+        """Return the labels that change, those of cells without users included."""
+        written = self._written
         if not len(self.cells):
-            return CellChanges(known.cells[:0], known.labels[:0])
-        cells = np.union1d(lattice_up_to(self.cells), known.cells)
+            self._changes = CellLabels(written.cells[:0], written.labels[:0])
+            return self._changes
+        cells = np.union1d(lattice_up_to(self.cells), written.cells)
         labels = found.scaling.nearest(middles(cells), found.centers)
         before = np.full(len(cells), UNLABELLED, np.int32)
-        before[np.searchsorted(cells, known.cells)] = known.labels
-        self._now = CellChanges(cells, labels)
+        before[np.searchsorted(cells, written.cells)] = written.labels
         changed = labels != before
-        changed[0] |= self.choice != self._told_choice  # kept beside the label of cell 0
-        return CellChanges(cells[changed], labels[changed])
+        changed[0] |= self.choice != self._written_choice  # which is kept in the record of cell 0
+        self._fitted = CellLabels(cells, labels)
+        self._changes = CellLabels(cells[changed], labels[changed])
+        return self._changes
 
-    # what a step leaves behind
-
-    def records(self, changes: CellChanges) -> Iterator[OutputRecord]:
-        """Encode labels, as they are written."""
+    def records(self) -> Iterator[OutputRecord]:
+        """Encode the changes of the last `relabel` one by one."""
+        changes = self._changes
         for start in range(0, len(changes), RECORDS_PER_BLOCK):
-            cells, labels = (column[start : start + RECORDS_PER_BLOCK].tolist() for column in changes)
-            for cell, (key, value) in zip(cells, self._labels.encode(cells, labels), strict=True):
-                headers = None if cell or self.choice is None else chosen_headers(self.choice)
+            block = slice(start, start + RECORDS_PER_BLOCK)
+            cells = changes.cells[block].tolist()
+            labels = changes.labels[block].tolist()
+            for cell, (key, value) in zip(cells, self._label_codec.encode(cells, labels), strict=True):
+                headers = choice_headers(self.choice) if cell == 0 and self.choice else None
                 yield self.settings.output, key, value, headers
+
+    def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
+        """Return the step for reports and the log: with cells for users, weighted."""
+        return Step(
+            user_ids=list(map(str, self.cells.tolist())),
+            totals=self.totals,
+            labels=found.labels,
+            centers=found.centers,
+            n_records=self.batch.n_records,
+            n_changes=n_changes,
+            fit_seconds=fit_seconds,
+            commit_seconds=commit_seconds,
+            lag=self.source.lag(),
+            scaling=found.scaling,
+            weights=self.weights,
+        )
 
     def offsets(self) -> list[TopicPartition]:
         """No offsets are committed."""
         return []
 
-    unfinished = offsets
+    def unfinished(self) -> list[TopicPartition]:
+        """No offsets are committed."""
+        return []
 
     def owns_offsets(self, *offsets: list[TopicPartition]) -> bool:
-        """Nothing tells a transaction that took too long from a takeover: the safe answer."""
+        """Return False, the safe answer: without offsets, a timed-out transaction looks like a takeover."""
         return False
 
-    def committed_now(self) -> dict[int, TopicPartition]:
-        """No offsets are committed."""
-        return {}
-
     def step_committed(self, offsets: list[TopicPartition]) -> None:
-        """Note that all that changed is in the output."""
+        """Take note that the labels of the last fit are in the output."""
         if len(self.cells):
-            self._known, self._told_choice = self._now, self.choice
-
-    def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
-        """Return what reports are told of a step; cells stand in the place of users, with their weights."""
-        told = list(map(str, self.cells.tolist())), self.totals, found.labels, found.centers, self.batch.n_records
-        how: dict[str, Any] = {"scaling": found.scaling, "weights": self.weights}
-        return Step(*told, n_changes, fit_seconds, commit_seconds, self.source.lag(), **how)
+            self._written = self._fitted
+            self._written_choice = self.choice
 
 
 def users_at_borders(cells: Numbers, users: Numbers, centers: NDArray[np.float64], scaling: Scaling) -> int:
-    """Return how many users are in cells whose corners do not all have the same nearest centre.
+    """Return how many users are in cells whose corners have different nearest centers.
 
-    Where they have, the whole cell has, as what is nearest to a centre is convex; no label in it can be wrong.
+    Where the corners agree, so does all of the cell, as the area nearest to a center is convex: its label is right.
     """
     nearest = scaling.nearest(corners(cells), centers).reshape(-1, 4)
     return int(users[(nearest != nearest[:, :1]).any(axis=1)].sum())
@@ -290,15 +344,15 @@ def as_arrays(numbers: dict[int, int]) -> tuple[Numbers, Numbers]:
     return cells[order], np.fromiter(numbers.values(), np.int64, len(numbers))[order]
 
 
-def chosen_headers(choice: Chosen) -> Headers:
+def choice_headers(choice: Chosen) -> Headers:
     """Return the header that keeps what -k auto has chosen."""
-    return [(CHOSEN, f"{choice.n_clusters} {choice.scale}".encode())]
+    return [(CHOICE_HEADER, f"{choice.n_clusters} {choice.scale}".encode())]
 
 
-def chosen_of(headers: Headers) -> Chosen | None:
-    """Decode what `chosen_headers` encoded; None where there is nothing of the kind."""
+def choice_in(headers: Headers) -> Chosen | None:
+    """Decode the header of `choice_headers`; None where there is none."""
     for name, value in headers or ():
         number, _, scale = bytes(value or b"").partition(b" ")
-        if name == CHOSEN and number.isdigit():
+        if name == CHOICE_HEADER and number.isdigit():
             return Chosen(int(number), scale.decode(errors="replace"))
     return None

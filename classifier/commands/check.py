@@ -22,9 +22,10 @@ from classifier.kafka.topics import compacted_topics, missing_topic_message, not
 from classifier.row import ROW_FIELDS
 from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.registry import SchemaRegistry
-from classifier.users.changelog import retract_changelog, takes_back
-from classifier.users.duplicate_rows import cure, n_duplicated_before, several
+from classifier.users.changelog import is_retraction, retraction_found
+from classifier.users.duplicate_rows import duplicates_found, remedy
 from classifier.users.input_keys import InputKeys
+from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.output_codec import KeyCodec, LabelCodec
 
 WITHOUT_SUBJECT = {  # of the output
@@ -208,15 +209,17 @@ def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
 def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:
     """Check that no record retracts a row, as those of retract changelogs do."""
     subject = f"topic {settings.topic}, --changelog-mode {settings.changelog_mode}"
-    message = next((each for each in records if each.value() is not None and takes_back(each.headers())), None)
+    message = next((each for each in records if each.value() is not None and is_retraction(each.headers())), None)
     if message is not None:
-        yield to_do(subject, f"{retract_changelog(message)}; run with --changelog-mode retract")
+        yield to_do(subject, f"{retraction_found(message)}; run with --changelog-mode retract")
 
 
 def several_line(topic: str, n_users: int) -> Line:
     """Check that each user had one row at the last commit."""
     subject = f"topic {topic}, rows per user"
-    return to_do(subject, f"{several(n_users)}; {cure(topic)}") if n_users else ok(subject, "one at the last commit")
+    if n_users:
+        return to_do(subject, f"{duplicates_found(n_users)}; {remedy(topic)}")
+    return ok(subject, "one at the last commit")
 
 
 # ------------------------------------------------------------------------------------- Schema Registry

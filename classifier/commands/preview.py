@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from classifier.cells.intake import CellIntake
 from classifier.clustering.compare_k import comparison_lines, equal_users_note, omitted_note
 from classifier.clustering.model import ClusterFunction
 from classifier.clustering.number_of_clusters import NumberOfClusters
@@ -13,10 +12,10 @@ from classifier.clustering.scaling import scale_suffix
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
 from classifier.label_names import label_names_from
+from classifier.loop.intake import Intake
 from classifier.reports import Report
 from classifier.stdio import print_line
 from classifier.stop import StopRequest
-from classifier.users.intake import UserIntake
 
 log = logging.getLogger("user_classifier")
 RESTORE_ATTEMPTS = 5  # to restore while a running instance commits
@@ -27,7 +26,7 @@ class Preview:
     """One pass over the input to its end. A client may be running meanwhile."""
 
     settings: Settings
-    intake: UserIntake | CellIntake
+    intake: Intake
     cluster: ClusterFunction
     stop: StopRequest
     report: Report
@@ -37,7 +36,7 @@ class Preview:
         """Read to the end, and print the comparison or the labels."""
         try:
             self._restore()
-            while not self.stop.requested and not self.intake.source.at_end:
+            while not self.stop.requested and not self.intake.at_end:
                 self.intake.gather()
             if not self.stop.requested:
                 self.intake.settle(last=True)

@@ -1,1 +1,1 @@
-"""What the run loop needs of users and of cells alike, and when a step is due."""
+"""The run loop's own nouns: the interface of an intake (`Intake`, `Changes`), and when a step is due (`Schedule`)."""

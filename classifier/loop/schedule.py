@@ -21,12 +21,12 @@ class Schedule:
     last_duration: float = FIRST_CATCH_UP_SECONDS / CATCH_UP_FACTOR
     records: int = 0  # since the last step
     rows: int = 0  # of these, what is left after netting
-    most_rows: int = sys.maxsize  # what one transaction takes in time
+    max_rows: int = sys.maxsize  # what one transaction takes in time
 
     @property
     def full(self) -> bool:
         """Whether a step has to come before more is read."""
-        return self.rows >= self.most_rows
+        return self.rows >= self.max_rows
 
     def due(self, now: float, at_end: bool, needs_another_end: bool) -> bool:
         """Whether the time for a step has come.

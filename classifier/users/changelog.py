@@ -1,4 +1,7 @@
-"""The input's changes: netted as bytes, decoded, taken into the user table. Bad records are set aside, not lost."""
+"""The input changelog: netted as bytes, decoded, applied to the user table.
+
+Guarantee: a record that cannot be read is set aside with its error and changes nothing; no other record is lost.
+"""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,8 +22,8 @@ SIGN_BY_OP = {b"\0": 1, b"\1": -1, b"\2": 1, b"\3": -1, b"0": 1, b"1": -1, b"2":
 # Headers in which Confluent's serializers can put the schema id, from 8.1 on; value and key then begin with the body.
 VALUE_SCHEMA_ID, KEY_SCHEMA_ID = "__value_schema_id", "__key_schema_id"
 
-# Rows that are added again within a batch are few. Where there are more, the order of all users' rows is doubted.
-MOST_RETURNED = 10_000
+# Few rows are retracted and added again within a batch. Where more are, no user's rows count as ordered.
+MAX_READDED = 10_000
 
 
 def sign_of(headers: Headers) -> int:
@@ -34,42 +37,47 @@ def sign_of(headers: Headers) -> int:
     return sign
 
 
-def takes_back(headers: Headers) -> bool:
-    """Return whether a record retracts its row, which only a retract changelog does."""
+def is_retraction(headers: Headers) -> bool:
+    """Return whether a record retracts its row; only a retract changelog has such records."""
     return any(name == "op" and SIGN_BY_OP.get(value) == -1 for name, value in headers or ())
 
 
-def retract_changelog(message: Record) -> str:
-    """Say what a record proves that takes its row back."""
+def retraction_found(message: Record) -> str:
+    """Return the message for a retraction in another mode than retract: it names the record and what it proves."""
     op = dict(message.headers() or ())["op"]
-    return f"{position_of(message)}: header op {abbreviated(op)} takes the row back, so this is a retract changelog"
+    return f"{position_of(message)}: header op {abbreviated(op)} retracts a row, so this is a retract changelog"
 
 
 class Tombstone(NamedTuple):
-    """Stands for a null value of an upsert table, which deletes the user its key names."""
+    """A record of an upsert table without a value: it deletes the user that its key names."""
 
-    key: bytes | None  # behind the schema id of its header, if it has one
+    key: bytes | None  # after the schema id of its header, if it has one
     has_header: bool = False
 
 
-Entry = bytes | Tombstone
-Broken = dict[Entry, RecordError]
-Sources = dict[str, tuple[Row, bytes]]  # rows by user, with the values they were read from
+Entry = bytes | Tombstone  # a change as read, not decoded: the value of a record, with the schema id of its header
+BadEntries = dict[Entry, RecordError]
+Sources = dict[str, tuple[Row, bytes]]  # new rows by user, with the values they were read from
 
 
 @dataclass
 class Batch:
-    """What was read since the last step, with all that cancels taken out before anything is decoded."""
+    """The records read since the last step, netted: what cancels is never decoded."""
 
     changelog_mode: str
     n_records: int = 0
-    ops_seen: bool = False  # whether any record had an op header, so far
+    ops_seen: bool = False  # whether any record so far had an op header
     keys_seen: bool = False
-    taken_back: Record | None = None  # in another mode than retract, the first record that only this one knows
+    retraction: Record | None = None  # the first one, in another mode than retract
     bad: list[BadRecord] = field(default_factory=list)
-    net: dict[Entry, int] = field(default_factory=dict)
-    returned: set[bytes] = field(default_factory=set)  # taken back and added again, which leaves nothing in `net`
-    many_returned: bool = False  # more than are noted
+    net: dict[Entry, int] = field(default_factory=dict)  # entry -> times added less times retracted
+    readded: set[bytes] = field(default_factory=set)  # retracted and added again, which leaves no trace in `net`
+    many_readded: bool = False  # more than MAX_READDED
+
+    @property
+    def n_net(self) -> int:
+        """Changes left after netting, records that cannot be read included."""
+        return len(self.net) + len(self.bad)
 
     def take(self, messages: Sequence[Record]) -> None:
         """Add records."""
@@ -83,45 +91,51 @@ class Batch:
         self._sum_up(messages)
 
     def entry(self, message: Record) -> Entry:
-        """Return what stands for a record in `net`; RecordError if it is no change at all."""
-        value, headers = message.value(), message.headers()
+        """Return the key of a record in `net`; RecordError if it is not a change."""
+        value = message.value()
+        headers = message.headers()
         if value is not None:
             return with_header(value, headers, VALUE_SCHEMA_ID) if headers else value
         if self.changelog_mode != "upsert":
             raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
-        if (key := message.key()) is None:
+        key = message.key()
+        if key is None:
             return Tombstone(None)
-        behind = with_header(key, headers, KEY_SCHEMA_ID)
-        return Tombstone(behind, behind is not key)
+        key_with_id = with_header(key, headers, KEY_SCHEMA_ID)
+        return Tombstone(key_with_id, key_with_id is not key)
 
     def _sum_up(self, messages: Sequence[Record]) -> None:
-        """A row that is added and retracted cancels. One that is added moves to the end: the last stays the last."""
-        net, returned = cast(dict[bytes | None, int], self.net), cast(set[bytes | None], self.returned)
+        """Net records of a retract changelog: an added row and its retraction cancel.
+
+        An added row moves to the end of `net`, so the row added last stays the last one.
+        """
+        net = cast(dict[bytes | None, int], self.net)
+        readded = cast(set[bytes | None], self.readded)
         sign_by_op = SIGN_BY_OP.get
         for message in messages:
             headers, value, sign = message.headers(), message.value(), 1
             if headers:
                 name, op = headers[0]
-                sign = sign_by_op(op, 0) if name == "op" and len(headers) == 1 else 0  # nearly all
-            if value is None or not sign:
-                value, sign = self._odd(message)
+                sign = sign_by_op(op, 0) if name == "op" and len(headers) == 1 else 0
+            if value is None or not sign:  # rare
+                value, sign = self._unusual(message)
             if sign > 0:
                 if value not in net:
                     net[value] = 1
                 elif (count := net.pop(value)) != -1:
                     net[value] = count + 1
-                elif len(returned) < MOST_RETURNED:
-                    returned.add(value)
+                elif len(readded) < MAX_READDED:
+                    readded.add(value)
                 else:
-                    self.many_returned = True
+                    self.many_readded = True
             elif sign:
                 if (count := net.get(value, 0)) == 1:
                     del net[value]
                 else:
                     net[value] = count - 1
 
-    def _odd(self, message: Record) -> tuple[bytes | None, int]:
-        """Return entry and sign, whatever the headers; 0 for a record that is no change, which is kept as bad."""
+    def _unusual(self, message: Record) -> tuple[bytes | None, int]:
+        """Return entry and sign of a record with any headers; sign 0 for one that is bad, which is set aside."""
         try:
             return cast(bytes, self.entry(message)), sign_of(message.headers())
         except RecordError as error:
@@ -129,7 +143,10 @@ class Batch:
             return None, 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
-        """Of equal records the last is enough; one that takes its row back proves the mode wrong."""
+        """Net records of an upsert or append changelog: of equal ones the last is kept.
+
+        A retraction shows that the mode is wrong.
+        """
         net = self.net
         for message in messages:
             value, headers = message.value(), message.headers()
@@ -138,73 +155,78 @@ class Batch:
             except RecordError as error:
                 self.bad.append(BadRecord(message, error))
                 continue
-            if headers and value is not None and self.taken_back is None and takes_back(headers):
-                self.taken_back = message
+            if headers and value is not None and self.retraction is None and is_retraction(headers):
+                self.retraction = message
             net.pop(entry, None)
             net[entry] = 1
 
-    def changes(self, messages: Sequence[Record], reader: AvroReader) -> Iterator[tuple[Record, tuple[str, Row], int]]:
-        """Yield what records of a retract changelog say, with row and sign, and without those that cannot be read."""
-        held = list[tuple[Record, bytes, int]]()
+    def rows_in(self, messages: Sequence[Record], reader: AvroReader) -> Iterator[tuple[Record, tuple[str, Row], int]]:
+        """Yield user, row and sign of each record of a retract changelog; bad records are left out."""
+        readable = list[tuple[Record, bytes, int]]()
         for message in messages:
             with contextlib.suppress(RecordError):
-                held.append((message, cast(bytes, self.entry(message)), sign_of(message.headers())))
-        for (message, _, sign), row in zip(
-            held, parse_rows(reader.all_fields([each[1] for each in held])), strict=True
-        ):
+                readable.append((message, cast(bytes, self.entry(message)), sign_of(message.headers())))
+        rows = parse_rows(reader.all_fields([value for _, value, _ in readable]))
+        for (message, _, sign), row in zip(readable, rows, strict=True):
             if not isinstance(row, RecordError):
                 yield message, row, sign
 
     def clear(self) -> None:
-        """Begin anew after a step, which has taken `net` already."""
-        self.n_records, self.bad, self.returned, self.many_returned = 0, [], set(), False
+        """Start the next batch after a step, which has emptied `net` already."""
+        self.n_records = 0
+        self.bad = []
+        self.readded = set()
+        self.many_readded = False
 
 
-def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, Broken]:
-    """Add and retract the rows of a retract changelog.
+def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, BadEntries]:
+    """Apply the net changes of a retract changelog to the table.
 
-    Returns the rows that are news, by user, and the entries that cannot be read. Retractions come first: a user's new
-    row then finds the old one gone, which is what a table does fastest.
+    Returns the new rows by user, and the entries that cannot be read. Retractions come first: a user's old row is
+    removed before the new one is added, which is the table's fastest case.
     """
     sources: Sources = {}
-    broken: Broken = {}
+    bad: BadEntries = {}
     first = not len(table)
     retracted = [value for value, count in net.items() if count < 0]
     added = [value for value, count in net.items() if count > 0]
     for entries in (retracted, added):
         for values in in_blocks(cast(list[bytes], entries)):
-            values, rows = sound(values, parse_rows(reader.all_fields(values)), broken)
+            values, rows = without_bad(values, parse_rows(reader.all_fields(values)), bad)
             table.add_all(rows, list(map(net.__getitem__, values)))
             if entries is added:
-                told = zip(values, rows, strict=True)
-                # A row that is shown already is hardly ever written again: a rebuild is made of such.
-                sources.update({user: (row, value) for value, (user, row) in told if first or table.row(user) != row})
-    return sources, broken
+                pairs = zip(values, rows, strict=True)
+                # A row that is shown already is hardly ever written again; nearly all rows of a rebuild are.
+                sources.update({user: (row, value) for value, (user, row) in pairs if first or table.row(user) != row})
+    return sources, bad
 
 
 def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
-    """Yield the users of values that can be read."""
-    for some in in_blocks(list(values)):
-        rows = parse_rows(reader.all_fields(some))
+    """Yield the user of each value; bad values are left out."""
+    for block in in_blocks(list(values)):
+        rows = parse_rows(reader.all_fields(block))
         yield from (row[0] for row in rows if not isinstance(row, RecordError))
 
 
-def sound(
-    values: Sequence[bytes], rows: list[tuple[str, Row] | RecordError], broken: Broken
+def without_bad(
+    values: Sequence[bytes], rows: list[tuple[str, Row] | RecordError], bad: BadEntries
 ) -> tuple[Sequence[bytes], list[tuple[str, Row]]]:
-    """Return values that are rows, and these; what is wrong with the others goes into `broken`."""
-    wrong: Broken = {value: row for value, row in zip(values, rows, strict=True) if isinstance(row, RecordError)}
-    if not wrong:
+    """Return the values that are rows, and these rows; add the other values with their errors to `bad`."""
+    found: BadEntries = {value: row for value, row in zip(values, rows, strict=True) if isinstance(row, RecordError)}
+    if not found:
         return values, cast(list[tuple[str, Row]], rows)
-    broken.update(wrong)
-    return [each for each in values if each not in wrong], [row for row in rows if not isinstance(row, RecordError)]
+    bad.update(found)
+    return [each for each in values if each not in found], [row for row in rows if not isinstance(row, RecordError)]
 
 
 def apply_last(
     net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: InputKeys | None
-) -> tuple[Sources, Broken]:
-    """Let the last record of each user win; `keys` reads the keys of tombstones."""
-    broken: Broken = {}
+) -> tuple[Sources, BadEntries]:
+    """Apply an upsert or append changelog to the table: the last record of each user counts.
+
+    `keys` decodes the keys of tombstones. Returns as `apply_retract` does, but no rows.
+    """
+    bad: BadEntries = {}
     for entries in in_blocks(list(net)):
         rows = iter(parse_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
         for entry in entries:
@@ -213,10 +235,11 @@ def apply_last(
                     if entry.key is None or keys is None:
                         raise RecordError("no key and no value")
                     table.replace(keys.decode(entry.key, has_header=entry.has_header), None)
-                elif isinstance(row := next(rows), RecordError):
+                    continue
+                row = next(rows)
+                if isinstance(row, RecordError):
                     raise row
-                else:
-                    table.replace(*row)
+                table.replace(*row)
             except RecordError as error:
-                broken[entry] = error
-    return {}, broken
+                bad[entry] = error
+    return {}, bad

@@ -1,131 +1,139 @@
-"""Users with more than one row, as a changelog that comes twice leaves them: which row is current, and what is said.
+"""Users with more than one row: which row is current.
 
-Rule: of several rows of a user the one is current whose record is newest, by its timestamp. A row that lies several
-times is as old as the newest record that added it and was not taken back; a retraction takes back the newest before
-it. Of equal timestamps the higher partition and offset count: Flink may write all changes of a user within one
-millisecond, but takes back the earlier of them. So a rebuild, a fresh start and a run that nothing disturbed agree
-(but where a row that lies twice is taken back once by a plain -D, which Flink's updates do not do).
+A changelog that is written twice leaves such users, e.g. when a statement is deleted and created again: nothing ever
+retracts the rows of the old one.
 
-Users with one row cost nothing: no timestamp is read on the way. What is read after an end of the input is newer than
-what was read before it, and that orders nearly all. Only where two rows of a user came between two ends, and are both
-still there at the next, is the input read again since the first of these ends, to see their records (`RowOrder`).
+Rule: the current row is the one with the newest record, by the record's timestamp. Where a row was added several times,
+its record is the newest that was not retracted; a retraction removes the newest before it. Between equal timestamps
+the higher partition and then the higher offset count: Flink may write all changes of a user within one millisecond,
+but then retracts the earlier ones. So a rebuild, a fresh start and an undisturbed run agree. (Exception: a row that
+was added twice and is retracted once by a plain -D, which Flink's updates never do.)
+
+Users with one row cost nothing: no timestamp is read. What is read after an end of the input is newer than what was
+read before it, which orders nearly all rows. The input is read again only where two rows of a user arrived between the
+same two ends and are both still there at the next end, from the first of these ends on (`RowOrder`).
 """
 
+import dataclasses
 import logging
-import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from confluent_kafka import TopicPartition
 
 from classifier.formatting import format_user_id, format_users
 from classifier.kafka.record import Record
 from classifier.row import Row
-from classifier.users.offset_metadata import MARK
+from classifier.users.offset_metadata import Mark, mark_of, n_duplicated_before
 from classifier.users.table import UserTable
 
 log = logging.getLogger("user_classifier")
 
-Place = tuple[int, int, int]  # of a record: timestamp, partition, offset
-# Beside each committed offset, where there is something to say: how many users have more than one row, and from where
-# on the rows of a user lie as they were read.
-SEVERAL, SINCE = re.compile(r" several=(\d+)"), re.compile(r" since=(\d+)")
+Age = tuple[int, int, int]  # of a record: timestamp, partition, offset; the newest is the largest
 
 
 class RowOrder:
-    """The newest record of each of some rows, of those that were not taken back."""
+    """Orders rows by their newest record that was not retracted."""
 
-    def __init__(self, wanted: Iterable[tuple[str, Row]]) -> None:
-        self._added: dict[tuple[str, Row], list[Place]] = {each: [] for each in wanted}
+    def __init__(self, rows: Iterable[tuple[str, Row]]) -> None:
+        """`rows`: users and their rows; other rows are ignored."""
+        self._added: dict[tuple[str, Row], list[Age]] = {row: [] for row in rows}
 
     def take(self, message: Record, user_row: tuple[str, Row], sign: int) -> None:
-        """Add a record; those of one row lie in one partition, in the order in which they were written."""
-        if (added := self._added.get(user_row)) is None:
+        """Add a record. The records of one row are in one partition, in the order in which they were written."""
+        added = self._added.get(user_row)
+        if added is None:
             return
         if sign > 0:
             added.append((message.timestamp()[1], message.partition(), message.offset()))
-        elif taken_back := [place for place in added if place[1] == message.partition()]:
-            added.remove(taken_back[-1])
+            return
+        same_partition = [age for age in added if age[1] == message.partition()]
+        if same_partition:
+            added.remove(same_partition[-1])
 
     def in_order(self) -> dict[str, list[Row]]:
-        """Return the rows whose records were seen, by user, the newest last."""
-        found: dict[str, list[tuple[Place, Row]]] = {}
-        for (user_id, row), places in self._added.items():
-            if places:
-                found.setdefault(user_id, []).append((max(places), row))
+        """Return the rows whose records were read, by user, the newest last."""
+        found: dict[str, list[tuple[Age, Row]]] = {}
+        for (user_id, row), ages in self._added.items():
+            if ages:
+                found.setdefault(user_id, []).append((max(ages), row))
         return {user_id: [row for _, row in sorted(rows)] for user_id, rows in found.items()}
 
 
 class DuplicateRows:
-    """What the ends of the input say of users with more than one row."""
+    """Follows users with more than one row from one end of the input to the next.
+
+    Records of one transaction may become readable in one partition a moment before another. So a user counts as
+    duplicated after two ends in a row, and rows are read again no earlier.
+    """
 
     def __init__(self, topic: str) -> None:
-        self._topic, self._told = topic, False
-        self.begin(UserTable(), {}, {})
+        self._topic = topic
+        self._warned = False
+        self.n_users = 0  # with more than one row at the last two ends
+        self.unordered_since: dict[int, int] = {}  # by partition: rows added before this offset are ordered
+        self._last_end: dict[int, int] = {}  # by partition
+        self._at_last_end: set[str] = set()  # users with more than one row
+        self._unordered_at_last_end: set[str] = set()
 
     def begin(self, table: UserTable, start: Mapping[int, int], committed: Mapping[int, TopicPartition]) -> bool:
-        """Begin to read at these offsets; return whether the rows that were restored are in order."""
-        noted = {p: int(match[1]) for p, at in committed.items() if (match := SINCE.search(at.metadata or ""))}
-        self.since = {**start, **noted}  # where the batch began in which rows lie as they were read, or before
-        self._last_end = dict(self.since)
-        self._before = set(table.duplicated)  # users with several rows at the last end
-        self._unordered: set[str] = set()
-        self.n_users = n_duplicated_before(committed.values()) or 0  # with several rows at two ends in a row
+        """Start to read at the offsets `start`; return whether the rows that were restored are ordered."""
+        marks = {partition: mark_of(at) for partition, at in committed.items()}
+        noted = {
+            partition: mark.unordered_since
+            for partition, mark in marks.items()
+            if mark and mark.unordered_since is not None
+        }
+        self.unordered_since = {**start, **noted}
+        self._last_end = dict(self.unordered_since)
+        self._at_last_end = set(table.duplicated)
+        self._unordered_at_last_end = set()
+        self.n_users = n_duplicated_before(committed.values()) or 0
         return not noted
 
     @property
     def needs_another_end(self) -> bool:
-        """Whether the next end will tell more than the last one."""
-        return len(self._before) > self.n_users or bool(self._unordered)
+        """Whether the next end changes what is known even if no record arrives before it."""
+        return len(self._at_last_end) > self.n_users or bool(self._unordered_at_last_end)
 
     def input_ended(self, table: UserTable, *, last: bool) -> bool:
-        """Take note of an end of the input; return whether rows are to be put in order now.
+        """Take note of an end of the input; return whether rows have to be read again now.
 
-        Of one transaction, some partitions can be read a moment before others: hence two ends, but where there is no
-        next one.
+        `last`: there is no next end, so this one is enough.
         """
-        at_both = table.duplicated if last else table.duplicated & self._before
-        unordered = table.unordered if last else table.unordered & self._unordered
-        self._before, self._unordered, self.n_users = set(table.duplicated), set(table.unordered), len(at_both)
-        if at_both and not self._told:
-            self._told = True
-            log.warning(told(self._topic, at_both, table))
+        at_both_ends = table.duplicated if last else table.duplicated & self._at_last_end
+        unordered = table.unordered if last else table.unordered & self._unordered_at_last_end
+        self._at_last_end = set(table.duplicated)
+        self._unordered_at_last_end = set(table.unordered)
+        self.n_users = len(at_both_ends)
+        if at_both_ends and not self._warned:
+            self._warned = True
+            example = f"{format_user_id(min(at_both_ends))} for example"
+            log.warning("%s: %s; %s", self._topic, duplicates_found(self.n_users, example), remedy(self._topic))
         return bool(unordered)
 
-    def ordered(self, table: UserTable, positions: Mapping[int, int]) -> None:
-        """Note from where on rows lie as they were read, after an end at which those of two ends were put in order."""
-        self._unordered = set(table.unordered)
-        self.since = self._last_end if table.unordered else dict(positions)
+    def rows_ordered(self, table: UserTable, positions: Mapping[int, int]) -> None:
+        """Take note that at this end all rows were ordered but those of the table's `unordered` users."""
+        self._unordered_at_last_end = set(table.unordered)
+        self.unordered_since = self._last_end if table.unordered else dict(positions)
         self._last_end = dict(positions)
 
-    def note(self, partition: int, position: int) -> str:
-        """Return what to keep beside a committed offset."""
-        since = self.since.get(partition, position)
-        several = f" several={self.n_users}" if self.n_users else ""
-        return several + (f" since={since}" if since < position else "")
+    def add_to(self, mark: Mark, partition: int, position: int) -> Mark:
+        """Return the mark of an offset to commit, with what a restart has to know of duplicate rows."""
+        since = self.unordered_since.get(partition, position)
+        unordered_since = since if since < position else None
+        return dataclasses.replace(mark, n_duplicated=self.n_users, unordered_since=unordered_since)
 
 
-def told(topic: str, user_ids: Collection[str], table: UserTable) -> str:
-    """Say what several rows mean and what cures it."""
-    example = min(user_ids)
-    return f"{topic}: {several(len(user_ids), f'{format_user_id(example)} for example')}; {cure(topic)}"
-
-
-def several(n_users: int, example: str = "") -> str:
-    """Say how many users have more than one row."""
-    whom = f" ({example})" if example else ""
+def duplicates_found(n_users: int, example: str = "") -> str:
+    """Return '12 users (ann for example) have more than one row, of which the newest counts'."""
+    named = f" ({example})" if example else ""
     have = "has" if n_users == 1 else "have"
-    return f"{format_users(n_users)}{whom} {have} more than one row, of which the newest counts"
+    return f"{format_users(n_users)}{named} {have} more than one row, of which the newest counts"
 
 
-def cure(topic: str) -> str:
-    """Say where several rows come from and what makes an end of it."""
+def remedy(topic: str) -> str:
+    """Return where duplicate rows come from and how to get rid of them."""
     return (
-        "the others were never taken back, as when a statement is deleted and created again, or a writer repeats"
+        "the others were never retracted, e.g. because a statement was deleted and created again, or a writer repeats"
         f" changes; to fix it: recreate {topic} and the statements that write it, then run with --rebuild"
     )
-
-
-def n_duplicated_before(committed: Iterable[TopicPartition]) -> int | None:
-    """Return how many users had more than one row at the last commit; None before the first."""
-    marks = [each.metadata or "" for each in committed if MARK.match(each.metadata or "")]
-    return max((int(match[1]) for each in marks if (match := SEVERAL.search(each))), default=0) if marks else None

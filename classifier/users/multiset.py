@@ -1,33 +1,34 @@
-"""What is known of one user: each row, and how often it was added less how often it was taken back."""
+"""The rows of one user as a signed multiset: how often each row was added, less how often it was retracted."""
 
 from classifier.row import Row
 
-Multiset = dict[Row, int]  # the row added last lies last
-# Nearly every multiset is empty or one row once: then it is written as () or as the row, a third of a dict's size.
-Known = Multiset | Row | tuple[()]
-NOTHING: Multiset = {}
+Multiset = dict[Row, int]  # row -> count, never 0; the row added last comes last
+# Nearly every user has one row once, or none. Such a multiset is stored as the row or as (), a third of a dict's size.
+UserRows = Multiset | Row | tuple[()]
+EMPTY: Multiset = {}
 
 
-def current_row(known: Known) -> Row | None:
+def current_row(rows: UserRows) -> Row | None:
     """Return the row added last whose count is positive."""
-    if isinstance(known, tuple):
-        return known or None
-    return next((row for row in reversed(known) if known[row] > 0), None)
+    if isinstance(rows, tuple):
+        return rows or None
+    return next((row for row in reversed(rows) if rows[row] > 0), None)
 
 
-def as_multiset(known: Known) -> Multiset:
-    """Write a multiset out."""
-    if isinstance(known, tuple):
-        return {known: 1} if known else {}
-    return known
-
-
-def added(known: Known, row: Row, count: int) -> Multiset:
-    """Add a row; the one added last lies last."""
-    rows = as_multiset(known)
-    total = (rows.pop(row, 0) if count > 0 else rows.get(row, 0)) + count
-    if total:
-        rows[row] = total
-    else:
-        rows.pop(row, None)
+def as_multiset(rows: UserRows) -> Multiset:
+    """Return the multiset as a dict; the argument itself where it is one."""
+    if isinstance(rows, tuple):
+        return {rows: 1} if rows else {}
     return rows
+
+
+def added(rows: UserRows, row: Row, count: int) -> Multiset:
+    """Return the multiset with a row added `count` times, or retracted if `count` is negative; may change `rows`."""
+    multiset = as_multiset(rows)
+    before = multiset.pop(row, 0) if count > 0 else multiset.get(row, 0)  # a row that is added moves to the end
+    total = before + count
+    if total:
+        multiset[row] = total
+    else:
+        multiset.pop(row, None)
+    return multiset

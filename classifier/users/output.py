@@ -1,4 +1,4 @@
-"""State lives in `user_labeling`: the row and label of each user, and what else is known of it in a header."""
+"""The output `user_labeling`, which is also the state: row and label of each user, pending rows in a header."""
 
 import itertools
 import json
@@ -18,21 +18,24 @@ from classifier.row import Row
 from classifier.serialization.avro import RECORDS_PER_BLOCK
 from classifier.stop import StopRequest
 from classifier.users.changelog import Sources
-from classifier.users.multiset import NOTHING, Multiset
-from classifier.users.offset_metadata import OTHER_OUTPUT
+from classifier.users.multiset import EMPTY, Multiset
 from classifier.users.output_codec import KeyCodec, LabelCodec, LabelColumns
+from classifier.users.progress import OTHER_OUTPUT
 from classifier.users.table import NO_LABEL, Change, LabelledUsers, in_order
 
 log = logging.getLogger("user_classifier")
 PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
-COMPACT_ABOVE = 100_000  # on users, old ones included, that take no memory to speak of
-SOME = 64  # one user of so many is noted, which tells how many users there are
+COMPACT_ABOVE = 100_000  # labels, old ones included, that take little memory
+SAMPLED = 64  # one user of so many is counted, to estimate how many users there are
 
 
 def label_records(
     changes: Iterable[Change], keys: KeyCodec, values: LabelCodec, topic: str, sources: Sources | None = None
 ) -> Iterator[OutputRecord]:
-    """Encode what is to be told of each user; a user who is gone becomes a tombstone."""
+    """Encode changes one by one; a deleted user becomes a tombstone.
+
+    `sources` holds rows as they were read, with their values, which are then not encoded again.
+    """
     left = iter(changes)
     while chunk := list(itertools.islice(left, RECORDS_PER_BLOCK)):
         labelled = [(user_id, row, label) for user_id, row, label, _ in chunk if row]
@@ -43,15 +46,15 @@ def label_records(
 
 
 def pending_headers(pending: Multiset) -> Headers:
-    """Return the header that keeps what is pending."""
+    """Return the header with the pending rows of a user."""
     return [(PENDING, json.dumps([[*row, count] for row, count in pending.items()]).encode())]
 
 
 def pending_of(message: Record) -> Multiset:
-    """Decode what `pending_headers` encoded."""
+    """Return the pending rows in a record's header; StateError where this client has not written it."""
     headers = message.headers()
     if not headers:
-        return NOTHING
+        return EMPTY
     try:
         known = [row for name, value in headers if name == PENDING for row in json.loads(value)]
         return {(float(amount), int(number)): int(count) for amount, number, count in known}
@@ -60,76 +63,84 @@ def pending_of(message: Record) -> Multiset:
 
 
 def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> LabelledUsers:
-    """Read `user_labeling` to its end and return the last word on every user."""
-    words = LabelLog()
+    """Read the output to its end and return the last label of every user; empty after a stop request."""
+    labels = LabelLog()
     for newest in newest_records(source, stop):
-        words.take(newest, keys, values)
-    return (LabelLog() if stop.requested else words).last()  # a half is of no use
+        labels.take(newest, keys, values)
+    return (LabelLog() if stop.requested else labels).last()
 
 
 class LabelLog:
-    """What is said of users, in the order in which it is read; of a topic not compacted yet, no more than is of use."""
+    """Labels in the order of reading. Old labels of a user are dropped from time to time, to bound the memory."""
 
     def __init__(self) -> None:
-        self._user_ids, self._rows, self._labels = list[str](), list[Row | None](), array("i")
-        self._pending: dict[str, Multiset] = {}
-        self._some: set[str] = set()
+        # By column; a tombstone has no row and no label.
+        self._user_ids: list[str] = []
+        self._rows: list[Row | None] = []
+        self._labels = array("i")
+        self._pending: dict[str, Multiset] = {}  # of the last record of each user
+        self._sample: set[str] = set()  # one user of SAMPLED
 
     def __len__(self) -> int:
         return len(self._user_ids)
 
     def take(self, messages: Mapping[bytes | None, Record], keys: KeyCodec, values: LabelCodec) -> None:
-        """Decode labels, by their keys; StateError for what this client does not write."""
-        held, gone = split_tombstones(messages)
-        user_ids, rows, labels = decode_labels(held, values)
-        for user_id, message in zip(user_ids, held, strict=True):
+        """Add records, by key; StateError for a record that this client has not written."""
+        labelled, tombstones = split_tombstones(messages)
+        user_ids, rows, labels = decode_labels(labelled, values)
+        for user_id, message in zip(user_ids, labelled, strict=True):
             if message.headers() or user_id in self._pending:
                 self._pending[user_id] = pending_of(message)
-        users_gone = [user_of_tombstone(message, keys) for message in gone]
-        self._pending.update(zip(users_gone, map(pending_of, gone), strict=True))
-        self._user_ids += user_ids + users_gone
-        self._rows += rows + [None] * len(gone)
-        self._labels.extend(labels + [NO_LABEL] * len(gone))
-        self._some.update(user_id for user_id in user_ids if hash(user_id) % SOME == 0)
-        if len(self) > COMPACT_ABOVE + 2 * SOME * len(self._some):
+        deleted = [user_of_tombstone(message, keys) for message in tombstones]
+        self._pending.update(zip(deleted, map(pending_of, tombstones), strict=True))
+        self._user_ids += user_ids + deleted
+        self._rows += rows + [None] * len(deleted)
+        self._labels.extend(labels + [NO_LABEL] * len(deleted))
+        self._sample.update(user_id for user_id in user_ids if hash(user_id) % SAMPLED == 0)
+        if len(self) > COMPACT_ABOVE + 2 * SAMPLED * len(self._sample):
             last = self.last()
-            self._user_ids, self._rows, self._labels = last.user_ids, [*last.rows], array("i", last.labels.tolist())
+            self._user_ids = last.user_ids
+            self._rows = [*last.rows]
+            self._labels = array("i", last.labels.tolist())
 
     def last(self) -> LabelledUsers:
-        """Return the last word on every user."""
-        user_ids, places = in_order(self._user_ids)
-        is_last = np.ones(len(places), np.bool_)
+        """Return the last label of every user that is not deleted."""
+        user_ids, indices = in_order(self._user_ids)
+        is_last = np.ones(len(indices), np.bool_)
         is_last[:-1] = list(map(operator.ne, user_ids, itertools.islice(user_ids, 1, None)))
-        labels = np.array(self._labels, np.int32)[places]
+        labels = np.array(self._labels, np.int32)[indices]
         is_last &= labels != NO_LABEL
         if not is_last.all():
-            user_ids, places, labels = list(itertools.compress(user_ids, is_last)), places[is_last], labels[is_last]
+            user_ids = list(itertools.compress(user_ids, is_last))
+            indices = indices[is_last]
+            labels = labels[is_last]
         rows = cast(list[Row], self._rows)
-        return LabelledUsers(user_ids, list(map(rows.__getitem__, places.tolist())), labels, self._pending)
+        return LabelledUsers(user_ids, list(map(rows.__getitem__, indices.tolist())), labels, self._pending)
 
 
 def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
-    """Part records, by their keys, in those of users and those of users gone; StateError for one without a key."""
+    """Return the records with a value, and the tombstones; StateError for a record without a key."""
     if None in messages:
         raise StateError(f"{position_of(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
-    held = [message for message in messages.values() if message.value() is not None]
-    return held, [message for message in messages.values() if message.value() is None]
+    labelled = [message for message in messages.values() if message.value() is not None]
+    return labelled, [message for message in messages.values() if message.value() is None]
 
 
 def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:
-    """Return user_ids, rows and labels; StateError for a record that holds none."""
+    """Return user_ids, rows and labels; StateError names the first record that has none."""
     try:
         return values.decode(cast(list[bytes], [message.value() for message in messages]))
     except RecordError as error:
         if len(messages) > 1:
-            for message in messages:  # one of them is none
+            for message in messages:  # raises at the record that is bad
                 decode_labels([message], values)
-        told = position_of(messages[0])
-        raise StateError(f"{told}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
+        raise StateError(
+            f"{position_of(messages[0])}: not written by user_classifier ({error}); {OTHER_OUTPUT}"
+        ) from None
 
 
 def user_of_tombstone(message: Record, keys: KeyCodec) -> str:
-    """Return the user whose tombstone this is."""
+    """Return the user that a tombstone deletes."""
     try:
         return keys.decode(message.key() or b"")
     except RecordError as error:

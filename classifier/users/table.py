@@ -1,4 +1,4 @@
-"""One row per user, whatever the order in which rows are added and retracted."""
+"""The user table: one current row per user, in whatever order rows are added and retracted."""
 
 import bisect
 import itertools
@@ -11,73 +11,80 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.row import Row
-from classifier.users.multiset import NOTHING, Known, Multiset, added, as_multiset, current_row
+from classifier.users.multiset import EMPTY, Multiset, UserRows, added, as_multiset, current_row
 
-BLOCK = 1_000  # changes made at once
+NO_LABEL = -1  # of a row that is new or has changed since the last `relabel`
+CHANGES_PER_BLOCK = 1_000  # prepared at a time
 EXACT = 2.0**53  # below it a double holds every whole number
-# What `user_labeling` has to be told: user_id, row (None: the user is gone), label, what is known beside {row: 1}.
+# A record of the output: user_id, row (None: a tombstone), label, pending rows.
 Change = tuple[str, Row | None, int, Multiset]
 
 
 @dataclass
 class LabelledUsers:
-    """What `user_labeling` says, by column: as objects, a million users would take three times the memory."""
+    """The content of `user_labeling`, by column: as objects, a million users would take three times the memory."""
 
-    user_ids: list[str]  # of users who are not gone, in their order
+    user_ids: list[str]  # of users that are not deleted, ascending
     rows: list[Row]
     labels: NDArray[np.int32]
-    pending: dict[str, Multiset]  # of users who are gone, or once were or had something pending; it may be empty
+    pending: dict[str, Multiset]  # pending rows by user, deleted users included; may be empty
 
 
 @dataclass
 class UserChanges:
-    """What a fit changes, by the place of users in the table; it holds until the table is touched again."""
+    """What a fit changes in the output; valid until the table changes again."""
 
     table: "UserTable"
-    places: NDArray[np.intp]
-    deleted: list[str]  # users who have no place any more
-    n_relabelled: int  # so many of them, the first ones, differ from what was said by their label alone
+    indices: NDArray[np.intp]  # of users in the table
+    deleted: list[str]  # users that are in the table no more
+    n_relabelled: int  # how many of `indices`, the first ones, differ from the output in their label alone
 
     def __len__(self) -> int:
-        return len(self.places) + len(self.deleted)
+        return len(self.indices) + len(self.deleted)
 
     def __iter__(self) -> Iterator[Change]:
-        for start in range(0, len(self.places), BLOCK):
-            yield from self.table.changes_at(self.places[start : start + BLOCK])
+        for start in range(0, len(self.indices), CHANGES_PER_BLOCK):
+            yield from self.table.changes_at(self.indices[start : start + CHANGES_PER_BLOCK])
         for user_id in self.deleted:
             yield user_id, None, NO_LABEL, self.table.pending(user_id)
 
 
 class UserTable:
-    """One row per user, whatever the order in which its parts arrive.
+    """One current row per user, in whatever order rows are added and retracted.
 
-    Each user is a signed multiset of rows. A retraction may come before its row; then the count is
-    negative for a while. The current row is the one added last whose count is positive. A user without
-    one keeps the last current row until dropped.
+    The rows of a user are a signed multiset. A retraction may come before its row: then the count is negative for a
+    while (an unmatched retraction). The current row is the one added last whose count is positive.
 
-    A changelog that comes twice leaves users with several rows. Which of these was added last is told by the ends of
-    the input (`input_ended`): what is added after one is newer than what was there. Where two came between two ends,
-    they lie as they were read, and the user is `unordered` until `reorder`.
+    The table shows one row per user: the current row, or for a rowless user the last current row, until `delete`. All
+    else that is known of a user is pending: the multiset less the shown row once.
 
-    `add_all` and `replace` collect; `settle` decides which row is shown; `delete` takes out who has none, when `intake`
-    says so; `relabel` tells what to write. The shown rows lie in the order of user_id, so that labels depend on the
-    table alone.
+    1. `add_all` and `replace` collect changes.
+    2. `settle` chooses the current row of each user they concern.
+    3. `delete` removes rowless users; the intake decides when.
+    4. `relabel` takes the labels of a fit and returns what changes in the output.
+
+    Users are in the order of user_id, so that labels depend on the rows alone and not on the order of arrival.
+
+    A changelog that was written twice leaves users with several rows. The ends of the input order these: a row added
+    after an end (`input_ended`) is newer than all rows before it. The order of rows added between the same two ends is
+    unknown, and their user is `unordered` until `reorder`.
     """
 
     def __init__(self) -> None:
         self.user_ids: list[str] = []
         self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
-        self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # as last told; NO_LABEL where the row is news
-        self.rowless: set[str] = set()  # users shown without having a current row
-        self.duplicated: set[str] = set()  # users with more than one row, or with one that lies twice
-        self.unordered: set[str] = set()  # those of them whose rows lie as they were read
-        self.settled_since_end = True  # whether batches were settled since the last end
+        self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # of the last `relabel`, or NO_LABEL
+        self.rowless: set[str] = set()  # users that are shown without a current row
+        self.duplicated: set[str] = set()  # users with more than one row, or with one row more than once
+        self.unordered: set[str] = set()  # those of them whose rows are in the order of reading, not of writing
+        self.settled_since_end = True  # whether batches were settled since the last end of the input
         self._rows: dict[str, Row] = {}  # shown, by user
-        self._pending: dict[str, Multiset] = {}  # what is known of a user beside {shown row: 1}
-        self._touched: dict[str, Known] = {}  # all that is known of users since `settle`
-        self._changed: set[str] = set()  # since `relabel`: users gone, and users whose pending rows changed
-        self._said: dict[str, Multiset] = {}  # what `user_labeling` says is pending, where that was not taken over
-        self._said_gone: AbstractSet[str] = set()  # those of them of whom it says that they have no row
+        self._pending: dict[str, Multiset] = {}  # by user: all rows but {shown row: 1}
+        self._unsettled: dict[str, UserRows] = {}  # all rows of the users that changed since `settle`
+        self._changed: set[str] = set()  # since `relabel`: users that were deleted or whose pending rows changed
+        # Of a table that the input has to confirm:
+        self._output_pending: dict[str, Multiset] = {}  # pending rows in the output, by user
+        self._output_deleted: AbstractSet[str] = set()  # those of these users that have a tombstone there
 
     def __len__(self) -> int:
         return len(self.user_ids)
@@ -89,68 +96,90 @@ class UserTable:
 
     @property
     def n_unmatched(self) -> int:
-        """Number of users known by retractions alone."""
+        """Number of users known by unmatched retractions alone."""
         return sum(user_id not in self._rows for user_id in self._pending)
 
     def row(self, user_id: str) -> Row | None:
-        """Return the row that is shown for a user."""
+        """Return the shown row of a user."""
         return self._rows.get(user_id)
 
+    def pending(self, user_id: str) -> Multiset:
+        """Return the pending rows of a user: all but {shown row: 1}."""
+        return self._pending.get(user_id, EMPTY)
+
+    def rows_of(self, user_id: str) -> list[Row]:
+        """Return the rows of a user whose count is positive, the one added last at the end."""
+        return [row for row, count in as_multiset(self._all_rows(user_id)).items() if count > 0]
+
+    def largest_n_rows(self) -> tuple[int, str]:
+        """Return the largest number of rows that one user has, and that user."""
+        pending = ((1 + sum(count > 0 for count in self._pending[each].values()), each) for each in self._pending)
+        return max(pending, default=(0, ""))
+
+    # collect and settle
+
     def add_all(self, rows: Sequence[tuple[str, Row]], counts: Sequence[int]) -> None:
-        """Add rows of users as often as `counts` says; a negative count retracts."""
-        touched, shown, pending = self._touched, self._rows, self._pending
-        if not (shown or pending) and set(counts) == {1} and is_news(rows, touched):  # the first ones: many at once
-            touched.update(rows)
+        """Add each row `count` times to its user; a negative count retracts."""
+        unsettled, shown, pending = self._unsettled, self._rows, self._pending
+        if not (shown or pending) and set(counts) == {1} and are_new_users(rows, unsettled):
+            unsettled.update(rows)  # the first batches, all at once
             return
         for (user_id, row), count in zip(rows, counts, strict=True):
-            known = touched.get(user_id)
+            known = unsettled.get(user_id)
             if known is None:
-                known = self._known(user_id) if user_id in pending else shown.get(user_id, ())
+                known = self._all_rows(user_id) if user_id in pending else shown.get(user_id, ())
             if count == 1 and not known:
                 before = shown.get(user_id)
-                touched[user_id] = before if before == row else row  # one object: a rebuild is made of such
+                unsettled[user_id] = before if before == row else row  # one object: most rows of a rebuild are equal
             elif count == -1 and known == row:
-                touched[user_id] = ()
+                unsettled[user_id] = ()
             else:
-                touched[user_id] = added(known, row, count)
+                unsettled[user_id] = added(known, row, count)
 
     def replace(self, user_id: str, row: Row | None) -> None:
-        """Make `row` all that is known of a user."""
-        self._touched[user_id] = row or ()
+        """Make `row` the only row of a user; None removes all rows."""
+        self._unsettled[user_id] = row or ()
 
-    def load(self, said: LabelledUsers, *, confirmed: bool) -> None:
-        """Fill an empty table with what `user_labeling` says.
+    def load(self, labelled: LabelledUsers, *, confirmed: bool) -> None:
+        """Fill an empty table with the content of the output.
 
-        Not `confirmed`: the users are shown, but have no current row until the input tells one.
+        Not `confirmed`: the users are shown, but are rowless until the input has a row for them.
         """
-        self.user_ids, self.labels, self.totals = said.user_ids, said.labels, as_array(said.rows)
-        self._rows = dict(zip(said.user_ids, said.rows, strict=True))
-        pending = {user_id: pending for user_id, pending in said.pending.items() if pending}
+        self.user_ids = labelled.user_ids
+        self.labels = labelled.labels
+        self.totals = as_array(labelled.rows)
+        self._rows = dict(zip(labelled.user_ids, labelled.rows, strict=True))
+        pending = {user_id: rows for user_id, rows in labelled.pending.items() if rows}
         if confirmed:
             self._pending = pending
             users = pending.keys() & self._rows.keys()
-            self.rowless = {user_id for user_id in users if current_row(self._known(user_id)) is None}
+            self.rowless = {user_id for user_id in users if current_row(self._all_rows(user_id)) is None}
             for user_id in users - self.rowless:
-                self._count_rows(user_id, NOTHING, as_multiset(self._known(user_id)))
+                self._note_duplicates(user_id, EMPTY, as_multiset(self._all_rows(user_id)))
         else:
-            self._touched, self._said = dict.fromkeys(self._rows, ()), pending
-            self._said_gone = pending.keys() - self._rows.keys()
+            self._unsettled = dict.fromkeys(self._rows, ())
+            self._output_pending = pending
+            self._output_deleted = pending.keys() - self._rows.keys()
 
     def settle(self) -> None:
-        """Choose the current row of every user touched."""
-        if not (self._rows or self._pending) and only_rows(self._touched):  # the first ones: many at once
-            new, changed = cast(dict[str, Row], self._touched), dict[str, Row]()
+        """Choose the current row of every user that changed, and show it."""
+        if not (self._rows or self._pending) and have_one_row(self._unsettled):  # the first batch, all at once
+            new = cast(dict[str, Row], self._unsettled)
+            changed = dict[str, Row]()
         else:
             new, changed = self._choose_rows()
-        self._touched, self.settled_since_end = {}, True
+        self._unsettled = {}
+        self.settled_since_end = True
         self._show(new, changed)
 
     def _choose_rows(self) -> tuple[dict[str, Row], dict[str, Row]]:
-        """Choose the current row of every user touched; return those of new users, and those that changed."""
-        shown, new = self._rows, dict[str, Row]()
+        """Choose the current row of every unsettled user; return those of new users, and those that changed."""
+        shown = self._rows
+        new: dict[str, Row] = {}
         changed: dict[str, Row] = {}
-        for user_id, known in self._touched.items():
-            before, current = shown.get(user_id), known or None if type(known) is tuple else current_row(known)
+        for user_id, known in self._unsettled.items():
+            before = shown.get(user_id)
+            current = known or None if type(known) is tuple else current_row(known)
             if current is None:
                 current = before
                 if before is not None:
@@ -163,109 +192,109 @@ class UserTable:
                     changed[user_id] = current
             if known is not current or user_id in self._pending:
                 if user_id in self.duplicated or isinstance(known, dict):
-                    self._count_rows(user_id, as_multiset(self._known(user_id)), as_multiset(known))
-                self._keep(user_id, known, current)
+                    self._note_duplicates(user_id, as_multiset(self._all_rows(user_id)), as_multiset(known))
+                self._keep_pending(user_id, known, current)
         return new, changed
 
+    def delete(self, user_ids: AbstractSet[str]) -> None:
+        """Delete those of the users that are rowless. What is pending stays: unmatched retractions wait for a row."""
+        deleted = self.rowless & user_ids
+        for user_id in deleted:
+            self._keep_pending(user_id, self._all_rows(user_id), None)
+            del self._rows[user_id]
+        self.rowless -= deleted
+        self._changed |= deleted
+        if deleted:
+            kept = [user_id not in deleted for user_id in self.user_ids]
+            self.user_ids = list(itertools.compress(self.user_ids, kept))
+            self.totals = self.totals[kept]
+            self.labels = self.labels[kept]
+
+    # the order of several rows of one user
+
     def input_ended(self) -> None:
-        """Take it that all has been read: whatever is added from now on is newer than the rows that are there."""
+        """Note an end of the input: rows added from now on are newer than all rows there are."""
         self.settled_since_end = False
 
-    def rows_of(self, user_id: str) -> list[Row]:
-        """Return the rows that a user has, the one added last at the end."""
-        return [row for row, count in as_multiset(self._known(user_id)).items() if count > 0]
-
-    def reorder(self, newest: Mapping[str, Iterable[Row]]) -> None:
-        """Let these rows of users, in this order, be the ones added last; settle, and be sure of everybody's rows."""
-        for user_id, rows in newest.items():
-            known = as_multiset(self._known(user_id))
-            known.update([(row, known.pop(row)) for row in rows])
-            self._touched[user_id] = known
-        self.mark_all_ordered()
-        self.settle()
-
     def mark_unordered(self, user_ids: Iterable[str]) -> None:
-        """Take it that rows of these users were added again, unseen."""
+        """Note that rows of these users were retracted and added again within a batch, which leaves no trace."""
         self.unordered.update(user_id for user_id in user_ids if len(self.rows_of(user_id)) > 1)
 
     def mark_all_ordered(self) -> None:
-        """Take it that the rows of every user lie in the order in which they were added."""
+        """Note that the rows of every user are in the order in which they were added."""
         self.unordered.clear()
         self.settled_since_end = False
 
-    def delete(self, user_ids: AbstractSet[str]) -> None:
-        """Show those of the users no more who have no current row."""
-        gone = self.rowless & user_ids
-        for user_id in gone:
-            self._keep(user_id, self._known(user_id), None)
-            del self._rows[user_id]
-        self.rowless -= gone
-        self._changed |= gone
-        if gone:
-            kept = [user_id not in gone for user_id in self.user_ids]
-            self.user_ids = list(itertools.compress(self.user_ids, kept))
-            self.totals, self.labels = self.totals[kept], self.labels[kept]
+    def reorder(self, newest: Mapping[str, Iterable[Row]]) -> None:
+        """Make these rows of users, in this order, the ones added last; settle. All users are ordered then."""
+        for user_id, rows in newest.items():
+            known = as_multiset(self._all_rows(user_id))
+            known.update([(row, known.pop(row)) for row in rows])
+            self._unsettled[user_id] = known
+        self.mark_all_ordered()
+        self.settle()
 
-    def most_rows(self) -> tuple[int, str]:
-        """Return the largest number of rows that one user has at once, and that user."""
-        pending = ((1 + sum(count > 0 for count in self._pending[each].values()), each) for each in self._pending)
-        return max(pending, default=(0, ""))
+    # what the output does not have yet
 
     def relabel(self, labels: NDArray[np.int32]) -> UserChanges:
-        """Take the labels of a fit, in the order of user_id; return what changed since the last time."""
-        self._compare_with_said()
-        gone = sorted(user_id for user_id in self._changed if user_id not in self._rows)
-        news = self.labels == NO_LABEL
-        news[self._places(sorted(user_id for user_id in self._changed if user_id in self._rows))] = True
-        relabelled = np.flatnonzero((labels != self.labels) & ~news)
-        self.labels = labels.copy()  # those of the caller stay as they are
+        """Take the labels of a fit, in the order of user_id; return what has changed since the last time."""
+        self._compare_with_output()
+        deleted = sorted(user_id for user_id in self._changed if user_id not in self._rows)
+        pending_changed = sorted(user_id for user_id in self._changed if user_id in self._rows)
+        changed = self.labels == NO_LABEL
+        changed[self._indices_of(pending_changed)] = True
+        relabelled = np.flatnonzero((labels != self.labels) & ~changed)
+        self.labels = labels.copy()  # the caller keeps its own
         self._changed.clear()
-        return UserChanges(self, np.concatenate((relabelled, np.flatnonzero(news))), gone, len(relabelled))
+        return UserChanges(self, np.concatenate((relabelled, np.flatnonzero(changed))), deleted, len(relabelled))
 
-    def changes_at(self, places: NDArray[np.intp]) -> Iterator[Change]:
-        """Return what is to be told of the users at these places."""
-        user_ids = list(map(self.user_ids.__getitem__, places.tolist()))
-        pending = map(self._pending.get, user_ids, itertools.repeat(NOTHING))
-        return zip(user_ids, self._rows_at(places, user_ids), self.labels[places].tolist(), pending, strict=True)
+    def changes_at(self, indices: NDArray[np.intp]) -> Iterator[Change]:
+        """Return the records to write for the users at these indices."""
+        user_ids = list(map(self.user_ids.__getitem__, indices.tolist()))
+        pending = map(self._pending.get, user_ids, itertools.repeat(EMPTY))
+        return zip(user_ids, self._rows_at(indices, user_ids), self.labels[indices].tolist(), pending, strict=True)
 
-    def pending(self, user_id: str) -> Multiset:
-        """Return what is known of a user beside {shown row: 1}."""
-        return self._pending.get(user_id, NOTHING)
-
-    def _rows_at(self, places: NDArray[np.intp], user_ids: Sequence[str]) -> Iterable[Row]:
-        """Return the shown rows, out of the array if it holds them exactly: a million rows lie all over the memory."""
-        amounts, counts = self.totals[places].T
+    def _rows_at(self, indices: NDArray[np.intp], user_ids: Sequence[str]) -> Iterable[Row]:
+        """Return the shown rows, from the array where it is exact: as objects, rows are spread over the memory."""
+        amounts, counts = self.totals[indices].T
         if counts.max(initial=0) >= EXACT:
             return map(self._rows.__getitem__, user_ids)
         return zip(amounts.tolist(), counts.astype(np.int64).tolist(), strict=True)
 
-    def _compare_with_said(self) -> None:
-        """Take out of the changes what `user_labeling` says already, and add what it says and is not so."""
-        for user_id, said in self._said.items():
-            same = (user_id in self._rows) != (user_id in self._said_gone) and self._is_pending(user_id, said)
-            note(self._changed, user_id, not same)
-        self._said, self._said_gone = {}, set()
+    def _compare_with_output(self) -> None:
+        """Make `_changed` the difference to an output that the input had to confirm."""
+        for user_id, pending in self._output_pending.items():
+            is_shown = user_id in self._rows
+            was_shown = user_id not in self._output_deleted
+            update_membership(self._changed, user_id, is_shown != was_shown or not self._is_pending(user_id, pending))
+        self._output_pending = {}
+        self._output_deleted = set()
 
-    def _known(self, user_id: str) -> Known:
-        """Return all that is known of a user: the shown row once, and what is pending."""
-        shown, pending = self._rows.get(user_id), self._pending.get(user_id)
+    # one user
+
+    def _all_rows(self, user_id: str) -> UserRows:
+        """Return all settled rows of a user: the shown row once, and the pending ones."""
+        shown = self._rows.get(user_id)
+        pending = self._pending.get(user_id)
         if pending is None:
             return shown or ()
         return dict(pending) if shown is None else added(dict(pending), shown, 1)
 
-    def _count_rows(self, user_id: str, before: Multiset, known: Multiset) -> None:
-        """Note whether a user has several rows, and whether their order is that of reading."""
-        rows = [row for row, count in known.items() if count > 0]
-        note(self.duplicated, user_id, sum(known[row] for row in rows) > 1)
-        news = [row for row in rows if known[row] > before.get(row, 0)]
-        read_together = len(news) > 1 or bool(news and self.settled_since_end) or user_id in self.unordered
-        note(self.unordered, user_id, len(rows) > 1 and read_together)
+    def _note_duplicates(self, user_id: str, before: Multiset, now: Multiset) -> None:
+        """Note whether a user has several rows, and whether their order is known."""
+        rows = [row for row, count in now.items() if count > 0]
+        update_membership(self.duplicated, user_id, sum(now[row] for row in rows) > 1)
+        new = [row for row in rows if now[row] > before.get(row, 0)]
+        read_together = len(new) > 1 or bool(new and self.settled_since_end) or user_id in self.unordered
+        update_membership(self.unordered, user_id, len(rows) > 1 and read_together)
 
-    def _keep(self, user_id: str, known: Known, shown: Row | None) -> None:
-        """Keep as pending what is known beside {shown: 1}."""
+    def _keep_pending(self, user_id: str, known: UserRows, shown: Row | None) -> None:
+        """Make all rows but {shown: 1} the pending ones."""
         rows = as_multiset(known)
-        if shown is not None and (count := rows.pop(shown, 0) - 1):
-            rows[shown] = count
+        if shown is not None:
+            count = rows.pop(shown, 0) - 1
+            if count:
+                rows[shown] = count
         if self._is_pending(user_id, rows):
             return
         self._changed.add(user_id)
@@ -275,36 +304,44 @@ class UserTable:
             del self._pending[user_id]
 
     def _is_pending(self, user_id: str, rows: Multiset) -> bool:
-        """Return whether just this is pending of a user; the order counts."""
-        return list(rows.items()) == list(self._pending.get(user_id, NOTHING).items())
+        """Return whether these are the pending rows of a user, in this order."""
+        return list(rows.items()) == list(self._pending.get(user_id, EMPTY).items())
+
+    # all users, in the order of user_id
 
     def _show(self, new: dict[str, Row], changed: Mapping[str, Row]) -> None:
-        """Show rows, making room for new users."""
+        """Show the rows of new users, and other rows of users that are there."""
         if self._rows:
             self._rows.update(new)
         else:
             self._rows = new
         self._rows.update(changed)
         if new:
-            user_ids, order = in_order(list(new))
-            totals = as_array(new.values())[order]
-            if self.user_ids:
-                at = self._places(user_ids)
-                self.totals, self.labels = np.insert(self.totals, at, totals, 0), np.insert(self.labels, at, NO_LABEL)
-            else:
-                self.totals, self.labels = totals, np.full(len(user_ids), NO_LABEL, np.int32)
-            # Two sorted runs, which Python's sort makes use of.
-            self.user_ids = sorted(self.user_ids + user_ids) if self.user_ids else user_ids
+            self._insert(new)
         if changed:
             user_ids = sorted(changed)
-            at = self._places(user_ids)
-            self.totals[at] = as_array(map(changed.__getitem__, user_ids))
-            self.labels[at] = NO_LABEL
+            indices = self._indices_of(user_ids)
+            self.totals[indices] = as_array(map(changed.__getitem__, user_ids))
+            self.labels[indices] = NO_LABEL
 
-    def _places(self, user_ids: Iterable[str]) -> list[int]:
-        """Return where users are, or would be, in the order of user_id; they come in this order, too."""
-        place = 0
-        return [place := bisect.bisect_left(self.user_ids, user_id, place) for user_id in user_ids]
+    def _insert(self, new: Mapping[str, Row]) -> None:
+        """Insert new users into the columns, in the order of user_id."""
+        user_ids, order = in_order(list(new))
+        totals = as_array(new.values())[order]
+        if not self.user_ids:
+            self.user_ids = user_ids
+            self.totals = totals
+            self.labels = np.full(len(user_ids), NO_LABEL, np.int32)
+            return
+        indices = self._indices_of(user_ids)
+        self.totals = np.insert(self.totals, indices, totals, 0)
+        self.labels = np.insert(self.labels, indices, NO_LABEL)
+        self.user_ids = sorted(self.user_ids + user_ids)  # two sorted runs, which Python merges
+
+    def _indices_of(self, user_ids: Iterable[str]) -> list[int]:
+        """Return the index of each user, or the one it would have; `user_ids` ascend."""
+        index = 0
+        return [index := bisect.bisect_left(self.user_ids, user_id, index) for user_id in user_ids]
 
 
 def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
@@ -313,31 +350,28 @@ def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
 
 
 def in_order(user_ids: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:
-    """Return users in their order, and the places they had; of one who is there twice the earlier place comes first.
+    """Return users in order, and the index that each had; equal ones stay in the order they have.
 
-    By places, columns are put in order: looking ten million users up in a dict takes longer.
+    The indices order other columns: looking ten million users up in a dict takes longer.
     """
-    places = sorted(range(len(user_ids)), key=user_ids.__getitem__)
-    return list(map(user_ids.__getitem__, places)), np.array(places, np.intp)
+    indices = sorted(range(len(user_ids)), key=user_ids.__getitem__)
+    return list(map(user_ids.__getitem__, indices)), np.array(indices, np.intp)
 
 
-def is_news(rows: Sequence[tuple[str, Row]], touched: Mapping[str, Known]) -> bool:
-    """Return whether these are rows of as many users of whom nothing is known."""
+def are_new_users(rows: Sequence[tuple[str, Row]], unsettled: Mapping[str, UserRows]) -> bool:
+    """Return whether these are rows of as many users, none of them in `unsettled`."""
     user_ids = {user_id for user_id, _ in rows}
-    return len(user_ids) == len(rows) and touched.keys().isdisjoint(user_ids)
+    return len(user_ids) == len(rows) and unsettled.keys().isdisjoint(user_ids)
 
 
-def only_rows(touched: Mapping[str, Known]) -> bool:
-    """Return whether one row is all that is known of each of these users."""
-    return all(touched.values()) and set(map(type, touched.values())) <= {tuple}
+def have_one_row(unsettled: Mapping[str, UserRows]) -> bool:
+    """Return whether each of these users has one row, once."""
+    return all(unsettled.values()) and set(map(type, unsettled.values())) <= {tuple}
 
 
-def note(users: set[str], user_id: str, belongs: bool) -> None:
-    """Have a user in a set, or not."""
+def update_membership(users: set[str], user_id: str, belongs: bool) -> None:
+    """Add or remove the user."""
     if belongs:
         users.add(user_id)
     else:
         users.discard(user_id)
-
-
-NO_LABEL = -1  # a row not labelled yet

@@ -27,6 +27,6 @@ def test_retraction_that_waited_too_long_is_said(stack: Stack, tmp_path: Path) -
     wait_for_compaction(pipeline)
     assert pipeline.pending() == {}
     said = client.run(pipeline.arguments("--until-end"))
-    warning = "WARNING 1 retractions without a row were older than delete.retention.ms and are forgotten;"
+    warning = "WARNING 1 unmatched retractions were older than delete.retention.ms and are lost;"
     assert said.code == 0
     assert warning in said.stderr

@@ -20,7 +20,7 @@ from tests.support.waiting import wait_until
 ERROR = "user_classifier.py: error: "
 AGAIN = "to start over: run again with --rebuild"
 OLD_OFFSETS = "the committed offsets count records of the old topic"
-OLD_LABELS = "the labels that belong to the committed offsets went with the old topic"
+OLD_LABELS = "the labels that belong to the committed offsets were in the old topic"
 CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
 OTHERS = aggregation(seed=8, n_users=30, n_transactions=200)
 MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))

@@ -110,7 +110,7 @@ def test_what_hangs_for_good_is_ended_from_beside(stack: RelayedStack, pipeline:
     hang = tmp_path / "hang.py"
     hang.write_text(
         "import sys, time, user_classifier\n"
-        "user_classifier.Classifier.follow = lambda self: time.sleep(3600)\n"
+        "user_classifier.Classifier.label_changes = lambda self, sink: time.sleep(3600)\n"
         "sys.exit(user_classifier.main(sys.argv[1:]))\n"
     )
     with Client(pipeline.arguments(), tmp_path / "log", script=hang) as client:

@@ -34,7 +34,7 @@ def test_a_topic_without_retractions_read_as_retract(key: bytes | None, mode: st
     write_upserts(pipeline, key)
     assert complaint(pipeline.arguments()) == (
         f"{pipeline.source}: user_id 'ann' has 2 rows and no record has an op header, so nothing ever retracts one;"
-        f" this is no retract changelog: run with --changelog-mode {mode}"
+        f" this is not a retract changelog: run with --changelog-mode {mode}"
     )
     assert pipeline.offsets() == {}
     inside.run_to_end(pipeline.arguments("--changelog-mode", mode))

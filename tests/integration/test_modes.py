@@ -13,7 +13,7 @@ from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, body, frame
 ROWS = [Row(f"user {number}", 10.0 * number, number) for number in range(1, 9)]
 LATER = [Row("user 2", 500.0, 9), Row("user 5", 1.0, 1), Row("user 2", 510.0, 10)]
 RETRACTING = aggregation(seed=3, n_users=12, n_transactions=150)
-REFUSED = "takes the row back, so this is a retract changelog"
+REFUSED = "retracts a row, so this is a retract changelog"
 
 
 def value(pipeline: Pipeline, row: Row) -> bytes:

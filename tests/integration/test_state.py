@@ -51,7 +51,7 @@ def test_an_output_made_anew(pipeline: Pipeline) -> None:
     pipeline.topics.create(pipeline.output, 1, {"cleanup.policy": "compact"})
     assert_refused(
         pipeline,
-        f"{pipeline.output} was deleted and recreated (the labels that belong to the committed offsets went with the"
+        f"{pipeline.output} was deleted and recreated (the labels that belong to the committed offsets were in the"
         f" old topic; id {then}, now {pipeline.topics.topic_id(pipeline.output)}); {AGAIN}",
     )
     assert_rebuilt(pipeline, changes)
@@ -84,7 +84,7 @@ def test_an_offset_behind_the_end(pipeline: Pipeline) -> None:
     assert_refused(
         pipeline,
         f"{pipeline.source} [0]: the committed offset is 1000, but the topic ends at {len(changes)}"
-        f" (it was deleted and made again); {AGAIN}",
+        f" (it was deleted and recreated); {AGAIN}",
     )
     assert_rebuilt(pipeline, changes)
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classifier.cells import intake, lattice
-from classifier.cells.intake import chosen_headers, chosen_of, users_at_borders
+from classifier.cells.intake import choice_headers, choice_in, users_at_borders
 from classifier.cells.lattice import Numbers, Totals, cells_at
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import fit_scaling
@@ -282,22 +282,22 @@ def test_another_k_forgets_what_was_chosen_also_after_a_step_without_users() -> 
 def choices(world: CellWorld) -> list[Chosen | None]:
     """What stands beside the labels of cell 0."""
     records = itertools.chain(*world.broker.logs["out"])
-    return [chosen_of(each.headers()) for each in records if each.key() == frame(3, body(CELLS_KEY, {"cell": 0}))]
+    return [choice_in(each.headers()) for each in records if each.key() == frame(3, body(CELLS_KEY, {"cell": 0}))]
 
 
 @pytest.mark.parametrize("choice", [Chosen(2), Chosen(10, "log")])
 def test_a_choice_as_a_header(choice: Chosen) -> None:
-    assert chosen_of(chosen_headers(choice)) == choice
+    assert choice_in(choice_headers(choice)) == choice
 
 
 def test_a_choice_as_release_0_1_0_wrote_it() -> None:
     """Beside labels it is all that --cells leaves: there are no offsets, and so no marks and no sample of a state."""
-    assert chosen_of([("chosen", b"10 log")]) == Chosen(10, "log")
+    assert choice_in([("chosen", b"10 log")]) == Chosen(10, "log")
 
 
 @pytest.mark.parametrize("headers", [None, [], [("chosen", b"")], [("chosen", b"many log")], [("other", b"3 none")]])
 def test_what_is_no_choice(headers: list[tuple[str, bytes]] | None) -> None:
-    assert chosen_of(headers) is None
+    assert choice_in(headers) is None
 
 
 # What is refused
@@ -352,7 +352,7 @@ def test_an_output_of_somebody_else() -> None:
     ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
     assert str(ended and ended.reason) == (
-        "out [0] at offset 0: no label of a cell (not Confluent Avro (first byte 0x70)); choose another output with -o"
+        "out [0] at offset 0: not a cell's label (not Confluent Avro (first byte 0x70)); choose another output with -o"
     )
 
 
@@ -434,8 +434,8 @@ def test_many_users_at_borders_are_told(caplog: pytest.LogCaptureFixture) -> Non
     world.run()
     told = [message for message in caplog.messages if "border" in message]
     assert told == [
-        "3 cells, 33.3% of the users in cells through which a border runs",
-        "33.3% of the users lie in cells through which a border runs, and may have the label of the other side; finer"
-        " cells make it fewer, see docs/scale-out.md: larger constants than 256 and 16 in sql/scale_out and"
+        "3 cells, 33.3% of the users in cells that a cluster border crosses",
+        "33.3% of the users are in cells that a cluster border crosses and may have the label of the other side; finer"
+        " cells reduce this, see docs/scale-out.md: larger constants than 256 and 16 in sql/scale_out and"
         " classifier/cells/lattice.py",
     ]

@@ -8,7 +8,7 @@ import pytest
 from classifier.errors import RecordError
 from classifier.row import Fields
 from classifier.serialization.avro import AvroReader
-from classifier.users.changelog import Batch, Broken, Tombstone, apply_last, apply_retract, sign_of
+from classifier.users.changelog import BadEntries, Batch, Tombstone, apply_last, apply_retract, sign_of
 from classifier.users.input_keys import InputKeys
 from classifier.users.table import UserTable
 from tests.support.fakes import FakeMessage
@@ -31,14 +31,14 @@ class CountingReader(AvroReader):
         return super().all_fields(values)
 
 
-def retract(records: Sequence[FakeMessage], reader: AvroReader, table: UserTable) -> tuple[Batch, Broken]:
+def retract(records: Sequence[FakeMessage], reader: AvroReader, table: UserTable) -> tuple[Batch, BadEntries]:
     """Take records of a retract changelog into the table."""
     batch = Batch("retract")
     batch.take(records)
     return batch, apply_retract(batch.net, reader, table)[1]
 
 
-def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[Batch, Broken]:
+def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[Batch, BadEntries]:
     """Take records of an upsert or append changelog into the table."""
     batch, reader = Batch(mode), CountingReader()
     batch.take(records)

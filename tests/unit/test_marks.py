@@ -1,24 +1,21 @@
-"""Marks beside the offsets: which output they fit, and which input."""
+"""Marks of committed offsets: their text, and which output and input they fit."""
 
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
 
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.errors import StateError
-from classifier.users.offset_metadata import (
-    FORMAT,
+from classifier.users.offset_metadata import FORMAT, Mark, marks_of
+from classifier.users.progress import (
+    START_OVER,
     check_format,
     check_marks,
     check_range,
-    chosen_before,
-    is_unfinished,
-    mark,
-    marks_of,
-    warn_of_dropped,
+    has_offsets,
+    warn_of_lost_retractions,
 )
-from classifier.users.table import UserTable
-
-REBUILD = "type this"
 
 
 def committed(*marks: str | None) -> list[TopicPartition]:
@@ -29,7 +26,7 @@ def committed(*marks: str | None) -> list[TopicPartition]:
 
 
 @pytest.mark.parametrize(
-    ("marks", "n_users", "go_on"),
+    ("marks", "n_users", "continues"),
     [
         ([None, None], 0, False),
         (["user_classifier/1 users=3"], 3, True),
@@ -40,36 +37,45 @@ def committed(*marks: str | None) -> list[TopicPartition]:
         (["user_classifier/1 users=3 by=0.1.0 input=a output=b several=2"], 3, True),
     ],
 )
-def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, go_on: bool) -> None:
-    assert check_marks(committed(*marks), "out", n_users, "retract", REBUILD) is go_on
+def test_offsets_and_output_that_fit(marks: list[str | None], n_users: int, continues: bool) -> None:
+    check_marks(committed(*marks), "out", n_users, "retract")
+    assert has_offsets(committed(*marks)) is continues
 
 
 @pytest.mark.parametrize(
     ("marks", "n_users", "message"),
     [
-        ([None], 3, "out holds 3 users, but the group has no committed offsets; type this"),
+        ([None], 3, f"out holds 3 users, but the group has no committed offsets; {START_OVER}"),
         (
             ["user_classifier/1 users=4"],
             3,
-            "in [0]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
+            f"in [0]: the committed offset 7 belongs to 4 users, but out holds 3; {START_OVER}",
         ),
         (
             ["user_classifier/1 users=3", "user_classifier/1 users=4"],
             3,
-            "in [1]: the committed offset 7 belongs to 4 users, but out holds 3; type this",
+            f"in [1]: the committed offset 7 belongs to 4 users, but out holds 3; {START_OVER}",
         ),
-        ([""], 3, "in [0]: the committed offset 7 was not written by user_classifier, out holds 3 users; type this"),
+        (
+            [""],
+            3,
+            f"in [0]: the committed offset 7 was not written by user_classifier, out holds 3 users; {START_OVER}",
+        ),
         (
             ["user_classifier/1 users=3 keys=avro mode=append"],
             3,
-            "in [0]: the committed offset 7 was reached with --changelog-mode append, this is retract; type this",
+            f"in [0]: the committed offset 7 was reached with --changelog-mode append, this is retract; {START_OVER}",
         ),
-        (["x"], 0, "in [0]: the committed offset 7 was not written by user_classifier, out holds 0 users; type this"),
+        (
+            ["x"],
+            0,
+            f"in [0]: the committed offset 7 was not written by user_classifier, out holds 0 users; {START_OVER}",
+        ),
     ],
 )
 def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: int, message: str) -> None:
     with pytest.raises(StateError) as caught:
-        check_marks(committed(*marks), "out", n_users, "retract", REBUILD)
+        check_marks(committed(*marks), "out", n_users, "retract")
     assert str(caught.value) == message
 
 
@@ -82,8 +88,8 @@ def test_offsets_and_output_that_do_not_fit(marks: list[str | None], n_users: in
         (["user_classifier/1 users=3 mode=append k=4 scale=log input=x output=y unfinished", None], True),
     ],
 )
-def test_a_labelling_without_its_end_is_seen(marks: list[str | None], unfinished: bool) -> None:
-    assert is_unfinished(committed(*marks)) is unfinished
+def test_an_unfinished_labelling_is_recognized(marks: list[str | None], unfinished: bool) -> None:
+    assert any(mark.unfinished for mark in marks_of(committed(*marks))) is unfinished
 
 
 @pytest.mark.parametrize(
@@ -96,32 +102,33 @@ def test_a_labelling_without_its_end_is_seen(marks: list[str | None], unfinished
 )
 def test_a_downgrade_is_refused(metadata: str, by: str) -> None:
     with pytest.raises(StateError) as caught:
-        check_format(committed("user_classifier/1 users=3 by=0.1.0", metadata), REBUILD)
+        check_format(committed("user_classifier/1 users=3 by=0.1.0", metadata))
     assert str(caught.value) == (
-        f"in [1]: the committed offset 7 was written by user_classifier {by}, and this older version does not know how"
-        f" to go on from it; run {by} again; type this"
+        f"in [1]: the committed offset 7 was written by user_classifier {by}, and this older version cannot"
+        f" continue from it; run {by} again; {START_OVER}"
     )
 
 
 @pytest.mark.parametrize("metadata", ["user_classifier/1 users=3 by=9.0.0", "user_classifier/1 users=3", "", "x", None])
 def test_what_is_no_downgrade(metadata: str | None) -> None:
     """A newer version that has kept the format is read; what is no mark at all is told of by others."""
-    check_format(committed(metadata), REBUILD)
+    check_format(committed(metadata))
 
 
-def test_each_mode_goes_on_from_its_own_marks() -> None:
+def test_each_mode_continues_from_its_own_marks() -> None:
     for mode in ("retract", "upsert", "append"):
-        told = mark(UserTable(), mode, Chosen(4), " partitions=6", by="0.1.0")
-        assert told.startswith(f"user_classifier/{FORMAT} users=0 partitions=6")
-        assert told.endswith(" by=0.1.0")
-        assert check_marks(committed(told), "out", 0, mode, REBUILD)
+        mark = Mark(0, changelog_mode=mode, choice=Chosen(4), layout=" partitions=6", version="0.1.0")
+        text = str(mark)
+        assert text.startswith(f"user_classifier/{FORMAT} users=0 partitions=6")
+        assert text.endswith(" by=0.1.0")
+        check_marks(committed(text), "out", 0, mode)
         for other in {"retract", "upsert", "append"} - {mode}:
             with pytest.raises(StateError, match=f"was reached with --changelog-mode {mode}, this is {other}"):
-                check_marks(committed(told), "out", 0, other, REBUILD)
+                check_marks(committed(text), "out", 0, other)
 
 
 @pytest.mark.parametrize(
-    ("chosen", "told"),
+    ("choice", "text"),
     [
         (None, ""),
         (Chosen(4), " k=4"),
@@ -129,43 +136,79 @@ def test_each_mode_goes_on_from_its_own_marks() -> None:
         (Chosen(10, "standard"), " k=10 scale=standard"),
     ],
 )
-def test_a_choice_is_kept_with_its_scale(chosen: Chosen | None, told: str) -> None:
-    ids = " input=a1 output=b2"
-    text = mark(UserTable(), "upsert", chosen, " partitions=6", ids)
-    assert text == f"user_classifier/1 users=0 partitions=6 mode=upsert{told}{ids}"
-    assert chosen_before(committed(None, text)) == chosen
-    assert [marks["output"] for marks in marks_of(committed(text))] == ["b2"], "what comes behind is read, too"
+def test_a_choice_is_kept_with_its_scale(choice: Chosen | None, text: str) -> None:
+    ids = {"input": "a1", "output": "b2"}
+    mark = Mark(0, changelog_mode="upsert", choice=choice, layout=" partitions=6", ids=ids)
+    assert str(mark) == f"user_classifier/1 users=0 partitions=6 mode=upsert{text} input=a1 output=b2"
+    assert marks_of(committed(None, str(mark))) == [mark]
 
 
-def test_a_choice_of_before_there_were_scales() -> None:
-    assert chosen_before(committed("user_classifier/1 users=3 waiting=2 k=4 input=a1 output=b2")) == Chosen(4, "none")
+def test_a_choice_of_a_version_without_scales() -> None:
+    (mark,) = marks_of(committed("user_classifier/1 users=3 waiting=2 k=4 input=a1 output=b2"))
+    assert mark.choice == Chosen(4, "none")
+
+
+@given(
+    st.builds(
+        Mark,
+        n_users=st.integers(0, 10**9),
+        n_unmatched=st.integers(0, 9),
+        layout=st.sampled_from(["", " partitions=6", " keys=avro", " partitions=2 keys=avro"]),
+        changelog_mode=st.sampled_from(["retract", "upsert", "append"]),
+        choice=st.none() | st.builds(Chosen, st.integers(2, 10), st.sampled_from(["none", "standard", "log"])),
+        version=st.sampled_from(["", "0.1.0", "1.0.0rc1"]),
+        ids=st.fixed_dictionaries({role: st.sampled_from(["", "x", "y"]) for role in ("input", "output")}),
+        unfinished=st.booleans(),
+        n_duplicated=st.integers(0, 3),
+        unordered_since=st.none() | st.integers(0, 10**12),
+    )
+)
+def test_a_mark_is_read_back_as_written(mark: Mark) -> None:
+    assert marks_of(committed(str(mark))) == [mark]
+
+
+@pytest.mark.parametrize(
+    ("mark", "text"),
+    [
+        (Mark(3), "user_classifier/1 users=3"),
+        (
+            Mark(3, 1, " partitions=6 keys=avro", "upsert", Chosen(4, "log"), "0.1.0", {"input": "a", "output": "b"}),
+            "user_classifier/1 users=3 waiting=1 partitions=6 keys=avro mode=upsert k=4 scale=log by=0.1.0 input=a"
+            " output=b",
+        ),
+        (Mark(3, ids={"input": "", "output": "b"}, unfinished=True), "user_classifier/1 users=3 output=b unfinished"),
+        (Mark(3, n_duplicated=2, unordered_since=0), "user_classifier/1 users=3 several=2 since=0"),
+    ],
+)
+def test_the_text_of_a_mark(mark: Mark, text: str) -> None:
+    assert str(mark) == text
 
 
 @pytest.mark.parametrize(
     ("low", "high", "message"),
     [
         (8, 9, "in [0]: the committed offset is 7, but the topic now begins at 8 (retention deleted unread records)"),
-        (0, 6, "in [0]: the committed offset is 7, but the topic ends at 6 (it was deleted and made again)"),
+        (0, 6, "in [0]: the committed offset is 7, but the topic ends at 6 (it was deleted and recreated)"),
     ],
 )
 def test_an_input_that_no_longer_holds_the_offset(low: int, high: int, message: str) -> None:
     with pytest.raises(StateError) as caught:
-        check_range({0: committed("x")[0]}, {0: (low, high)}, REBUILD)
-    assert str(caught.value) == f"{message}; {REBUILD}"
+        check_range({0: committed("x")[0]}, {0: (low, high)})
+    assert str(caught.value) == f"{message}; {START_OVER}"
 
 
 @pytest.mark.parametrize(("offset", "low", "high"), [(7, 7, 7), (7, 0, 9), (OFFSET_INVALID, 5, 9), (0, 0, 0)])
 def test_an_input_that_holds_the_offset(offset: int, low: int, high: int) -> None:
-    check_range({0: TopicPartition("in", 0, offset)}, {0: (low, high)}, REBUILD)
+    check_range({0: TopicPartition("in", 0, offset)}, {0: (low, high)})
 
 
-@pytest.mark.parametrize(("n_unmatched", "dropped"), [(0, 2), (1, 1), (2, None), (3, None)])
+@pytest.mark.parametrize(("n_unmatched", "n_lost"), [(0, 2), (1, 1), (2, None), (3, None)])
 def test_retractions_that_compaction_took(
-    n_unmatched: int, dropped: int | None, caplog: pytest.LogCaptureFixture
+    n_unmatched: int, n_lost: int | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    warn_of_dropped(committed("user_classifier/1 users=3 waiting=2", None), n_unmatched)
+    warn_of_lost_retractions(committed("user_classifier/1 users=3 waiting=2", None), n_unmatched)
     expected = (
-        f"{dropped} retractions without a row were older than delete.retention.ms and are forgotten;"
-        " should a total be wrong: --rebuild"
+        f"{n_lost} unmatched retractions were older than delete.retention.ms and are lost;"
+        " if a total is wrong: --rebuild"
     )
-    assert [record.getMessage() for record in caplog.records] == ([expected] if dropped else [])
+    assert [record.getMessage() for record in caplog.records] == ([expected] if n_lost else [])

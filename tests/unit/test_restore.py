@@ -58,8 +58,8 @@ def test_an_output_with_more_partitions_is_refused() -> None:
     world.broker.logs["out"].append([])
     for world.settings in (BASE, Settings(**{**vars(BASE), "rebuild": True})):
         assert str(getattr(world.run(), "reason", None)) == (
-            "out has changed under the labels (then partitions=2; now partitions=3);"
-            " choose another output with -o, or make the topic anew and run with --rebuild"
+            "out has changed since its labels were written (then partitions=2; now partitions=3);"
+            " choose another output with -o, or recreate the topic and run with --rebuild"
         )
     world.broker.logs["out"] = [[]]
     assert world.run() is None, "made anew"
@@ -72,7 +72,9 @@ def test_an_output_whose_keys_have_become_avro_is_refused() -> None:
     world.run()
     world.registry.register("out-key", KEY_SCHEMA)
     reason = str(getattr(world.run(), "reason", None))
-    assert reason.startswith("out has changed under the labels (then partitions=2; now partitions=2, keys=avro); ")
+    assert reason.startswith(
+        "out has changed since its labels were written (then partitions=2; now partitions=2, keys=avro); "
+    )
 
 
 def test_a_rebuild_drops_at_once_whom_the_input_does_not_have() -> None:

@@ -72,7 +72,7 @@ def test_batch_size_does_not_wait(records: int, due: bool) -> None:
 
 @pytest.mark.parametrize(("rows", "due"), [(6, False), (7, True), (8, True)])
 def test_what_fills_a_transaction_does_not_wait(rows: int, due: bool) -> None:
-    schedule = Schedule(SETTINGS, started=0.0, most_rows=7)
+    schedule = Schedule(SETTINGS, started=0.0, max_rows=7)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records, schedule.rows = 9, rows
     assert schedule.due(100.0, at_end=False, needs_another_end=False) is due

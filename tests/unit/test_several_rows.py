@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from classifier import __version__
 from classifier.config.settings import Settings
 from classifier.reports.step import Step
-from classifier.users.duplicate_rows import DuplicateRows, n_duplicated_before
+from classifier.users.duplicate_rows import DuplicateRows
 from classifier.users.intake import UserIntake
+from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.table import UserTable
 from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.fakes import FakeMessage
@@ -160,9 +161,9 @@ class Steps:
 
 
 WARNING = (
-    "in: 1 user (ann for example) has more than one row, of which the newest counts; the others were never taken back,"
-    " as when a statement is deleted and created again, or a writer repeats changes; to fix it: recreate in and the"
-    " statements that write it, then run with --rebuild"
+    "in: 1 user (ann for example) has more than one row, of which the newest counts; the others were never retracted,"
+    " e.g. because a statement was deleted and created again, or a writer repeats changes; to fix it: recreate in and"
+    " the statements that write it, then run with --rebuild"
 )
 
 

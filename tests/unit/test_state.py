@@ -22,7 +22,7 @@ from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.told import Told, read
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 
-OTHER = "choose another output with -o, or make the topic anew and run with --rebuild"
+OTHER = "choose another output with -o, or recreate the topic and run with --rebuild"
 NOT_OURS = "not written by user_classifier"
 SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={})
 
@@ -99,7 +99,7 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         (source, "LABELS_PER_DECODE", 1),
         (source, "MAX_POLL_RECORDS", 3),
         (output, "COMPACT_ABOVE", 4),
-        (output, "SOME", 1),
+        (output, "SAMPLED", 1),
     ):
         monkeypatch.setattr(module, name, number)
     monkeypatch.setattr(output.LabelLog, "take", noted)

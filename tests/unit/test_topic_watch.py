@@ -51,7 +51,7 @@ def test_marks_of_before_ids_were_kept_fit() -> None:
     ("topic", "what"),
     [
         ("in", "the committed offsets count records of the old topic"),
-        ("out", "the labels that belong to the committed offsets went with the old topic"),
+        ("out", "the labels that belong to the committed offsets were in the old topic"),
     ],
 )
 @pytest.mark.parametrize("at", ["between two runs", "in the middle of a step"])

@@ -41,7 +41,7 @@ def test_what_takes_a_row_back_is_refused(mode: str, op: bytes) -> None:
     world.write(INSERTS)
     world.broker.append("in", 0, value("ann", 1.0), [("trace", b"x"), ("op", op)], b"ann")
     assert refusal(world) == (
-        f"in [0] at offset 6: header op {op!r} takes the row back, so this is a retract changelog:"
+        f"in [0] at offset 6: header op {op!r} retracts a row, so this is a retract changelog:"
         " run with --changelog-mode retract"
     )
     assert world.labelling() == {}
@@ -107,7 +107,7 @@ def test_check_looks_at_the_last_records(mode: str) -> None:
     assert check_lines(world.broker, mode) == []
     world.write([Placed(1, Change(Op.UPDATE_BEFORE, ROWS[0]))])
     assert check_lines(world.broker, mode) == [
-        rf"TO DO   topic in, --changelog-mode {mode}: in [1] at offset 0: header op b'\x01' takes the row back, so this"
+        rf"TO DO   topic in, --changelog-mode {mode}: in [1] at offset 0: header op b'\x01' retracts a row, so this"
         " is a retract changelog; run with --changelog-mode retract"
     ]
     assert check_lines(world.broker, "retract") == []
@@ -130,6 +130,6 @@ def test_check_knows_of_users_with_several_rows() -> None:
     world.run()
     assert check_lines(world.broker, "retract") == [
         "TO DO   topic in, rows per user: 1 user has more than one row, of which the newest counts; the others were"
-        " never taken back, as when a statement is deleted and created again, or a writer repeats changes; to fix it:"
-        " recreate in and the statements that write it, then run with --rebuild"
+        " never retracted, e.g. because a statement was deleted and created again, or a writer repeats changes; to fix"
+        " it: recreate in and the statements that write it, then run with --rebuild"
     ]

@@ -60,7 +60,7 @@ def test_this_version_continues(sample: Sample, pipeline: Pipeline) -> None:
 def test_this_version_completes_an_unfinished_labelling(sample: Sample, pipeline: Pipeline) -> None:
     before = pipeline.topics.read(pipeline.output)
     finished = inside.run_to_end(pipeline.arguments(*sample.options))
-    assert f"an unfinished labelling, of {len(before)} users so far; it goes on" in finished.output
+    assert f"continuing an unfinished labelling, {len(before)} users so far" in finished.output
     sample.write_later(pipeline)
     inside.run_to_end(pipeline.arguments(*sample.options))
     assert pipeline.topics.read(pipeline.output)[: len(before)] == before, "no user is labelled again"
@@ -84,7 +84,7 @@ def test_an_older_version_rejects_the_state_of_a_newer_one(sample: Sample, pipel
         offset, _ = sample.offsets["0"]
         assert rejected.stderr.splitlines()[-1] == (
             f"user_classifier.py: error: {pipeline.source} [0]: the committed offset {offset} was written by"
-            " user_classifier 99.1.0, and this older version does not know how to go on from it; run 99.1.0 again;"
+            " user_classifier 99.1.0, and this older version cannot continue from it; run 99.1.0 again;"
             " to start over: run again with --rebuild"
         )
     assert (pipeline.topics.read(pipeline.output), pipeline.topics.commit_history(pipeline.group)) == before

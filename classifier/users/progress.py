@@ -1,0 +1,250 @@
+"""How far the output reflects the input: the group's committed offsets with their marks, and the checks of a restore.
+
+Guarantee: a restore continues from committed offsets only if input, output and changelog mode are those that the marks
+describe; else a StateError names what differs. A table restored from the output then belongs to these offsets.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from confluent_kafka import OFFSET_INVALID, TopicPartition
+
+from classifier import __version__
+from classifier.clustering.number_of_clusters import Chosen
+from classifier.config.settings import Settings
+from classifier.errors import StateError
+from classifier.kafka.source import Topic, offsets_of
+from classifier.kafka.topics import TopicWatch
+from classifier.users.duplicate_rows import DuplicateRows
+from classifier.users.offset_metadata import ANY_FORMAT, FORMAT, Ids, Mark, mark_of, marks_of
+from classifier.users.table import UserTable
+
+log = logging.getLogger("user_classifier")
+
+START_OVER = "to start over: run again with --rebuild"
+OTHER_OUTPUT = "choose another output with -o, or recreate the topic and run with --rebuild"
+LOST_WITH_TOPIC = {
+    "input": "the committed offsets count records of the old topic",
+    "output": "the labels that belong to the committed offsets were in the old topic",
+}
+
+Bounds = Mapping[int, tuple[int, int]]  # by partition: first offset, next offset
+Offsets = Mapping[int, TopicPartition]  # by partition
+
+
+class Progress:
+    """The committed offsets of one group in the input, and what belongs to them."""
+
+    def __init__(self, settings: Settings, topic: Topic, watch: TopicWatch) -> None:
+        self._settings = settings
+        self._input = topic
+        self._watch = watch
+        self._names = {"input": settings.topic, "output": settings.output}
+        self._ids_before: Ids = {}  # as of the restore before
+        self._layout = ""  # of the output
+        self.rebuild = settings.rebuild  # until the first step is committed
+        self.incomplete = False  # until the step is committed that completes a first labelling or a rebuild
+        self.unconfirmed = False  # whether the input has to confirm the users of the output
+        self.committed: Offsets = {}  # as this instance knows them
+        self.batch_start: dict[int, int] = {}  # by partition: offset of the first record of the batch
+
+    # restore
+
+    def begin(self) -> None:
+        """Start a restore; StateError if a newer version wrote the offsets, and so perhaps the output."""
+        self._ids_before = self._ids()
+        self._watch.start()
+        if not self.rebuild:
+            check_format(self.committed_now().values())
+
+    def restore(self, layout: str, *, has_labels: bool) -> None:
+        """Read the committed offsets; StateError if they belong to other topics or to another layout of the output."""
+        self.committed = self.committed_now()
+        committed = self.committed.values()
+        if not self.rebuild:
+            known = [self._ids_before, *(mark.ids for mark in marks_of(committed))]
+            check_ids(known, self._ids(), self._names)
+        self._layout = layout
+        if has_labels:
+            check_layout(committed, self._settings.output, layout)
+        self.unconfirmed = self.rebuild or any(mark.unfinished for mark in marks_of(committed))
+        self.incomplete = self.unconfirmed or not self._has_offsets
+
+    def start_offsets(self, n_users: int) -> dict[int, int]:
+        """Return the offset in each partition to read from; StateError if the committed ones do not fit.
+
+        `n_users`: in the output. A partition without an offset, where others have one, is new: it is read from its
+        beginning, whatever auto.offset.reset says.
+        """
+        settings, committed = self._settings, self.committed
+        bounds = {partition: self._input.watermarks(partition) for partition in committed}
+        if self.rebuild:
+            start = {partition: low for partition, (low, _) in bounds.items()}
+        else:
+            check_marks(committed.values(), settings.output, n_users, settings.changelog_mode)
+            if not self._has_offsets:
+                start = {partition: each[settings.reset_to] for partition, each in bounds.items()}
+            else:
+                self._check_range(bounds, n_users)
+                start = {partition: max(bounds[partition][0], at.offset) for partition, at in committed.items()}
+        self.batch_start = start
+        return start
+
+    def _check_range(self, bounds: Bounds, n_users: int) -> None:
+        """Raise StateError where the input does not hold the records after a committed offset."""
+        if self.unconfirmed:
+            log.info("%s: continuing an unfinished labelling, %d users so far", self._settings.output, n_users)
+            # A fresh start would not find either what retention has deleted since the labelling began.
+            bounds = {partition: (0, high) for partition, (_, high) in bounds.items()}
+        check_range(self.committed, bounds)
+
+    @property
+    def has_state(self) -> bool:
+        """Whether the content of the output belongs into the table: not at a first start."""
+        return self.rebuild or self._has_offsets
+
+    @property
+    def _has_offsets(self) -> bool:
+        return has_offsets(self.committed.values())
+
+    @property
+    def choice(self) -> Chosen | None:
+        """What -k auto has chosen at an earlier start; None in a rebuild, which chooses again."""
+        if self.rebuild:
+            return None
+        return next((mark.choice for mark in marks_of(self.committed.values()) if mark.choice), None)
+
+    @property
+    def rebuild_option(self) -> str:
+        """What a command with another changelog mode has to end in: offsets of one mode do not fit another."""
+        return " --rebuild" if self._has_offsets else ""
+
+    # steps
+
+    def offsets(
+        self, positions: Mapping[int, int], table: UserTable, choice: Chosen | None, duplicates: DuplicateRows
+    ) -> list[TopicPartition]:
+        """Return the offsets to commit with a step: that of the next record of each partition, with its mark."""
+        mark = self._mark(table, choice)
+        return [
+            TopicPartition(self._settings.topic, partition, at, str(duplicates.add_to(mark, partition, at)))
+            for partition, at in positions.items()
+        ]
+
+    def unfinished(self, table: UserTable, choice: Chosen | None) -> list[TopicPartition]:
+        """Return the offsets to commit with each part of a step that completes the output, else nothing.
+
+        They are where the batch begins: a restart reads it again.
+        """
+        if not self.incomplete:
+            return []
+        mark = str(self._mark(table, choice, unfinished=True))
+        return [TopicPartition(self._settings.topic, *start, mark) for start in self.batch_start.items()]
+
+    def committed_now(self) -> dict[int, TopicPartition]:
+        """Return the group's committed offsets by partition, as the broker knows them now."""
+        return self._input.committed(self._settings.group)
+
+    def owns_offsets(self, *offsets: list[TopicPartition]) -> bool:
+        """Return whether the committed offsets are the ones known here, or some of these: no other instance's."""
+        known = [self.committed, *({each.partition: each for each in some} for some in offsets)]
+        return offsets_of(self.committed_now()) in map(offsets_of, known)
+
+    def step_committed(self, offsets: list[TopicPartition]) -> None:
+        """Take note that a step was committed with these offsets."""
+        self.committed = {each.partition: each for each in offsets}
+        self.batch_start = offsets_of(self.committed)
+        self.rebuild = False
+        self.incomplete = False
+
+    def _mark(self, table: UserTable, choice: Chosen | None, *, unfinished: bool = False) -> Mark:
+        return Mark(
+            n_users=len(table),
+            n_unmatched=table.n_unmatched,
+            layout=self._layout,
+            changelog_mode=self._settings.changelog_mode,
+            choice=choice,
+            version=__version__,
+            ids=self._ids(),
+            unfinished=unfinished,
+        )
+
+    def _ids(self) -> Ids:
+        """Return the topic ids as of the restore, by role."""
+        return {role: self._watch.topic_id(name) for role, name in self._names.items()}
+
+
+def has_offsets(committed: Iterable[TopicPartition]) -> bool:
+    """Return whether the group has committed an offset in any partition."""
+    return any(each.offset != OFFSET_INVALID for each in committed)
+
+
+def check_format(committed: Iterable[TopicPartition]) -> None:
+    """Raise StateError where a newer version has written what this one does not know how to continue."""
+    for each in committed:
+        match = ANY_FORMAT.match(each.metadata or "")
+        if match and int(match["format"]) > FORMAT:
+            by = match["by"] or "a newer version"
+            raise StateError(
+                f"{each.topic} [{each.partition}]: the committed offset {each.offset} was written by user_classifier"
+                f" {by}, and this older version cannot continue from it; run {by} again; {START_OVER}"
+            )
+
+
+def check_ids(known: Iterable[Ids], now: Ids, names: Mapping[str, str]) -> None:
+    """Raise StateError where a topic was recreated since; all by role. An id that is not known fits any topic."""
+    for ids in known:
+        for role, name in names.items():
+            if ids.get(role) and now[role] and ids[role] != now[role]:
+                raise StateError(
+                    f"{name} was deleted and recreated ({LOST_WITH_TOPIC[role]}; id {ids[role]}, now {now[role]});"
+                    f" {START_OVER}"
+                )
+
+
+def check_layout(committed: Iterable[TopicPartition], output: str, layout: str) -> None:
+    """Raise StateError where the old and the new record of a user are in two partitions: either may be read last."""
+    for before in {mark.layout for mark in marks_of(committed)} - {layout}:
+        then, now = ((each or " partitions=1").strip().replace(" ", ", ") for each in (before, layout))
+        raise StateError(f"{output} has changed since its labels were written (then {then}; now {now}); {OTHER_OUTPUT}")
+
+
+def check_marks(committed: Iterable[TopicPartition], output: str, n_users: int, mode: str) -> None:
+    """Raise StateError where the marks do not fit the number of users in the output, or the changelog mode."""
+    with_offset = [each for each in committed if each.offset != OFFSET_INVALID]
+    if not with_offset and n_users:
+        raise StateError(f"{output} holds {n_users} users, but the group has no committed offsets; {START_OVER}")
+    for each in with_offset:
+        where = f"{each.topic} [{each.partition}]: the committed offset {each.offset}"
+        mark = mark_of(each)
+        if mark is None:
+            raise StateError(
+                f"{where} was not written by user_classifier, {output} holds {n_users} users; {START_OVER}"
+            )
+        if mark.n_users != n_users and not mark.unfinished:
+            raise StateError(f"{where} belongs to {mark.n_users} users, but {output} holds {n_users}; {START_OVER}")
+        if mark.changelog_mode != mode:
+            raise StateError(
+                f"{where} was reached with --changelog-mode {mark.changelog_mode}, this is {mode}; {START_OVER}"
+            )
+
+
+def check_range(committed: Offsets, bounds: Bounds) -> None:
+    """Raise StateError where the input no longer holds the records after a committed offset."""
+    for partition, (low, high) in bounds.items():
+        at = committed[partition].offset
+        where = f"{committed[partition].topic} [{partition}]: the committed offset is {at}, but the topic"
+        if at != OFFSET_INVALID and at < low:
+            raise StateError(f"{where} now begins at {low} (retention deleted unread records); {START_OVER}")
+        if at > high:
+            raise StateError(f"{where} ends at {high} (it was deleted and recreated); {START_OVER}")
+
+
+def warn_of_lost_retractions(committed: Iterable[TopicPartition], n_unmatched: int) -> None:
+    """Log how many unmatched retractions compaction has removed, if any; `n_unmatched` are left."""
+    n_lost = max((mark.n_unmatched for mark in marks_of(committed)), default=0) - n_unmatched
+    if n_lost > 0:
+        log.warning(
+            "%d unmatched retractions were older than delete.retention.ms and are lost; if a total is wrong: --rebuild",
+            n_lost,
+        )
