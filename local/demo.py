@@ -33,7 +33,7 @@ LABELLED_SECONDS = 100.0
 """The longest time until all users are labelled; then the demo fails."""
 SHOW_SECONDS = 20.0
 """How long the table is then shown."""
-IN_A_BROWSER = "the same in a browser: make demo DASHBOARD=1, or make dashboard beside make up"
+IN_A_BROWSER = "the same in a browser: make demo DASHBOARD=1, or make up and then make dashboard"
 
 FAILURES = (ArtifactError, KafkaException, ServiceError, SqlError, StackError, StatementError, OSError)
 

@@ -184,7 +184,7 @@ def test_demo(stack: Stack) -> None:
     rows = [line.strip("| ").split() for line in done.stdout.splitlines() if line.startswith("| User_")]
     assert len({row[0] for row in rows}) == 10
     assert {row[-1] for row in rows} == {"0", "1", "2"}
-    assert "the same in a browser: make demo DASHBOARD=1, or make dashboard beside make up" in done.stdout
+    assert "the same in a browser: make demo DASHBOARD=1, or make up and then make dashboard" in done.stdout
     assert stack.processes() == []
 
 
