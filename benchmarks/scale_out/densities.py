@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, pdtr
 
 from benchmarks.scale_out.populations import COPIES
-from classifier.cells.lattice import AMOUNT_BINS, STRIDE, cells_at, whole_numbers_of
+from classifier.cells.lattice import AMOUNT_BINS, STRIDE, cells_at, whole_numbers_in
 
 Values = NDArray[np.float64]
 FINE = 48
@@ -72,7 +72,7 @@ def means(density: Density) -> tuple[NDArray[np.int64], Values]:
 
 def row_shares(density: Density, row: int, edges: Values) -> Values:
     """Return the share of users in each amount bin of a count bin, which a few numbers of transactions represent."""
-    (first,), (last,) = whole_numbers_of(np.array([row]))
+    (first,), (last,) = whole_numbers_in(np.array([row]))
     low = np.ceil(first / COPIES)
     high = np.floor(last / COPIES)
     if high < low:

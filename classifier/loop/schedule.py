@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from classifier.config.settings import Settings
 
-FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, if not many rows have come
-STEP_SECONDS_PER_ROW = 1e-5  # what a step takes that labels as many users for the first time, as measured
-REFRESH_SECONDS = 24 * 3600.0  # offsets.retention.minutes is 7 days
-CATCH_UP_FACTOR = 10  # reading gets this many times what the last step took, or this one is going to
+FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, unless many rows have been read
+STEP_SECONDS_PER_ROW = 1e-5  # duration of a step per user that it labels for the first time, as measured
+REFRESH_SECONDS = 24 * 3600.0  # Kafka deletes offsets without a commit after offsets.retention.minutes, 7 days
+CATCH_UP_FACTOR = 10  # while behind: time to read between two steps, in durations of a step
 
 
 @dataclass
@@ -17,30 +17,33 @@ class Schedule:
 
     settings: Settings
     started: float
-    last_end: float | None = None  # of the last step
+    last_end: float | None = None  # of the last step; None before the first
     last_duration: float = FIRST_CATCH_UP_SECONDS / CATCH_UP_FACTOR
     records: int = 0  # since the last step
-    rows: int = 0  # of these, what is left after netting
-    max_rows: int = sys.maxsize  # what one transaction takes in time
+    rows: int = 0  # left of these records after netting
+    max_rows: int = sys.maxsize  # that one transaction takes in time
 
     @property
     def full(self) -> bool:
-        """Whether a step has to come before more is read."""
+        """Whether a step has to run before more is read."""
         return self.rows >= self.max_rows
 
     def due(self, now: float, at_end: bool, needs_another_end: bool) -> bool:
-        """Whether the time for a step has come.
+        """Return whether a step is due.
 
-        The end of the input is an event of its own: the first labels wait for it, and users who were without a row
-        or had several at the last one (`needs_another_end`), even though no record follows. Without news, offsets are
-        committed again before Kafka forgets them.
+        With records since the last step: immediately if the batch is full or, with --until-end, at the end of the
+        input; else --batch-interval after the last step, and later while behind.
+
+        Without records a step is due at the end of the input: the first one; one that `needs_another_end`; and one that
+        commits the offsets again before Kafka deletes them.
         """
-        first, since = self.last_end is None, self.started if self.last_end is None else self.last_end
+        first = self.last_end is None
+        since = self.started if self.last_end is None else self.last_end
         if not (self.records or (at_end and (needs_another_end or first or now - since >= REFRESH_SECONDS))):
             return False
         if self.full or (self.settings.batch_size and self.records >= self.settings.batch_size):
             return True
-        if self.settings.until_end and at_end:  # nothing more is waited for
+        if self.settings.until_end and at_end:
             return True
         wait = 0.0 if first else self.settings.batch_interval
         if not at_end:
@@ -48,5 +51,8 @@ class Schedule:
         return now - since >= wait
 
     def stepped(self, began: float, now: float) -> None:
-        """Note a step."""
-        self.last_end, self.last_duration, self.records, self.rows = now, now - began, 0, 0
+        """Note that a step has run from `began` to `now`."""
+        self.last_end = now
+        self.last_duration = now - began
+        self.records = 0
+        self.rows = 0

@@ -1,6 +1,6 @@
-"""Keys of an upsert input, whatever wrote them: a record without a value deletes the user whom its key names.
+"""Decodes the keys of an upsert input: a record without a value deletes the user that its key names.
 
-Guarantee: a key names the user whose rows have that user_id, or is refused; it is never taken for somebody else.
+Guarantee: a key is decoded to the user_id that the values of this user have, or refused; never to another user_id.
 """
 
 import re
@@ -20,9 +20,9 @@ DIGITS = re.compile(rb"-?[0-9]{1,40}")
 class InputKeys:
     """Keys of an upsert input.
 
-    With a key subject they are Avro: a record of the one field user_id (Flink), or the bare user_id (Kafka Streams,
-    ksqlDB, Connect). Without one they are text, the digits where user_id is a number in the values. A key that holds a
-    schema id, or has one in a header, is Avro in any case. The bytes of a number are refused: the four of 825373492
+    With a key subject they are Avro: a record with the one field user_id (Flink), or the bare user_id (Kafka Streams,
+    ksqlDB, Connect). Without one they are text: the user_id, in digits if it is a number in the values. A key with a
+    schema id, in the key or in a header, is Avro in any case. A binary number is refused: the four bytes of 825373492
     are also the digits of 1234.
     """
 
@@ -39,12 +39,12 @@ class InputKeys:
         self.are_numbers = not self.are_avro and is_number(registry, topic)
 
     def __str__(self) -> str:
-        """Say how keys are read."""
+        """Describe how keys are read, for --check."""
         numbers = " as digits" if self.are_numbers else ""
         return "fits" if self.are_avro else f"none: keys are plain user_ids{numbers}"
 
     def decode(self, key: bytes, *, has_header: bool = False) -> str:
-        """Return the user a key names; `has_header`: before it stands the schema id that a header held."""
+        """Return the user_id of a key; `has_header`: its schema id comes from a header and was put before it."""
         try:
             if self.are_avro or has_header or key[:1] == b"\0":
                 return self._avro(key)
@@ -64,11 +64,11 @@ class InputKeys:
 
 
 def as_row(schema: Any) -> Any:
-    """Return the record of user_id that takes the same bytes as a key; RecordError where there is none."""
+    """Return a record schema of user_id with the same encoding as a key schema; RecordError where there is none."""
     types: Types = {}
     root = qualified(schema, types)
     definition = types.get(root, {}) if isinstance(root, str) else {}
-    if definition.get("type") not in RECORDS:  # a record takes the bytes of its fields and no more
+    if definition.get("type") not in RECORDS:  # a record is encoded as its fields and nothing else
         conversion("user_id", root, types)
         return {"type": "record", "name": "user_classifier_key", "fields": [{"name": "user_id", "type": schema}]}
     names = [each["name"] for each in definition["fields"]]
@@ -79,7 +79,7 @@ def as_row(schema: Any) -> Any:
 
 
 def is_number(registry: SchemaRegistry, topic: str) -> bool:
-    """Return whether user_id is a number in the topic's values, as far as its subject tells."""
+    """Return whether user_id is a number in the topic's values; False where its subject cannot be read."""
     try:
         subject = registry.newest(f"{topic}-value")
         types: Types = {}

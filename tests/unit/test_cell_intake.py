@@ -362,7 +362,7 @@ def test_topics_that_sql_has_not_made() -> None:
     ended = world.run()
     assert isinstance(ended and ended.reason, SchemaError)
     assert str(ended and ended.reason) == (
-        "subject in-value does not exist; to have topic and subjects: run sql/scale_out/1_create_user_cells.sql"
+        "subject in-value does not exist; to create topic and subjects: run sql/scale_out/1_create_user_cells.sql"
     )
 
 

@@ -118,7 +118,7 @@ def test_there_is_no_lattice_without_users() -> None:
 def test_somebody_very_far_away_does_not_make_the_lattice_endless() -> None:
     far = cells_at(np.array([(3.0, 2.0), (1e150, 1e15)]))
     found = lattice_up_to(far)
-    assert len(found) <= lattice.LARGEST_LATTICE + 1
+    assert len(found) <= lattice.MAX_LATTICE_CELLS + 1
     assert found.tolist() == sorted(set(found.tolist()))
     assert set(far.tolist()) <= set(found.tolist())
-    assert found[-1] <= lattice.LARGEST
+    assert found[-1] <= lattice.LARGEST_CELL

@@ -27,7 +27,7 @@ def test_no_more_is_lost_than_the_page_says() -> None:
         ("How it works", f"{lattice.AMOUNT_BINS:.0f} amount bins"),
         ("How it works", f"{lattice.COUNT_BINS:.0f} count bins"),
         ("How it works", f"{lattice.SPREAD[0]} x {lattice.SPREAD[1]} points"),
-        ("What is exact and what is eventual", f"{lattice.LARGEST_LATTICE:,}"),
+        ("What is exact and what is eventual", f"{lattice.MAX_LATTICE_CELLS:,}"),
         ("Finer cells", f"{100 * intake.MAX_SHARE_AT_BORDERS:.0f} %"),
         ("What it costs", f"{factors.INPUT_RECORDS.value:.0f} per transaction"),
         ("What it costs", f"{factors.WRITTEN_BYTES.value:.0f} bytes per transaction"),
