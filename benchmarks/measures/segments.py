@@ -80,15 +80,15 @@ def percents_moved(scale: str, fit: str, n_clusters: int) -> Iterator[float]:
 
 
 def inertia(scale: str, n_clusters: int, n_runs: int) -> Inertia:
-    """Compare both fits on all customers with the best of `n_runs`, on one thread."""
-    from classifier.clustering.model import kmeans_class
+    """Compare both fits on all customers with the best of `n_runs`."""
+    from tests.support.kmeans import fitted_kmeans
     from user_classifier import cluster
 
     totals = customers().totals
     users = cluster(totals, n_clusters, scale=scale, fit="users")
     cells = cluster(totals, n_clusters, scale=scale, fit="cells")
     one_hot = len(totals) - n_clusters if scale == "none" else 0
-    reference = kmeans_class()(n_clusters, n_init=n_runs, random_state=SEED).fit(cells.scaling.points(totals))
+    reference = fitted_kmeans(cells.scaling.points(totals), n_clusters, n_init=n_runs, random_state=SEED)
     return Inertia(
         scale,
         n_clusters,
