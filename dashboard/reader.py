@@ -168,7 +168,7 @@ class Reader:
     def _held(self) -> bool:
         """Whether somebody's open transaction hides labels that are there."""
         hold = self._reading.hold
-        lasts = hold is not None and hold.hold_back()
+        lasts = hold is not None and hold.block_records()
         if not lasts:
             self._reading.hold = None
         return lasts

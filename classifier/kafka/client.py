@@ -1,4 +1,4 @@
-"""The brokers: makes the clients, and repeats calls through an outage once connected."""
+"""The brokers: makes the Kafka clients, classifies their errors, and retries calls through an outage."""
 
 import logging
 import threading
@@ -9,72 +9,88 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
+from classifier import errors
 from classifier.config.properties import refused_property
 from classifier.config.settings import Settings
-from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded, classify
+from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
 from classifier.outage import Outage
 from classifier.stop import StopRequest
 
 T = TypeVar("T")
 
-CALL_TIMEOUT_SECONDS = 5.0  # one call to the brokers; bounds how long a signal has to wait
-CONNECT_ATTEMPTS = 15  # of a second each, until the first answer of the brokers
-BEYOND_THE_LIMIT = (
+CALL_TIMEOUT_SECONDS = 5.0  # of one call to the brokers; a signal takes effect after that at the latest
+CONNECT_ATTEMPTS = 15  # of one second each, until the brokers answer for the first time
+POLL_SECONDS = 0.1  # how long one poll waits for records; delays a label at most so long
+TRANSACTION_TIMEOUT_TOO_LONG = (
     "[producer] transaction.timeout.ms is larger than the brokers' transaction.max.timeout.ms (900000 unless set"
     " there); lower it, or remove the line"
 )
-POLL_SECONDS = 0.1  # how long to wait for records; bounds the delay of a label
+CONNECTION_PROPERTIES = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")  # prefixes
 
 
 class Kafka:
-    """The brokers: makes the clients, and repeats calls through an outage once connected."""
+    """Makes the Kafka clients of a run, and retries their calls through an outage once they have connected."""
 
     def __init__(self, settings: Settings, stop: StopRequest) -> None:
-        self._settings, self.stop = settings, stop
-        self._connected: set[str] = set()  # sections whose credentials were accepted
+        self.stop = stop
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
-        self.on_wait: Callable[[], object] = lambda: None  # called again and again in an outage
-        self.last_error: KafkaError | None = None  # the last thing a client said outside of a call
+        self.on_wait: Callable[[], object] = lambda: None  # called before each retry, so that health checks stay green
+        self.last_error: KafkaError | None = None  # reported by a client in the background, not by a call
+        self._settings = settings
+        self._connected: set[str] = set()  # sections whose credentials were accepted
 
     def consumer(self) -> Consumer:
-        """Make the consumer."""
+        """Return a new consumer."""
         return self._make(Consumer, "consumer", self._settings.consumer_properties)
 
     def producer(self, on_failure: Callable[[KafkaError, Message], None] = lambda error, message: None) -> Producer:
-        """Make the producer."""
-        reports = {"delivery.report.only.error": True, "on_delivery": on_failure}
-        return self._make(Producer, "producer", {**self._settings.producer_properties, **reports})
+        """Return a new producer. It calls `on_failure` for each record that could not be delivered."""
+        delivery_reports = {"delivery.report.only.error": True, "on_delivery": on_failure}
+        return self._make(Producer, "producer", {**self._settings.producer_properties, **delivery_reports})
+
+    def admin(self, section: str) -> Any:
+        """Return a new AdminClient with the connection properties of a section."""
+        from confluent_kafka.admin import AdminClient
+
+        properties: Mapping[str, str] = getattr(self._settings, section)
+        connection = {name: value for name, value in properties.items() if name.startswith(CONNECTION_PROPERTIES)}
+        # Learn each second which broker to ask: the last one may have left the cluster (librdkafka: after 5 minutes).
+        return self._make(AdminClient, section, {"topic.metadata.refresh.interval.ms": "1000", **connection})
 
     def connect(self, client: Consumer | Producer, section: str) -> None:
-        """Wait for the first answer; raise what is wrong with address, certificate or credentials."""
+        """Wait until the brokers answer; raise an error that names what is wrong with address or credentials."""
         if section in self._connected:
             return
         try:
             self.cluster_metadata(client)
         except KafkaException as exception:
-            error, where = classify(exception.args[0], "reach the brokers"), f"[{section}] bootstrap.servers"
-            raise type(error)(f"{self.outage.service}: {error}; see {where} and security.protocol") from None
+            error = errors.classify(exception.args[0], "reach the brokers")
+            advice = f"see [{section}] bootstrap.servers and security.protocol"
+            raise type(error)(f"{self.outage.service}: {error}; {advice}") from None
         self._connected.add(section)
 
     def cluster_metadata(self, client: Any) -> Any:
-        """Return what the brokers say of the cluster; KafkaException with the most telling error if they do not."""
+        """Return the metadata of the cluster; raise KafkaException with the most specific error after some attempts."""
         for _ in range(CONNECT_ATTEMPTS):
             try:
                 return client.list_topics(timeout=1.0)
             except KafkaException as exception:
-                client.poll(0)  # calls _note_error, which knows more than "timed out"
+                client.poll(0)  # calls _note_error, whose error is more specific than a time-out
                 error = self.last_error or exception.args[0]
-            if self.stop.requested or not isinstance(classify(error, ""), BrokerUnavailable):
-                break  # a refused password stays refused
+            if self.stop.requested or not isinstance(errors.classify(error, ""), BrokerUnavailable):
+                break  # retrying does not help
         raise KafkaException(error)
 
-    def call(self, doing: str, call: Callable[[], T]) -> T:
-        """Return what the call returns; raise what it means. An outage is waited out."""
+    def call(self, action: str, call: Callable[[], T]) -> T:
+        """Return the result of a call; retry it through an outage, raise other errors classified.
+
+        `action` is for messages, as for `errors.classify`: "read topic x".
+        """
         while True:
             try:
-                answer = call()
+                result = call()
             except KafkaException as exception:
-                error = self.classify(exception.args[0], doing)
+                error = self.classify(exception.args[0], action)
                 if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
                 self.outage.wait(f"{error} ({self.last_error.str()})" if self.last_error else error)
@@ -82,67 +98,59 @@ class Kafka:
             else:
                 self.outage.note_answer()
                 self.last_error = None
-                return answer
+                return result
 
-    def call_in_thread(self, doing: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
-        """Make a call that librdkafka may never return from; RestoreNeeded once it is given up.
+    def call_in_thread(self, action: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
+        """Run a call in a thread and `meanwhile` in this one; raise RestoreNeeded if the call does not return.
 
-        send_offsets_to_transaction ignores its timeout when a connection breaks at the wrong moment
-        (confluentinc/librdkafka issue 5456). A new producer with the same transactional.id ends its transaction.
+        send_offsets_to_transaction ignores its time-out if a connection breaks at the wrong moment
+        (confluentinc/librdkafka issue 5456). A new producer with the same transactional.id then ends the transaction.
         """
         outcome: Future[None] = Future()
 
         def run() -> None:
             try:
                 outcome.set_result(call())  # type: ignore[func-returns-value]
-            except BaseException as error:  # handed over to the caller below, whatever it is
+            except BaseException as error:  # raised below, in the thread of the caller
                 outcome.set_exception(error)
 
         threading.Thread(target=run, daemon=True).start()
         try:
             meanwhile()
-        finally:  # a producer takes no other call of a transaction until this one has ended
+        finally:  # until this call has ended, the producer takes no other call of a transaction
             try:
                 outcome.result(timeout=2 * CALL_TIMEOUT_SECONDS)
-            except FutureTimeout:  # should the brokers be away, the restore will say so
-                raise RestoreNeeded(f"no answer to: {doing}") from None
+            except FutureTimeout:  # an outage of the brokers shows in the restore
+                raise RestoreNeeded(f"no answer to: {action}") from None
 
-    def classify(self, error: KafkaError, doing: str) -> ClassifierError:
-        """Classify an error of any client; some rights are asked for behind the scenes."""
-        if error.code() == KafkaError.INVALID_TRANSACTION_TIMEOUT:
-            return ConfigError(BEYOND_THE_LIMIT)
-        settings, transactional_id = self._settings, self._settings.transactional_id
-        asked = {
-            KafkaError.TOPIC_AUTHORIZATION_FAILED: doing if "topic" in doing else f"write topic {settings.output}",
-            KafkaError.GROUP_AUTHORIZATION_FAILED: f"read group {settings.group}",
-            KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED: f"write transactional.id {transactional_id}",
-        }
-        return classify(error, asked.get(error.code(), doing), transactional_id)
-
-    def admin(self, section: str) -> Any:
-        """Make an AdminClient with the connection and the credentials of a section."""
-        from confluent_kafka.admin import AdminClient
-
-        shared = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")
-        properties: Mapping[str, str] = getattr(self._settings, section)
-        # Which broker to ask is learned anew each second: the one asked before may be gone (librdkafka: 5 minutes).
-        ours = {"topic.metadata.refresh.interval.ms": "1000"}
-        connection = {name: value for name, value in properties.items() if name.startswith(shared)}
-        return self._make(AdminClient, section, {**ours, **connection})
+    def classify(self, error: KafkaError, action: str) -> ClassifierError:
+        """Return `errors.classify` of an error, with the permission that was missing if the call needs several."""
+        code = error.code()
+        if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
+            return ConfigError(TRANSACTION_TIMEOUT_TOO_LONG)
+        transactional_id = self._settings.transactional_id
+        if code == KafkaError.TOPIC_AUTHORIZATION_FAILED and "topic" not in action:
+            action = f"write topic {self._settings.output}"
+        elif code == KafkaError.GROUP_AUTHORIZATION_FAILED:
+            action = f"read group {self._settings.group}"
+        elif code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+            action = f"write transactional.id {transactional_id}"
+        return errors.classify(error, action, transactional_id)
 
     def cleanup_policy(self, topic: str) -> str | None:
-        """Return cleanup.policy of a topic; None without the right DescribeConfigs, which is not asked for."""
+        """Return cleanup.policy of a topic; None without the permission DescribeConfigs, which is optional."""
         from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
-        wanted = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        admin = self.admin("consumer")  # to live until the answer is there; without a name it would not
+        resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+        admin = self.admin("consumer")  # a local variable: the client has to live until the answer is there
         try:
-            found = admin.describe_configs([wanted], request_timeout=CALL_TIMEOUT_SECONDS)[wanted].result()
+            config = admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
         except KafkaException:
             return None
-        return str(found["cleanup.policy"].value)
+        return str(config["cleanup.policy"].value)
 
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
+        """Return a new client; raise ConfigError with the property that the library refuses."""
         try:
             return client({**properties, "error_cb": self._note_error}, logger=logging.getLogger("librdkafka"))
         except (KafkaException, TypeError, ValueError, AttributeError) as error:

@@ -1,4 +1,4 @@
-"""A consumed record: the part of it that is used here, where it lies, and what is wrong with it."""
+"""A consumed record: the part of confluent_kafka.Message that the client uses, its position, and bad records."""
 
 from typing import Any, NamedTuple, Protocol
 
@@ -10,7 +10,7 @@ Headers = list[tuple[str, Any]] | None
 
 
 class Record(Protocol):
-    """A consumed record: the part of confluent_kafka.Message used here."""
+    """The part of confluent_kafka.Message that the client uses."""
 
     def topic(self) -> str: ...
     def partition(self) -> int: ...
@@ -23,7 +23,7 @@ class Record(Protocol):
 
 
 class BadRecord(NamedTuple):
-    """A record that could not be read, and why."""
+    """A record that cannot be read, and why."""
 
     message: Record
     error: RecordError
@@ -33,5 +33,5 @@ class BadRecord(NamedTuple):
 
 
 def position_of(message: Record) -> str:
-    """Return where a record lies: topic [partition] at offset n."""
+    """Return the position of a record, as in all messages: topic [partition] at offset n."""
     return f"{message.topic()} [{message.partition()}] at offset {message.offset()}"

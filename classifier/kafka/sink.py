@@ -1,6 +1,6 @@
-"""One Kafka transaction per step: labels, dead letters and input offsets, all or none.
+"""Writing: one Kafka transaction per step, with labels, dead letters and input offsets.
 
-What need not wait for the offsets goes ahead in transactions of its own where it is much: none outlives its time-out.
+A step that is too large for one transaction is committed in parts; `Sink.write` describes how.
 """
 
 import contextlib
@@ -29,28 +29,12 @@ from classifier.stop import COMMITTED, NOT_COMMITTED, UNKNOWN
 
 log = logging.getLogger("user_classifier")
 OutputRecord = tuple[str, bytes | None, bytes | None, Headers]  # topic, key, value, headers
-DELIVERY_POLL_SECONDS = 0.01  # until deliveries are looked at again
 
-
-class Deliveries:
-    """What became of the records of a transaction. It does not know the producer: a cycle of the two would stay
-    in memory, threads and all, after every restore."""
-
-    def __init__(self, kafka: Kafka) -> None:
-        self._kafka = kafka
-        self.n_written = 0  # records of this transaction, handed over to be delivered
-        self.refusal: ClassifierError | None = None  # of a record that would be refused again
-        self.failed = False  # whether a record of this transaction was not delivered
-
-    def note_failure(self, error: KafkaError, message: Message) -> None:
-        """Take the producer's report."""
-        self.failed = True
-        if error.code() in DENIED_CODES | REFUSED_CODES:
-            self.refusal = self._kafka.classify(error, f"write topic {message.topic()}")
+DELIVERY_POLL_SECONDS = 0.01  # pause between two checks of deliveries while no rate is known
 
 
 class Sink:
-    """One Kafka transaction per step: labels, dead letters and input offsets, all or none.
+    """Writes steps to Kafka.
 
     Exactly once into `user_labeling` for a read_committed reader; one active instance.
     """
@@ -60,36 +44,70 @@ class Sink:
         kafka: Kafka,
         consumer: Consumer,
         transactional_id: str,
-        pace: TransactionSize,
+        transaction_size: TransactionSize,
         on_stall: Callable[[], None] = lambda: None,
     ) -> None:
-        """`on_stall` is called while the brokers take no records, and before a part of a step is committed; what it
-        raises ends the transaction."""
-        self._kafka, self._consumer, self._deliveries, self._pace = kafka, consumer, Deliveries(kafka), pace
-        self._stop, self._on_stall = kafka.stop, on_stall
+        """Create the producer, which fences older instances and ends the transaction that one of them left open.
+
+        `on_stall` is called while the brokers accept no records, and before a part of a step is committed. If it
+        raises an error, the transaction is aborted.
+        """
+        self._kafka = kafka
+        self._consumer = consumer
+        self._size = transaction_size
+        self._on_stall = on_stall
+        self._stop = kafka.stop
         self._outage = Outage(f"{kafka.outage.service}: the output")
+        self._action = f"write transactional.id {transactional_id}"
+        self._deliveries = Deliveries(kafka)
         self._producer = kafka.producer(self._deliveries.note_failure)
-        self._doing = f"write transactional.id {transactional_id}"
         kafka.connect(self._producer, "producer")
-        # Fences older instances, and ends a transaction that one of them left open.
-        kafka.call(self._doing, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
+        kafka.call(self._action, lambda: self._producer.init_transactions(CALL_TIMEOUT_SECONDS))
 
     def write(
         self,
         records: Iterable[OutputRecord],
         offsets: list[TopicPartition],
-        ahead: Iterable[OutputRecord] = (),
-        unfinished: Sequence[TopicPartition] = (),
+        early_records: Iterable[OutputRecord] = (),
+        part_offsets: Sequence[TopicPartition] = (),
     ) -> None:
-        """Produce records and commit offsets in one transaction; TransactionAborted leaves neither.
+        """Write one step: all of its records and its offsets in one transaction, or in parts if it is large.
 
-        Records `ahead` need not wait for the offsets. Those that do not fit into that transaction are committed in
-        others before it, each with the offsets `unfinished`, if there are any.
+        Parameters
+        ----------
+        records : records that must be committed together with the offsets, such as changed rows and dead letters.
+        offsets : the next offset of each input partition, with metadata.
+        early_records : records that may be committed before the offsets. If a restore finds them without the offsets,
+            the table is right all the same, because another label changes no row.
+        part_offsets : offsets to commit with each part but the last; none to leave the group's offsets as they are.
+
+        Raises
+        ------
+        TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed
+            After the current transaction was aborted. Earlier parts stay committed; nothing else of the step does.
+        ProducerFenced
+            Without a further call: the transaction now belongs to a newer instance.
+
+        Notes
+        -----
+        1. Begin a transaction.
+        2. Queue `early_records`. Whenever the undelivered ones take the rest of a quarter of the transaction's
+           time-out (`TransactionSize.full`), commit a part of the step: wait for delivery, send `part_offsets`, check
+           the topics (`on_stall`), commit, begin the next transaction. A small step never comes to this.
+        3. Queue `records`. They always go into the last transaction: the run loop takes no more rows into a step
+           than one transaction can hold (`TransactionSize.max_rows`).
+        4. Send `offsets`, and meanwhile deliver what is queued. Wait for the rest.
+        5. Commit. Now the step is complete.
+        6. If 1 to 5 failed: abort the current transaction, so that readers need not wait for its time-out, and raise.
+           The run loop then restores from what is committed, and repeats what is missing.
+
+        An outage in any of these is waited for, as long as the transaction lives. `StopRequest.last_step` is
+        NOT_COMMITTED from 1, UNKNOWN during 5, COMMITTED after it.
         """
         self._stop.last_step = NOT_COMMITTED
         try:
             self._begin()
-            self._write_ahead(ahead, unfinished)
+            self._write_early(early_records, part_offsets)
             self._produce_all(records)
             self._deliver(offsets)
             self._stop.last_step = UNKNOWN
@@ -98,27 +116,26 @@ class Sink:
             self._kafka.outage.note_recovery()
         except (TransactionAborted, TopicsChanged, AccessDenied, KafkaFailed) as failure:
             self._stop.last_step = NOT_COMMITTED
-            clear_frames(failure)  # an error of the abort comes from C, and does not lead to this one
-            # Readers of the output need not wait for the time-out, and a timed-out instance hears whether a newer one
-            # has taken over. Whatever else the abort says, the producer that restores ends the transaction.
-            with contextlib.suppress(AccessDenied, KafkaFailed):
-                self._kafka.call(self._doing, lambda: self._producer.abort_transaction(CALL_TIMEOUT_SECONDS))
-            if self._deliveries.refusal is not None:  # trying again would fail again
+            clear_frames(failure)  # an error of the abort comes from C and would not lead to this one
+            self._abort()
+            if self._deliveries.refusal is not None:  # a restore would only write the refused record again
                 raise self._deliveries.refusal from None
             raise
 
     def _begin(self) -> None:
-        self._deliveries.failed, self._deliveries.n_written = False, 0
-        self._kafka.call(self._doing, self._producer.begin_transaction)
-        self._pace.begin()
+        self._deliveries.failed = False
+        self._deliveries.n_written = 0
+        self._kafka.call(self._action, self._producer.begin_transaction)
+        self._size.begin()
 
-    def _write_ahead(self, records: Iterable[OutputRecord], unfinished: Sequence[TopicPartition]) -> None:
-        """Produce records; whenever they fill a transaction, commit it as a part of the step and begin another."""
-        left, n_committed = iter(records), 0
-        while portion := list(itertools.islice(left, MIN_RECORDS)):
+    def _write_early(self, records: Iterable[OutputRecord], part_offsets: Sequence[TopicPartition]) -> None:
+        """Queue records; whenever they fill a transaction, commit a part of the step and begin the next one."""
+        remaining = iter(records)
+        n_committed = 0
+        while portion := list(itertools.islice(remaining, MIN_RECORDS)):
             self._produce_all(portion)
-            if self._pace.full(len(self._producer)) and not self._deliveries.failed:
-                self._deliver(unfinished)
+            if self._size.full(len(self._producer)) and not self._deliveries.failed:
+                self._deliver(part_offsets)
                 self._on_stall()
                 n_committed += self._deliveries.n_written
                 self._commit(complete=False)
@@ -127,45 +144,33 @@ class Sink:
                 self._begin()
 
     def _produce_all(self, records: Iterable[OutputRecord]) -> None:
-        """Queue records, at first no more of them than tell how fast they are delivered."""
-        left, pace, producer, deliveries = iter(records), self._pace, self._producer, self._deliveries
+        """Queue records. Until a rate is known, wait for deliveries after each portion."""
+        remaining = iter(records)
+        size = self._size
+        producer = self._producer
+        deliveries = self._deliveries
         produce = producer.produce  # looked up once, not for each record
-        while portion := list(itertools.islice(left, MIN_RECORDS)):
+        while portion := list(itertools.islice(remaining, MIN_RECORDS)):
             for record in portion:
                 topic, key, value, headers = record
                 try:
                     if headers:
                         produce(topic, value, key, headers=headers)
-                    else:  # in half the time: an argument by its name takes as long as the rest
+                    else:  # half the time: passing a keyword argument takes as long as all the rest
                         produce(topic, value, key)
                 except (BufferError, KafkaException) as error:
-                    if not self._produce_after(error, record):
-                        return  # the transaction has failed; the calls that follow say why
+                    if not self._produce_again(error, record):
+                        return  # the transaction has failed; the next call raises why
             deliveries.n_written += len(portion)
-            while pace.throttled(len(producer)) and not deliveries.failed:
+            while size.throttled(len(producer)) and not deliveries.failed:
                 self._flush(DELIVERY_POLL_SECONDS)
-                pace.measure(deliveries.n_written, len(producer))
-            pace.measure(deliveries.n_written, len(producer))
+                size.measure(deliveries.n_written, len(producer))
+            size.measure(deliveries.n_written, len(producer))
 
-    def _deliver(self, offsets: Sequence[TopicPartition]) -> None:
-        """Have all records delivered, and offsets, if there are any."""
-        if offsets:
-            group, producer = self._consumer.consumer_group_metadata(), self._producer
-            send = functools.partial(producer.send_offsets_to_transaction, list(offsets), group, CALL_TIMEOUT_SECONDS)
-            doing, call_in_thread = "commit offsets of the group", self._kafka.call_in_thread
-            # Beside each other, records and offsets take two thirds of the time.
-            self._kafka.call(doing, lambda: call_in_thread(doing, send, lambda: self._flush(POLL_SECONDS)))
-        self._drain()
-        self._pace.measure(self._deliveries.n_written, len(self._producer))
-
-    def _commit(self, *, complete: bool) -> None:
-        self._kafka.call(self._doing, lambda: self._producer.commit_transaction(CALL_TIMEOUT_SECONDS))
-        self._pace.note_commit(complete=complete)
-
-    def _produce_after(self, error: BufferError | KafkaException, record: OutputRecord) -> bool:
-        """Queue a record that was not taken; return False once the transaction takes no more of them."""
+    def _produce_again(self, error: BufferError | KafkaException, record: OutputRecord) -> bool:
+        """Queue a record that was not accepted; return False if the transaction has failed and accepts no more."""
         topic, key, value, headers = record
-        while isinstance(error, BufferError):  # the queue is full: let it drain
+        while isinstance(error, BufferError):  # the queue is full
             self._flush(POLL_SECONDS)
             try:
                 self._producer.produce(topic, value, key, headers=headers)
@@ -176,31 +181,76 @@ class Sink:
             return False
         raise self._kafka.classify(error.args[0], f"write topic {topic}") from None
 
-    def _drain(self) -> None:
-        """Wait until all records are delivered, or the transaction has failed; the commit tells which."""
-        left = len(self._producer)
-        while left and not self._deliveries.failed:
-            before, left = left, self._flush(CALL_TIMEOUT_SECONDS)
-            self._pace.measure(self._deliveries.n_written, left)  # also of a transaction that comes to nothing
-            if left == before:
+    def _deliver(self, offsets: Sequence[TopicPartition]) -> None:
+        """Send offsets to the transaction, if there are any, and wait until all queued records are delivered."""
+        if offsets:
+            group = self._consumer.consumer_group_metadata()
+            send = functools.partial(
+                self._producer.send_offsets_to_transaction, list(offsets), group, CALL_TIMEOUT_SECONDS
+            )
+            action = "commit offsets of the group"
+            in_thread = functools.partial(self._kafka.call_in_thread, action, send, lambda: self._flush(POLL_SECONDS))
+            self._kafka.call(action, in_thread)  # at the same time as the records: takes two thirds of the time
+        self._await_deliveries()
+        self._size.measure(self._deliveries.n_written, len(self._producer))
+
+    def _await_deliveries(self) -> None:
+        """Wait until all queued records are delivered, or one has failed; the commit raises which."""
+        n_outstanding = len(self._producer)
+        while n_outstanding and not self._deliveries.failed:
+            before = n_outstanding
+            n_outstanding = self._flush(CALL_TIMEOUT_SECONDS)
+            self._size.measure(self._deliveries.n_written, n_outstanding)  # counts even if the transaction is aborted
+            if n_outstanding == before:
                 self._outage.note_failure("accepts no records")
                 self._on_stall()
         self._outage.note_recovery()
 
     def _flush(self, timeout: float) -> int:
-        """Let the producer work; return how many records are left."""
+        """Deliver queued records for up to `timeout` seconds; return how many are left."""
         try:
             return self._producer.flush(timeout)
         except (KafkaException, SystemError) as error:
-            # A fatal error comes out of the client's own callback, inside a SystemError if a delivery failed, too.
+            # The client raises a fatal error from its callback; inside a SystemError if a delivery failed as well.
             fatal = error if isinstance(error, KafkaException) else error.__cause__
             if not isinstance(fatal, KafkaException):
                 raise
-            raise self._kafka.classify(fatal.args[0], self._doing) from None
+            raise self._kafka.classify(fatal.args[0], self._action) from None
+
+    def _commit(self, *, complete: bool) -> None:
+        self._kafka.call(self._action, lambda: self._producer.commit_transaction(CALL_TIMEOUT_SECONDS))
+        self._size.note_commit(complete=complete)
+
+    def _abort(self) -> None:
+        """Abort the transaction. If it timed out, this raises ProducerFenced in case a newer instance took over.
+
+        Other errors do not matter: the producer of the restore ends the transaction.
+        """
+        with contextlib.suppress(AccessDenied, KafkaFailed):
+            self._kafka.call(self._action, lambda: self._producer.abort_transaction(CALL_TIMEOUT_SECONDS))
+
+
+class Deliveries:
+    """State of the records of the current transaction.
+
+    It does not hold the producer: a reference cycle of the two, threads included, would stay in memory after a restore.
+    """
+
+    def __init__(self, kafka: Kafka) -> None:
+        self.n_written = 0  # records of this transaction that were queued
+        self.failed = False  # whether a record of this transaction could not be delivered
+        self.refusal: ClassifierError | None = None  # error of a record that would be refused again
+        self._kafka = kafka
+
+    def note_failure(self, error: KafkaError, message: Message) -> None:
+        """Record the producer's report of a record that could not be delivered."""
+        self.failed = True
+        if error.code() in DENIED_CODES | REFUSED_CODES:
+            self.refusal = self._kafka.classify(error, f"write topic {message.topic()}")
 
 
 def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
-    """Return a bad record as it came, with the headers Kafka Streams gives to dead letters."""
+    """Return a copy of a bad record for `topic`, with the headers that Kafka Streams adds to dead letters."""
     message, error = bad
     cause = {
         "exception": type(error).__name__,
