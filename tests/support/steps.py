@@ -30,7 +30,7 @@ def step_of(
     return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {}, scaling=scaling)
 
 
-class Hand:
+class ManualClock:
     """A clock that moves when told."""
 
     def __init__(self) -> None:

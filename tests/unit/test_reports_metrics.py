@@ -11,7 +11,7 @@ import pytest
 
 from classifier.clustering.scaling import Scaling
 from classifier.reports.metrics import Metrics
-from tests.support.steps import Hand, made_step
+from tests.support.steps import ManualClock, made_step
 
 STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2)._replace(
     n_changes=3,
@@ -23,7 +23,7 @@ PREFIX = "user_classifier_"
 
 
 @contextlib.contextmanager
-def served(clock: Hand, names: tuple[str, ...] = ()) -> Iterator[Metrics]:
+def served(clock: ManualClock, names: tuple[str, ...] = ()) -> Iterator[Metrics]:
     """Metrics on a free port."""
     metrics = Metrics(0, names=names, max_poll_seconds=300.0, clock=clock)
     try:
@@ -51,7 +51,7 @@ def scrape(metrics: Metrics) -> dict[str, float]:
 
 
 def test_scrape_before_anything_happened() -> None:
-    with served(Hand()) as metrics:
+    with served(ManualClock()) as metrics:
         found = scrape(metrics)
     assert found["records_total"] == found["bad_records_total"] == found["fit_seconds_count"] == 0
     assert found["up"] == 1
@@ -59,7 +59,7 @@ def test_scrape_before_anything_happened() -> None:
 
 
 def test_scrape_after_two_steps() -> None:
-    clock = Hand()
+    clock = ManualClock()
     with served(clock, ("stingy", "spendthrift")) as metrics:
         metrics.read(10, 90)
         metrics.bad(2)
@@ -93,7 +93,7 @@ def test_scrape_after_two_steps() -> None:
 
 
 def test_the_centres_and_the_scale_of_their_fit() -> None:
-    with served(Hand(), ("stingy", "spendthrift")) as metrics:
+    with served(ManualClock(), ("stingy", "spendthrift")) as metrics:
         metrics.step(STEP)
         first = scrape(metrics)
         metrics.step(STEP._replace(scaling=Scaling("log"), centers=STEP.centers[:1] + 0.5))
@@ -116,7 +116,7 @@ def test_the_centres_and_the_scale_of_their_fit() -> None:
 
 
 def test_every_metric_has_a_help_text() -> None:
-    with served(Hand()) as metrics:
+    with served(ManualClock()) as metrics:
         metrics.step(STEP)
         text = get(metrics, "/metrics")[1]
     named = set(re.findall(r"^# TYPE (\S+)", text, re.MULTILINE))
@@ -124,13 +124,13 @@ def test_every_metric_has_a_help_text() -> None:
 
 
 def test_two_instances_do_not_share_numbers() -> None:
-    with served(Hand()) as one, served(Hand()) as two:
+    with served(ManualClock()) as one, served(ManualClock()) as two:
         one.read(5, 0)
         assert (scrape(one)["records_total"], scrape(two)["records_total"]) == (5, 0)
 
 
 def test_health_follows_the_last_poll() -> None:
-    clock = Hand()
+    clock = ManualClock()
     with served(clock) as metrics:
         clock.now += 299
         assert get(metrics, "/health") == (200, "ok: last poll 299.0 s ago\n")
@@ -143,13 +143,13 @@ def test_health_follows_the_last_poll() -> None:
 
 
 def test_other_pages() -> None:
-    with served(Hand()) as metrics:
+    with served(ManualClock()) as metrics:
         assert get(metrics, "/") == (404, "not found; the pages are /metrics and /health\n")
         assert get(metrics, "/health?x=1")[0] == 200
 
 
 def test_head_has_no_body() -> None:
-    with served(Hand()) as metrics, socket.create_connection(("127.0.0.1", metrics.port), timeout=30) as caller:
+    with served(ManualClock()) as metrics, socket.create_connection(("127.0.0.1", metrics.port), timeout=30) as caller:
         caller.sendall(b"HEAD /health HTTP/1.0\r\n\r\n")
         answer = b"".join(iter(lambda: caller.recv(1000), b""))
     head, body = answer.split(b"\r\n\r\n")
@@ -157,7 +157,7 @@ def test_head_has_no_body() -> None:
 
 
 def test_a_port_in_use() -> None:
-    with served(Hand()) as metrics, pytest.raises(ValueError, match=r".") as raised:
+    with served(ManualClock()) as metrics, pytest.raises(ValueError, match=r".") as raised:
         Metrics(metrics.port)
     assert str(raised.value) == (
         f"cannot serve metrics at 127.0.0.1:{metrics.port} (Address already in use);"
@@ -197,7 +197,7 @@ def test_only_the_given_address_answers() -> None:
 
 def test_no_user_is_shown() -> None:
     """Any client that reaches the port sees counts and states only."""
-    with served(Hand(), ("stingy", "spendthrift")) as metrics:
+    with served(ManualClock(), ("stingy", "spendthrift")) as metrics:
         metrics.step(STEP)
         pages = "".join(get(metrics, path)[1] for path in ("/metrics", "/health", "/"))
     assert "stingy" in pages
@@ -205,7 +205,7 @@ def test_no_user_is_shown() -> None:
 
 
 def test_the_port_is_free_after_close() -> None:
-    with served(Hand()) as metrics:
+    with served(ManualClock()) as metrics:
         port = metrics.port
     again = Metrics(port)
     try:
@@ -216,7 +216,7 @@ def test_the_port_is_free_after_close() -> None:
 
 def test_a_long_restore_is_healthy() -> None:
     """The client reads another topic than the input: it is healthy, and the number of records behind is unchanged."""
-    clock = Hand()
+    clock = ManualClock()
     with served(clock) as metrics:
         metrics.read(5, 70)
         for _ in range(3):

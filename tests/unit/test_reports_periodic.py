@@ -8,14 +8,14 @@ import pytest
 
 from classifier.reports.periodic import Periodic
 from classifier.reports.step import Step
-from tests.support.steps import Hand, made_step
+from tests.support.steps import ManualClock, made_step
 
 A, B, C = (made_step([(name, 1.0, 1, 0)], 1) for name in "abc")
 
 
 def test_the_first_step_is_shown_immediately_then_the_newest_when_due() -> None:
     shown: list[Step] = []
-    clock = Hand()
+    clock = ManualClock()
     report = Periodic(shown.append, 60.0, clock)
     report.read(5, 0)  # nothing to show yet
     report.step(A)
@@ -35,7 +35,7 @@ def test_the_first_step_is_shown_immediately_then_the_newest_when_due() -> None:
 
 def test_a_step_that_was_not_due_is_shown_once_at_the_end() -> None:
     shown: list[Step] = []
-    report = Periodic(shown.append, 60.0, Hand())
+    report = Periodic(shown.append, 60.0, ManualClock())
     report.step(A)
     report.step(B)
     report.close()
@@ -45,7 +45,7 @@ def test_a_step_that_was_not_due_is_shown_once_at_the_end() -> None:
 
 def test_a_slow_report_takes_a_tenth_of_the_time_at_most() -> None:
     shown: list[Step] = []
-    clock = Hand()
+    clock = ManualClock()
 
     def show_slowly(step: Step) -> None:
         shown.append(step)
@@ -85,7 +85,7 @@ def test_the_cycles_of_a_report_are_collected_and_older_objects_are_not_searched
     def show(step: Step) -> None:
         left.append(weakref.ref(Cycle()))
 
-    report = Periodic(show, 60.0, Hand())
+    report = Periodic(show, 60.0, ManualClock())
     report.step(A)
     assert [ref() for ref in left] == [None]
     assert old() is not None, "older objects were not searched"

@@ -27,7 +27,7 @@ from classifier.reports.plot import (
     short,
 )
 from classifier.reports.step import Step
-from tests.support.steps import EMPTY, Hand, made_step, step_of
+from tests.support.steps import EMPTY, ManualClock, made_step, step_of
 from user_classifier import cluster
 
 STEP = made_step([("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)])
@@ -78,7 +78,7 @@ def test_the_suffix_chooses_the_format(name: str, begins: bytes, tmp_path: Path)
 
 
 def test_redrawn_every_ten_seconds_and_at_the_end(tmp_path: Path) -> None:
-    clock, path = Hand(), tmp_path / "c.svg"
+    clock, path = ManualClock(), tmp_path / "c.svg"
     plot = ClusterPlot(path, clock=clock)
 
     def drawn() -> bool:

@@ -6,7 +6,7 @@ import pytest
 from classifier.clustering.scaling import Scaling
 from classifier.reports.step import Step
 from classifier.reports.summary import SUMMARY_SECONDS, Summary, first_users, moves, summary_lines
-from tests.support.steps import EMPTY, Hand, made_step, step_of
+from tests.support.steps import EMPTY, ManualClock, made_step, step_of
 
 ROWS = [("ann", 98.0, 3, 0), ("bob", 102.5, 4, 0), ("cem", 608.8, 13, 1), ("dee", 2100.0, 36, 2)]
 NAMES = ("stingy", "standard", "spendthrift")
@@ -70,7 +70,7 @@ def test_moves_beyond_the_longest_list_are_summed() -> None:
 
 def test_a_summary_every_minute_with_the_moves_since_the_last_one() -> None:
     lines: list[str] = []
-    clock = Hand()
+    clock = ManualClock()
     summary = Summary(lines.append, NAMES, clock)
     summary.step(made_step(ROWS))
     assert len(lines) == 5
@@ -87,7 +87,7 @@ def test_a_summary_every_minute_with_the_moves_since_the_last_one() -> None:
 def shown(*steps: Step) -> list[str]:
     """The lines after the table of the last of these steps, each of which is shown."""
     lines: list[str] = []
-    clock = Hand()
+    clock = ManualClock()
     summary = Summary(lines.append, (), clock)
     for step in steps:
         lines.clear()

@@ -19,7 +19,7 @@ from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.table import LabelledUsers
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
-from tests.support.told import Told, read
+from tests.support.user_states import UserState, states_read
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 
 OTHER = "choose another output with -o, or recreate the topic and run with --rebuild"
@@ -44,12 +44,12 @@ def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> LabelledUser
 rows = st.tuples(st.floats(0, 1e150), st.integers(0, 2**63 - 1))
 pending = st.dictionaries(rows, st.integers(-3, 3).filter(bool), max_size=3)
 names = st.one_of(st.sampled_from("ab"), st.text(max_size=4))
-present = st.builds(Told, names, rows, st.integers(0, 5), pending)
-gone = st.builds(Told, names, st.none(), st.just(-1), pending)
+present = st.builds(UserState, names, rows, st.integers(0, 5), pending)
+gone = st.builds(UserState, names, st.none(), st.just(-1), pending)
 
 
 @given(st.lists(st.one_of(present, gone), max_size=12), st.booleans(), st.integers(1, 3), st.integers(0, 9))
-def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, partitions: int, seed: int) -> None:
+def test_what_is_written_is_read_back(changes: list[UserState], avro_key: bool, partitions: int, seed: int) -> None:
     """Rows, labels, tombstones and `pending`; of each user the last word."""
     broker = FakeBroker(out=partitions)
     for topic, key, value, headers in label_records(changes, *codecs(avro_key), "out"):
@@ -59,14 +59,14 @@ def test_what_is_written_is_read_back(changes: list[Told], avro_key: bool, parti
             patch.setattr(source, "LABELS_PER_DECODE", at_once)
             patch.setattr(source, "MAX_POLL_RECORDS", 2)
             patch.setattr(output, "COMPACT_ABOVE", at_once)
-            found = {change.user_id: change for change in read(read_back(broker, avro_key, seed))}
+            found = {change.user_id: change for change in states_read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
 
 def test_only_the_last_label_of_a_user_is_decoded() -> None:
     broker, (keys, values) = FakeBroker(out=1), codecs(False)
     for count in range(50):
-        for _, key, value, _ in label_records([Told("ann", (1.0, count), 0, {})], keys, values, "out"):
+        for _, key, value, _ in label_records([UserState("ann", (1.0, count), 0, {})], keys, values, "out"):
             broker.append("out", 0, value, [], key)
     decoded: list[bytes] = []
 
@@ -78,7 +78,7 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         patch.setattr(source, "MAX_POLL_RECORDS", 3)
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
-        assert read(read_back(broker, False)) == [Told("ann", (1.0, 49), 0, {})]
+        assert states_read(read_back(broker, False)) == [UserState("ann", (1.0, 49), 0, {})]
     assert len(decoded) == 2  # one of them the sample by which a codec tries its schema
 
 
@@ -86,7 +86,9 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """A topic that is not compacted yet has many of each user."""
     broker, (keys, values) = FakeBroker(out=1), codecs(False)
     for count in range(50):
-        for _, key, value, _ in label_records([Told(name, (1.0, count), 0, {}) for name in "abc"], keys, values, "out"):
+        for _, key, value, _ in label_records(
+            [UserState(name, (1.0, count), 0, {}) for name in "abc"], keys, values, "out"
+        ):
             broker.append("out", 0, value, [], key)
     held = list[int]()
     take = output.LabelLog.take
@@ -103,13 +105,13 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         monkeypatch.setattr(module, name, number)
     monkeypatch.setattr(output.LabelLog, "take", noted)
-    assert read(read_back(broker, False)) == [Told(name, (1.0, 49), 0, {}) for name in "abc"]
+    assert states_read(read_back(broker, False)) == [UserState(name, (1.0, 49), 0, {}) for name in "abc"]
     assert len(held) > 9
     assert max(held) <= 4 + 2 * 3
 
 
 def test_pending_keeps_the_order_in_which_rows_came() -> None:
-    change = Told("ann", (1.0, 1), 0, {(3.0, 3): 1, (2.0, 2): -1})
+    change = UserState("ann", (1.0, 1), 0, {(3.0, 3): 1, (2.0, 2): -1})
     ((_, _, _, headers),) = label_records([change], *codecs(False), "out")
     assert headers == [("pending", b"[[3.0, 3, 1], [2.0, 2, -1]]")]
 

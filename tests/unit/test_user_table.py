@@ -12,7 +12,7 @@ from tests.support.changelog import Change as Record
 from tests.support.changelog import Op, Row
 from tests.support.settling import settle
 from tests.support.strategies import changelogs, cuts, interleavings, placements
-from tests.support.told import Told, by_column, told
+from tests.support.user_states import UserState, by_column, states_to_write
 
 Totals = tuple[float, int]
 A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
@@ -67,18 +67,18 @@ multisets = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from([A, B, C]
 def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]], data: st.DataObject) -> None:
     """Also what no table would write: several rows at once, more retracts than adds."""
     table, sums = UserTable(), dict[str, dict[Totals, int]]()
-    said: dict[str, Told] = {}
+    said: dict[str, UserState] = {}
     for user_id, row, sign in steps:
         add(table, user_id, row, sign)
         rows = sums.setdefault(user_id, {})
         rows[row] = rows.get(row, 0) + sign
         if data.draw(st.booleans()):
             settle(table, at_end=False)
-            said.update({change.user_id: change for change in told(table.relabel(made_up_labels(table)))})
+            said.update({change.user_id: change for change in states_to_write(table.relabel(made_up_labels(table)))})
     settle(table)
-    said.update({change.user_id: change for change in told(table.relabel(made_up_labels(table)))})
+    said.update({change.user_id: change for change in states_to_write(table.relabel(made_up_labels(table)))})
     for user_id, rows in sums.items():
-        change = said.get(user_id, Told(user_id, None, -1, {}))
+        change = said.get(user_id, UserState(user_id, None, -1, {}))
         known = dict(change.pending)
         if change.row is not None:
             assert rows[change.row] > 0
@@ -90,7 +90,7 @@ def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]]
 @given(st.data())
 def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
     """From any step on, a table loaded from the compacted output does what the kept one does."""
-    kept, output = UserTable(), dict[str, Told]()
+    kept, output = UserTable(), dict[str, UserState]()
     restored = kept
     for piece in pieces(data, data.draw(changelogs())):
         if data.draw(st.booleans()):
@@ -104,9 +104,9 @@ def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
         for table in {id(kept): kept, id(restored): restored}.values():
             apply(table, piece)
             settle(table, at_end=at_end)
-        changes = told(kept.relabel(made_up_labels(kept)))
+        changes = states_to_write(kept.relabel(made_up_labels(kept)))
         if restored is not kept:
-            assert told(restored.relabel(made_up_labels(restored))) == changes
+            assert states_to_write(restored.relabel(made_up_labels(restored))) == changes
         output.update({change.user_id: change for change in changes})
 
 
@@ -120,7 +120,7 @@ def test_the_row_added_last_is_the_current_one() -> None:
     settle(table)
     assert table.row("x") == C
     (change,) = table.relabel(np.zeros(1, np.int32))
-    assert change == Told("x", C, 0, {B: 1})
+    assert change == UserState("x", C, 0, {B: 1})
 
 
 def test_a_user_without_a_row_is_shown_until_the_end() -> None:
@@ -131,10 +131,10 @@ def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     add(table, "x", A, -1)
     settle(table, at_end=False)
     assert (table.row("x"), table.rowless) == (A, {"x"})
-    assert list(table.relabel(np.zeros(1, np.int32))) == [Told("x", A, 0, {A: -1})]
+    assert list(table.relabel(np.zeros(1, np.int32))) == [UserState("x", A, 0, {A: -1})]
     settle(table)
     assert (table.row("x"), table.rowless, len(table)) == (None, set(), 0)
-    assert list(table.relabel(np.empty(0, np.int32))) == [Told("x", None, -1, {})]
+    assert list(table.relabel(np.empty(0, np.int32))) == [UserState("x", None, -1, {})]
 
 
 def test_only_users_without_a_row_are_dropped_and_only_those_named() -> None:
@@ -153,9 +153,13 @@ def test_a_user_is_told_once() -> None:
     table = UserTable()
     apply(table, [Record(Op.INSERT, Row(name, 1.0, 1)) for name in "cab"])
     settle(table)
-    assert [change.user_id for change in told(table.relabel(np.array([0, 1, 2], np.int32)))] == ["a", "b", "c"]
+    assert [change.user_id for change in states_to_write(table.relabel(np.array([0, 1, 2], np.int32)))] == [
+        "a",
+        "b",
+        "c",
+    ]
     assert list(table.relabel(np.array([0, 1, 2], np.int32))) == []
-    assert list(table.relabel(np.array([0, 2, 2], np.int32))) == [Told("b", (1.0, 1), 2, {})]
+    assert list(table.relabel(np.array([0, 2, 2], np.int32))) == [UserState("b", (1.0, 1), 2, {})]
 
 
 def test_an_update_to_the_same_row_is_no_change() -> None:
@@ -174,7 +178,7 @@ def test_labels_that_were_handed_over_stay_as_they_are() -> None:
     for row in (A, B):
         table.replace("x", row)
         settle(table)
-        assert told(table.relabel(labels)) == [Told("x", row, 0, {})]
+        assert states_to_write(table.relabel(labels)) == [UserState("x", row, 0, {})]
     assert labels.tolist() == [0]
 
 
@@ -186,19 +190,24 @@ def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) 
     table.replace("x", row)
     settle(table)
     assert shown(table) == left
-    assert all(change.pending == {} for change in told(table.relabel(np.zeros(len(table), np.int32))))
+    assert all(change.pending == {} for change in states_to_write(table.relabel(np.zeros(len(table), np.int32))))
 
 
 def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
     table = UserTable()
-    said = [Told("x", A, 2, {B: -1}), Told("y", B, 1, {}), Told("z", None, -1, {C: -1}), Told("w", None, -1, {})]
+    said = [
+        UserState("x", A, 2, {B: -1}),
+        UserState("y", B, 1, {}),
+        UserState("z", None, -1, {C: -1}),
+        UserState("w", None, -1, {}),
+    ]
     table.load(by_column(said), confirmed=False)
     add(table, "x", A, 1)
     settle(table, at_end=False)
     assert shown(table) == {"x": A, "y": B}
     settle(table)
     assert shown(table) == {"x": A}
-    changes = told(table.relabel(np.array([2], np.int32)))
+    changes = states_to_write(table.relabel(np.array([2], np.int32)))
     assert {change.user_id: change.row for change in changes if change.user_id != "x"} == {"y": None, "z": None}
     assert all(change.pending == {} for change in changes)
 
@@ -214,7 +223,12 @@ def test_users_with_several_rows_are_counted_as_they_come_and_go() -> None:
 
 def test_users_with_several_rows_are_restored() -> None:
     table = UserTable()
-    said = [Told("x", A, 0, {}), Told("y", A, 0, {B: 1}), Told("z", A, 0, {B: -1}), Told("w", A, 0, {A: -1})]
+    said = [
+        UserState("x", A, 0, {}),
+        UserState("y", A, 0, {B: 1}),
+        UserState("z", A, 0, {B: -1}),
+        UserState("w", A, 0, {A: -1}),
+    ]
     table.load(by_column(said), confirmed=True)
     assert (table.duplicated, table.unordered, table.rows_of("y")) == ({"y"}, {"y"}, [B, A])
     table.mark_all_ordered()
@@ -265,20 +279,20 @@ def test_an_order_that_changes_is_told() -> None:
     ("rows", "news"),
     [
         ([B, A], []),
-        ([A], [Told("x", A, 0, {})]),
-        ([C, A], [Told("x", A, 0, {C: 1})]),
-        ([A, B], [Told("x", B, 0, {A: 1})]),
+        ([A], [UserState("x", A, 0, {})]),
+        ([C, A], [UserState("x", A, 0, {C: 1})]),
+        ([A, B], [UserState("x", B, 0, {A: 1})]),
     ],
 )
-def test_a_rebuild_tells_of_pending_rows_what_has_changed(rows: list[Totals], news: list[Told]) -> None:
+def test_a_rebuild_tells_of_pending_rows_what_has_changed(rows: list[Totals], news: list[UserState]) -> None:
     """Also where the row that is shown stays: what was pending would come back with the next start."""
     table = UserTable()
-    table.load(by_column([Told("x", A, 0, {B: 1})]), confirmed=False)
+    table.load(by_column([UserState("x", A, 0, {B: 1})]), confirmed=False)
     for row in rows:
         add(table, "x", row, 1)
     settle(table)
-    assert told(table.relabel(np.zeros(1, np.int32))) == news
-    assert told(table.relabel(np.zeros(1, np.int32))) == []
+    assert states_to_write(table.relabel(np.zeros(1, np.int32))) == news
+    assert states_to_write(table.relabel(np.zeros(1, np.int32))) == []
 
 
 @pytest.mark.parametrize("count", [2**53, 2**53 + 1, 2**63 - 1])
@@ -287,4 +301,4 @@ def test_counts_that_no_double_holds_are_told_as_they_are(count: int) -> None:
     add(table, "x", (0.1, count), 1)
     add(table, "y", A, 1)
     settle(table)
-    assert [change.row for change in told(table.relabel(np.zeros(2, np.int32)))] == [(0.1, count), A]
+    assert [change.row for change in states_to_write(table.relabel(np.zeros(2, np.int32)))] == [(0.1, count), A]
