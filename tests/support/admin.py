@@ -1,4 +1,4 @@
-"""A cluster and its registry as one principal sees them: what the admin client tells --check."""
+"""A cluster and its registry as one principal sees them, for --check."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ READ, WRITE = AclOperation.READ, AclOperation.WRITE
 
 
 def schema(**kinds: Any) -> str:
-    """A record, every field of it nullable."""
+    """The schema of a record whose fields are all nullable."""
     fields = [{"name": name, "type": ["null", kind], "default": None} for name, kind in kinds.items()]
     return json.dumps({"type": "record", "name": "r", "fields": fields})
 
@@ -39,12 +39,12 @@ def done(result: object) -> Future[Any]:
 
 def failure(code: int) -> KafkaException:
     """What the admin client raises."""
-    return KafkaException(KafkaError(code, "says the broker"))
+    return KafkaException(KafkaError(code, "reason of the broker"))
 
 
 @dataclass
 class FakeAdmin:
-    """A cluster as one principal sees it. A topic's value: its rights, None for untold, or the error."""
+    """A cluster as one principal sees it. Value of a topic: its permissions, None if not reported, or the error."""
 
     topics: dict[str, Any] = field(default_factory=dict)
     group: Any = (READ,)
@@ -65,17 +65,17 @@ class FakeAdmin:
     def describe_topics(self, topics: Any, **options: Any) -> Mapping[str, Future[Any]]:
         (name,) = topics.topic_names
         found = self.topics.get(name, failure(KafkaError.UNKNOWN_TOPIC_OR_PART))
-        told = SimpleNamespace(partitions=range(6), authorized_operations=found)
-        return {name: done(found if isinstance(found, KafkaException) else told)}
+        described = SimpleNamespace(partitions=range(6), authorized_operations=found)
+        return {name: done(found if isinstance(found, KafkaException) else described)}
 
     def describe_consumer_groups(self, groups: list[str], **options: Any) -> Mapping[str, Future[Any]]:
-        told = SimpleNamespace(authorized_operations=self.group)
-        return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else told)}
+        described = SimpleNamespace(authorized_operations=self.group)
+        return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else described)}
 
 
 @dataclass
 class FakeRegistry:
-    """Subjects, or the error that every call ends in."""
+    """Subjects, or the error that every call raises."""
 
     subjects: dict[str, str] = field(default_factory=dict)
     schema_type: str = "AVRO"
@@ -101,14 +101,14 @@ class FakeRegistry:
 
 
 def as_the_client_sees(registry: FakeRegistry) -> ReadOnlyRegistry:
-    """The client's own registry, with this one behind it."""
+    """The client's registry over this one."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("confluent_kafka.schema_registry.SchemaRegistryClient", lambda properties: registry)
         return ReadOnlyRegistry({"url": "http://registry"}, StopRequest())
 
 
 class FakeKafka(Kafka):
-    """Gives out these clients."""
+    """Returns these clients."""
 
     def __init__(
         self, settings: Settings, consumer: AdminClient, producer: AdminClient, broker: FakeBroker | None = None

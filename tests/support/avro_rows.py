@@ -6,7 +6,7 @@ from typing import NamedTuple
 MAX_AMOUNT = 1e150
 MAX_USER_ID = 100_000
 MAX_VARINT = 10
-"""Bytes that a number of 64 bits takes."""
+"""Bytes of an encoded number of 64 bits, at most."""
 
 
 class Misfit(Exception):
@@ -14,14 +14,14 @@ class Misfit(Exception):
 
 
 class Lenient(Misfit):
-    """The bytes are not a row, but fastavro takes one out of them; harmless: no encoder writes such bytes.
+    """The bytes are not a row, but fastavro decodes one from them; harmless, as no encoder writes such bytes.
 
-    It lets a varint be longer than 64 bits, and counts a negative branch of a union from the end.
+    fastavro accepts a varint of more than 64 bits, and counts a negative branch of a union from the end.
     """
 
 
 class Row(NamedTuple):
-    """What three columns hold."""
+    """The three columns."""
 
     user_id: str
     total_amount: float
@@ -63,7 +63,7 @@ class Bytes:
             raise Misfit(str(error)) from None
 
     def not_null(self) -> None:
-        """The branch of a union of null and something: it must be the second."""
+        """The branch of a union of null and a type, which must be the second."""
         branch = self.long()
         if not -(1 << 31) <= branch < 1 << 31 or branch in (-1, -2):  # fastavro keeps 32 bits of it
             raise Lenient(f"branch {branch}")
@@ -71,13 +71,13 @@ class Bytes:
             raise Misfit(f"branch {branch}")
 
     def end(self) -> None:
-        """Nothing may be left."""
+        """Check that no bytes are left."""
         if self._at != len(self._data):
             raise Misfit(f"{len(self._data) - self._at} bytes left over")
 
 
 def row_of(data: bytes, schema_id: int) -> Row:
-    """The row in a framed value; Misfit if it is none or one that no user can have."""
+    """The row in a framed value; Misfit if it is not a row or out of range."""
     if data[:5] != b"\0" + struct.pack(">I", schema_id):
         raise Misfit("another frame")
     rest = Bytes(data, 5)

@@ -1,4 +1,4 @@
-"""CDNOW: 69,659 purchases of 23,570 real customers, January 1997 to June 1998, as `make` fetches them.
+"""CDNOW: 69,659 purchases of 23,570 real customers, January 1997 to June 1998, fetched by `make cdnow`.
 
 The file is the one that Fader and Hardie published, as the package lifetimes carries it. Its lines begin with a space,
 end in CR LF, and have four columns with whitespace between them, the first line their names:
@@ -9,16 +9,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 FILE = Path(".local", "cdnow", "lifetimes", "datasets", "CDNOW_master.txt")
-"""From the repository's root; `make` knows it by this name."""
+"""Relative to the root of the repository; the Makefile has the same path."""
 USER, AMOUNT = "customer_id", "dollar_value"
 USER_NUMBER, AMOUNT_NUMBER = 1, 4
-"""The two columns that the pipeline needs, by name and by place."""
+"""The two columns that the pipeline needs, by name and by number."""
 N_PURCHASES, N_CUSTOMERS = 69_659, 23_570
 
 
 def cdnow_file() -> Path:
-    """Where the file is; FileNotFoundError says how to fetch it."""
+    """The path of the file; FileNotFoundError names the command that fetches it."""
     path = ROOT / FILE
     if not path.is_file():
-        raise FileNotFoundError(f"{FILE} is not there; to fetch it: make cdnow")
+        raise FileNotFoundError(f"{FILE} does not exist; to fetch it: make cdnow")
     return path

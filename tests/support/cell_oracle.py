@@ -1,4 +1,4 @@
-"""What --cells must arrive at, in Python that shares nothing with it: one fit on counts, a label for each cell."""
+"""Expected labels of --cells, by independent code: one fit on the counts, a label for each cell."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from tests.support.kmeans import fitted_kmeans
 AMOUNT_BINS, COUNT_BINS, STRIDE = 256, 16, 1000
 
 Counts = Mapping[int, int]
-"""cell -> how many users are in it"""
+"""cell -> number of users in it"""
 
 
 def cell_of(total_amount: float, num_transactions: float) -> int:
@@ -21,7 +21,7 @@ def cell_of(total_amount: float, num_transactions: float) -> int:
 
 
 def counted(totals: Iterable[tuple[float, int]]) -> dict[int, int]:
-    """How many users each cell has."""
+    """The number of users in each cell."""
     found: dict[int, int] = {}
     for row in totals:
         found[cell_of(*row)] = found.get(cell_of(*row), 0) + 1
@@ -29,7 +29,7 @@ def counted(totals: Iterable[tuple[float, int]]) -> dict[int, int]:
 
 
 def points(cell: int, columns: int, rows: int) -> list[tuple[float, float]]:
-    """Points spread over a cell: evenly on the logarithm of the amount, and over the whole numbers of its row."""
+    """Points spread over a cell: evenly over the logarithm of the amount, and over the whole numbers of its row."""
     column, row = divmod(cell, STRIDE)
     whole = [n for n in range(first_of(row), first_of(row + 1) + 2) if math.floor(COUNT_BINS * math.log(1 + n)) == row]
     low, high = (whole[0], whole[-1]) if whole else (math.exp((row + 0.5) / COUNT_BINS) - 1,) * 2
@@ -39,12 +39,12 @@ def points(cell: int, columns: int, rows: int) -> list[tuple[float, float]]:
 
 
 def first_of(row: int) -> int:
-    """A whole number at the beginning of a row, or just before."""
+    """The first whole number of a row, or the one before it."""
     return max(0, math.floor(math.exp(row / COUNT_BINS) - 1))
 
 
 def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
-    """Centres of one fit, by the mean total_amount."""
+    """Centers of one fit, in ascending order of total_amount."""
     spread = (4, 2) if len(counts) > n_clusters else (1, 1)
     given = [(point, n) for cell, n in sorted(counts.items()) for point in points(cell, *spread)]
     rows, weights = np.array([point for point, _ in given]), [float(n) for _, n in given]
@@ -56,22 +56,22 @@ def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
 
 
 def lattice(counts: Counts, reach: float) -> list[int]:
-    """Every cell up to that many times the largest totals."""
+    """Every cell up to `reach` times the largest totals."""
     last_column = max(cell // STRIDE for cell in counts) + math.log(reach) * AMOUNT_BINS
     last_row = max(cell % STRIDE for cell in counts) + math.log(reach) * COUNT_BINS
     return [STRIDE * column + row for column in range(int(last_column) + 1) for row in range(int(last_row) + 1)]
 
 
 def labels(counts: Counts, n_clusters: int, reach: float = 4.0) -> dict[int, int]:
-    """The label of each cell; none where there are no users."""
+    """The label of each cell; empty without users."""
     counts = {cell: n for cell, n in counts.items() if n}
     if not counts:
         return {}
-    places = np.array(centers(counts, n_clusters))
+    found = np.array(centers(counts, n_clusters))
     cells = lattice(counts, reach)
     columns, rows = {cell // STRIDE for cell in cells}, {cell % STRIDE for cell in cells}
     amounts = {column: points(STRIDE * column, 1, 1)[0][0] for column in columns}
     numbers = {row: points(row, 1, 1)[0][1] for row in rows}
     middles = np.array([(amounts[cell // STRIDE], numbers[cell % STRIDE]) for cell in cells])
-    nearest = ((middles[:, None, :] - places) ** 2).sum(axis=2).argmin(axis=1)
+    nearest = ((middles[:, None, :] - found) ** 2).sum(axis=2).argmin(axis=1)
     return dict(zip(cells, nearest.tolist(), strict=True))

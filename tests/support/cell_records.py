@@ -8,13 +8,13 @@ from tests.support.wire import NAMESPACE, body, frame, schema_id_of, unframe
 
 
 def key_schema(table: str) -> dict[str, Any]:
-    """What CREATE TABLE registers for keys."""
+    """The schema that CREATE TABLE registers for keys."""
     fields = [{"name": "cell", "type": "int"}]
     return {"type": "record", "name": f"{table}_key", "namespace": NAMESPACE, "fields": fields}
 
 
 def value_schema(table: str, column: str, kind: str) -> dict[str, Any]:
-    """What it registers for values."""
+    """The schema that CREATE TABLE registers for values."""
     fields = [{"name": "cell", "type": "int"}, {"name": column, "type": ["null", kind], "default": None}]
     return {"type": "record", "name": f"{table}_value", "namespace": NAMESPACE, "fields": fields}
 
@@ -25,7 +25,7 @@ PARSED_KEY, PARSED_VALUE = parse_schema(LABELS_KEY), parse_schema(LABELS_VALUE)
 
 
 def count_record(ids: tuple[int, int], cell: int, num_users: int) -> tuple[bytes, bytes | None]:
-    """Key and value, by the ids of their schemas; a tombstone for a cell without users."""
+    """Key and value, given the ids of their schemas; a tombstone for a cell without users."""
     key = frame(ids[0], body(CELLS_KEY, {"cell": cell}))
     value = frame(ids[1], body(CELLS_VALUE, {"cell": cell, "num_users": num_users})) if num_users else None
     return key, value

@@ -1,4 +1,4 @@
-"""The two topics of --cells on a real broker, as statements 1 and 3 of sql/scale_out make them."""
+"""The two topics of --cells on a real broker, as created by statements 1 and 3 of sql/scale_out."""
 
 import random
 
@@ -9,7 +9,7 @@ from tests.support.topics import Outgoing
 
 
 class Cells:
-    """The two topics of a test, as statements 1 and 3 of sql/scale_out make them, and a client for them."""
+    """The two topics of one test, and the command line of a client for them."""
 
     def __init__(self, pipeline: Pipeline, partitions: int = 6) -> None:
         self.topics, self.file, self.group = pipeline.topics, pipeline.file, pipeline.group
@@ -27,14 +27,14 @@ class Cells:
         return [str(self.file), "--cells", "-t", self.input, "-o", self.output, "-g", self.group, *more]
 
     def write(self, counts: dict[int, int], commit: bool = True) -> None:
-        """Write in one transaction, as Flink does, how many users some cells have now."""
+        """Write the new number of users of some cells in one transaction, as Flink does."""
         records = [(cell % self._partitions, *count_record(self._ids, cell, n)) for cell, n in counts.items()]
         outgoing = [Outgoing(at, value, [], key) for at, key, value in records]
         self.topics.write_in_transaction(self.input, outgoing, commit)
         self.counts |= counts if commit else {}
 
     def move(self, rng: random.Random, n_users: int) -> None:
-        """Let some users of random cells come, and as many go."""
+        """Add users to random cells, and remove as many."""
         left = {cell: n for cell, n in self.counts.items() if n}
         changed = dict[int, int]()
         for totals in random_totals(rng, n_users):
@@ -56,7 +56,7 @@ class Cells:
 
 
 def random_totals(rng: random.Random, n_users: int) -> list[tuple[float, int]]:
-    """Three groups of users far apart, so that there is one best clustering."""
+    """Users in three distant groups, so that there is one best clustering."""
     groups = [(0.3, 1), (1.5, 2), (4.0, 4)]
     found = []
     for _ in range(n_users):

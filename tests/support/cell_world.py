@@ -17,7 +17,7 @@ IDS = 1, 2
 
 
 class CellWorld:
-    """Topics `in` and `out` of cells; `counts` is what was written into the one, in the end."""
+    """Topics `in` and `out` of cells; `counts` holds the number of users last written to `in`, by cell."""
 
     def __init__(self, partitions: int = 1, **given: object) -> None:
         self.broker = FakeBroker(**{"in": partitions, "out": 2})
@@ -29,14 +29,14 @@ class CellWorld:
         self.counts: dict[int, int] = {}
 
     def write(self, counts: dict[int, int]) -> None:
-        """Write what has become of some cells."""
+        """Write the new number of users of some cells."""
         for cell, n in counts.items():
             key, value = count_record(IDS, cell, n)
             self.broker.append("in", cell % len(self.broker.logs["in"]), value, [], key)
             self.counts[cell] = n
 
     def run(self, accidents: dict[str, list[Accident | None]] | None = None, report: Any = None) -> Abandoned | None:
-        """One run of the client, until the end of the input or until something ends it."""
+        """Run the client until the end of the input, or until an error or an accident ends it."""
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self.seeds), most=5_000)
         producer = cast(FakeProducer, None) if self.settings.read_only else FakeProducer(self.broker, accidents)

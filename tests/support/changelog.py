@@ -18,7 +18,7 @@ class Op(IntEnum):
 
     @property
     def sign(self) -> int:
-        """1 for a row that comes, -1 for a row that goes."""
+        """1 for a row that is added, -1 for one that is retracted."""
         return 1 if self in (Op.INSERT, Op.UPDATE_AFTER) else -1
 
 
@@ -38,21 +38,21 @@ class Change(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A change and the partition it lies in."""
+    """A change and its partition."""
 
     partition: int
     change: Change
 
 
 class Aggregate:
-    """A table with one row per user, that writes down each change made to it."""
+    """A table with one row per user, which records each change."""
 
     def __init__(self) -> None:
         self.rows: dict[str, Row] = {}
         self.changes: list[Change] = []
 
     def put(self, row: Row) -> None:
-        """Insert or update; an update to the very same row is written too, as Flink does without state compaction."""
+        """Insert or update; an update to an equal row is recorded too, as Flink does."""
         old = self.rows.get(row.user_id)
         if old is None:
             self.changes.append(Change(Op.INSERT, row))
@@ -61,12 +61,12 @@ class Aggregate:
         self.rows[row.user_id] = row
 
     def spend(self, user_id: str, amount: float) -> None:
-        """One transaction of a user: its amount joins the sum."""
+        """Add one transaction of a user to the totals."""
         old = self.rows.get(user_id, Row(user_id, 0.0, 0))
         self.put(Row(user_id, old.total_amount + amount, old.num_transactions + 1))
 
     def delete(self, user_id: str) -> None:
-        """The user's last transaction was retracted; nothing happens to one who is not there."""
+        """Delete a user, if there is one."""
         old = self.rows.pop(user_id, None)
         if old is not None:
             self.changes.append(Change(Op.DELETE, old))
@@ -87,22 +87,22 @@ def aggregation(seed: int, n_users: int, n_transactions: int, deleted: float = 0
 
 
 def of_other_users(changes: Iterable[Change]) -> list[Change]:
-    """The same changes, of users with other names."""
+    """The changes with other user_ids."""
     return [Change(op, row._replace(user_id=f"other {row.user_id}")) for op, row in changes]
 
 
 def place_by_hash(changes: Iterable[Change], n_partitions: int) -> list[Placed]:
-    """By a hash of the whole row, as Confluent does: the -U and the +U of a user lie apart."""
+    """Choose partitions by a hash of the row, as Confluent does: -U and +U of a user are in different ones."""
     return [Placed(zlib.crc32(repr(tuple(change.row)).encode()) % n_partitions, change) for change in changes]
 
 
 def place_at_random(changes: Iterable[Change], n_partitions: int, seed: int) -> list[Placed]:
-    """Each record anywhere: even the two records of one row may lie apart."""
+    """Choose partitions at random: even the two records of one row may be in different ones."""
     rng = random.Random(seed)
     return [Placed(rng.randrange(n_partitions), change) for change in changes]
 
 
 def cut(placed: Sequence[Placed], cuts: Iterable[int]) -> list[list[Placed]]:
-    """The changelog in pieces that end at the given places."""
-    places = [0, *sorted(place for place in cuts if 0 < place < len(placed)), len(placed)]
-    return [list(placed[start:end]) for start, end in pairwise(places)]
+    """The changelog in parts that end at the given indices."""
+    ends = [0, *sorted(end for end in cuts if 0 < end < len(placed)), len(placed)]
+    return [list(placed[start:end]) for start, end in pairwise(ends)]

@@ -1,4 +1,4 @@
-"""The client as its user has it: `python user_classifier.py ...`, a process of its own."""
+"""The client as a user starts it: `python user_classifier.py ...`, in a separate process."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ TIMEOUT_S = 60.0
 
 
 class Finished(NamedTuple):
-    """A run that came to its end."""
+    """The result of a run."""
 
     code: int
     stdout: str
@@ -26,23 +26,23 @@ class Finished(NamedTuple):
 
     @property
     def output(self) -> str:
-        """All that was written."""
+        """Everything written."""
         return self.stdout + self.stderr
 
 
 def run(arguments: Sequence[str | Path], timeout_s: float = TIMEOUT_S, cwd: Path = ROOT) -> Finished:
-    """Run the client until it ends by itself."""
+    """Run the client until it exits."""
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
     done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout_s, check=False)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 
 class Client:
-    """A client in the background; leaving the block kills it if it still runs."""
+    """A client in the background; leaving the block kills it."""
 
     def __init__(self, arguments: Sequence[str | Path], log: Path, script: Path = SCRIPT) -> None:
         self._log = log
-        paths = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script of a test imports the client from here
+        paths = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script of a test imports the client
         with log.open("wb") as out:
             command = [sys.executable, "-u", str(script), *map(str, arguments)]
             self._process = subprocess.Popen(command, cwd=ROOT, env=paths, stdout=out, stderr=subprocess.STDOUT)
@@ -55,12 +55,12 @@ class Client:
 
     @property
     def output(self) -> str:
-        """All that was written so far."""
+        """Everything written so far."""
         return self._log.read_text(encoding="utf-8", errors="replace")
 
     @property
     def running(self) -> bool:
-        """Whether the process is still there."""
+        """Whether the process runs."""
         return self._process.poll() is None
 
     def is_connected_to(self, ports: Container[int]) -> bool:
@@ -69,16 +69,16 @@ class Client:
         return any(each.raddr and each.raddr.port in ports for each in found)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Ask it to stop, wait, and return its exit code."""
+        """Send a signal, wait, and return the exit code."""
         self._process.send_signal(number)
         return self.wait()
 
     def send(self, number: signal.Signals) -> None:
-        """Send a signal and do not wait."""
+        """Send a signal without waiting."""
         self._process.send_signal(number)
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
-        """Wait until it has ended by itself."""
+        """Wait until it exits; return the exit code."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
@@ -91,7 +91,7 @@ class Client:
         self._process.wait()
 
     def wait_for_output(self, text: str, timeout_s: float = TIMEOUT_S) -> None:
-        """Wait until it has written a text."""
+        """Wait until it has written this text."""
         wait_until(lambda: text in self.output or not self.running, f"the client to write {text!r}", timeout_s)
         if text not in self.output:
             raise AssertionError(f"the client ended with {self.wait()} and never wrote {text!r}:\n{self.output}")

@@ -10,14 +10,14 @@ Sections = Mapping[str, Mapping[str, str]]
 
 
 def sections(bootstrap_servers: str, registry_url: str) -> dict[str, dict[str, str]]:
-    """The seed's three sections for services without security."""
+    """The three sections for services without security."""
     return {
         "schema_registry": {"url": registry_url},
         "consumer": {
             "bootstrap.servers": bootstrap_servers,
             "group.id": "args.group",
             "auto.offset.reset": "earliest",
-            # A request waits behind the fetch that the broker is holding; half a second by default.
+            # Other requests wait for the fetch that the broker holds back, by default half a second.
             "fetch.wait.max.ms": "10",
         },
         "producer": {"bootstrap.servers": bootstrap_servers},
@@ -34,5 +34,5 @@ def write(path: Path, content: Sections) -> Path:
 
 
 def taken(file: Path, *options: str) -> Settings:
-    """What the client takes from a file and a command line."""
+    """The settings of a file and a command line."""
     return settings_from(argument_parser().parse_args([str(file), *options]))

@@ -10,7 +10,7 @@ from tests.support.cdnow import cdnow_file
 
 
 class Customers(NamedTuple):
-    """Whoever has bought something, in the order of their numbers."""
+    """Customers with at least one purchase, in the order of their numbers."""
 
     numbers: NDArray[np.int64]
     totals: NDArray[np.float64]  # shape (n_customers, 2): dollars to the cent, purchases
@@ -25,7 +25,7 @@ def purchases() -> NDArray[np.int64]:
 
 
 def customers(n_purchases: int | None = None) -> Customers:
-    """The table after so many purchases, or after all."""
+    """The table after the first purchases, or after all."""
     numbers, cents = purchases()[:n_purchases].T
     known, at = np.unique(numbers, return_inverse=True)
     return Customers(known, np.column_stack((np.bincount(at, cents) / 100, np.bincount(at))))

@@ -1,4 +1,4 @@
-"""Kafka in memory, as far as the client uses it: topics, one group's offsets, transactions that commit or do not."""
+"""Kafka in memory, as far as the client uses it: topics, the offsets of one group, transactions."""
 
 import random
 from collections.abc import Callable, Iterable, Sequence
@@ -10,45 +10,49 @@ from confluent_kafka import OFFSET_INVALID, TIMESTAMP_CREATE_TIME, KafkaError, K
 
 from tests.support.wire import Headers
 
-NO_ID = 22 * "A"  # as a broker writes an id that it does not know
+NO_ID = 22 * "A"  # the id of a topic for a broker that does not report ids
 
 
 class FakeMessage:
-    """A consumed record, or the news that a partition is at its end."""
+    """A consumed record, or the end of a partition."""
 
     def __init__(
-        self, place: tuple[str, int, int], value: bytes | None = None, headers: Headers | None = None,
+        self, position: tuple[str, int, int], value: bytes | None = None, headers: Headers | None = None,
         key: bytes | None = None, error: KafkaError | None = None, timestamp: int = 0,
     ) -> None:  # fmt: skip
-        self._place, self._value, self._headers, self._key, self._error = place, value, headers, key, error
+        self._position = position
+        self._value = value
+        self._headers = headers
+        self._key = key
+        self._error = error
         self._timestamp = timestamp
 
     def topic(self) -> str:
-        """See confluent_kafka.Message, as for the rest."""
-        return self._place[0]
+        """See confluent_kafka.Message; so for the other methods."""
+        return self._position[0]
 
     def partition(self) -> int:
-        """Its number."""
-        return self._place[1]
+        """The number of the partition."""
+        return self._position[1]
 
     def offset(self) -> int:
-        """Where it lies."""
-        return self._place[2]
+        """The offset."""
+        return self._position[2]
 
     def timestamp(self) -> tuple[int, int]:
-        """Its kind and milliseconds."""
+        """Kind and milliseconds."""
         return TIMESTAMP_CREATE_TIME, self._timestamp
 
     def key(self) -> bytes | None:
-        """Its key."""
+        """The key."""
         return self._key
 
     def value(self) -> bytes | None:
-        """Its value."""
+        """The value."""
         return self._value
 
     def headers(self) -> Headers | None:
-        """Its headers; None where there are none."""
+        """The headers, None without any."""
         return self._headers or None
 
     def error(self) -> KafkaError | None:
@@ -57,24 +61,24 @@ class FakeMessage:
 
 
 def end_of(topic: str, partition: int, offset: int) -> FakeMessage:
-    """The news that a partition has been read to its end."""
+    """The event at the end of a partition."""
     return FakeMessage((topic, partition, offset), error=KafkaError(KafkaError._PARTITION_EOF))
 
 
 def failure(code: int, fatal: bool = False, retriable: bool = False, abort: bool = False) -> KafkaException:
-    """What a call of the Kafka client raises."""
+    """An error as calls of the Kafka client raise it."""
     return KafkaException(KafkaError(code, "made up", fatal, retriable, abort))
 
 
 class FakeBroker:
-    """Topics and the offsets of the one group."""
+    """Topics, and the offsets of one group."""
 
     def __init__(self, **partitions: int) -> None:
         self.logs: dict[str, list[list[FakeMessage]]] = {name: [[] for _ in range(n)] for name, n in partitions.items()}
         self.offsets: dict[tuple[str, int], TopicPartition] = {}
         self.history: list[TopicPartition] = []
-        self.beginnings: dict[tuple[str, int], int] = {}  # what retention has left
-        self.ids = dict.fromkeys(partitions, NO_ID)  # of a broker that tells none
+        self.beginnings: dict[tuple[str, int], int] = {}  # first offsets, after retention
+        self.ids = dict.fromkeys(partitions, NO_ID)
 
     def append(
         self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None, timestamp: int = 0
@@ -97,7 +101,7 @@ class FakeAdmin:
         self._broker = broker
 
     def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
-        """Ids and partitions, or that there is no such topic."""
+        """Ids and partitions, or the error of an unknown topic."""
         return {name: self._described(name) for name in topics.topic_names}
 
     def _described(self, name: str) -> Future[Any]:
@@ -119,12 +123,12 @@ class _Metadata(NamedTuple):
 
 
 class FakeConsumer:
-    """Reads assigned partitions in an order of its own, a few records at a time."""
+    """Reads assigned partitions in random order, a few records at a time."""
 
     def __init__(self, broker: FakeBroker, seed: int, most: int = 7) -> None:
         self.broker, self._rng, self._most = broker, random.Random(seed), most
         self._positions: dict[tuple[str, int], int] = {}
-        self._told: dict[tuple[str, int], int] = {}  # ends, as last told
+        self._reported: dict[tuple[str, int], int] = {}  # offset of the last end that was reported
         self.closed = False
 
     def list_topics(self, topic: str, timeout: float) -> _Metadata:
@@ -133,8 +137,8 @@ class FakeConsumer:
         return _Metadata({topic: _Topic(partitions)})
 
     def assign(self, places: Sequence[TopicPartition]) -> None:
-        """Read these and no others."""
-        self._told.clear()
+        """Read only these."""
+        self._reported.clear()
         self._positions = {(at.topic, at.partition): max(at.offset, 0) for at in places}
 
     def unassign(self) -> None:
@@ -142,7 +146,7 @@ class FakeConsumer:
         self.assign([])
 
     def committed(self, places: Sequence[TopicPartition], timeout: float) -> list[TopicPartition]:
-        """The group's offsets."""
+        """The offsets of the group."""
         known = self.broker.offsets
         return [
             known.get((at.topic, at.partition), TopicPartition(at.topic, at.partition, OFFSET_INVALID)) for at in places
@@ -152,29 +156,29 @@ class FakeConsumer:
         self, at: TopicPartition, timeout: float | None = None, cached: bool = False
     ) -> tuple[int, int]:
         """First and next offset."""
-        place = at.topic, at.partition
-        return self.broker.beginnings.get(place, 0), len(self.broker.logs[at.topic][at.partition])
+        partition = at.topic, at.partition
+        return self.broker.beginnings.get(partition, 0), len(self.broker.logs[at.topic][at.partition])
 
     def consumer_group_metadata(self) -> None:
-        """Nothing that matters here."""
+        """Not used."""
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
-        """Some records of one partition, or the news of its end."""
+        """Some records of one partition, or its end."""
         logs = self.broker.logs
-        waiting = [place for place in self._positions if self._told.get(place) != len(logs[place[0]][place[1]])]
-        if not waiting:
+        unread = [each for each in self._positions if self._reported.get(each) != len(logs[each[0]][each[1]])]
+        if not unread:
             return []
-        topic, partition = place = self._rng.choice(waiting)
-        start = self._positions[place]
+        topic, partition = chosen = self._rng.choice(unread)
+        start = self._positions[chosen]
         taken = logs[topic][partition][start : start + min(limit, self._rng.randint(1, self._most))]
-        self._positions[place] += len(taken)
+        self._positions[chosen] += len(taken)
         if not taken:
-            self._told[place] = start
+            self._reported[chosen] = start
             return [end_of(topic, partition, start)]
         return list(taken)
 
     def close(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.closed = True
 
 
@@ -182,7 +186,7 @@ Accident = Callable[[], None]
 
 
 class FakeProducer:
-    """Transactions into the broker; before each call of a method an accident may happen."""
+    """Writes transactions; an accident may happen before each call of a method."""
 
     def __init__(self, broker: FakeBroker, accidents: dict[str, list[Accident | None]] | None = None) -> None:
         self._broker, self._accidents = broker, accidents or {}
@@ -198,11 +202,11 @@ class FakeProducer:
             accident()
 
     def init_transactions(self, timeout: float) -> None:
-        """What an older producer left open is not here: it is forgotten."""
+        """Record the call."""
         self._called("init_transactions")
 
     def begin_transaction(self) -> None:
-        """Begin with nothing."""
+        """Begin an empty transaction."""
         self._called("begin_transaction")
         self._records, self._offsets = [], []
 
@@ -217,7 +221,7 @@ class FakeProducer:
         self._offsets = offsets
 
     def commit_transaction(self, timeout: float) -> None:
-        """Write all."""
+        """Write the records and commit the offsets."""
         self._called("commit_transaction")
         for record in self._records:
             self._broker.append(*record)
@@ -231,16 +235,16 @@ class FakeProducer:
         return 0
 
     def flush(self, timeout: float) -> int:
-        """Everything is delivered."""
+        """Return the number of undelivered records."""
         return 0
 
     def poll(self, timeout: float) -> int:
-        """Nothing to tell."""
+        """Return the number of events."""
         return 0
 
 
 class FakeRegistry:
-    """Schemas in memory, parsed as the client's registry gives them."""
+    """Schemas in memory, parsed as by the client's registry."""
 
     def __init__(self, subject: Callable[[int, Any], Any], parse: Callable[[Any], Any], **subjects: Any) -> None:
         self._subject, self._parse = subject, parse
@@ -250,18 +254,18 @@ class FakeRegistry:
             self.register(name.replace("__", "-"), schema)
 
     def register(self, subject: str, schema: Any) -> Any:
-        """Keep a schema under the next id, from 1."""
+        """Register a schema under the next id, from 1."""
         self._schemas.append(self._parse(schema))
         self._by_name[subject] = self._subject(len(self._schemas), self._schemas[-1])
         return self._by_name[subject]
 
     def newest(self, subject: str) -> Any:
-        """The subject's schema, or None."""
+        """The schema of a subject, or None."""
         return self._by_name.get(subject)
 
     def by_id(self, schema_id: int) -> Any:
-        """The schema of an id that is known."""
+        """The schema of a known id."""
         return self._schemas[schema_id - 1]
 
     def close(self) -> None:
-        """Nothing to close."""
+        """Nothing is open."""

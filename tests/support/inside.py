@@ -1,4 +1,4 @@
-"""The client's `main` inside the test process: half a second where a process of its own needs three."""
+"""The client's `main` in the process of the test: half a second instead of the three of a separate process."""
 
 import contextlib
 import functools
@@ -19,11 +19,11 @@ from tests.support.client import Finished
 
 
 class Died(BaseException):
-    """The process is gone at this point: nothing after it is carried out."""
+    """The process ends here, as by kill -9: no `except ClassifierError` sees it."""
 
 
 def run(arguments: Sequence[str]) -> Finished:
-    """Run the client until it ends by itself; what it logs counts as its stderr."""
+    """Run the client until it ends; its log counts as stderr."""
     out, err = io.StringIO(), io.StringIO()
     try:
         with (
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str]) -> Finished:
 
 
 def run_to_end(arguments: Sequence[str]) -> Finished:
-    """Run the client with --until-end; it must end well."""
+    """Run the client with --until-end; its exit code must be 0."""
     finished = run([*arguments, "--until-end"])
     if finished.code != 0:
         raise AssertionError(f"the client ended with {finished.code}:\n{finished.output}")
@@ -47,12 +47,12 @@ def run_to_end(arguments: Sequence[str]) -> Finished:
 
 
 def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
-    """Run the client to the end, unless it dies first: at a call of its producer, which then is not made.
+    """Run the client to the end, unless it dies before: at a call of its producer, which is not made.
 
     Parameters
     ----------
     at : name of the producer's method, e.g. commit_transaction.
-    after : how many calls of it are let through.
+    after : number of calls before that.
 
     Returns
     -------
@@ -70,7 +70,7 @@ def run_and_die(arguments: Sequence[str], at: str, after: int = 0) -> bool:
 
 
 def run_and_stop(arguments: Sequence[str], after: int) -> None:
-    """Run the client to the end, unless SIGTERM stops it first: at the end of a step, counted from 1."""
+    """Run the client to the end, unless SIGTERM stops it before: at the end of step number `after`, from 1."""
     steps = 0
     with pytest.MonkeyPatch.context() as patch:
         stepped = Schedule.stepped
@@ -88,7 +88,7 @@ def run_and_stop(arguments: Sequence[str], after: int) -> None:
 
 @contextlib.contextmanager
 def counting_reads(topic: str) -> Iterator[Callable[[], int]]:
-    """Count the records that clients read from a topic in this block."""
+    """Count the records that clients read from a topic within the block."""
     count = 0
     with pytest.MonkeyPatch.context() as patch:
         read = Source.read
@@ -105,7 +105,7 @@ def counting_reads(topic: str) -> Iterator[Callable[[], int]]:
 
 
 class _DyingProducer:
-    """A producer whose method `at` works so many times and then is the end of the process."""
+    """A producer whose method `at` works `after` times, and then ends the process."""
 
     def __init__(self, producer: Any, at: str, after: int) -> None:
         self._producer, self._at, self._left = producer, at, after
@@ -126,7 +126,7 @@ class _DyingProducer:
 
 @contextlib.contextmanager
 def _process_restored() -> Iterator[None]:
-    """The client takes the signals and turns the garbage collector off; this process goes on after it."""
+    """Restore what the client changes in its process: handlers of signals, and the garbage collector."""
     collects = gc.isenabled()
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -140,7 +140,7 @@ def _process_restored() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _logging_to(stream: io.StringIO) -> Iterator[None]:
-    """What the client logs, seen without the handlers that pytest has put on the root logger."""
+    """Collect the client's log, without the handlers that pytest sets on the root logger."""
     handler, log = logging.StreamHandler(stream), logging.getLogger("user_classifier")
     log.addHandler(handler)
     log.setLevel(logging.INFO)

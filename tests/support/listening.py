@@ -1,4 +1,4 @@
-"""Where a process listens."""
+"""The addresses at which a process listens."""
 
 import ipaddress
 
@@ -6,11 +6,11 @@ import psutil
 
 
 def addresses_of_listener(port: int) -> set[str]:
-    """The addresses at which the process behind a local port accepts connections, at whatever port."""
+    """All addresses at which the process of a local port accepts connections, on any port."""
     listeners = [each for each in psutil.net_connections("tcp") if each.status == psutil.CONN_LISTEN]
     pids = {each.pid for each in listeners if each.laddr.port == port}
     if len(pids) != 1 or None in pids:
-        raise AssertionError(f"port {port} belongs to the processes {pids}")
+        raise AssertionError(f"port {port} is used by the processes {pids}")
     return {each.laddr.ip for each in listeners if each.pid in pids}
 
 

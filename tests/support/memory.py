@@ -15,7 +15,7 @@ SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:909
 
 
 class KafkaInMemory(Kafka):
-    """Gives out one consumer and one producer, both fakes."""
+    """Returns one fake consumer and one fake producer."""
 
     def __init__(self, given: Settings, stop: StopRequest, consumer: FakeConsumer, producer: FakeProducer) -> None:
         super().__init__(given, stop)
@@ -34,10 +34,10 @@ class KafkaInMemory(Kafka):
         return cast(Producer, self._clients[1])
 
     def connect(self, *_: object) -> None:
-        """The fakes are there."""
+        """Nothing to connect to."""
 
     def cleanup_policy(self, topic: str) -> str | None:
-        """As it should be."""
+        """See Kafka."""
         return "compact"
 
 

@@ -1,4 +1,4 @@
-"""The best clustering of a few points, by looking at every one."""
+"""All clusterings of a few points, to find the best one."""
 
 import itertools
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ Labels = tuple[int, ...]
 
 
 def clusterings(n_points: int, n_clusters: int) -> Iterator[Labels]:
-    """Each way to part the points into so many clusters, once: the first point of a cluster numbers it."""
+    """Each clustering once: clusters are numbered by their first point."""
     for labels in itertools.product(range(n_clusters), repeat=n_points):
         firsts = list(dict.fromkeys(labels))
         if firsts == list(range(n_clusters)):

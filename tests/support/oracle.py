@@ -1,4 +1,4 @@
-"""What the client must arrive at, in plain Python that shares nothing with it: replay the changelog, then fit once."""
+"""Expected labels, by independent code: replay the changelog, then fit once."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -24,11 +24,11 @@ Table = dict[str, tuple[float, int]]
 """user_id -> (total_amount, num_transactions)"""
 
 Multiset = Counter[tuple[float, int]]
-"""Row -> how often it was added, less how often it was retracted."""
+"""Row -> number of additions less number of retractions."""
 
 
 def replay(changes: Iterable[Change]) -> dict[str, Multiset]:
-    """Each user's signed multiset after the changes, whatever their order; users with nothing left are out."""
+    """The signed multiset of each user after the changes, in any order; without users whose multiset is empty."""
     users: dict[str, Multiset] = {}
     for op, row in changes:
         users.setdefault(row.user_id, Counter())[(row.total_amount, row.num_transactions)] += op.sign
@@ -37,7 +37,7 @@ def replay(changes: Iterable[Change]) -> dict[str, Multiset]:
 
 
 def settled_table(changes: Iterable[Change]) -> Table:
-    """The table after a whole changelog: one row per user, nothing owed."""
+    """The table after a complete changelog: one row per user, nothing pending."""
     table: Table = {}
     for user_id, rows in replay(changes).items():
         if len(rows) != 1 or min(rows.values()) < 1:
@@ -47,7 +47,7 @@ def settled_table(changes: Iterable[Change]) -> Table:
 
 
 def pending(changes: Iterable[Change]) -> dict[str, list[list[float]]]:
-    """What is left beside one row per user: of rows that lie twice, the second."""
+    """The pending rows: of a row that was added twice, the second."""
     users = replay(changes)
     return {
         user_id: [[*row, n - 1] for row, n in rows.items()] for user_id, rows in users.items() if max(rows.values()) > 1
@@ -55,7 +55,7 @@ def pending(changes: Iterable[Change]) -> dict[str, list[list[float]]]:
 
 
 def labels(table: Mapping[str, tuple[float, int]], n_clusters: int) -> dict[str, int]:
-    """One fit: rows by user_id, one-hot user_id beside the totals, clusters numbered by their mean total_amount."""
+    """Labels of one fit: rows in the order of user_id, one-hot user_id and totals, labels by mean total_amount."""
     users = sorted(table)
     if len(users) < n_clusters:
         return dict.fromkeys(users, 0)
@@ -67,7 +67,7 @@ def labels(table: Mapping[str, tuple[float, int]], n_clusters: int) -> dict[str,
 
 
 def labelled(changes: Iterable[Change], n_clusters: int = 3) -> dict[str, Labelled]:
-    """`user_labeling`, compacted, once the whole changelog has been read."""
+    """`user_labeling`, compacted, after the complete changelog."""
     table = settled_table(changes)
     numbers = labels(table, n_clusters)
     return {user_id: Labelled(user_id, *row, numbers[user_id]) for user_id, row in table.items()}

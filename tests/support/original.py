@@ -1,4 +1,4 @@
-"""The original program's clustering, as its README tells it: a data frame, a dense one-hot of user_id, KMeans."""
+"""The clustering of the original program: a data frame, a dense one-hot matrix of user_id, KMeans."""
 
 from typing import NamedTuple
 
@@ -12,14 +12,14 @@ from tests.support.kmeans import fitted_kmeans
 
 
 class Clustering(NamedTuple):
-    """The cluster number of each row, in the order of the rows, and the sum of squared distances to the centers."""
+    """The cluster number of each row, and the sum of squared distances to the centers."""
 
     numbers: NDArray[np.int32]
     inertia: float
 
 
 def cluster(rows: list[Row], n_clusters: int) -> Clustering:
-    """Cluster the rows as the original does; its numbers are in no order."""
+    """Cluster the rows as the original does; clusters are numbered in no order."""
     frame = pd.DataFrame(rows, columns=["user_id", "total_amount", "num_transactions"])
     encoder = OneHotEncoder(sparse_output=False)
     one_hot = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""One test's pipeline: an input topic, an output topic and a group of its own on the broker that all tests share."""
+"""The pipeline of one test: input topic, output topic and group, on the broker that all tests share."""
 
 import copy
 import itertools
@@ -28,13 +28,13 @@ from tests.support.wire import (
 )
 
 MARK = "user_classifier/1 users="
-"""What the metadata of each committed offset begins with."""
+"""The beginning of the metadata of each committed offset."""
 
 NUMBERS = itertools.count(1)
 
 
 class Services(NamedTuple):
-    """What all tests share."""
+    """The broker's topics and the registry's subjects, shared by all tests."""
 
     topics: Topics
     subjects: Subjects
@@ -42,7 +42,7 @@ class Services(NamedTuple):
 
 @contextmanager
 def running_services(directory: Path) -> Iterator[Services]:
-    """A broker and a registry on free ports."""
+    """Start a broker and a registry on free ports; stop both."""
     broker = KafkaBroker(directory / "kafka", free_port())
     registry = SchemaRegistry(directory / "registry", free_port())
     try:
@@ -59,7 +59,7 @@ def running_services(directory: Path) -> Iterator[Services]:
 
 
 def new_name(test: str) -> str:
-    """The name of a pipeline: that of its test, as a topic can have it, and a number, as two files may use one name."""
+    """The name of a pipeline: the name of its test as a topic may have it, and a number, as names may repeat."""
     return "".join(letter if letter.isalnum() else "_" for letter in test)[:60] + f"_{next(NUMBERS)}"
 
 
@@ -83,13 +83,13 @@ class Pipeline:
         return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *more]
 
     def make_output_with_avro_keys(self) -> None:
-        """Register what statement 5 does without 'key.format' = 'raw': an Avro key and the four columns."""
+        """Register the schemas of statement 5 without 'key.format' = 'raw': an Avro key and the four columns."""
         self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
         self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
         self.avro_key = True
 
     def twin(self) -> "Pipeline":
-        """A second client's pipeline: the same input, an output and a group of its own."""
+        """The pipeline of a second client: the same input, another output and group."""
         other = copy.copy(self)
         other.output, other.group = f"{self.output}_twin", f"{self.group}_twin"
         other.topics.create(other.output, 1, {"cleanup.policy": "compact"})
@@ -106,7 +106,7 @@ class Pipeline:
 
     @property
     def n_written(self) -> int:
-        """How many changes have been written."""
+        """The number of changes written."""
         return self._written
 
     def write(self, placed: Iterable[Placed], digits: bool = False) -> None:
@@ -130,12 +130,12 @@ class Pipeline:
     # Reading the output
 
     def labelling(self) -> dict[str, Labelled]:
-        """The compacted output: the users that have a row."""
+        """The users of the compacted output that have a row."""
         rows = [self.labelled(record) for record in self.topics.compacted(self.output).values() if record.value]
         return {row.user_id: row for row in rows}
 
     def labelled(self, record: Record) -> Labelled:
-        """The row in a record, whose key must name the same user."""
+        """The row of a record; its key must name the same user."""
         fields = self._decoded(record)
         row = Labelled(fields["user_id"], fields["total_amount"], fields["num_transactions"], fields["label"])
         if row.user_id != self.user_of(record):
@@ -150,7 +150,7 @@ class Pipeline:
         return fields
 
     def user_of(self, record: Record) -> str:
-        """The user that a key names: an Avro record if the key has a schema, else the bare text."""
+        """The user of a key: an Avro record if keys have a schema, else plain text."""
         if record.key is None:
             raise AssertionError(f"{record} has no key")
         if self.avro_key:
@@ -159,27 +159,27 @@ class Pipeline:
         return record.key.decode()
 
     def emitted(self) -> list[tuple[str, Labelled | None]]:
-        """Everything written to the output, in order; None is a tombstone."""
+        """All records of the output, in order; None is a tombstone."""
         records = self.topics.read(self.output)
         return [(self.user_of(record), self.labelled(record) if record.value else None) for record in records]
 
     def pending(self) -> dict[str, list[list[float]]]:
-        """What the latest record of each user still owes or is owed."""
-        owed = {}
+        """The pending rows in the latest record of each user."""
+        found = {}
         for record in self.topics.compacted(self.output).values():
             for name, value in record.headers:
                 if name == "pending" and value:
-                    owed[self.user_of(record)] = json.loads(value)
-        return owed
+                    found[self.user_of(record)] = json.loads(value)
+        return found
 
     def assert_nothing_doubled(self) -> None:
-        """No record says of its user what the record before said."""
-        said: dict[bytes | None, tuple[object, object]] = {}
+        """Check that no record repeats the previous record of its user."""
+        last: dict[bytes | None, tuple[object, object]] = {}
         for record in self.topics.read(self.output):
-            news = (record.value, record.headers)
-            if said.get(record.key) == news:
-                raise AssertionError(f"{record} repeats the record before it of this user")
-            said[record.key] = news
+            content = (record.value, record.headers)
+            if last.get(record.key) == content:
+                raise AssertionError(f"{record} repeats the previous record of this user")
+            last[record.key] = content
 
     # The group
 
@@ -189,12 +189,12 @@ class Pipeline:
         return {partition: commit.offset for (topic, partition), commit in committed.items() if topic == self.source}
 
     def lag(self) -> int:
-        """How many records of an input written without transactions are not yet committed as read."""
+        """The number of records whose offsets are not committed; of an input written without transactions."""
         offsets = self.offsets()
         return sum(end - offsets.get(partition, 0) for partition, end in self.topics.ends(self.source).items())
 
     def assert_offsets_sound(self) -> None:
-        """Every offset bore the mark, none moved back, and the input is read to its end."""
+        """Check that every offset has the mark, none moved back, and the input is read to its end."""
         commits = self.topics.commit_history(self.group)
         unmarked = [commit for commit in commits if not commit.metadata.startswith(MARK)]
         if unmarked or not commits:

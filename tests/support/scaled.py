@@ -1,4 +1,4 @@
-"""What scikit-learn finds in the totals on each scale, from what the pages say of the scales and nothing else."""
+"""Expected labels on each scale, by independent code: the scales as documented, and scikit-learn."""
 
 from collections.abc import Mapping
 
@@ -21,7 +21,7 @@ def points(totals: Points, scale: str, of: Points | None = None) -> Points:
 def labels(
     table: Mapping[str, tuple[float, int]], n_clusters: int, scale: str, n_init: int = 1
 ) -> tuple[dict[str, int], float]:
-    """Labels and inertia of one fit, or of the best of several: rows by user_id, numbered by mean total_amount."""
+    """Labels and inertia of the best of `n_init` fits: rows in the order of user_id, labels by mean total_amount."""
     users = sorted(table)
     totals = np.array([table[user] for user in users], np.float64)
     model = fitted_kmeans(points(totals, scale), n_clusters, n_init=n_init, random_state=42)
@@ -30,7 +30,7 @@ def labels(
 
 
 def ranks_by_amount(totals: Points, numbers: NDArray[np.int32]) -> list[int]:
-    """The label of each number that K-means gave."""
+    """The label of each cluster number."""
     means = [totals[numbers == number, 0].mean() for number in range(numbers.max() + 1)]
     ranks: list[int] = np.argsort(np.argsort(means)).tolist()
     return ranks

@@ -1,4 +1,4 @@
-"""Steps for reports to look at, and a clock set by hand."""
+"""Steps for reports, and a clock set by hand."""
 
 from collections.abc import Sequence
 
@@ -26,12 +26,12 @@ def step_of(
     centers: NDArray[np.float64],
     scaling: Scaling = AS_THEY_ARE,
 ) -> Step:
-    """A step that took no time."""
+    """A step without durations."""
     return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {}, scaling=scaling)
 
 
 class ManualClock:
-    """A clock that moves when told."""
+    """A clock that shows `now`."""
 
     def __init__(self) -> None:
         self.now = 1000.0

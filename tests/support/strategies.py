@@ -1,4 +1,4 @@
-"""Hypothesis strategies: any changelog, spread over any partitions, read in any order and cut anywhere."""
+"""Hypothesis strategies: any changelog, in any partitions, read in any order, cut anywhere."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -11,25 +11,25 @@ STEPS = ("spend", "spend", "spend", "delete", "rewrite", "copy", "drop a copy")
 
 
 class CopyingAggregate(Aggregate):
-    """A table in which a row may also lie twice for a while."""
+    """A table in which a row may be inserted twice for a while."""
 
     def __init__(self) -> None:
         super().__init__()
         self._copies: list[Row] = []
 
     def copy(self, user_id: str) -> None:
-        """The user's row is inserted a second time."""
+        """Insert the row of a user a second time."""
         if user_id in self.rows:
             self._copies.append(self.rows[user_id])
             self.changes.append(Change(Op.INSERT, self.rows[user_id]))
 
     def drop_a_copy(self) -> None:
-        """The oldest copy is deleted, whatever has become of its user."""
+        """Delete the oldest copy, whether its user exists or not."""
         if self._copies:
             self.changes.append(Change(Op.DELETE, self._copies.pop(0)))
 
     def settle(self) -> None:
-        """Delete the copies of rows that are gone; what is left is one row per user, some of them twice."""
+        """Delete the copies of rows that no longer exist: one row per user is left, of some users twice."""
         for row in self._copies:
             if self.rows.get(row.user_id) != row:
                 self.changes.append(Change(Op.DELETE, row))
@@ -37,7 +37,7 @@ class CopyingAggregate(Aggregate):
 
 @st.composite
 def changelogs(draw: st.DrawFn, max_users: int = 6, max_steps: int = 40) -> list[Change]:
-    """Inserts, updates (also to the same row), deletes, users that come back, rows that lie twice; settled at last."""
+    """Inserts, updates (also to an equal row), deletes, users that return, rows inserted twice; settled at the end."""
     rng = random.Random(draw(st.integers(0, 2**32)))
     users = [f"User_{number or ''}" for number in range(draw(st.integers(1, max_users)))]
     steps = draw(st.lists(st.tuples(st.sampled_from(users), st.sampled_from(STEPS)), max_size=max_steps))
@@ -76,7 +76,7 @@ def placements(changes: Sequence[Change], max_partitions: int = 6) -> st.SearchS
 
 @st.composite
 def interleavings(draw: st.DrawFn, placed: Sequence[Placed]) -> list[Placed]:
-    """An order in which a consumer may read the partitions: each one's own order stands, nothing else does."""
+    """An order in which a consumer may read: the order within each partition is kept."""
     queues: dict[int, list[Placed]] = {}
     for record in placed:
         queues.setdefault(record.partition, []).append(record)
@@ -88,5 +88,5 @@ def interleavings(draw: st.DrawFn, placed: Sequence[Placed]) -> list[Placed]:
 
 
 def cuts(size: int, max_cuts: int = 5) -> st.SearchStrategy[list[int]]:
-    """Places at which a sequence of that size is cut."""
+    """Indices at which to cut a sequence of this size."""
     return st.lists(st.integers(0, size), max_size=max_cuts, unique=True).map(sorted)

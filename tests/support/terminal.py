@@ -1,4 +1,4 @@
-"""A terminal for the client, and what is left to see on it."""
+"""A terminal for the client, and what it shows."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ ROWS, COLUMNS = 24, 100
 
 
 def screen(written: str) -> list[str]:
-    """What is left to see, line by line: a carriage return begins the line anew."""
+    """The lines that a terminal shows: a carriage return overwrites its line."""
     lines = []
     for line in written.split("\n"):
         shown = ""
@@ -39,8 +39,8 @@ def run(arguments: Sequence[str | Path]) -> tuple[int, str]:
 
 
 def _read(terminal: int) -> bytes:
-    """What was written next; nothing once the client has ended."""
+    """The next output; empty once the client has ended."""
     try:
         return os.read(terminal, 65536)
-    except OSError:  # EIO: nobody has the other side open any more
+    except OSError:  # EIO: the other side is closed
         return b""

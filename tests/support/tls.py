@@ -1,4 +1,4 @@
-"""A certificate authority of the tests' own: certificates that are right, expired, or of another host."""
+"""A certificate authority for tests: certificates that are valid, expired, or of another host."""
 
 import datetime
 import ipaddress
@@ -15,7 +15,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """Signs certificates; its own is in `ca`, for clients to trust."""
+    """Signs certificates; `ca` is the file of its own, which clients trust."""
 
     def __init__(self, directory: Path, name: str) -> None:
         self._directory, self._name = directory, name

@@ -1,4 +1,4 @@
-"""Topics of a real broker: make, write, read to the end as a read_committed reader, and the offsets of a group."""
+"""Topics of a real broker: create, write, read to the end, and offsets of groups."""
 
 import struct
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,7 @@ from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
 OPEN_TRANSACTION_S = 4.0
-"""How long a reader waits, with all partitions at ends that unfinished transactions make."""
+"""How long to wait if only open transactions hold back the rest of all partitions."""
 
 
 class Record(NamedTuple):
@@ -60,7 +60,7 @@ class Topics:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
 
     def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
-        """Make a topic, with as many replicas as the brokers are set to; returns when every broker knows it."""
+        """Create a topic with the default number of replicas; returns when every broker knows it."""
         topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(config or {}))
         self._admin.create_topics([topic])[name].result(TIMEOUT_S)
         wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
@@ -71,25 +71,25 @@ class Topics:
         wait_until(lambda: all_know(self._admin, name, partitions), f"every broker to know {name}", TIMEOUT_S)
 
     def delete(self, name: str) -> None:
-        """Remove a topic; returns when no broker knows anything of it."""
+        """Delete a topic; returns when no broker knows it."""
         self._admin.delete_topics([name])[name].result(TIMEOUT_S)
-        wait_until(lambda: all_know(self._admin, name, 0), f"topic {name} to be gone", TIMEOUT_S)
+        wait_until(lambda: all_know(self._admin, name, 0), f"every broker to forget {name}", TIMEOUT_S)
 
     def partitions(self, name: str) -> list[int]:
-        """The partition numbers of a topic; KafkaException if it is not there."""
+        """The partitions of a topic; KafkaException if it does not exist."""
         return sorted(partitions_in(self._admin.list_topics(name, timeout=TIMEOUT_S), name))
 
     def topic_id(self, name: str) -> str:
-        """The id that the broker gave to a topic."""
+        """The id of a topic."""
         return str(self._admin.describe_topics(TopicCollection([name]))[name].result(TIMEOUT_S).topic_id)
 
     def copy(self, topic: str, records: Iterable[Record]) -> None:
-        """Write records that were read elsewhere."""
+        """Write records that were read from another topic."""
         self.write(topic, [Outgoing(each.partition, each.value, each.headers, each.key) for each in records])
 
     def write(self, topic: str, records: Iterable[Outgoing]) -> None:
         """Write records and wait until all are stored."""
-        # Without the half second an idempotent producer needs for its id; what fails is not tried again, but said.
+        # An idempotent producer would need half a second for its id; failed writes are not retried, but raised.
         producer = Producer(self._producing(**{"acks": "all", "retries": 0}))
         _send(producer, topic, records)
 
@@ -119,8 +119,8 @@ class Topics:
         return {record.key: record for record in self.read(topic)}
 
     def wait_for_coordinator(self) -> None:
-        """Wait until a broker that has just started knows offsets of groups; the first request makes their topic."""
-        # A consumer asks until it is answered; the admin client fails at once.
+        """Wait until a new broker can serve offsets of groups; the first request creates their topic."""
+        # A consumer retries; the admin client fails immediately.
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": "nobody"})
         try:
             wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
@@ -128,10 +128,10 @@ class Topics:
             consumer.close()
 
     def committed(self, group: str, isolation: str = "read_committed") -> dict[tuple[str, int], Commit]:
-        """The group's offsets by topic and partition, once no transaction on them is under way.
+        """The offsets of a group by topic and partition, once no transaction on them is open.
 
-        A transaction is answered before its offsets are in force, and one left open holds them until it times out;
-        read_uncommitted does not wait, and gives those of before.
+        A commit is acknowledged before its offsets are in force, and an open transaction holds them back until it times
+        out; with read_uncommitted this does not wait, and returns the offsets before the transaction.
         """
         settings = {"group.id": group, "isolation.level": isolation}
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings})
@@ -145,12 +145,12 @@ class Topics:
         return {(at.topic, at.partition): Commit(at.topic, at.partition, at.offset, at.metadata or "") for at in found}
 
     def ends(self, topic: str) -> dict[int, int]:
-        """Partition -> offset that the next record will get."""
+        """Partition -> offset of the next record."""
         return {partition: end for partition, (_, end) in self.bounds(topic).items()}
 
     def bounds(self, topic: str) -> dict[int, tuple[int, int]]:
-        """Partition -> first offset, and the one that the next record will get, whatever transactions are under way."""
-        # A read_committed consumer would be told the end of what is committed.
+        """Partition -> first offset, and offset of the next record, open transactions included."""
+        # A read_committed consumer would get the last stable offset.
         settings = {"group.id": "tests", "isolation.level": "read_uncommitted"}
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings})
         try:
@@ -160,13 +160,13 @@ class Topics:
             consumer.close()
 
     def commit_history(self, group: str) -> list[Commit]:
-        """Every offset the group ever committed, oldest first; a transaction that was aborted is not in it."""
+        """Every offset that the group has committed, oldest first; without aborted transactions."""
         self.committed(group)  # waits until they are in force
         commits = [_offset_commit(record) for record in self.read("__consumer_offsets")]
         return [commit for named, commit in filter(None, commits) if named == group]
 
     def commit(self, group: str, topic: str, offsets: Mapping[int, int], metadata: str = "") -> None:
-        """Set the group's offsets, as the Kafka tools do."""
+        """Set offsets of a group, as the Kafka tools do."""
         consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, "group.id": group})
         places = [TopicPartition(topic, partition, offset, metadata) for partition, offset in offsets.items()]
         try:
@@ -183,7 +183,7 @@ def _knows_offsets(consumer: Consumer) -> bool:
     try:
         consumer.committed([TopicPartition("nothing", 0)], TIMEOUT_S)
     except KafkaException as error:
-        # While it elects itself, a broker says even this much.
+        # Answers of a broker that is still being elected coordinator.
         if error.args[0].code() in {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}:
             return False
         raise
@@ -210,12 +210,12 @@ def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, in
     not_ended, behind = set(bounds), set[int]()
     records: list[Record] = []
     while not_ended:
-        # A commit is answered before its records can be read: a read_committed reader may see an earlier end first.
+        # A commit is acknowledged before its records can be read: a read_committed reader may first see an earlier end.
         message = consumer.poll(OPEN_TRANSACTION_S if behind >= not_ended else TIMEOUT_S)
         if message is None and behind >= not_ended:
-            return _in_order(records)  # a transaction was left open; what lies behind it cannot be read yet
+            return _in_order(records)  # a transaction is open: the records after its beginning cannot be read yet
         if message is None:
-            raise TimeoutError(f"{topic}: its end was not reached, nothing came for {TIMEOUT_S} s")
+            raise TimeoutError(f"{topic}: its end was not reached, no record for {TIMEOUT_S} s")
         error = message.error()
         if error is None:
             records.append(_record(message))
@@ -235,15 +235,15 @@ def _in_order(records: list[Record]) -> list[Record]:
 def _record(message: Message) -> Record:
     partition, offset = message.partition(), message.offset()
     if partition is None or offset is None:
-        raise ValueError("a record without a place")
+        raise ValueError("a record without a position")
     headers = message.headers() or []
-    if isinstance(headers, dict):  # the stubs allow one; librdkafka gives a list
+    if isinstance(headers, dict):  # the stubs allow a dict; librdkafka returns a list
         headers = list(headers.items())
     return Record(partition, offset, message.key(), message.value(), headers)
 
 
 def _offset_commit(record: Record) -> tuple[str, Commit] | None:
-    """A record of `__consumer_offsets`; None for what is no offset (a group's own record, or one that was removed)."""
+    """A record of `__consumer_offsets`; None if it is no offset (metadata of a group, or a tombstone)."""
     if record.key is None or record.value is None or struct.unpack_from(">h", record.key)[0] > 1:
         return None
     group, after = _text(record.key, 2)
@@ -252,9 +252,9 @@ def _offset_commit(record: Record) -> tuple[str, Commit] | None:
     version, offset = struct.unpack_from(">hq", record.value)
     if version != 4:
         raise ValueError(f"__consumer_offsets holds a value of version {version}; this reader knows 4")
-    # From version 4 on a text is led by its length plus one as a varint.
+    # From version 4 on, a text is preceded by its length plus one as a varint.
     length, begin = _varint(record.value, 14)
-    # confluent-kafka commits the zero byte that ends the text in C, too.
+    # confluent-kafka also commits the zero byte that ends a text in C.
     metadata = record.value[begin : begin + length - 1].decode().rstrip("\0")
     return group, Commit(topic, partition, offset, metadata)
 

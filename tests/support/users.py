@@ -1,4 +1,4 @@
-"""Users with totals, written into transactions_aggregate as Flink's GROUP BY writes them, many at once."""
+"""Many users with totals, written to transactions_aggregate as by Flink's GROUP BY."""
 
 import itertools
 import struct
@@ -11,31 +11,30 @@ from numpy.typing import NDArray
 
 from tests.support.topics import TIMEOUT_S
 
-AT_ONCE = 100_000
-"""Records of one transaction."""
+RECORDS_PER_TRANSACTION = 100_000
 INSERT, UPDATE_BEFORE, UPDATE_AFTER = b"\0", b"\1", b"\2"
 
 
 class Users:
-    """A table of users user_0, user_1, ..., whose changes are written into a topic."""
+    """A table of users user_0, user_1, ..., whose changes are written to a topic."""
 
     def __init__(self, bootstrap_servers: str, topic: str, schema_id: int, partitions: int = 6) -> None:
         self.totals: NDArray[np.float64] = np.empty((0, 2))
         self.n_records = 0
         self._topic, self._prefix, self._partitions = topic, b"\0" + struct.pack(">I", schema_id), partitions
         settings = {"bootstrap.servers": bootstrap_servers, "transactional.id": f"users of {topic}", "linger.ms": 20}
-        queue = {"queue.buffering.max.messages": 3 * AT_ONCE, "log_level": 0}
+        queue = {"queue.buffering.max.messages": 3 * RECORDS_PER_TRANSACTION, "log_level": 0}
         self._producer = Producer({**settings, **queue})
         self._producer.init_transactions(TIMEOUT_S)
 
     def add(self, totals: NDArray[np.float64]) -> None:
-        """Let new users come."""
+        """Add users."""
         first = len(self.totals)
         self.totals = np.vstack((self.totals, totals))
         self._write((INSERT, value) for value in self._values(np.arange(first, len(self.totals))))
 
     def change(self, users: NDArray[np.int64], totals: NDArray[np.float64]) -> None:
-        """Let some users have other totals: the old row is taken back, and the new one comes, in one transaction."""
+        """Change the totals of some users: the old row is retracted and the new one added in one transaction."""
         before = [*self._values(users)]
         self.totals[users] = totals
         pairs = zip(before, self._values(users), strict=True)
@@ -53,9 +52,9 @@ class Users:
             yield self._prefix + body
 
     def _write(self, changes: Iterator[tuple[bytes, bytes]]) -> None:
-        """An update's two records stay in one transaction."""
+        """Both records of an update are in one transaction."""
         producer, partitions = self._producer, self._partitions
-        while some := list(itertools.islice(changes, AT_ONCE)):
+        while some := list(itertools.islice(changes, RECORDS_PER_TRANSACTION)):
             producer.begin_transaction()
             for op, value in some:
                 producer.produce(self._topic, value, partition=zlib.crc32(value) % partitions, headers=[("op", op)])
@@ -64,7 +63,7 @@ class Users:
 
 
 def varint(number: int) -> bytes:
-    """A whole number from 0 as Avro writes it."""
+    """The Avro encoding of a whole number from 0."""
     left, found = 2 * number, bytearray()
     while left > 127:
         found.append(left & 127 | 128)

@@ -1,4 +1,4 @@
-"""Values of `transactions_aggregate`: a good one, schemas it may have, and what is said of one that cannot be read."""
+"""Values of `transactions_aggregate`: a good one, schemas, and the error of one that cannot be read."""
 
 from typing import Any
 
@@ -16,11 +16,11 @@ UNION = {"user_id": "string", "total_amount": "double", "num_transactions": "lon
 
 
 def complaint(value: bytes | None, schema: object = AGGREGATE_SCHEMA) -> str:
-    """What is said of a value."""
+    """The message of a value that cannot be read."""
     reader = AvroReader(registry_of(x=schema))
     with pytest.raises(RecordError) as caught:
         parse_row(reader.fields(value))
-    if value is not None:  # in a batch it is the same
+    if value is not None:  # the same in a batch
         (found,) = parse_rows(reader.all_fields([value]))
         assert str(found) == str(caught.value)
     return str(caught.value)

@@ -1,4 +1,4 @@
-"""Waiting for a condition instead of for a time."""
+"""Wait for a condition instead of for a time."""
 
 import time
 from collections.abc import Callable
@@ -9,7 +9,7 @@ PAUSE_S = 0.02
 
 
 def wait_until(condition: Callable[[], T], what: str, timeout_s: float = 120.0) -> T:
-    """Return what makes the condition hold as soon as it does; fail, saying for what, when it does not come to hold."""
+    """Wait until the condition holds, and return its value; TimeoutError names `what` was not reached."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Records as they lie in Kafka: Confluent's framing around Avro, and Flink's `op` header."""
+"""Records in Kafka: Confluent's framing of Avro, and Flink's `op` header."""
 
 import io
 import struct
@@ -23,7 +23,7 @@ AGGREGATE_SCHEMA = record_schema(
 LABELING_SCHEMA = record_schema(
     "user_labeling_value", user_id="string", total_amount="double", num_transactions="long", label="int"
 )
-# PRIMARY KEY columns are not nullable, and the key holds nothing else.
+# PRIMARY KEY columns are not nullable, and are the only columns of the key.
 KEY_SCHEMA = {
     "type": "record",
     "name": "user_labeling_key",
@@ -33,7 +33,7 @@ KEY_SCHEMA = {
 
 
 def body(schema: Schema, record: Any) -> bytes:
-    """The bare Avro encoding of one record."""
+    """The Avro encoding of one record, without the frame."""
     out = io.BytesIO()
     schemaless_writer(out, parse_schema(schema), record)
     return out.getvalue()
@@ -53,7 +53,7 @@ def schema_id_of(value: bytes) -> int:
 
 
 def unframe(schema: Schema, value: bytes) -> Any:
-    """The record in a framed value, which must end where the record ends."""
+    """The record in a framed value; no bytes may follow it."""
     stream = io.BytesIO(value[5:])
     record = schemaless_reader(stream, parse_schema(schema), None)
     if stream.read():

@@ -1,4 +1,4 @@
-"""A broker, a registry, and runs of the client one after the other; what it reads, and what happens on the way."""
+"""Runs of the client, one after the other, on a broker and a registry in memory, with accidents."""
 
 import itertools
 import json
@@ -34,12 +34,12 @@ ROWS = [Row(f"user {number}", 10.0 * number, number) for number in range(1, 7)]
 INSERTS = [Placed(0, Change(Op.INSERT, row)) for row in ROWS]
 
 
-NO_TIME = {"transaction.timeout.ms": "0"}  # for [producer]: whatever is written fills a transaction
+NO_TIME = {"transaction.timeout.ms": "0"}  # for [producer]: any number of records fills a transaction
 
 
 @contextmanager
 def smallest_parts(size: int = 1) -> Iterator[None]:
-    """Where there is NO_TIME, each so many records are a part of their step, and each so many rows a step."""
+    """With NO_TIME, commit a step in parts of `size` records."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("transaction_size", "sink"):
             patch.setattr(f"classifier.kafka.{module}.MIN_RECORDS", size)
@@ -47,11 +47,11 @@ def smallest_parts(size: int = 1) -> Iterator[None]:
 
 
 class Died(BaseException):
-    """The process is gone."""
+    """The process has ended, as by kill -9."""
 
 
 class Abandoned(NamedTuple):
-    """Why a run ended otherwise than at the end of the input."""
+    """Why a run ended before the end of the input."""
 
     reason: BaseException
 
@@ -67,7 +67,7 @@ class World:
         self.seeds = itertools.count()
 
     def write(self, placed: list[Placed], times: Iterable[int] | None = None) -> None:
-        """Write changes into the input, each with the timestamp of its own if there are `times`."""
+        """Write changes to the input, with timestamps if `times` are given."""
         for (partition, (op, row)), time in zip(placed, times or itertools.repeat(0), strict=False):
             value = frame(1, body(AGGREGATE_SCHEMA, row._asdict()))
             self.broker.append("in", partition, value, [("op", bytes([op]))], None, time)
@@ -78,10 +78,10 @@ class World:
         report: Any = None,
         tick: float = 1.0,
     ) -> Abandoned | None:
-        """One run of the client, until the end of the input or until something ends it; its clock ticks when asked."""
+        """Run the client until the end of the input, or until an error or an accident; each look at the clock adds `tick`."""
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self.seeds))
-        # One that only looks gets no producer.
+        # A read-only run has no producer.
         producer = cast(FakeProducer, None) if self.settings.read_only else FakeProducer(self.broker, accidents)
         kafka = KafkaInMemory(self.settings, self.stop, consumer, producer)
         clock = itertools.count(0.0, tick)
@@ -101,17 +101,17 @@ class World:
         return {row.user_id: row for row in rows}
 
     def pending(self) -> dict[str, list[list[float]]]:
-        """What is pending, by user."""
+        """The pending rows by user."""
         last = {message.key(): message for log in self.broker.logs["out"] for message in log}
         headers = {(key or b"").decode(): dict(message.headers() or []) for key, message in last.items()}
         return {user_id: json.loads(named["pending"] or b"") for user_id, named in headers.items() if named}
 
     def tombstones(self) -> int:
-        """How many users were ever deleted."""
+        """The number of tombstones."""
         return sum(message.value() is None for log in self.broker.logs["out"] for message in log)
 
     def offsets(self) -> dict[int, list[int]]:
-        """Every offset committed, by partition."""
+        """All committed offsets by partition."""
         found: dict[int, list[int]] = {}
         for each in self.broker.history:
             found.setdefault(each.partition, []).append(each.offset)
@@ -124,17 +124,17 @@ def dies() -> None:
 
 
 def aborts() -> None:
-    """The broker has given the transaction up."""
+    """The broker has aborted the transaction."""
     raise failure(KafkaError.INVALID_PRODUCER_EPOCH, abort=True)
 
 
 def hesitates() -> None:
-    """The same call will do, later."""
+    """The call can be retried."""
     raise failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
 
 
 def accidents(world: World) -> st.SearchStrategy[dict[str, list[Accident | None]]]:
-    """At most a few calls of each method meet with one."""
+    """Accidents for a few calls of each method."""
 
     def stops() -> None:
         world.stop.requested = True
@@ -150,6 +150,6 @@ def accidents(world: World) -> st.SearchStrategy[dict[str, list[Accident | None]
 
 
 def grouped(n_groups: int, n_users: int = 12, moved: float = 0.0) -> list[Placed]:
-    """New users in groups far apart."""
+    """New users in distant groups."""
     rows = [Row(f"u{i:02}", 1000.0 * (i % n_groups) + i + moved, 1 + i % n_groups) for i in range(n_users)]
     return [Placed(0, Change(Op.INSERT, row)) for row in rows]
