@@ -78,7 +78,7 @@ class World:
         report: Any = None,
         tick: float = 1.0,
     ) -> Abandoned | None:
-        """Run the client until the end of the input, or until an error or an accident; each look at the clock adds `tick`."""
+        """Run the client until the end of the input, an error or an accident; each call of its clock adds `tick`."""
         self.stop = StopRequest()
         consumer = FakeConsumer(self.broker, seed=next(self.seeds))
         # A read-only run has no producer.

@@ -143,9 +143,9 @@ def test_a_topic_that_is_not_permitted_at_all() -> None:
     admin.topics[INPUT] = failure(KafkaError.TOPIC_AUTHORIZATION_FAILED)
     admin.group = failure(KafkaError.GROUP_AUTHORIZATION_FAILED)
     assert to_do(lines(admin)) == [
-        "TO DO   topic transactions_aggregate: not allowed to read topic transactions_aggregate (says the broker);"
+        "TO DO   topic transactions_aggregate: not allowed to read topic transactions_aggregate (reason of the broker);"
         " grant this permission, see docs/configuration.md, Permissions",
-        "TO DO   group user_classifier: not allowed to read group user_classifier (says the broker);"
+        "TO DO   group user_classifier: not allowed to read group user_classifier (reason of the broker);"
         " grant this permission, see docs/configuration.md, Permissions",
     ]
 
@@ -171,7 +171,7 @@ def test_brokers_that_do_not_answer() -> None:
     admin.reached = failure(KafkaError._TRANSPORT)
     found = list(lines(admin))
     assert str(found[0]) == (
-        "TO DO   [consumer] bootstrap.servers and credentials: cannot reach the brokers: says the broker;"
+        "TO DO   [consumer] bootstrap.servers and credentials: cannot reach the brokers: reason of the broker;"
         " check host, port and security.protocol"
     )
     assert not any(line.subject.startswith(("topic", "group")) for line in found), "no broker can answer"
