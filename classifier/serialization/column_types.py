@@ -1,11 +1,13 @@
-"""The three columns of a row: which Avro types are read, as what, and what to write in SQL where one is not.
+"""The three columns of a row: which Avro types are accepted, how they are converted, and the SQL for the others.
 
-Each may be null beside its type; a value that is null is then no row.
+Each type may also be nullable; a row with a null is then a bad record.
 
 user_id           string, whatever its logical type (a UUID is its text), and enum: the text. int, long and decimals of
-                  scale 0: their digits. All else has more than one text (1.50 and 1.5, true and TRUE, a timestamp).
-total_amount      double, float, int, long and decimal, as the nearest double (of two as near, the even one). A double
-                  holds 15 digits, 2**53 in whole numbers. Equal values round alike, so a row and its retraction cancel.
+                  scale 0: the digits. Other types have several texts for one value (1.50 and 1.5, true and TRUE, a
+                  timestamp).
+total_amount      double, float, int, long and decimal, as the nearest double (ties to even). A double is exact for 15
+                  digits, and for whole numbers up to 2**53. Equal values are rounded alike, so a row and its
+                  retraction cancel.
 num_transactions  int, long and decimals of scale 0, up to 2**63 - 1.
 """
 
@@ -13,18 +15,19 @@ from collections.abc import Callable, Mapping, Set
 from typing import Any, NamedTuple
 
 from classifier.errors import RecordError
-from classifier.serialization.schema import RECORDS, Types, qualified
+from classifier.serialization.schema import RECORD_TYPES, Types, qualified
 
-Convert = Callable[[Any], Any]  # of what is read without regard to logical types; null stays null
+Convert = Callable[[Any], Any]  # from the value of the plain Avro type, without logical types; null stays null
 
-TEXTS, WHOLE = {"string", "enum"}, {"int", "long"}
-NUMBERS = {"double", "float", *WHOLE}
-MAX_LONG = 2**63 - 1
-MAX_PRECISION = 1_000  # digits of a decimal, of which SQL has 38; a schema must not make a number without end
+TEXT_TYPES = {"string", "enum"}
+INTEGER_TYPES = {"int", "long"}
+NUMBER_TYPES = {"double", "float", *INTEGER_TYPES}
 TIMES = ("time", "timestamp", "local-timestamp")
-TIMED = {"date", *(f"{time}-{unit}" for time in TIMES for unit in ("millis", "micros", "nanos"))}
+TIME_TYPES = {"date", *(f"{time}-{unit}" for time in TIMES for unit in ("millis", "micros", "nanos"))}
+MAX_LONG = 2**63 - 1
+MAX_PRECISION = 1_000  # digits of a decimal; SQL has 38, and 10**scale must stay small
 NO_RECORD = "is not a record"
-# What SQL calls the type that always fits, and how statement 4 makes the column.
+# The SQL type that is always accepted, and the expression of statement 4 for the column.
 SQL = {
     "user_id": ("STRING", "user_id"),
     "total_amount": ("DOUBLE", "SUM(amount)"),
@@ -32,144 +35,20 @@ SQL = {
 }
 
 
-class Kind(NamedTuple):
-    """A type as the columns know it: its Avro name, or that of a logical type; the scale of decimals."""
-
-    name: str
-    scale: int | None = None
-
-
-def kind_of(schema: Any, types: Types) -> Kind:
-    """Return the kind of a qualified schema that is no union."""
-    schema = types.get(schema, schema) if isinstance(schema, str) else schema
-    if isinstance(schema, str):
-        return Kind(schema)
-    base, logical = str(schema["type"]), schema.get("logicalType")
-    if logical == "decimal" and base in ("bytes", "fixed") and is_decimal(schema):
-        precision, scale = schema["precision"], schema.get("scale", 0)
-        return Kind(f"decimal({precision}, {scale})", scale)
-    return Kind(str(logical) if base in WHOLE and str(logical) in TIMED else base)
-
-
-def is_decimal(schema: Mapping[str, Any]) -> bool:
-    """Return whether precision and scale are those of a decimal; by Avro's rules it is plain bytes otherwise."""
-    precision, scale = schema.get("precision"), schema.get("scale", 0)
-    if type(precision) is not int or type(scale) is not int:
-        return False
-    return 0 <= scale <= precision and 0 < precision <= MAX_PRECISION
-
-
-def kinds_of(schema: Any, types: Types) -> set[Kind]:
-    """Return the kinds that a field may have, beside null."""
-    found = {kind_of(each, types) for each in (schema if isinstance(schema, list) else [schema])}
-    return found - {Kind("null")}
-
-
-def conversion(column: str, schema: Any, types: Types) -> Convert:
-    """Return what makes a column's value of what is read; RecordError for a type that is not read."""
-    kinds = kinds_of(schema, types)
-    found = CONVERSIONS[column](kinds) if kinds else None
-    if found is None:
-        told = " or ".join(sorted(kind.name for kind in kinds)) or "null"
-        sql, made = SQL[column]
-        raise RecordError(
-            f"{column} is of type {told}; write CAST({made} AS {sql}) AS {column} in statement 4, and {column} {sql}"
-            " in statement 3"
-        )
-    return found
-
-
-def user_id_conversion(kinds: Set[Kind]) -> Convert | None:
-    """Return what makes a text of a user_id, None where the text is not the only one."""
-    names = {kind.name for kind in kinds}
-    if names <= TEXTS:
-        return as_it_is
-    if names <= WHOLE:
-        return digits
-    return (lambda value: digits(whole(value))) if the_scale(kinds) == 0 else None
-
-
-def total_amount_conversion(kinds: Set[Kind]) -> Convert | None:
-    """Return what makes a float of a total_amount, None where it is no number."""
-    names, scale = {kind.name for kind in kinds}, the_scale(kinds)
-    if names <= NUMBERS:
-        return nearest_double if names & WHOLE else as_it_is
-    if scale is None:
-        return None
-    divisor = 10**scale
-    return lambda value: quotient(value, divisor)
-
-
-def num_transactions_conversion(kinds: Set[Kind]) -> Convert | None:
-    """Return what makes an int of a num_transactions, None where it is no whole number."""
-    if {kind.name for kind in kinds} <= WHOLE:
-        return as_it_is
-    return count if the_scale(kinds) == 0 else None
-
-
-def the_scale(kinds: Set[Kind]) -> int | None:
-    """Return the scale where the only type is a decimal."""
-    return next(iter(kinds)).scale if len(kinds) == 1 else None
-
-
-def as_it_is(value: Any) -> Any:
-    """Return the value."""
-    return value
-
-
-def digits(value: int | None) -> str | None:
-    """Return a whole number's digits, null where there are thousands of them: Python does not write these."""
-    try:
-        return None if value is None else str(value)
-    except ValueError:
-        return None
-
-
-def nearest_double(value: float | None) -> float | None:
-    """Return a number as a double."""
-    return None if value is None else float(value)
-
-
-def whole(value: bytes | None) -> int | None:
-    """Return a decimal's unscaled number, None where there is none: not even Java reads no bytes as one."""
-    return int.from_bytes(value, "big", signed=True) if value else None
-
-
-def quotient(value: bytes | None, divisor: int) -> float | None:
-    """Return the double nearest to a decimal; Python rounds the quotient of two whole numbers once."""
-    unscaled = whole(value)
-    try:
-        return None if unscaled is None else unscaled / divisor
-    except OverflowError:
-        return float("inf")
-
-
-def count(value: bytes | None) -> float | None:
-    """Return a decimal of scale 0 as an int; as a float where `user_labeling` cannot hold it, which is then refused."""
-    number = whole(value)
-    return number if number is None or number <= MAX_LONG else quotient(value, 1)
-
-
-CONVERSIONS: Mapping[str, Callable[[Set[Kind]], Convert | None]] = {
-    "user_id": user_id_conversion,
-    "total_amount": total_amount_conversion,
-    "num_transactions": num_transactions_conversion,
-}
-
-
 def row_type_problem(schema: Any) -> str:
-    """Return why no value of a schema is a row; nothing where values are, be it of one type of a union."""
+    """Return why no value of a schema is a row; empty if values are, or values of one type of a union are."""
     types: Types = {}
     root = qualified(schema, types)
-    complaints = [
-        record_misfit(types.get(str(each), {}), types) for each in (root if isinstance(root, list) else [root])
-    ]
-    return "" if "" in complaints else next((each for each in complaints if each != NO_RECORD), NO_RECORD)
+    branches = root if isinstance(root, list) else [root]
+    problems = [record_type_problem(types.get(str(each), {}), types) for each in branches]
+    if "" in problems:
+        return ""
+    return next((each for each in problems if each != NO_RECORD), NO_RECORD)
 
 
-def record_misfit(definition: Mapping[str, Any], types: Types) -> str:
-    """Return why no value of one type is a row."""
-    if definition.get("type") not in RECORDS:
+def record_type_problem(definition: Mapping[str, Any], types: Types) -> str:
+    """Return why no value of one type is a row; empty if values are."""
+    if definition.get("type") not in RECORD_TYPES:
         return NO_RECORD
     fields = {each["name"]: each["type"] for each in definition["fields"]}
     try:
@@ -180,3 +59,138 @@ def record_misfit(definition: Mapping[str, Any], types: Types) -> str:
     except RecordError as error:
         return str(error)
     return ""
+
+
+def conversion(column: str, schema: Any, types: Types) -> Convert:
+    """Return the function that converts values of this schema for a column; RecordError for a type not accepted."""
+    kinds = kinds_of(schema, types)
+    found = CONVERSIONS[column](kinds) if kinds else None
+    if found is None:
+        names = " or ".join(sorted(kind.name for kind in kinds)) or "null"
+        sql_type, expression = SQL[column]
+        raise RecordError(
+            f"{column} is of type {names}; write CAST({expression} AS {sql_type}) AS {column} in statement 4, and"
+            f" {column} {sql_type} in statement 3"
+        )
+    return found
+
+
+class Kind(NamedTuple):
+    """A type of a column: its Avro name or the name of its logical type; the scale of a decimal."""
+
+    name: str
+    scale: int | None = None
+
+
+def kinds_of(schema: Any, types: Types) -> set[Kind]:
+    """Return the kinds of a field, without null."""
+    found = {kind_of(each, types) for each in (schema if isinstance(schema, list) else [schema])}
+    return found - {Kind("null")}
+
+
+def kind_of(schema: Any, types: Types) -> Kind:
+    """Return the kind of a qualified schema that is no union."""
+    if isinstance(schema, str):
+        schema = types.get(schema, schema)
+    if isinstance(schema, str):
+        return Kind(schema)
+    base = str(schema["type"])
+    logical = schema.get("logicalType")
+    if logical == "decimal" and base in ("bytes", "fixed") and is_decimal(schema):
+        precision = schema["precision"]
+        scale = schema.get("scale", 0)
+        return Kind(f"decimal({precision}, {scale})", scale)
+    return Kind(str(logical) if base in INTEGER_TYPES and str(logical) in TIME_TYPES else base)
+
+
+def is_decimal(schema: Mapping[str, Any]) -> bool:
+    """Whether precision and scale are valid; otherwise Avro treats the type as plain bytes."""
+    precision = schema.get("precision")
+    scale = schema.get("scale", 0)
+    if type(precision) is not int or type(scale) is not int:
+        return False
+    return 0 <= scale <= precision and 0 < precision <= MAX_PRECISION
+
+
+def decimal_scale(kinds: Set[Kind]) -> int | None:
+    """Return the scale if a decimal is the only kind, else None."""
+    return next(iter(kinds)).scale if len(kinds) == 1 else None
+
+
+def user_id_conversion(kinds: Set[Kind]) -> Convert | None:
+    """Return the conversion to a user_id, None if a value of these kinds has several texts."""
+    names = {kind.name for kind in kinds}
+    if names <= TEXT_TYPES:
+        return unchanged
+    if names <= INTEGER_TYPES:
+        return int_to_text
+    return decimal_to_text if decimal_scale(kinds) == 0 else None
+
+
+def total_amount_conversion(kinds: Set[Kind]) -> Convert | None:
+    """Return the conversion to a total_amount, None if a kind is not a number."""
+    names = {kind.name for kind in kinds}
+    scale = decimal_scale(kinds)
+    if names <= NUMBER_TYPES:
+        return int_to_float if names & INTEGER_TYPES else unchanged
+    if scale is None:
+        return None
+    divisor = 10**scale
+    return lambda value: decimal_to_float(value, divisor)
+
+
+def num_transactions_conversion(kinds: Set[Kind]) -> Convert | None:
+    """Return the conversion to a num_transactions, None if a kind is not a whole number."""
+    if {kind.name for kind in kinds} <= INTEGER_TYPES:
+        return unchanged
+    return decimal_to_int if decimal_scale(kinds) == 0 else None
+
+
+CONVERSIONS: Mapping[str, Callable[[Set[Kind]], Convert | None]] = {
+    "user_id": user_id_conversion,
+    "total_amount": total_amount_conversion,
+    "num_transactions": num_transactions_conversion,
+}
+
+
+def unchanged(value: Any) -> Any:
+    """Return the value itself."""
+    return value
+
+
+def int_to_text(value: int | None) -> str | None:
+    """Return the digits of a whole number; null for thousands of digits, which Python does not write."""
+    try:
+        return None if value is None else str(value)
+    except ValueError:
+        return None
+
+
+def int_to_float(value: float | None) -> float | None:
+    """Return a number as a double."""
+    return None if value is None else float(value)
+
+
+def unscaled_value(value: bytes | None) -> int | None:
+    """Return the unscaled number of a decimal; null for no bytes, which Java does not accept either."""
+    return int.from_bytes(value, "big", signed=True) if value else None
+
+
+def decimal_to_text(value: bytes | None) -> str | None:
+    """Return the digits of a decimal of scale 0."""
+    return int_to_text(unscaled_value(value))
+
+
+def decimal_to_float(value: bytes | None, divisor: int) -> float | None:
+    """Return the double nearest to a decimal: Python rounds the quotient of two whole numbers only once."""
+    unscaled = unscaled_value(value)
+    try:
+        return None if unscaled is None else unscaled / divisor
+    except OverflowError:
+        return float("inf")
+
+
+def decimal_to_int(value: bytes | None) -> float | None:
+    """Return a decimal of scale 0 as an int; as a float above MAX_LONG, and the row check then refuses it."""
+    number = unscaled_value(value)
+    return number if number is None or number <= MAX_LONG else decimal_to_float(value, 1)

@@ -1,7 +1,7 @@
-"""How the Schema Registry is reached: the HTTP library of Confluent's client, proxies and trusted certificates.
+"""HTTP settings of the Schema Registry client: proxies, trusted certificates, URLs.
 
-What the environment says of these is checked before anything is asked, and a mistake is told by the variable's name,
-never by its value: a proxy's URL can hold a password.
+Checked before the first request. Messages name the environment variable, never its value: a proxy's URL may contain a
+password.
 """
 
 import os
@@ -13,95 +13,96 @@ from urllib.parse import urlsplit
 
 from classifier.errors import ConfigError
 
-HTTP_LIBRARIES = ("httpx2", "httpx")  # the first from confluent-kafka 2.16 on; it is imported by that client
-PROXIES = ("all", "http", "https")
-CA = "ssl.ca.location"
+HTTP_LIBRARIES = ("httpx2", "httpx")  # of Confluent's client: the first one from confluent-kafka 2.16 on
+PROXY_SCHEMES = ("all", "http", "https")
+CA_PROPERTY = "ssl.ca.location"
 
 
 def http_libraries() -> tuple[ModuleType, ...]:
-    """Return the library by which Confluent's client speaks HTTP, once that client is imported."""
+    """Return the HTTP library that Confluent's client has imported."""
     return tuple(sys.modules[name] for name in HTTP_LIBRARIES if name in sys.modules)
 
 
 def http_errors(*names: str) -> tuple[type[Exception], ...]:
-    """Return the errors of that library by their names."""
+    """Return error classes of the HTTP library by their names."""
     return tuple[type[Exception], ...](getattr(library, name) for library in http_libraries() for name in names)
 
 
 def check_transport(properties: Mapping[str, str]) -> None:
-    """Raise ConfigError for a proxy or certificates that cannot be used, with the variable or property that says so."""
-    if CA not in properties:
-        check_variable("SSL_CERT_FILE", "is not a certificate file", certificates_of)
-        if not os.environ.get("SSL_CERT_FILE"):  # which counts before
+    """Raise ConfigError with the variable or property that names an unusable proxy or certificate."""
+    if CA_PROPERTY not in properties:
+        check_variable("SSL_CERT_FILE", "is not a certificate file", load_certificates)
+        if not os.environ.get("SSL_CERT_FILE"):  # it takes precedence
             check_variable("SSL_CERT_DIR", "is not a directory", os.listdir)
-    check_variable("SSLKEYLOGFILE", "is not a writable file", appendable)
+    check_variable("SSLKEYLOGFILE", "is not a writable file", open_key_log)
     if "proxy" in properties:
-        if complaint := proxy_complaint(properties["proxy"]):
-            raise ConfigError(f"[schema_registry] proxy: {complaint}")
+        if problem := proxy_problem(properties["proxy"]):
+            raise ConfigError(f"[schema_registry] proxy: {problem}")
         return
     for scheme, proxy in proxies().items():
-        if complaint := proxy_complaint(proxy):
-            where = proxy_variable(scheme)
-            raise ConfigError(f"environment: {where}: {complaint}, or type: unset {where}")
-    if not can_be_made(trust_env=True):  # all but the exceptions have been tried
-        where = variable("no_proxy")
-        raise ConfigError(f"environment: {where}: hosts are written host or host:port, separated by commas")
+        if problem := proxy_problem(proxy):
+            name = proxy_variable(scheme)
+            raise ConfigError(f"environment: {name}: {problem}, or type: unset {name}")
+    if not client_accepts(trust_env=True):  # everything but the exceptions has been checked above
+        name = variable("no_proxy")
+        raise ConfigError(f"environment: {name}: hosts are written host or host:port, separated by commas")
 
 
-def check_variable(name: str, complaint: str, use: Callable[[str], object]) -> None:
-    """Raise ConfigError if what a variable names cannot be used."""
-    if not (named := os.environ.get(name)):
+def check_variable(name: str, problem: str, use: Callable[[str], object]) -> None:
+    """Raise ConfigError if `use` fails for the value of an environment variable."""
+    value = os.environ.get(name)
+    if not value:
         return
     try:
-        use(named)
+        use(value)
     except OSError:
-        raise ConfigError(f"environment: {name}: its value {complaint}; set one, or type: unset {name}") from None
+        raise ConfigError(f"environment: {name}: its value {problem}; set one, or type: unset {name}") from None
 
 
-def certificates_of(path: str) -> None:
+def load_certificates(path: str) -> None:
     """Read a file as the ssl module reads certificates."""
     import ssl
 
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=path)
 
 
-def appendable(path: str) -> None:
-    """Open a file as the ssl module does to write keys to it."""
+def open_key_log(path: str) -> None:
+    """Open a file as the ssl module opens its key log."""
     import ssl
 
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
 
 
 def proxies() -> dict[str, str]:
-    """Return the proxies of the environment, or of the system, by the scheme of URLs they are for."""
-    from urllib.request import getproxies  # slow to import, with the ssl module: --help need not wait for it
+    """Return the proxies of the environment or the system by URL scheme."""
+    from urllib.request import getproxies  # imports ssl, which takes time that --help need not wait for
 
-    found = {scheme: proxy for scheme, proxy in getproxies().items() if scheme in PROXIES and proxy}
+    found = {scheme: proxy for scheme, proxy in getproxies().items() if scheme in PROXY_SCHEMES and proxy}
     return {scheme: proxy if "://" in proxy else f"http://{proxy}" for scheme, proxy in found.items()}
 
 
 def variable(name: str) -> str:
-    """Return a variable as the environment spells it; small letters count before capitals."""
-    spelt = [each for each in sorted(os.environ, reverse=True) if each.lower() == name]
-    return spelt[0] if spelt else name.upper()
+    """Return the name of a variable as it is set in the environment; lower case takes precedence."""
+    spellings = [each for each in sorted(os.environ, reverse=True) if each.lower() == name]
+    return spellings[0] if spellings else name.upper()
 
 
 def proxy_variable(scheme: str) -> str:
-    """Return the variable that names a proxy."""
+    """Return the name of the variable that sets the proxy of a URL scheme."""
     return variable(f"{scheme}_proxy")
 
 
-def proxy_complaint(proxy: str) -> str:
-    """Say what is wrong with the URL of a proxy, nothing if it can be used."""
+def proxy_problem(proxy: str) -> str:
+    """Return what is wrong with the URL of a proxy; empty if it can be used."""
     try:
-        usable = host_of(proxy) and can_be_made(proxy=proxy)
+        usable = host_of(proxy) and client_accepts(proxy=proxy)
     except ImportError:
         return "a SOCKS proxy needs a package that is not installed; type: pip install socksio"
     return "" if usable else "is not a proxy URL; write http://host:port, special characters as %XX"
 
 
 def host_of(url: str) -> str:
-    """Return the host in a URL, nothing where there is none that can be one."""
+    """Return the host of a URL; empty if it has no valid one."""
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""
@@ -111,7 +112,7 @@ def host_of(url: str) -> str:
 
 
 def is_url(url: str) -> bool:
-    """Whether a registry can be at this address."""
+    """Whether the text is an http or https URL that the HTTP library accepts."""
     try:
         for library in http_libraries():
             library.URL(url)
@@ -120,36 +121,41 @@ def is_url(url: str) -> bool:
     return urlsplit(url).scheme in ("http", "https") and bool(host_of(url))
 
 
-def can_be_made(**how: object) -> bool:
-    """Whether an HTTP client can be made so; ImportError for a proxy that takes another package."""
+def client_accepts(**arguments: object) -> bool:
+    """Whether the HTTP library accepts these arguments; ImportError for a proxy that needs another package."""
     import ssl
 
-    no_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    unusable: tuple[type[Exception], ...] = ValueError, TypeError, *http_errors("InvalidURL")
+    without_certificates = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    refusals: tuple[type[Exception], ...] = (ValueError, TypeError, *http_errors("InvalidURL"))
     try:
         for library in http_libraries():
-            library.Client(**{"trust_env": False, "verify": no_certificates, **how}).close()
-    except unusable:
+            library.Client(**{"trust_env": False, "verify": without_certificates, **arguments}).close()
+    except refusals:
         return False
     return True
 
 
-def also_to_check(properties: Mapping[str, str], cause: str) -> str:
-    """Say what to look at beside its url when the Schema Registry does not answer as it should."""
-    names = list[str]()
+def other_settings_to_check(properties: Mapping[str, str], cause: str) -> str:
+    """Return the settings that may cause a failed request, as ', a and b' to follow the property url; or nothing."""
+    names: list[str] = []
     if "CERTIFICATE" in cause:
-        trusted = [each for each in ("SSL_CERT_FILE", "SSL_CERT_DIR") if CA not in properties and os.environ.get(each)]
-        names += [CA, *trusted[:1]]
-    names += ["proxy"] if "proxy" in properties else list(proxies_used(properties["url"]))[:1]
-    *most, last = "", *names
-    return f"{', '.join(most)} and {last}" if names else ""
+        names.append(CA_PROPERTY)
+        if CA_PROPERTY not in properties:
+            names += [name for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if os.environ.get(name)][:1]
+    if "proxy" in properties:
+        names.append("proxy")
+    else:
+        names += list(proxy_variables(properties["url"]))[:1]
+    if not names:
+        return ""
+    return "".join(f", {name}" for name in names[:-1]) + f" and {names[-1]}"
 
 
-def proxies_used(urls: str) -> Iterator[str]:
-    """Yield the variables that name a proxy for one of these URLs, separated by commas."""
+def proxy_variables(urls: str) -> Iterator[str]:
+    """Yield the variables that set a proxy for one of these URLs, separated by commas."""
     from urllib.request import proxy_bypass
 
     for url in map(str.strip, urls.split(",")):
-        named = [scheme for scheme in (urlsplit(url).scheme, "all") if scheme in proxies()]
-        if named and not proxy_bypass(host_of(url)):
-            yield proxy_variable(named[0])
+        schemes = [scheme for scheme in (urlsplit(url).scheme, "all") if scheme in proxies()]
+        if schemes and not proxy_bypass(host_of(url)):
+            yield proxy_variable(schemes[0])

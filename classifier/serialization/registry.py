@@ -1,4 +1,4 @@
-"""Schemas by id and by subject, from the Schema Registry; an outage is waited out once it has answered."""
+"""The Schema Registry: schemas by id, GUID and subject. Once it has answered, an outage is waited for."""
 
 import argparse
 import contextlib
@@ -13,15 +13,14 @@ from classifier.config.argument_types import seconds
 from classifier.config.properties import unknown_property, without_userinfo
 from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
 from classifier.outage import Outage
-from classifier.serialization.http import also_to_check, check_transport, http_errors, is_url
-from classifier.serialization.schema import Types, cause_of, least_size, qualified, self_contained
+from classifier.serialization.http import check_transport, http_errors, is_url, other_settings_to_check
+from classifier.serialization.schema import Types, min_size, qualified, schema_problem, self_contained
 from classifier.stop import StopRequest
 
 T = TypeVar("T")
 
-
-REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; outages are waited out by us
-REGISTRY_NUMBERS = {
+REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; retries are made here, not by the library
+NUMERIC_PROPERTIES = {
     "timeout",
     "max.retries",
     "retries.wait.ms",
@@ -29,122 +28,128 @@ REGISTRY_NUMBERS = {
     "cache.capacity",
     "cache.latest.ttl.sec",
 }
-UNREGISTERED_ID = 2**32 - 1
-# For a registry that does not know of GUIDs, as those before Confluent's 8.
-GUID_ADVICE = (
+UNREGISTERED_ID = 2**32 - 1  # for ReadOnlyRegistry; no registry assigns it
+NOT_FOUND_CODES = range(40400, 40500)  # of a registry; another 404 comes from something else, or from a wrong path
+GUID_ADVICE = (  # for a registry without GUIDs, such as Confluent's before version 8
     "; to put the id into the value, set value.schema.id.serializer (and key.schema.id.serializer) of the producer to"
     " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
 )
-SCHEMA_ERRORS = ValueError, KeyError, TypeError, AttributeError, RecursionError  # of a text that is no schema
-NOT_FOUND = range(40400, 40500)  # the registry's own codes; what else answers 404 is none, or not at this path
-
-
-def numbers_among(properties: Mapping[str, str]) -> dict[str, float]:
-    """Return the properties of the Schema Registry client that have to be numbers."""
-    try:
-        return {(last := name): seconds(properties[name]) for name in sorted(REGISTRY_NUMBERS & properties.keys())}
-    except argparse.ArgumentTypeError:
-        raise ConfigError(unknown_property("schema_registry", [last], last)) from None
+SCHEMA_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # raised for an invalid schema
 
 
 class Subject(NamedTuple):
-    """The newest schema of a subject."""
+    """The latest version of a subject."""
 
     schema_id: int
-    schema: Any  # that needs no other
+    schema: Any  # self-contained
 
 
 class SchemaRegistry:
-    """Schemas by id and by subject. Once it has answered, an outage is waited out."""
+    """Schemas by id, GUID and subject. Once it has answered, requests are retried through an outage."""
 
     def __init__(self, properties: Mapping[str, str], stop: StopRequest) -> None:
-        # Imported here: 0.3 s that --help and a mistake in the file need not wait for.
-        with warnings.catch_warnings(record=True):  # before 2.16, words of one of its libraries to its developers
+        # Imported here, because it takes 0.3 s that --help and a wrong configuration file need not wait for.
+        with warnings.catch_warnings(record=True):  # before 2.16, deprecation warnings of a dependency
             from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
             from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-        self._schema_type, self._refusal, self._network = Schema, SchemaRegistryError, http_errors("TransportError")
-        # What Confluent's client raises for an answer of something else: a web page, a proxy that is being repaired.
-        self._nonsense: tuple[type[Exception], ...] = AttributeError, KeyError, TypeError, ValueError
-        self._nonsense += http_errors("RequestError", "InvalidURL")
-        self._properties, self._stop, self._answered = properties, stop, False
-        # A url can hold a password, and that a slash.
+        self._schema_type = Schema
+        self._registry_error = SchemaRegistryError
+        self._network_errors = http_errors("TransportError")
+        # Raised by Confluent's client if the response is not that of a registry, but a web page or a proxy's error.
+        self._response_errors: tuple[type[Exception], ...] = (
+            AttributeError,
+            KeyError,
+            TypeError,
+            ValueError,
+            *http_errors("RequestError", "InvalidURL"),
+        )
+        self._properties = properties
+        self._stop = stop
+        self._answered = False
         self._url = without_userinfo(properties["url"])
         self.outage = Outage(f"Schema Registry {self._url}")
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
         check_transport(properties)
         try:
-            self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numbers_among(properties)})
+            self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numeric_properties(properties)})
         except (ValueError, TypeError) as error:
             raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
         except OSError:
             files = " ".join(name for name in properties if name.endswith(".location"))
             raise ConfigError(unknown_property("schema_registry", properties, files)) from None
-
         self._connections = contextlib.ExitStack()
-        self._connections.push(self._client)  # its method close() came with confluent-kafka 2.16
+        self._connections.push(self._client)  # has a method close() only since confluent-kafka 2.16
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connections.close()
 
     def by_id(self, schema_id: int) -> Any:
-        """Return the parsed schema; RecordError when there is none of that id."""
+        """Return the schema of an id, self-contained; RecordError if there is none."""
         found = self._call(lambda: self._client.get_schema(schema_id))
         if found is None:
             raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
         return self._parse(found, f"schema id {schema_id}")
 
     def by_guid(self, guid: str) -> Any:
-        """Return the schema of a GUID; RecordError when there is none."""
-        found = self._call(lambda: self._schema_of(guid))
+        """Return the schema of a GUID, self-contained; RecordError if there is none."""
+        found = self._call(lambda: self._get_by_guid(guid))
         if found is None:
             raise RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
         return self._parse(found, f"schema guid {guid}")
 
-    def _schema_of(self, guid: str) -> Any:
-        """Return what the registry has of a GUID. One that knows no GUIDs has no such path: it answers all else."""
-        for _ in range(2):
-            try:
-                return self._client.get_schema_by_guid(guid)
-            except self._refusal as refusal:
-                if refusal.http_status_code != 404:
-                    raise
-            self.subjects()  # waits, should it be the way to the registry that is being repaired
-        return None
-
-    def subjects(self) -> list[str] | None:
-        """Return all subjects, None where the account may not list them."""
-        try:
-            return self._call(self._client.get_subjects)
-        except AccessDenied:
-            return None
-
     def newest(self, subject: str) -> Subject | None:
-        """Return the newest version of a subject, None where there is no such subject."""
+        """Return the latest version of a subject; None if there is no such subject."""
         found = self._call(lambda: self._client.get_latest_version(subject))
         if found is None or found.schema_id is None:
             return None
         return Subject(found.schema_id, self._parse(found.schema, f"subject {subject}"))
 
+    def subjects(self) -> list[str] | None:
+        """Return all subjects; None without the permission to list them."""
+        try:
+            return self._call(self._client.get_subjects)
+        except AccessDenied:
+            return None
+
     def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
-        """Register a schema, or find it there."""
+        """Register a schema, unless it is registered already; return it with its id."""
         wanted = self._schema_type(json.dumps(schema), "AVRO")
         schema_id = self._call(lambda: self._client.register_schema(subject, wanted))
         if schema_id is None:
-            raise self._no_use("HTTP 404", SchemaError)
+            raise self._error("HTTP 404", SchemaError)
         return Subject(schema_id, fastavro.parse_schema(dict(schema)))
 
+    def _get_by_guid(self, guid: str) -> Any:
+        """Return the registry's answer, None for an unknown GUID.
+
+        A registry without GUIDs has no such path, and answers 404 without a code of its own. So does a proxy during an
+        outage. Another request tells the two apart: it waits for the end of an outage.
+        """
+        for _ in range(2):
+            try:
+                return self._client.get_schema_by_guid(guid)
+            except self._registry_error as error:
+                if error.http_status_code != 404:
+                    raise
+            self.subjects()
+        return None
+
     def _parse(self, schema: Any, name: str) -> Any:
-        """Return a schema that needs no other; RecordError says why it is of no use."""
+        """Return a registered schema, self-contained; RecordError says why it cannot be used."""
         types: Types = {}
         try:
-            self._collect(schema, name, types, set())
-            found = self_contained(qualified(as_json(schema, name), types), types, set())
-            least_size(found, {})
+            self._collect_references(schema, name, types, set())
+            found = self_contained(qualified(parse_json(schema, name), types), types, set())
+            min_size(found, {})
         except SCHEMA_ERRORS as error:
-            raise RecordError(f"{name} is not a usable Avro schema ({cause_of(error)})") from None
+            raise RecordError(f"{name} is not a usable Avro schema ({schema_problem(error)})") from None
         return found
 
-    def _collect(self, schema: Any, name: str, types: Types, seen: set[str]) -> None:
-        """Put what a schema refers to into `types`, the deepest first; of one name the first counts, as in Java."""
+    def _collect_references(self, schema: Any, name: str, types: Types, seen: set[str]) -> None:
+        """Add the types of referenced schemas to `types`, deepest first. As in Java, the first of one name counts."""
         for each in schema.references or ():
             if each.name in seen:
                 continue
@@ -153,77 +158,86 @@ class SchemaRegistry:
             found = self._version(each.subject, each.version)
             if found is None:
                 raise RecordError(f"{where} is not in the Schema Registry")
-            self._collect(found.schema, where, types, seen)
-            qualified(as_json(found.schema, where), types)
+            self._collect_references(found.schema, where, types, seen)
+            qualified(parse_json(found.schema, where), types)
 
     def _version(self, subject: str, version: int) -> Any:
-        """Return a version of a subject, deleted or not; None where there never was one."""
+        """Return a version of a subject, even a deleted one; None if it never existed."""
         return self._call(lambda: self._client.get_version(subject, version, deleted=True))
 
     def _call(self, call: Callable[[], T]) -> T | None:
-        """Return the answer, None for 'not found'; wait while the registry is away."""
+        """Return the answer to a request, None for 'not found'; retry through an outage, raise other errors."""
         while True:
             try:
                 answer = call()
-            except self._refusal as refusal:
-                if refusal.http_status_code == 404 and refusal.error_code in NOT_FOUND:
+            except self._registry_error as error:
+                if error.http_status_code == 404 and error.error_code in NOT_FOUND_CODES:
                     answer = None
                 else:
-                    self._refused(refusal.http_status_code, refusal.error_message)
+                    self._handle_status(error.http_status_code, error.error_message)
                     continue
-            except self._network as error:
+            except self._network_errors as error:
                 self._wait(f"no answer ({error or type(error).__name__})")
                 continue
-            except self._nonsense:
+            except self._response_errors:
                 self._wait("the response is not that of a Schema Registry")
                 continue
             self._answered = True
             self.outage.note_recovery()
             return answer
 
-    def _refused(self, status: int, message: str) -> None:
-        """Raise what a refusal means; wait for what passes."""
+    def _handle_status(self, status: int, message: str) -> None:
+        """Raise the error of an HTTP status; wait if the status may pass."""
         if status in (401, 403):
             raise AccessDenied(
                 f"Schema Registry {self._url}: refused (HTTP {status}); check [schema_registry] basic.auth.user.info"
             )
-        if status == 404 and not self._answered:  # else the way to it is being repaired
-            raise self._no_use("HTTP 404", SchemaError)
+        if status == 404 and not self._answered:  # later, a 404 without a registry's code comes from a proxy
+            raise self._error("HTTP 404", SchemaError)
         if status < 500 and status not in (404, 429):
-            raise self._no_use(f"HTTP {status} ({message})", SchemaError)
+            raise self._error(f"HTTP {status} ({message})", SchemaError)
         self._wait(f"HTTP {status}")
 
     def _wait(self, cause: str) -> None:
         if not self._answered or self._stop.requested:
-            raise self._no_use(cause, RegistryUnavailable)
+            raise self._error(cause, RegistryUnavailable)
         self.outage.wait(cause)
 
-    def _no_use(self, cause: str, kind: type[ClassifierError]) -> ClassifierError:
-        also = also_to_check(self._properties, cause)
-        return kind(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{also}")
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._connections.close()
-
-
-def as_json(schema: Any, name: str) -> Any:
-    """Return a schema as it was registered; RecordError for another kind of schema."""
-    if schema.schema_type != "AVRO":
-        raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
-    return json.loads(schema.schema_str)
+    def _error(self, cause: str, kind: type[ClassifierError]) -> ClassifierError:
+        others = other_settings_to_check(self._properties, cause)
+        return kind(f"Schema Registry {self._url}: {cause}; check [schema_registry] url{others}")
 
 
 class ReadOnlyRegistry(SchemaRegistry):
-    """A registry that is not written to: what would be registered is known here, under an id that none gives."""
+    """A registry that is not written to: a schema to register is kept in memory, under an id of its own."""
 
-    _kept: Any = None
+    _unregistered: Any = None
 
     def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
         """Keep a schema."""
-        self._kept = fastavro.parse_schema(dict(schema))
-        return Subject(UNREGISTERED_ID, self._kept)
+        self._unregistered = fastavro.parse_schema(dict(schema))
+        return Subject(UNREGISTERED_ID, self._unregistered)
 
     def by_id(self, schema_id: int) -> Any:
-        """Return the parsed schema; RecordError when there is none of that id."""
-        return self._kept if self._kept and schema_id == UNREGISTERED_ID else super().by_id(schema_id)
+        """Return the schema of an id, also the one kept; RecordError if there is none."""
+        if self._unregistered and schema_id == UNREGISTERED_ID:
+            return self._unregistered
+        return super().by_id(schema_id)
+
+
+def numeric_properties(properties: Mapping[str, str]) -> dict[str, float]:
+    """Return the properties that the Schema Registry client takes as numbers; ConfigError for another value."""
+    found = {}
+    for name in sorted(NUMERIC_PROPERTIES & properties.keys()):
+        try:
+            found[name] = seconds(properties[name])
+        except argparse.ArgumentTypeError:
+            raise ConfigError(unknown_property("schema_registry", [name], name)) from None
+    return found
+
+
+def parse_json(schema: Any, name: str) -> Any:
+    """Return a registered schema as JSON; RecordError for JSON Schema and Protobuf."""
+    if schema.schema_type != "AVRO":
+        raise RecordError(f"{name} is {schema.schema_type}, not AVRO")
+    return json.loads(schema.schema_str)

@@ -1,24 +1,25 @@
-"""Avro schemas as a registry holds them, brought into one form: full names, each named type defined once.
+"""Avro schemas in one form: full names, each named type defined once.
 
-Guarantee: a schema that `self_contained` returns needs no other, and by `least_size` no value of it is much larger than
-its bytes. What is wrong with a schema is a ValueError that names it.
+Guarantee: a schema returned by `self_contained` needs no other schema, and if it passed `min_size`, no value of it is
+much larger in memory than its bytes. A ValueError names what is wrong with a schema.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-LEAST_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
-RECORDS = ("record", "error")
-NAMED_TYPES = (*RECORDS, "enum", "fixed")
 Types = dict[str, Any]  # full name -> definition, in which other named types are names
+
+MIN_SIZES = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
+RECORD_TYPES = ("record", "error")
+NAMED_TYPES = (*RECORD_TYPES, "enum", "fixed")
 
 
 def qualified(schema: Any, types: Types, namespace: str = "") -> Any:
-    """Return a schema in which every named type is its full name; its definition goes into `types`."""
+    """Return a schema in which every named type is replaced by its full name; add the definitions to `types`."""
     if isinstance(schema, list):
         return [qualified(each, types, namespace) for each in schema]
     if isinstance(schema, str):
-        return schema if schema in LEAST_SIZES else full_name(schema, types, namespace)
+        return schema if schema in MIN_SIZES else full_name(schema, types, namespace)
     kind = schema["type"]
     if kind in NAMED_TYPES:
         return define(schema, types, namespace)
@@ -26,29 +27,31 @@ def qualified(schema: Any, types: Types, namespace: str = "") -> Any:
         return {**schema, "items": qualified(schema["items"], types, namespace)}
     if kind == "map":
         return {**schema, "values": qualified(schema["values"], types, namespace)}
-    if isinstance(kind, str) and kind in LEAST_SIZES:
+    if isinstance(kind, str) and kind in MIN_SIZES:
         return schema
     return qualified(kind, types, namespace)  # {"type": {"type": ...}}, {"type": "name"}
 
 
 def full_name(name: str, types: Types, namespace: str) -> str:
-    """Return what a name means: a type of the namespace it stands in, else one that has none."""
+    """Return the full name of a reference: a type of its own namespace, else one without a namespace."""
     within = f"{namespace}.{name}"
     return within if namespace and "." not in name and (within in types or name not in types) else name
 
 
 def define(schema: Mapping[str, Any], types: Types, namespace: str) -> str:
-    """Put the definition of a named type into `types`; return its full name."""
+    """Add the definition of a named type to `types`; return its full name."""
     within, _, _ = schema["name"].rpartition(".")
-    within = within or (schema.get("namespace") or "" if "namespace" in schema else namespace)
+    if not within:
+        within = schema.get("namespace") or "" if "namespace" in schema else namespace
     name = schema["name"] if "." in schema["name"] or not within else f"{within}.{schema['name']}"
     known = types.get(name)
-    types.setdefault(name, {})  # so that its fields can name it
-    kept = {key: value for key, value in schema.items() if key != "namespace" and not key.startswith("__")}
-    definition = {**kept, "name": name} if "." in name else {**kept, "name": name, "namespace": ""}
-    if schema["type"] in RECORDS:
-        fields = [{**each, "type": qualified(each["type"], types, within)} for each in schema["fields"]]
-        definition["fields"] = fields
+    types.setdefault(name, {})  # so that the fields can refer to the type itself
+    definition = {key: value for key, value in schema.items() if key != "namespace" and not key.startswith("__")}
+    definition["name"] = name
+    if "." not in name:
+        definition["namespace"] = ""
+    if schema["type"] in RECORD_TYPES:
+        definition["fields"] = [{**each, "type": qualified(each["type"], types, within)} for each in schema["fields"]]
     if known not in (None, definition):
         raise ValueError(f"{name} is defined twice")
     types[name] = definition
@@ -56,83 +59,93 @@ def define(schema: Mapping[str, Any], types: Types, namespace: str) -> str:
 
 
 def self_contained(schema: Any, types: Types, defined: set[str]) -> Any:
-    """Return a qualified schema with each named type defined where it is met first; `defined` holds those met."""
+    """Return a qualified schema with each named type defined at its first use; `defined` collects their names."""
     if isinstance(schema, list):
         return [self_contained(each, types, defined) for each in schema]
     if isinstance(schema, dict):
-        inside = {key: self_contained(schema[key], types, defined) for key in ("items", "values") if key in schema}
-        return {**schema, **inside}
-    if schema in LEAST_SIZES or schema in defined:
+        inner = {key: self_contained(schema[key], types, defined) for key in ("items", "values") if key in schema}
+        return {**schema, **inner}
+    if schema in MIN_SIZES or schema in defined:
         return schema
     if schema not in types:
         raise ValueError(f"{schema} is not defined")
     defined.add(schema)
     definition = types[schema]
-    if definition["type"] not in RECORDS:
+    if definition["type"] not in RECORD_TYPES:
         return definition
     fields = [{**each, "type": self_contained(each["type"], types, defined)} for each in definition["fields"]]
     return {**definition, "fields": fields}
 
 
-def least_size(schema: Any, known: dict[str, int | None]) -> int:
-    """Return the fewest bytes that a value takes.
+def min_size(schema: Any, known: dict[str, int | None]) -> int:
+    """Return the number of bytes of the smallest value.
 
-    ValueError for schemas by which a few bytes can make a value without end: recursive ones, and arrays of
-    nothing. `known` holds the named types seen, None while inside their definition.
+    Raises
+    ------
+    ValueError
+        For schemas with which a few bytes can describe a value of any size: recursive ones, and arrays of empty items.
+
+    Notes
+    -----
+    `known` has the sizes of the named types so far, None while inside their definition.
     """
     if isinstance(schema, list):
         if not schema:
             raise ValueError("an empty union")
-        return 1 + min(least_size(each, known) for each in schema)
+        return 1 + min(min_size(each, known) for each in schema)
     kind = schema["type"] if isinstance(schema, dict) else schema
-    if kind in RECORDS:
+    if kind in RECORD_TYPES:
         known[schema["name"]] = None
-        known[schema["name"]] = size = sum(least_size(each["type"], known) for each in schema["fields"])
-    elif kind in ("array", "map"):
-        size = 1
-        if least_size(schema.get("items", schema.get("values")), known) == 0 and kind == "array":
+        size = sum(min_size(each["type"], known) for each in schema["fields"])
+        known[schema["name"]] = size
+        return size
+    if kind in ("array", "map"):
+        if min_size(schema.get("items", schema.get("values")), known) == 0 and kind == "array":
             raise ValueError("an array of empty items")
-    elif kind in ("fixed", "enum"):
-        known[schema["name"]] = size = schema.get("size", 1)
+        return 1
+    if kind in ("fixed", "enum"):
+        size = schema.get("size", 1)
+        known[schema["name"]] = size
         if type(size) is not int or size < 0:
             raise ValueError(f"{schema['name']} has the size {size!r}")
-    else:
-        found = LEAST_SIZES.get(kind, known.get(kind))
-        if found is None:
-            raise ValueError(f"{kind} is recursive")
-        size = found
-    return size
+        return size
+    found = MIN_SIZES.get(kind, known.get(kind))
+    if found is None:
+        raise ValueError(f"{kind} is recursive")
+    return found
 
 
-def skimmed(schema: Any, types: Types, names: dict[str, str]) -> Any:
-    """Return a qualified schema of the same bytes for reading past values, which no byte can make an error of its own.
+def skip_schema(schema: Any, types: Types, names: dict[str, str]) -> Any:
+    """Return a schema with the same encoding, for skipping values: any bytes of the right length are valid.
 
-    Logical types are gone, whose values Python may not hold; strings are bytes, enums numbers, records of nothing null.
-    `names` holds what named types are called then.
+    Without logical types, whose values Python may not be able to hold; with bytes for strings, numbers for enums, and
+    null for records without fields. `names` maps the named types to their new names.
     """
     if isinstance(schema, list):
-        return [skimmed(each, types, names) for each in schema]
+        return [skip_schema(each, types, names) for each in schema]
     if isinstance(schema, dict):
-        inside = {key: skimmed(schema[key], types, names) for key in ("items", "values") if key in schema}
-        return {"type": schema["type"], **inside} if inside else skimmed(schema["type"], types, names)
-    if schema in LEAST_SIZES:
+        inner = {key: skip_schema(schema[key], types, names) for key in ("items", "values") if key in schema}
+        return {"type": schema["type"], **inner} if inner else skip_schema(schema["type"], types, names)
+    if schema in MIN_SIZES:
         return "bytes" if schema == "string" else schema
     if schema in names:
         return names[schema]
     definition = types[schema]
     if definition["type"] == "enum":
         return "int"
-    names[schema] = name = f"skimmed_{len(names)}"
+    name = f"skipped_{len(names)}"
+    names[schema] = name
     if definition["type"] == "fixed":
         return {"type": "fixed", "name": name, "size": definition["size"]} if definition["size"] else "null"
-    fields = [{"name": each["name"], "type": skimmed(each["type"], types, names)} for each in definition["fields"]]
-    # Fields without a byte are left out: records in records can have a billion of them.
+    fields = [{"name": each["name"], "type": skip_schema(each["type"], types, names)} for each in definition["fields"]]
+    # Fields without bytes are left out: nested records can have a billion of them.
     fields = [each for each in fields if each["type"] != "null"]
     if not fields:
         names[schema] = "null"
-    return {"type": "record", "name": name, "fields": fields} if fields else "null"
+        return "null"
+    return {"type": "record", "name": name, "fields": fields}
 
 
-def cause_of(error: Exception) -> str:
-    """Return what is wrong with a schema, in words."""
+def schema_problem(error: Exception) -> str:
+    """Return what is wrong with a schema, from the error that it caused."""
     return "nested too deep" if isinstance(error, RecursionError) else str(error)

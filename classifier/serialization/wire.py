@@ -1,4 +1,8 @@
-"""Confluent's wire format: byte 0, schema id (4 bytes, big-endian), body; or schema id in a header, body as value."""
+"""Confluent's wire format: byte 0, schema id (4 bytes, big-endian), body.
+
+A serializer may also put the schema id, or a schema GUID, into a header, and only the body into the value.
+`with_header` puts it in front of the value, so that the rest of the client sees one form.
+"""
 
 import struct
 import uuid
@@ -7,17 +11,17 @@ from classifier.errors import RecordError
 from classifier.formatting import abbreviated
 from classifier.kafka.record import Headers
 
-MAGIC_BYTE = 0  # first byte of every value in Confluent's wire format
+SchemaId = int | uuid.UUID
+
+MAGIC_BYTE = 0  # first byte of every value with a schema id
 PREFIX = struct.Struct(">bI")  # magic byte, schema id
-# What stands before a value whose schema id is a GUID in a header, then those 16 bytes: no value begins like that.
+# In front of a value whose header has a GUID: this mark, then the 16 bytes of the GUID. No value begins like that.
 GUID_MARK = b"schema guid of the header "
 GUID_SIZE = len(GUID_MARK) + 16
 
-SchemaId = int | uuid.UUID
-
 
 def schema_id_of(data: bytes | None) -> tuple[SchemaId, int]:
-    """Return the schema id in Confluent's wire format, and where the body begins."""
+    """Return the schema id of a value, and where its body starts; raise RecordError for another format."""
     if data is None:
         raise RecordError("no value (a tombstone); for an upsert table use --changelog-mode upsert")
     if data[:1] != b"\0":
@@ -31,7 +35,7 @@ def schema_id_of(data: bytes | None) -> tuple[SchemaId, int]:
 
 
 def with_header(data: bytes, headers: Headers, name: str) -> bytes:
-    """Return a value behind the schema id that the header of this name holds; without such a header, the value."""
+    """Return a value with the schema id of the header `name` in front; the value itself without that header."""
     found = [value for each, value in headers or () if each == name]
     if not found:
         return data

@@ -9,9 +9,9 @@ from typing import Any
 from classifier.errors import AccessDenied, RecordError, SchemaError
 from classifier.formatting import abbreviated
 from classifier.serialization.avro import AvroReader
-from classifier.serialization.column_types import as_it_is, conversion
+from classifier.serialization.column_types import conversion, unchanged
 from classifier.serialization.registry import SchemaRegistry
-from classifier.serialization.schema import RECORDS, Types, qualified
+from classifier.serialization.schema import RECORD_TYPES, Types, qualified
 
 NO_DIGITS = "no digits, though user_id is a number in the values; register the schema of the keys"
 DIGITS = re.compile(rb"-?[0-9]{1,40}")
@@ -68,7 +68,7 @@ def as_row(schema: Any) -> Any:
     types: Types = {}
     root = qualified(schema, types)
     definition = types.get(root, {}) if isinstance(root, str) else {}
-    if definition.get("type") not in RECORDS:  # a record is encoded as its fields and nothing else
+    if definition.get("type") not in RECORD_TYPES:  # a record is encoded as its fields and nothing else
         conversion("user_id", root, types)
         return {"type": "record", "name": "user_classifier_key", "fields": [{"name": "user_id", "type": schema}]}
     names = [each["name"] for each in definition["fields"]]
@@ -86,6 +86,6 @@ def is_number(registry: SchemaRegistry, topic: str) -> bool:
         root = qualified(subject.schema, types) if subject else ""
         definition = types.get(root, {}) if isinstance(root, str) else {}
         found = [each["type"] for each in definition.get("fields", ()) if each["name"] == "user_id"]
-        return any(conversion("user_id", each, types) is not as_it_is for each in found)
+        return any(conversion("user_id", each, types) is not unchanged for each in found)
     except (RecordError, AccessDenied):
         return False

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from classifier.errors import RecordError
 from classifier.row import parse_row, parse_rows
 from classifier.serialization.avro import AvroReader
-from classifier.serialization.column_types import quotient, row_type_problem
+from classifier.serialization.column_types import decimal_to_float, row_type_problem
 from classifier.serialization.registry import SchemaRegistry
 from tests.support.wire import body, frame
 
@@ -178,4 +178,4 @@ def test_a_value_that_no_row_has(column: str, kind: Any, value: bytes, message: 
 @given(st.integers(-(10**38), 10**38), st.integers(0, 38))
 def test_a_decimal_becomes_the_nearest_double(unscaled: int, scale: int) -> None:
     raw = unscaled.to_bytes(17, "big", signed=True)
-    assert quotient(raw, 10**scale) == float(Decimal(unscaled).scaleb(-scale))
+    assert decimal_to_float(raw, 10**scale) == float(Decimal(unscaled).scaleb(-scale))

@@ -6,7 +6,7 @@ from typing import Any
 import fastavro
 import pytest
 
-from classifier.serialization.schema import Types, least_size, qualified, self_contained, skimmed
+from classifier.serialization.schema import Types, min_size, qualified, self_contained, skip_schema
 
 INNER = {"type": "record", "name": "inner", "fields": [{"name": "x", "type": "int"}]}
 
@@ -77,7 +77,7 @@ def test_a_name_before_its_definition() -> None:
 )
 def test_what_is_wrong_with_a_schema(schema: Any, cause: str) -> None:
     with pytest.raises(ValueError, match=f"^{cause}$"):
-        least_size(whole(schema), {})
+        min_size(whole(schema), {})
 
 
 def test_what_nobody_asked_for_is_read_as_the_plainest_type_of_the_same_bytes() -> None:
@@ -95,12 +95,12 @@ def test_what_nobody_asked_for_is_read_as_the_plainest_type_of_the_same_bytes() 
         record("empty", "null", {"type": "fixed", "name": "nil", "size": 0}),
     ]
     types: Types = {}
-    found = [skimmed(each["type"], types, {}) for each in types[qualified(record("r", *kinds), types)]["fields"]]
+    found = [skip_schema(each["type"], types, {}) for each in types[qualified(record("r", *kinds), types)]["fields"]]
     assert found[:4] == ["int", "bytes", "int", "int"]
-    assert found[4] == found[5] == {"type": "fixed", "name": "skimmed_0", "size": 12}
+    assert found[4] == found[5] == {"type": "fixed", "name": "skipped_0", "size": 12}
     assert found[6] == {"type": "map", "values": "bytes"}
     fields = [{"name": "x", "type": "int"}]
-    assert found[7] == {"type": "array", "items": ["null", {"type": "record", "name": "skimmed_0", "fields": fields}]}
+    assert found[7] == {"type": "array", "items": ["null", {"type": "record", "name": "skipped_0", "fields": fields}]}
     assert found[8] == "null"
 
 
@@ -110,4 +110,4 @@ def test_records_in_records_without_a_byte_take_no_time() -> None:
     for level in range(40):
         kind = record(f"level{level}", kind, kind if isinstance(kind, str) else kind["name"])
     types: Types = {}
-    assert skimmed(qualified(json.loads(json.dumps(kind)), types), types, {}) == "null"
+    assert skip_schema(qualified(json.loads(json.dumps(kind)), types), types, {}) == "null"

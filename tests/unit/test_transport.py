@@ -7,7 +7,7 @@ import confluent_kafka.schema_registry  # noqa: F401  brings the HTTP library
 import pytest
 
 from classifier.errors import ConfigError
-from classifier.serialization.http import also_to_check, is_url
+from classifier.serialization.http import is_url, other_settings_to_check
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 
@@ -123,7 +123,7 @@ def test_what_to_look_at(
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    assert also_to_check({**URL, **properties}, cause) == also
+    assert other_settings_to_check({**URL, **properties}, cause) == also
 
 
 @pytest.mark.parametrize(
