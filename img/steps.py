@@ -22,7 +22,7 @@ STEPS = (
     Step("settle", "classifier.users.table", "UserTable.settle"),
     Step("encode user_id", SCRIPT, "one_hot_totals"),
     Step("fit", SCRIPT, "k_means"),
-    Step("order labels", SCRIPT, "numbered"),
+    Step("order labels", SCRIPT, "in_label_order"),
     Step("changed labels", "classifier.users.table", "UserTable.relabel"),
     Step("encode records", "classifier.users.output", "label_records"),
     Step("produce, commit", "classifier.kafka.sink", "Sink.write"),
