@@ -65,7 +65,7 @@ def not_compacted_message(topic: str, policy: str, settings: Settings) -> str:
 
 
 class TopicIdentity(NamedTuple):
-    """What tells a topic from a recreated one, and what a producer has to know of it."""
+    """Identifies a topic: a recreated one has another id."""
 
     topic_id: str  # empty if the brokers do not report one
     n_partitions: int

@@ -1,4 +1,4 @@
-"""Avro in Confluent's framing: what is read, and what is said of each malformed value."""
+"""AvroReader: decoded values, and the error of each malformed value."""
 
 import pytest
 
@@ -33,12 +33,12 @@ def test_truncated_value(length: int) -> None:
     assert complaint(GOOD[:length]) == "does not match its schema id 1"
 
 
-def test_no_record() -> None:
+def test_a_schema_that_is_no_record() -> None:
     assert complaint(frame(1, body("string", "ann")), "string") == "schema id 1 is not a record schema"
 
 
-def test_two_bad_values_do_not_make_two_good_ones() -> None:
-    """Read as one array without a look at what lies between, the first would be two rows and the second none."""
+def test_two_bad_values_do_not_decode_as_two_good_ones() -> None:
+    """Decoded as one array without a seal between them, the first would give two rows and the second none."""
     ann, bob = (body(AGGREGATE_SCHEMA, ROW | {"user_id": user_id}) for user_id in ("ann", "bob"))
     too_long, too_short = frame(1, ann + bytes(16) + bob), frame(1, b"\0")
     reader = AvroReader(registry_of(x=AGGREGATE_SCHEMA))
@@ -48,7 +48,7 @@ def test_two_bad_values_do_not_make_two_good_ones() -> None:
     ]
 
 
-def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
+def test_a_bad_value_does_not_affect_others() -> None:
     reader = AvroReader(registry_of(x=AGGREGATE_SCHEMA))
     others = [frame(1, body(AGGREGATE_SCHEMA, ROW | {"user_id": f"user {number}"})) for number in range(5)]
     found = parse_rows(reader.all_fields([*others[:3], GOOD[:-1], *others[3:]]))
@@ -58,7 +58,7 @@ def test_a_bad_value_does_not_spoil_its_neighbours() -> None:
 
 @pytest.mark.parametrize("null_last", [False, True])
 @pytest.mark.parametrize("columns", [tuple(UNION), (*UNION, "more"), ("user_id",), ("num_transactions", "more"), ()])
-def test_any_fields_may_be_optional(columns: tuple[str, ...], null_last: bool) -> None:
+def test_optional_fields(columns: tuple[str, ...], null_last: bool) -> None:
     schema = optional(*columns, null_last=null_last)
     reader = AvroReader(registry_of(x=schema))
     good = [ROW | {"user_id": f"user {number}", "more": "x"} for number in range(3)]
@@ -70,7 +70,7 @@ def test_any_fields_may_be_optional(columns: tuple[str, ...], null_last: bool) -
     assert [isinstance(each, RecordError) for each in found[3:]] == [name != "more" for name in columns]
 
 
-def test_values_of_several_schemas_keep_their_places() -> None:
+def test_values_of_several_schemas_keep_their_order() -> None:
     narrow = record_schema("narrow", **UNION | {"total_amount": "float", "num_transactions": "int"})
     reader = AvroReader(registry_of(x=AGGREGATE_SCHEMA, y=narrow))
     fields = [ROW | {"user_id": f"user {number}"} for number in range(6)]

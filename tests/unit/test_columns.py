@@ -1,4 +1,4 @@
-"""Types of the three columns: what each is read as, and what is said of those that are not read."""
+"""Avro types of the three columns: conversions, and messages for types that are not accepted."""
 
 from decimal import Decimal
 from typing import Any, cast
@@ -24,47 +24,47 @@ MADE = {
 
 
 def decimal(precision: Any, scale: Any, base: Any = "bytes", **more: Any) -> dict[str, Any]:
-    """A decimal."""
+    """Return a decimal type."""
     return {"type": base, "logicalType": "decimal", "precision": precision, "scale": scale, **more}
 
 
 def fixed(size: int, precision: int, scale: int) -> dict[str, Any]:
-    """A decimal of a fixed size."""
+    """Return a decimal type of a fixed size."""
     return decimal(precision, scale, "fixed", name="number", size=size)
 
 
 def logical(base: str, name: str) -> dict[str, str]:
-    """A logical type."""
+    """Return a logical type."""
     return {"type": base, "logicalType": name}
 
 
 def schema_of(column: str, kind: Any) -> dict[str, Any]:
-    """The input's schema with another type of one column."""
+    """Return the schema of the input with another type for one column."""
     fields = [{"name": name, "type": kind if name == column else plain} for name, plain in PLAIN.items()]
     return {"type": "record", "name": "row", "fields": fields}
 
 
 def bare(kind: Any) -> Any:
-    """A type without its logical type, as which test values are written."""
+    """Return a type without its logical type, to encode test values."""
     if isinstance(kind, list):
         return [bare(each) for each in kind]
     return {name: each for name, each in kind.items() if name != "logicalType"} if isinstance(kind, dict) else kind
 
 
 class OneSchema:
-    """A registry that knows one schema, as it was registered."""
+    """A registry with one schema."""
 
     def __init__(self, schema: Any) -> None:
         self.by_id = {1: schema}.__getitem__
 
 
 def registry_with(schema: Any) -> SchemaRegistry:
-    """What the reader asks."""
+    """Return a registry with one schema, for the reader."""
     return cast(SchemaRegistry, OneSchema(schema))
 
 
 def read(column: str, kind: Any, value: Any) -> Any:
-    """What is read of a value, alone and among others."""
+    """Return a column of a decoded value, decoded alone and in a block."""
     data = frame(1, body(schema_of(column, bare(kind)), {**ROW, column: value}))
     reader = AvroReader(registry_with(schema_of(column, kind)))
     user_id, (amount, number) = parse_row(reader.fields(data))
@@ -101,26 +101,26 @@ UUID = "123e4567-e89b-12d3-a456-426614174000"
         ("num_transactions", decimal(38, 0), (2**63 - 1).to_bytes(8, "big"), 2**63 - 1),
     ],
 )
-def test_a_type_that_is_read(column: str, kind: Any, value: Any, expected: Any, nullable: bool) -> None:
+def test_accepted_types(column: str, kind: Any, value: Any, expected: Any, nullable: bool) -> None:
     found = read(column, ["null", kind] if nullable else kind, value)
     assert (found, type(found)) == (expected, type(expected))
     assert row_type_problem(schema_of(column, kind)) == ""
 
 
-def test_unions_of_types_that_mean_the_same() -> None:
+def test_unions_of_compatible_types() -> None:
     assert read("total_amount", ["null", "double", "long"], 7) == 7.0
     assert read("user_id", ["int", "null", "long"], 2**40) == str(2**40)
 
 
-def complaint(column: str, told: str) -> str:
-    """What is said of a type that is not read."""
+def message_for(column: str, type_name: str) -> str:
+    """Return the message for a type that is not accepted."""
     made, sql = MADE[column]
     cast = f"write CAST({made} AS {sql}) AS {column} in statement 4, and {column} {sql} in statement 3"
-    return f"{column} is of type {told}; {cast}"
+    return f"{column} is of type {type_name}; {cast}"
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "told"),
+    ("column", "kind", "type_name"),
     [
         ("user_id", "boolean", "boolean"),
         ("user_id", "double", "double"),
@@ -129,7 +129,7 @@ def complaint(column: str, told: str) -> str:
         ("user_id", logical("int", "date"), "date"),
         ("user_id", logical("long", "timestamp-micros"), "timestamp-micros"),
         ("user_id", decimal(10, 2), "decimal(10, 2)"),
-        ("user_id", ["null", "string", "long"], "long or string"),  # whose 7 is the text 7?
+        ("user_id", ["null", "string", "long"], "long or string"),  # 7 would be ambiguous
         ("total_amount", "string", "string"),
         ("total_amount", "boolean", "boolean"),
         ("total_amount", "bytes", "bytes"),
@@ -146,12 +146,12 @@ def complaint(column: str, told: str) -> str:
         ("num_transactions", {"type": "record", "name": "n", "fields": []}, "record"),
     ],
 )
-def test_a_type_that_is_not_read(column: str, kind: Any, told: str) -> None:
+def test_types_that_are_not_accepted(column: str, kind: Any, type_name: str) -> None:
     schema = schema_of(column, kind)
     reader = AvroReader(registry_with(schema))
     with pytest.raises(RecordError) as caught:
         reader.fields(frame(1, b""))
-    assert str(caught.value) == row_type_problem(schema) == complaint(column, told)
+    assert str(caught.value) == row_type_problem(schema) == message_for(column, type_name)
     assert [str(each) for each in reader.all_fields([frame(1, b""), frame(1, b"x")])] == [str(caught.value)] * 2
 
 
@@ -169,7 +169,7 @@ def test_a_type_that_is_not_read(column: str, kind: Any, told: str) -> None:
         ),
     ],
 )
-def test_a_value_that_no_row_has(column: str, kind: Any, value: bytes, message: str) -> None:
+def test_values_that_are_not_accepted(column: str, kind: Any, value: bytes, message: str) -> None:
     with pytest.raises(RecordError) as caught:
         read(column, kind, value)
     assert str(caught.value) == message

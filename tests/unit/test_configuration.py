@@ -1,4 +1,4 @@
-"""Configuration files: those that are shipped, and values from the environment."""
+"""Configuration files: the shipped ones, and values from the environment."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ SHIPPED = "configurations/configuration.ini"
 PASSWORD = "p%s=%(x)s;#'\" =ä"
 
 
-def test_the_template_names_what_is_to_be_filled_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_template_lists_its_placeholders(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     assert inside.run([f"./{SHIPPED}"]) == (
         2,
@@ -25,7 +25,7 @@ def test_the_template_names_what_is_to_be_filled_in(monkeypatch: pytest.MonkeyPa
     )
 
 
-def test_the_template_filled_in_is_complete(tmp_path: Path) -> None:
+def test_the_filled_in_template_is_complete(tmp_path: Path) -> None:
     content = (ROOT / SHIPPED).read_text(encoding="utf-8")
     filled = {
         "<schema-registry-URL>": "host",
@@ -59,7 +59,7 @@ def test_the_local_configuration_is_complete() -> None:
 
 
 def one_value(directory: Path, value: str) -> str:
-    """What the client makes of one value in a file."""
+    """Return one value of a file after substitution."""
     file = configuration.write(directory / "x.ini", {"consumer": {"sasl.password": value}})
     return read_configuration(str(file))["consumer"]["sasl.password"]
 
@@ -77,13 +77,13 @@ def one_value(directory: Path, value: str) -> str:
         *((text, text) for text in ("$", "$A", "${", "${}", "${A", "${1A}", "${A-B}", "${ A}", "${Ä}", "pa$$w${ord")),
     ],
 )
-def test_values(written: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables(written: str, taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {"A": "one", "_b2": "two", "NESTED": "${A}", "EMPTY": ""}.items():
         monkeypatch.setenv(name, value)
     assert one_value(tmp_path, written) == taken
 
 
-def test_a_variable_that_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unset_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SET", PASSWORD)
     monkeypatch.delenv("UNSET", raising=False)
     with pytest.raises(ConfigError) as caught:

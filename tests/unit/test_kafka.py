@@ -1,4 +1,4 @@
-"""Calls of the brokers that fail: an outage is told, waited for, and left when told to stop."""
+"""Kafka.call: logs an outage, retries through it, and gives up when a stop is requested."""
 
 import pytest
 from confluent_kafka import KafkaError
@@ -11,29 +11,30 @@ from tests.support.memory import in_memory
 AGAIN = failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
 
 
-def test_an_outage_is_told_once_and_its_end_once(caplog: pytest.LogCaptureFixture) -> None:
-    kafka, left = in_memory(), [AGAIN, AGAIN, AGAIN]
+def test_begin_and_end_of_an_outage_are_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    kafka = in_memory()
+    failures = [AGAIN, AGAIN, AGAIN]
 
     def call() -> str:
-        if left:
-            raise left.pop()
+        if failures:
+            raise failures.pop()
         return "answer"
 
     assert kafka.call("read topic t", call) == "answer"
-    assert len(caplog.records) == 1, "one answer is not yet the end: another call may still hang"
-    left.append(AGAIN)
+    assert len(caplog.records) == 1, "one answer does not end an outage: another call may still hang"
+    failures.append(AGAIN)
     kafka.call("read topic t", call)
     kafka.outage.note_recovery()  # as after a commit
-    told = [record.getMessage() for record in caplog.records]
-    assert told[0] == "Kafka host:9092: cannot read topic t: made up; retrying until it is back"
-    assert told[1].startswith("Kafka host:9092: back after ")
-    assert len(told) == 2
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0] == "Kafka host:9092: cannot read topic t: made up; retrying until it is back"
+    assert lines[1].startswith("Kafka host:9092: back after ")
+    assert len(lines) == 2
 
 
-def test_an_outage_is_over_when_nothing_has_failed_for_a_while(
+def test_an_outage_ends_after_some_time_without_failures(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As on a quiet topic, where nothing is committed."""
+    """As on a topic without new records, where nothing is committed."""
     kafka = in_memory()
     kafka.outage.note_failure("made up")
     kafka.call("read topic t", lambda: None)
@@ -43,7 +44,7 @@ def test_an_outage_is_over_when_nothing_has_failed_for_a_while(
     assert caplog.records[-1].getMessage().startswith("Kafka host:9092: back after ")
 
 
-def test_a_signal_ends_an_outage() -> None:
+def test_a_stop_request_ends_the_retries() -> None:
     kafka = in_memory()
 
     def call() -> None:
@@ -54,10 +55,10 @@ def test_a_signal_ends_an_outage() -> None:
         kafka.call("read topic t", call)
 
 
-def test_who_waits_is_alive() -> None:
+def test_on_wait_is_called_before_each_retry() -> None:
     kafka = in_memory()
-    polls: list[None] = []
-    kafka.on_wait = lambda: polls.append(None)
+    waits: list[None] = []
+    kafka.on_wait = lambda: waits.append(None)
     answers = iter([AGAIN, AGAIN, None])
 
     def call() -> None:
@@ -65,4 +66,4 @@ def test_who_waits_is_alive() -> None:
             raise failed
 
     kafka.call("read topic t", call)
-    assert len(polls) == 2
+    assert len(waits) == 2

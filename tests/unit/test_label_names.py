@@ -1,4 +1,4 @@
-"""Names of labels, and those that cannot be meant."""
+"""Label names, and invalid ones."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def test_label_names() -> None:
         ("a,b\n!,c", "the name of label 1 has characters that cannot be printed, got 'a,b\\n!,c'"),
     ],
 )
-def test_label_names_that_cannot_be_meant(text: str, message: str) -> None:
+def test_invalid_label_names(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=r".") as raised:
         parse_label_names(text, 3)
     assert str(raised.value) == message

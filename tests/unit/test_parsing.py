@@ -1,4 +1,4 @@
-"""What is said of a word on the command line that cannot be meant."""
+"""Messages for wrong values on the command line."""
 
 import pytest
 
@@ -37,7 +37,7 @@ from tests.support import inside
         (["x", "y"], "unrecognized arguments: y"),
     ],
 )
-def test_mistake_on_the_command_line(arguments: list[str], message: str) -> None:
+def test_wrong_value_on_the_command_line(arguments: list[str], message: str) -> None:
     finished = inside.run(arguments)
     assert finished.code == 2
     assert finished.stdout == ""

@@ -1,4 +1,4 @@
-"""What makes a record a row of a user, and what is said of one that is none."""
+"""Rows: the checks of a record's fields, and the error of each."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema
         ({"user_id": "x" * 100_001}, "user_id must have at most 100000 characters, got 100001"),
     ],
 )
-def test_field_that_no_user_has(change: dict[str, object], message: str) -> None:
+def test_invalid_field(change: dict[str, object], message: str) -> None:
     assert complaint(frame(1, body(AGGREGATE_SCHEMA, ROW | change))) == message
 
 
@@ -30,8 +30,8 @@ def test_field_that_no_user_has(change: dict[str, object], message: str) -> None
 def test_missing_field(missing: str) -> None:
     schema = record_schema("r", **{name: kind for name, kind in UNION.items() if name != missing})
     key = "; if it is the table's key, 'value.fields-include' = 'all' keeps it in the value"
-    said = f"has no field '{missing}'{key if missing == 'user_id' else ''}"
-    assert complaint(frame(1, body(schema, ROW)), schema) == said
+    message = f"has no field '{missing}'{key if missing == 'user_id' else ''}"
+    assert complaint(frame(1, body(schema, ROW)), schema) == message
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_missing_field(missing: str) -> None:
     [("double", 2.0), ("float", 2.0), ("long", 2), ("int", 2)],
     ids=["double", "float", "long", "int"],
 )
-def test_amounts_of_any_number_type(kind: str, amount: float) -> None:
+def test_amounts_of_each_number_type(kind: str, amount: float) -> None:
     schema = record_schema("r", **UNION | {"total_amount": kind})
     reader = AvroReader(registry_of(x=schema))
     user_id, row = parse_row(reader.fields(frame(1, body(schema, ROW | {"total_amount": amount}))))

@@ -1,4 +1,4 @@
-"""Schemas brought into one form: names, definitions, sizes, and what is read of fields that nobody asked for."""
+"""Schemas in one form: full names, definitions, minimum sizes, and schemas for skipping values."""
 
 import json
 from typing import Any
@@ -12,13 +12,13 @@ INNER = {"type": "record", "name": "inner", "fields": [{"name": "x", "type": "in
 
 
 def record(name: str, *kinds: Any, **more: Any) -> dict[str, Any]:
-    """A record with a field of each type."""
+    """Return a record schema with a field of each type."""
     fields: Any = [{"name": f"f{number}", "type": kind} for number, kind in enumerate(kinds)]
     return {"type": "record", "name": name, **more, "fields": fields}
 
 
 def names_of(schema: Any) -> Any:
-    """The types of a record's fields once they are qualified."""
+    """Return the types of a record's fields after qualification."""
     types: Types = {}
     return [each["type"] for each in types[qualified(schema, types)]["fields"]]
 
@@ -40,14 +40,14 @@ def test_full_names(schema: Any, names: list[Any]) -> None:
 
 
 def whole(schema: Any, **referred: Any) -> Any:
-    """A schema that needs no other, after those it refers to."""
+    """Return a self-contained schema, given the schemas it refers to."""
     types: Types = {}
     for each in referred.values():
         qualified(each, types)
     return self_contained(qualified(schema, types), types, set())
 
 
-def test_a_type_is_defined_where_it_is_met_first_and_fastavro_reads_it() -> None:
+def test_a_type_is_defined_at_its_first_use() -> None:
     found = whole(record("r", ["null", "inner"], "outer", "inner"), inner=INNER, outer=record("outer", "inner"))
     kinds = [each["type"] for each in found["fields"]]
     assert kinds[0] == ["null", {**INNER, "namespace": ""}]
@@ -56,8 +56,8 @@ def test_a_type_is_defined_where_it_is_met_first_and_fastavro_reads_it() -> None
     assert parsed["name"] == "r"
 
 
-def test_a_name_before_its_definition() -> None:
-    """As Avro allows from 1.12 on."""
+def test_a_reference_before_the_definition() -> None:
+    """Allowed since Avro 1.12."""
     found = whole(record("r", "inner", INNER))
     assert [each["type"] for each in found["fields"]] == [{**INNER, "namespace": ""}, "inner"]
 
@@ -75,12 +75,12 @@ def test_a_name_before_its_definition() -> None:
         (record("r", ["null", "r"]), "r is recursive"),
     ],
 )
-def test_what_is_wrong_with_a_schema(schema: Any, cause: str) -> None:
+def test_invalid_schemas(schema: Any, cause: str) -> None:
     with pytest.raises(ValueError, match=f"^{cause}$"):
         min_size(whole(schema), {})
 
 
-def test_what_nobody_asked_for_is_read_as_the_plainest_type_of_the_same_bytes() -> None:
+def test_skipped_fields_have_plain_types_of_the_same_encoding() -> None:
     enum = {"type": "enum", "name": "e", "symbols": ["A"]}
     fixed = {"type": "fixed", "name": "f", "size": 12, "logicalType": "duration"}
     kinds = [
@@ -104,8 +104,8 @@ def test_what_nobody_asked_for_is_read_as_the_plainest_type_of_the_same_bytes() 
     assert found[8] == "null"
 
 
-def test_records_in_records_without_a_byte_take_no_time() -> None:
-    """Forty lines of schema, whose one value would be 2**40 records."""
+def test_nested_records_without_bytes_are_skipped_in_no_time() -> None:
+    """40 levels: one value would contain 2**40 records."""
     kind: Any = "null"
     for level in range(40):
         kind = record(f"level{level}", kind, kind if isinstance(kind, str) else kind["name"])

@@ -1,4 +1,4 @@
-"""What one run is told: options, their defaults, and what the file and the environment say beside them."""
+"""Settings: options, defaults, and values of the file and the environment."""
 
 import shlex
 from pathlib import Path
@@ -14,7 +14,7 @@ from user_classifier import argument_parser
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A complete configuration."""
+    """Return a complete configuration file."""
     return configuration.write(tmp_path / "x.ini", configuration.sections("127.0.0.1:1", "http://127.0.0.1:1"))
 
 
@@ -41,7 +41,7 @@ def test_every_option(file: Path) -> None:
     assert found.transactional_id == "user_classifier-team-out"
 
 
-def test_cells_have_defaults_of_their_own(file: Path) -> None:
+def test_defaults_with_cells(file: Path) -> None:
     found = taken(file, "--cells")
     assert (found.topic, found.output, found.batch_interval) == ("user_cells", "user_cell_labels", 60.0)
     assert found.transactional_id == "user_classifier-user_classifier-user_cell_labels"
@@ -51,7 +51,7 @@ def test_cells_have_defaults_of_their_own(file: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "reason"),
     [
         ("--changelog-mode upsert", "each record holds the number of users of a cell; leave it out"),
         ("--changelog-mode append", "each record holds the number of users of a cell; leave it out"),
@@ -64,10 +64,10 @@ def test_cells_have_defaults_of_their_own(file: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_meant_with_cells(file: Path, options: str, told: str) -> None:
+def test_options_that_cannot_be_combined_with_cells(file: Path, options: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(file, "--cells", *shlex.split(options))
-    assert str(caught.value) == f"{options} cannot be combined with --cells: {told}"
+    assert str(caught.value) == f"{options} cannot be combined with --cells: {reason}"
     taken(file, *shlex.split(options))
 
 
@@ -91,7 +91,7 @@ def test_group(tmp_path: Path, in_file: str | None, on_command_line: list[str], 
     assert "group.id" not in found.consumer
 
 
-def test_the_command_line_counts_before_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_line_overrides_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEAM", "ours")
     content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
     content["consumer"]["group.id"] = "${TEAM}"
@@ -102,7 +102,7 @@ def test_the_command_line_counts_before_the_environment(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("option", ["--changelog-mode", "--error-handling-mode", "--log-level"])
-def test_a_word_that_is_not_among_the_choices(option: str) -> None:
+def test_invalid_choice(option: str) -> None:
     finished = inside.run(["x", option, "sometimes"])
     assert finished.code == 2
     assert f"argument {option}: invalid choice: 'sometimes'" in finished.stderr
@@ -118,39 +118,39 @@ def test_a_word_that_is_not_among_the_choices(option: str) -> None:
         ),
     ],
 )
-def test_one_topic_for_two_purposes(file: Path, options: list[str], message: str) -> None:
+def test_topics_must_differ(file: Path, options: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(file, *options)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "fe80::1%eth0", "localhost", "pod-1.metrics"])
-def test_where_metrics_are_served(file: Path, host: str) -> None:
+def test_metrics_host(file: Path, host: str) -> None:
     assert taken(file, "--metrics-port", "9400").metrics_host == "127.0.0.1"
     assert taken(file, "--metrics-port", "9400", "--metrics-host", host).metrics_host == host
 
 
-def test_an_address_without_a_port(file: Path) -> None:
+def test_metrics_host_without_metrics_port(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         taken(file, "--metrics-host", "0.0.0.0")
     assert str(caught.value) == "--metrics-host needs --metrics-port PORT; add it, or leave --metrics-host out"
 
 
 @pytest.mark.parametrize(
-    ("given", "answer_ms"),
+    ("given", "socket_timeout_ms"),
     [
         ({}, "30000"),
         ({"transaction.timeout.ms": "5000"}, "2500"),
-        ({"transaction.timeout.ms": "soon"}, "30000"),  # librdkafka says what is wrong with it
+        ({"transaction.timeout.ms": "soon"}, "30000"),  # librdkafka reports the wrong value
         ({"transaction.timeout.ms": "5000", "socket.timeout.ms": "4000"}, "4000"),
     ],
 )
-def test_a_lost_answer_is_noticed_within_the_transaction(given: dict[str, str], answer_ms: str) -> None:
+def test_socket_timeout_is_shorter_than_the_transaction(given: dict[str, str], socket_timeout_ms: str) -> None:
     settings = Settings(schema_registry={}, consumer={}, producer=given)
-    assert settings.producer_properties["socket.timeout.ms"] == answer_ms
+    assert settings.producer_properties["socket.timeout.ms"] == socket_timeout_ms
 
 
 @pytest.mark.parametrize(("given", "found"), [(None, 300.0), ("600000", 600.0), ("soon", 300.0)])
-def test_how_long_a_client_may_go_without_polling(given: str | None, found: float) -> None:
+def test_max_poll_seconds(given: str | None, found: float) -> None:
     consumer = {} if given is None else {"max.poll.interval.ms": given}
     assert Settings(schema_registry={}, consumer=consumer, producer={}).max_poll_seconds == found

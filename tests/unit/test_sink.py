@@ -1,4 +1,4 @@
-"""The sink on hand-written fakes: what is called in which order, what each failure leads to, and dead letters."""
+"""Sink: the order of its calls, the result of each failure, and dead letters."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ FATAL = failure(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
 
 
 def raising(exception: KafkaException) -> Callable[[], None]:
-    """An accident."""
+    """Return a function that raises an exception."""
 
     def accident() -> None:
         raise exception
@@ -31,7 +31,7 @@ def raising(exception: KafkaException) -> Callable[[], None]:
 
 
 def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakeProducer, Callable[[], None]]:
-    """A sink whose producer fails so often in one method; what to call to write with it."""
+    """Return broker and producer of a sink whose method `failing` fails, and a function that writes a step."""
     broker = FakeBroker(out=1)
     producer = FakeProducer(broker, {failing: [raising(each) for each in failures]})
     kafka = in_memory(producer, FakeConsumer(broker, seed=1))
@@ -42,11 +42,11 @@ def written(failing: str, *failures: KafkaException) -> tuple[FakeBroker, FakePr
 
 
 def committed(broker: FakeBroker) -> tuple[int, int]:
-    """How many records and how many offsets are there."""
+    """Return the number of committed records and offsets."""
     return len(broker.logs["out"][0]), len(broker.offsets)
 
 
-def test_records_and_offsets_go_into_one_transaction() -> None:
+def test_records_and_offsets_are_in_one_transaction() -> None:
     broker, producer, write = written("produce")
     write()
     assert producer.calls == COMMIT
@@ -56,11 +56,11 @@ def test_records_and_offsets_go_into_one_transaction() -> None:
 
 
 @pytest.mark.parametrize("method", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
-def test_a_retriable_failure_repeats_the_same_call(method: str) -> None:
+def test_a_retriable_error_repeats_the_call(method: str) -> None:
     broker, producer, write = written(method, AGAIN, AGAIN)
     write()
-    place = COMMIT.index(method)
-    assert producer.calls == [*COMMIT[:place], method, method, *COMMIT[place:]]
+    index = COMMIT.index(method)
+    assert producer.calls == [*COMMIT[:index], method, method, *COMMIT[index:]]
     assert committed(broker) == (2, 1)
 
 
@@ -75,7 +75,7 @@ def test_an_aborted_transaction_leaves_nothing(method: str) -> None:
 
 @pytest.mark.parametrize("method", ["begin_transaction", "send_offsets_to_transaction", "commit_transaction"])
 @pytest.mark.parametrize(("error", "kind"), [(FENCED, ProducerFenced), (FATAL, KafkaFailed), (DENIED, AccessDenied)])
-def test_what_cannot_be_mended_stops(method: str, error: KafkaException, kind: type[Exception]) -> None:
+def test_other_errors_are_raised(method: str, error: KafkaException, kind: type[Exception]) -> None:
     broker, producer, write = written(method, error)
     with pytest.raises(kind):
         write()
@@ -85,7 +85,7 @@ def test_what_cannot_be_mended_stops(method: str, error: KafkaException, kind: t
     assert committed(broker) == (0, 0)
 
 
-def test_fenced_is_told_with_the_name() -> None:
+def test_the_message_of_a_fenced_producer() -> None:
     _, _, write = written("commit_transaction", FENCED)
     with pytest.raises(ProducerFenced) as caught:
         write()
@@ -95,7 +95,7 @@ def test_fenced_is_told_with_the_name() -> None:
     )
 
 
-def test_a_full_queue_is_drained() -> None:
+def test_a_full_queue_is_flushed() -> None:
     broker, producer, write = written("produce")
     full: list[Callable[[], None] | None] = [None, _full, _full]
     producer._accidents["produce"] = full
@@ -108,7 +108,7 @@ def _full() -> None:
     raise BufferError("queue full")
 
 
-def test_a_dead_letter_keeps_all_and_tells_why() -> None:
+def test_a_dead_letter_has_the_record_and_the_reason() -> None:
     message = FakeMessage(("t", 3, 41), b"{}", [("op", b"\1"), ("trace", b"x")], b"key")
     assert dead_letter(BadRecord(message, RecordError("not Confluent Avro (first byte 0x7b)")), "error_log") == (
         "error_log",
@@ -126,39 +126,42 @@ def test_a_dead_letter_keeps_all_and_tells_why() -> None:
     )
 
 
-def test_an_output_that_takes_no_records_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
-    """Though the brokers answer meanwhile what else they are asked."""
+def test_an_output_that_accepts_no_records_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """Even if the brokers answer other calls meanwhile."""
     broker = FakeBroker(out=1)
     producer = FakeProducer(broker)
-    left = iter([2, 2, 2, 2, 0])
+    n_outstanding = iter([2, 2, 2, 2, 0])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeProducer, "__len__", lambda producer: 2)
-        patch.setattr(FakeProducer, "flush", lambda producer, timeout: next(left))
+        patch.setattr(FakeProducer, "flush", lambda producer, timeout: next(n_outstanding))
         kafka = in_memory(producer, FakeConsumer(broker, seed=1))
         sink = Sink(
             kafka, kafka.consumer(), "x", TransactionSize(60.0), on_stall=lambda: kafka.call("describe", lambda: None)
         )
         sink.write([], [])
-    said = [record.getMessage().partition("; ")[0] for record in caplog.records]
-    assert said[0] == "Kafka host:9092: the output: accepts no records"
-    assert [line for line in said[1:] if "back after" not in line] == []
-    assert len(said) == 2
+    lines = [record.getMessage().partition("; ")[0] for record in caplog.records]
+    assert lines[0] == "Kafka host:9092: the output: accepts no records"
+    assert [line for line in lines[1:] if "back after" not in line] == []
+    assert len(lines) == 2
 
 
-def test_a_rate_is_known_though_all_is_delivered_beside_the_offsets() -> None:
-    """Or a first part, cut short by a broker that was slow to begin, would be followed by others as short."""
-    left, now = [0], [0.0]
+def test_the_rate_is_measured_if_all_is_delivered_during_the_offsets() -> None:
+    """Otherwise a small first part, caused by a slow start of the broker, would be followed by equally small ones."""
+    n_outstanding = [0]
+    now = [0.0]
 
     def flush(producer: FakeProducer, timeout: float) -> int:
-        now[0], left[0] = now[0] + 0.5, 0
+        now[0] += 0.5
+        n_outstanding[0] = 0
         return 0
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(FakeProducer, "__len__", lambda producer: left[0])
+        patch.setattr(FakeProducer, "__len__", lambda producer: n_outstanding[0])
         patch.setattr(FakeProducer, "flush", flush)
-        producer, pace = FakeProducer(FakeBroker(out=1)), TransactionSize(60.0, lambda: now[0])
+        producer = FakeProducer(FakeBroker(out=1))
+        size = TransactionSize(60.0, lambda: now[0])
         kafka = in_memory(producer, FakeConsumer(FakeBroker(), seed=1))
-        sink = Sink(kafka, kafka.consumer(), "x", pace)
-        left[0] = 500
+        sink = Sink(kafka, kafka.consumer(), "x", size)
+        n_outstanding[0] = 500
         sink.write([("out", b"key", b"value", None)] * 1_500, [TopicPartition("in", 0, 7, "mark")])
-    assert pace.max_rows == 3_000 * 15
+    assert size.max_rows == 3_000 * 15

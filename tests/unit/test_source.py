@@ -1,4 +1,4 @@
-"""A source on hand-written fakes: its positions, its end, and errors that pass or do not."""
+"""Source: positions, the end of the input, and consumer errors that pass or not."""
 
 from types import SimpleNamespace
 from typing import cast
@@ -13,31 +13,31 @@ from tests.support.memory import in_memory
 
 
 class ScriptedConsumer(FakeConsumer):
-    """Gives what it is told to give."""
+    """Returns prepared batches."""
 
     def __init__(self, *batches: list[FakeMessage]) -> None:
         super().__init__(FakeBroker(t=2), seed=0)
         self._batches = list(batches)
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
-        """The next batch."""
+        """Return the next batch."""
         return self._batches.pop(0) if self._batches else []
 
 
 def source(consumer: FakeConsumer, offsets: dict[int, int]) -> Source:
-    """A source of topic t."""
+    """Return a source of topic t."""
     kafka = in_memory(consumer=consumer)
     return Source(kafka, kafka.consumer(), "t", offsets)
 
 
 def record(partition: int, offset: int) -> FakeMessage:
-    """A record of topic t."""
+    """Return a record of topic t."""
     return FakeMessage(("t", partition, offset), b"x")
 
 
-def test_a_source_knows_its_positions_and_its_end() -> None:
+def test_positions_and_end() -> None:
     consumer = ScriptedConsumer(
-        [record(0, 3), end_of("t", 0, 5)],  # control records lie between 3 and 5
+        [record(0, 3), end_of("t", 0, 5)],  # offset 4 is a transaction marker
         [end_of("t", 1, 9)],
         [record(1, 9)],
         [end_of("t", 1, 10)],
@@ -54,7 +54,7 @@ def test_a_source_knows_its_positions_and_its_end() -> None:
     assert reading.at_end
 
 
-def test_an_error_that_passes_hides_nothing() -> None:
+def test_records_before_a_passing_error_are_returned() -> None:
     passing = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError.NETWORK_EXCEPTION, "made up"))
     reading = source(ScriptedConsumer([record(0, 5), passing], [end_of("t", 0, 6), passing]), {0: 5})
     assert [message.offset() for message in reading.read(10, 0)] == [5]
@@ -63,7 +63,7 @@ def test_an_error_that_passes_hides_nothing() -> None:
     assert reading.at_end
 
 
-def test_an_offset_that_cannot_be_told_is_not_one_that_is_missing() -> None:
+def test_an_offset_that_cannot_be_read_raises() -> None:
     unstable = KafkaError(KafkaError.UNSTABLE_OFFSET_COMMIT, "made up")
     answer = [SimpleNamespace(error=None, offset=7), SimpleNamespace(error=unstable, offset=OFFSET_INVALID)]
     consumer = cast(Consumer, SimpleNamespace(committed=lambda wanted, timeout: answer))
@@ -79,13 +79,13 @@ def test_an_offset_that_cannot_be_told_is_not_one_that_is_missing() -> None:
         (KafkaError.OFFSET_OUT_OF_RANGE, KafkaFailed),
     ],
 )
-def test_what_a_source_cannot_read_past(code: int, kind: type[Exception]) -> None:
+def test_errors_that_do_not_pass(code: int, kind: type[Exception]) -> None:
     bad = FakeMessage(("t", 1, 4), error=KafkaError(code, "made up"))
     with pytest.raises(kind):
         source(ScriptedConsumer([bad]), {0: 0, 1: 4}).read(10, 0)
 
 
-def test_the_client_library_mends_connections_itself() -> None:
+def test_a_broken_connection_is_ignored() -> None:
     lost = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError._TRANSPORT, "made up"))
     reading = source(ScriptedConsumer([lost, record(0, 0)]), {0: 0})
     assert len(reading.read(10, 0)) == 1

@@ -1,4 +1,4 @@
-"""The first signal asks, the second ends."""
+"""StopRequest: the first signal asks for a stop, the second one ends the process."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from classifier.stop import NOT_COMMITTED, StopRequest
 from tests.support.client import SCRIPT, TIMEOUT_S
 
 
-def test_a_second_signal_ends_at_once_whichever_it_is() -> None:
+def test_the_second_signal_has_its_default_action() -> None:
     stop = StopRequest()
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
@@ -28,8 +28,8 @@ def test_a_second_signal_ends_at_once_whichever_it_is() -> None:
         signal.signal(signal.SIGTERM, before[1])
 
 
-def test_process_1_ends_at_the_second_signal_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The kernel ends it for no signal but SIGKILL."""
+def test_process_1_exits_at_the_second_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel ends process 1 only by SIGKILL."""
     ended: list[int] = []
     monkeypatch.setattr(os, "getpid", lambda: 1)
     monkeypatch.setattr(os, "_exit", ended.append)
@@ -48,8 +48,8 @@ def test_process_1_ends_at_the_second_signal_by_itself(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_before_anything_has_begun(number: signal.Signals, tmp_path: Path) -> None:
-    """Most of its first second the client imports libraries; here the first of them takes for ever."""
+def test_a_signal_during_the_imports(number: signal.Signals, tmp_path: Path) -> None:
+    """The client imports libraries for most of its first second; here the first import never ends."""
     (tmp_path / "numpy.py").write_text("import signal\nprint('importing', flush=True)\nsignal.pause()\n")
     command: list[str | Path] = [sys.executable, SCRIPT, "x.ini"]
     paths = {**os.environ, "PYTHONPATH": str(tmp_path)}
@@ -64,17 +64,17 @@ def test_a_signal_before_anything_has_begun(number: signal.Signals, tmp_path: Pa
     assert process.returncode == 0
 
 
-def test_what_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    said: list[str] = []
+def test_a_process_that_does_not_end_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[str] = []
     ended = threading.Event()
     monkeypatch.setattr(stop_module, "GRACE_SECONDS", 0.0)
 
-    def noted(code: int) -> None:
-        said.append(str(code))
+    def fake_exit(code: int) -> None:
+        written.append(str(code))
         ended.set()
 
-    monkeypatch.setattr(os, "_exit", noted)
-    stop = StopRequest(said.append)
+    monkeypatch.setattr(os, "_exit", fake_exit)
+    stop = StopRequest(written.append)
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     try:
         stop.install()
@@ -84,4 +84,4 @@ def test_what_does_not_end_by_itself_is_ended(monkeypatch: pytest.MonkeyPatch) -
     finally:
         signal.signal(signal.SIGINT, before[0])
         signal.signal(signal.SIGTERM, before[1])
-    assert said == [f"stop requested, but a call did not return within 0 s; {NOT_COMMITTED}", "1"]
+    assert written == [f"stop requested, but a call did not return within 0 s; {NOT_COMMITTED}", "1"]

@@ -1,9 +1,9 @@
-"""Numbers, shares and names as people read them."""
+"""Numbers, percentages, amounts and user_ids as text."""
 
 from classifier.formatting import format_amount, format_percentage, format_user_id, format_users
 
 
-def test_words() -> None:
+def test_formats() -> None:
     assert [format_users(1), format_users(1234)] == ["1 user", "1,234 users"]
     assert [format_percentage(*of) for of in ((0, 9), (9, 9), (1, 3), (4, 10_000), (9_996, 10_000), (0, 0))] == [
         *("0.0%", "100.0%", "33.3%", "<0.1%", ">99.9%", "0.0%"),

@@ -1,4 +1,4 @@
-"""Topics known by their ids: no commit passes over records of a topic that is not the one the offsets belong to."""
+"""TopicWatch: no step is committed after a topic was deleted, recreated or extended."""
 
 from dataclasses import replace
 
@@ -16,29 +16,29 @@ TOPICS = {"transactions_aggregate": 2, "user_labeling": 1}
 
 
 def identified(world: World) -> World:
-    """The same world, its broker telling ids."""
+    """Return the same world with a broker that reports topic ids."""
     world.broker.ids.update({"in": "in/1", "out": "out/1"})
     return world
 
 
 def watching() -> tuple[FakeBroker, TopicWatch]:
-    """A watch that has begun."""
+    """Return a broker and a started watch."""
     broker = FakeBroker(**TOPICS)
     watch = TopicWatch(in_memory(consumer=FakeConsumer(broker, seed=1)), SETTINGS)
     watch.start()
     return broker, watch
 
 
-def test_ids_stand_beside_the_offsets() -> None:
+def test_topic_ids_are_in_the_offset_metadata() -> None:
     world = identified(World())
     world.write(INSERTS)
     assert world.run() is None
     ids = "input=in/1 output=out/1"
     assert world.broker.history[0].metadata == f"user_classifier/1 users=6 partitions=2 by={__version__} {ids}"
-    assert world.run() is None, "and fit at the next start"
+    assert world.run() is None, "the ids match at the next start"
 
 
-def test_marks_of_before_ids_were_kept_fit() -> None:
+def test_metadata_without_ids_is_accepted() -> None:
     world = World()
     world.write(INSERTS[:3])
     world.run()
@@ -55,8 +55,8 @@ def test_marks_of_before_ids_were_kept_fit() -> None:
     ],
 )
 @pytest.mark.parametrize("at", ["between two runs", "in the middle of a step"])
-def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
-    """In the middle of a step: after its records were read, before anything is committed."""
+def test_recreated_topic(topic: str, what: str, at: str) -> None:
+    """In the middle of a step: after its records were read, before its commit."""
     world = identified(World())
     world.write(INSERTS[:3])
     world.run()
@@ -66,15 +66,16 @@ def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
         world.broker.ids[topic] = f"{topic}/2"
         ended = world.run()
     else:
-        restored, ask = iter([True]), TopicWatch.request
+        restored = iter([True])
+        request = TopicWatch.request
 
-        def asked(watch: TopicWatch) -> None:
+        def recreate_and_request(watch: TopicWatch) -> None:
             if not next(restored, False):
                 world.broker.ids[topic] = f"{topic}/2"
-            ask(watch)
+            request(watch)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(TopicWatch, "request", asked)
+            patch.setattr(TopicWatch, "request", recreate_and_request)
             ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
     assert str(ended and ended.reason) == (
@@ -84,7 +85,7 @@ def test_a_topic_made_anew(topic: str, what: str, at: str) -> None:
     assert len(world.broker.history) == committed
 
 
-def test_a_rebuild_takes_the_topics_as_they_are() -> None:
+def test_a_rebuild_accepts_recreated_topics() -> None:
     world = identified(World())
     world.write(INSERTS)
     world.run()
@@ -94,27 +95,27 @@ def test_a_rebuild_takes_the_topics_as_they_are() -> None:
     assert str(world.broker.history[-1].metadata).endswith(" input=in/2 output=out/1")
 
 
-def test_a_topic_that_is_seen_again_at_once_was_not_deleted() -> None:
+def test_a_topic_that_is_missing_in_some_answers_was_not_deleted() -> None:
     """A broker that has just started may not know each topic yet."""
     broker, watch = watching()
     log = broker.logs.pop("user_labeling")
-    looks = 0
-    ask = TopicWatch.request
+    n_requests = 0
+    request = TopicWatch.request
 
-    def asked(watch: TopicWatch) -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
+    def counted_request(watch: TopicWatch) -> None:
+        nonlocal n_requests
+        n_requests += 1
+        if n_requests == 3:
             broker.logs["user_labeling"] = log
-        ask(watch)
+        request(watch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TopicWatch, "request", asked)
+        patch.setattr(TopicWatch, "request", counted_request)
         watch.start()
-    assert looks == 3
+    assert n_requests == 3
 
 
-def test_a_topic_that_has_gone() -> None:
+def test_deleted_topic() -> None:
     broker, watch = watching()
     del broker.logs["user_labeling"]
     with pytest.raises(TopicMissing) as caught:
@@ -125,20 +126,22 @@ def test_a_topic_that_has_gone() -> None:
     )
 
 
-def test_one_answer_without_the_topic_ends_no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_answer_without_the_topic_does_not_end_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     broker, watch = watching()
-    log, ask, asked = broker.logs.pop("user_labeling"), TopicWatch.request, iter([True])
+    log = broker.logs.pop("user_labeling")
+    request = TopicWatch.request
+    requested = iter([True])
 
-    def asks(watch: TopicWatch) -> None:
-        if not next(asked, False):
+    def second_request_finds_it(watch: TopicWatch) -> None:
+        if not next(requested, False):
             broker.logs["user_labeling"] = log
-        ask(watch)
+        request(watch)
 
-    monkeypatch.setattr(TopicWatch, "request", asks)
+    monkeypatch.setattr(TopicWatch, "request", second_request_finds_it)
     watch.check()
 
 
-def test_fewer_partitions_are_an_answer_of_before() -> None:
+def test_fewer_partitions_are_an_outdated_answer() -> None:
     broker, watch = watching()
     broker.logs["transactions_aggregate"].pop()
     watch.check()

@@ -1,4 +1,4 @@
-"""Topics that a run needs and that are not there."""
+"""Missing topics: the message names the statement or command that creates them."""
 
 import pytest
 
@@ -38,7 +38,7 @@ from tests.support.world import World
         ),
     ],
 )
-def test_a_topic_that_is_missing(given: dict[str, object], topic: str, message: str) -> None:
+def test_missing_topic(given: dict[str, object], topic: str, message: str) -> None:
     ended = World(**given).run()  # type: ignore[arg-type]
     assert isinstance(ended and ended.reason, TopicMissing)
     assert str(ended and ended.reason) == message

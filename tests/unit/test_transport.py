@@ -1,4 +1,4 @@
-"""What the environment says of proxies and certificates: a mistake is told by the variable's name, never its value."""
+"""HTTP settings of the Schema Registry: messages name a wrong variable or property, never its value."""
 
 from pathlib import Path
 
@@ -18,16 +18,16 @@ NO_FILE = "its value is not a certificate file; set one"
 SECRET = "s3cr3t"
 
 
-def told(properties: dict[str, str]) -> str:
-    """What a start says, in one line and without a secret; nothing if it goes on."""
-    said = ""
+def error_of(properties: dict[str, str]) -> str:
+    """Return the error message of a start, which has one line and no secret; empty if it succeeds."""
+    message = ""
     try:
         SchemaRegistry(properties, StopRequest()).close()
     except ConfigError as error:
-        said = str(error)
-    assert SECRET not in said
-    assert "\n" not in said
-    return said
+        message = str(error)
+    assert SECRET not in message
+    assert "\n" not in message
+    return message
 
 
 @pytest.mark.parametrize(
@@ -53,9 +53,9 @@ def told(properties: dict[str, str]) -> str:
         ("SSLKEYLOGFILE", "/", "its value is not a writable file; set one"),
     ],
 )  # fmt: skip
-def test_a_mistake(name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_value(name: str, value: str, complaint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
-    assert told(URL) == f"environment: {name}: {complaint}, or type: unset {name}"
+    assert error_of(URL) == f"environment: {name}: {complaint}, or type: unset {name}"
 
 
 @pytest.mark.parametrize(
@@ -68,37 +68,37 @@ def test_a_mistake(name: str, value: str, complaint: str, monkeypatch: pytest.Mo
         *((name, "") for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")),
     ],
 )
-def test_what_does_no_harm(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_accepted_value(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, value)
-    assert told(URL) == ""
+    assert error_of(URL) == ""
 
 
-def test_each_variable_is_named_for_its_own_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_message_names_the_wrong_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", certifi.where())
     monkeypatch.setenv("SSLKEYLOGFILE", "/nothing/keys")
-    assert told(URL).startswith("environment: SSLKEYLOGFILE: ")
+    assert error_of(URL).startswith("environment: SSLKEYLOGFILE: ")
 
 
-def test_the_small_letters_count(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lower_case_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://host:port")
     monkeypatch.setenv("http_proxy", "http://host:1")
-    assert told(URL) == ""
+    assert error_of(URL) == ""
     monkeypatch.setenv("http_proxy", "ftp://host:1")
-    assert told(URL).startswith("environment: http_proxy: ")
+    assert error_of(URL).startswith("environment: http_proxy: ")
 
 
-def test_the_file_counts_before_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_file_takes_precedence_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ALL_PROXY", "socks5://host:1")
     monkeypatch.setenv("SSL_CERT_FILE", "/nothing")
-    assert told({**URL, "proxy": "http://host:1", "ssl.ca.location": str(tmp_path)}) == ""
+    assert error_of({**URL, "proxy": "http://host:1", "ssl.ca.location": str(tmp_path)}) == ""
 
 
 @pytest.mark.parametrize(
     ("value", "complaint"),
     [("socks5://host:1", SOCKS), (f"http://user:{SECRET}#@host", NO_PROXY_URL), ("", NO_PROXY_URL)],
 )
-def test_a_proxy_in_the_file(value: str, complaint: str) -> None:
-    assert told({**URL, "proxy": value}) == f"[schema_registry] proxy: {complaint}"
+def test_wrong_proxy_in_the_file(value: str, complaint: str) -> None:
+    assert error_of({**URL, "proxy": value}) == f"[schema_registry] proxy: {complaint}"
 
 
 @pytest.mark.parametrize(
@@ -118,7 +118,7 @@ def test_a_proxy_in_the_file(value: str, complaint: str) -> None:
         ({"SSL_CERT_DIR": "d", "ALL_PROXY": "p:1"}, {}, "CERTIFICATE", ", ssl.ca.location, SSL_CERT_DIR and ALL_PROXY"),
     ],
 )
-def test_what_to_look_at(
+def test_other_settings_to_check(
     environment: dict[str, str], properties: dict[str, str], cause: str, also: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in environment.items():
@@ -129,12 +129,12 @@ def test_what_to_look_at(
 @pytest.mark.parametrize(
     "url", ["http://host", "https://host:8081/api", "http://[::1]:8081", "http://u:p@a_b", "HTTP://h"]
 )
-def test_addresses(url: str) -> None:
+def test_valid_urls(url: str) -> None:
     assert is_url(url)
 
 
 @pytest.mark.parametrize(
     "url", ["", "host:8081", "http://", "http://host:port", "http://host:99999", "http://ho st", "ftp://host", "http://h\0"]
 )  # fmt: skip
-def test_no_addresses(url: str) -> None:
+def test_invalid_urls(url: str) -> None:
     assert not is_url(url)
