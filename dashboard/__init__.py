@@ -1,1 +1,1 @@
-"""The labels in a browser: a page on 127.0.0.1 that reads `user_labeling` and keeps itself up to date."""
+"""A web page on 127.0.0.1 that shows the labels of `user_labeling` and updates itself."""

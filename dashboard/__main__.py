@@ -1,6 +1,6 @@
-"""python -m dashboard CONFIG_FILE: the labels in a browser.
+"""python -m dashboard CONFIG_FILE: show the labels in a browser.
 
-A mistake in the command line or in the file is told before anything is started, as the client tells it.
+A mistake in the command line or the file is the same error as in the client, before anything is started.
 """
 
 import importlib.util
@@ -18,19 +18,19 @@ from dashboard.options import parsed
 
 PAGE = Path(__file__).with_name("page.py")
 ADDRESS = "127.0.0.1"
-NAMES = (ADDRESS, "localhost")  # by which a browser on this machine asks
+HOSTS = (ADDRESS, "localhost")  # names of this machine that a browser may use in a request
 
 
 def streamlit_options(port: int) -> dict[str, str]:
-    """Return how the page is served: to this machine alone, and nothing is told to anybody else."""
+    """Return the options of Streamlit: the page is for this machine only, and nothing is sent to another one."""
     return {
         "server.address": ADDRESS,
         "server.port": str(port),
-        # A page of somebody else does not get in, whatever Streamlit's own file or the environment say.
+        # Refuses other websites in the same browser, whatever Streamlit's own file or the environment set.
         "server.enableCORS": "true",
         "browser.serverAddress": ADDRESS,
         "browser.gatherUsageStats": "false",
-        "server.headless": "true",  # no browser is opened, and no e-mail address asked for
+        "server.headless": "true",  # opens no browser, and does not ask for an e-mail address
         "server.fileWatcherType": "none",
         "server.runOnSave": "false",
         "client.toolbarMode": "viewer",
@@ -38,7 +38,7 @@ def streamlit_options(port: int) -> dict[str, str]:
         "global.developmentMode": "false",
         "logger.hideWelcomeMessage": "true",
         "runner.magicEnabled": "false",
-        "runner.postScriptGC": "false",  # it would look through the table after each redraw
+        "runner.postScriptGC": "false",  # it would search the whole table after each redraw
     }
 
 
@@ -60,14 +60,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def check_packages() -> None:
-    """Raise ConfigError where the packages of the page are not there."""
-    wanted = ("streamlit", "plotly")
-    if missing := [name for name in wanted if importlib.util.find_spec(name) is None]:
-        raise ConfigError(f"no package {missing[0]}; type: pip install -r dashboard/requirements.txt")
+    """Raise ConfigError if a package of the page is not installed."""
+    for name in ("streamlit", "plotly"):
+        if importlib.util.find_spec(name) is None:
+            raise ConfigError(f"package {name} is not installed; type: pip install -r dashboard/requirements.txt")
 
 
 def check_port(port: int) -> None:
-    """Raise ConfigError where somebody else serves on the port."""
+    """Raise ConfigError if the port is in use."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -77,7 +77,7 @@ def check_port(port: int) -> None:
 
 
 def set_up_logging(settings: Settings) -> None:
-    """Log to standard error what the client would; the libraries keep silent."""
+    """Log to standard error as the client does; libraries log warnings at most."""
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("librdkafka").setLevel(logging.CRITICAL + 1)
     for library in HTTP_LIBRARIES:
@@ -85,15 +85,15 @@ def set_up_logging(settings: Settings) -> None:
 
 
 def serve(port: int, arguments: Sequence[str]) -> None:
-    """Run Streamlit as its own command does."""
+    """Run Streamlit as its own command line does."""
     from streamlit import net_util
     from streamlit.web.cli import main as streamlit
 
-    # At a page of somebody else that knocks, Streamlit would ask a machine elsewhere for this one's address.
+    # On a request of another website, Streamlit would ask a server for the external address of this machine.
     net_util.get_external_ip = lambda: None
     options = [f"--{name}={value}" for name, value in streamlit_options(port).items()]
-    # A page of somebody else to whose name a name server gives this address does not get in either.
-    options += [f"--server.allowedHosts={name}" for name in NAMES]
+    # Also refuses a website whose host name resolves to this address (DNS rebinding).
+    options += [f"--server.allowedHosts={host}" for host in HOSTS]
     streamlit(["run", str(PAGE), *options, "--", *arguments], standalone_mode=False)
 
 

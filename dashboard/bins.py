@@ -1,4 +1,4 @@
-"""The part of the picture that is looked at, and how many users of each label lie in each cell of it."""
+"""The visible part of the cluster plot, and the number of users of each label in each of its bins."""
 
 from typing import NamedTuple
 
@@ -8,97 +8,111 @@ from numpy.typing import NDArray
 from classifier.reports.plot import Scale, on_axes, scale_for, spread_counts
 from dashboard.table import Snapshot
 
-N_COLUMNS, N_ROWS = 80, 50
-ROOM = 0.04  # of the picture, left free on each side
-AUTOMATIC, LINEAR, LOGARITHMIC = AXES = ("automatic", "linear", "logarithmic")
+N_AMOUNT_BINS = 80  # along the axis of total_amount
+N_COUNT_BINS = 50  # along the axis of num_transactions
+MARGIN = 0.04  # on each side of the plot, as a share of its size
+AUTOMATIC = "automatic"
+LINEAR = "linear"
+LOGARITHMIC = "logarithmic"
+AXES = (AUTOMATIC, LINEAR, LOGARITHMIC)
 
 Scales = tuple[Scale, Scale]
 
 
 class Window(NamedTuple):
-    """What is looked at, in the units of the input; both ends belong to it."""
+    """The totals that are visible, in the units of the input; both limits are included."""
 
     low: tuple[float, float]  # total_amount, num_transactions
     high: tuple[float, float]
 
-    def holds(self, totals: NDArray[np.float64]) -> NDArray[np.bool_]:
-        """Return which rows lie in it."""
+    def contains(self, totals: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for each row of totals whether it is visible."""
         within = (totals >= self.low) & (totals <= self.high)
         return within[:, 0] & within[:, 1]
 
     @property
-    def ends(self) -> tuple[float, float, float, float]:
-        """From and to, first of total_amount."""
+    def limits(self) -> tuple[float, float, float, float]:
+        """Lowest and highest total_amount, then lowest and highest num_transactions."""
         return self.low[0], self.high[0], self.low[1], self.high[1]
 
-    def part(self, *ends: float | None) -> "Window":
-        """Return what lies between four ends, in the same order; None is the end of this window."""
+    def with_limits(self, *limits: float | None) -> "Window":
+        """Return a window with these four limits, in the order of `limits`; None keeps the limit of this window."""
         low_amount, high_amount, low_count, high_count = (
-            mine if end is None else end for end, mine in zip(ends, self.ends, strict=True)
+            old if new is None else new for new, old in zip(limits, self.limits, strict=True)
         )
         return Window((low_amount, low_count), (max(low_amount, high_amount), max(low_count, high_count)))
 
 
 class Frame(NamedTuple):
-    """The ends of the axes, as positions on them."""
+    """The ends of both axes, as coordinates."""
 
     low: NDArray[np.float64]  # shape (2,)
     high: NDArray[np.float64]
 
 
 class Bins(NamedTuple):
-    """Users counted in a grid."""
+    """Users counted in rectangular bins."""
 
-    counts: NDArray[np.int64]  # shape (n_labels, N_ROWS, N_COLUMNS)
-    columns: NDArray[np.float64]  # positions of their middles
-    rows: NDArray[np.float64]
+    counts: NDArray[np.int64]  # shape (n_labels, N_COUNT_BINS, N_AMOUNT_BINS)
+    amounts: NDArray[np.float64]  # coordinates of the centres of the bins on the axis of total_amount
+    transactions: NDArray[np.float64]  # the same on the axis of num_transactions
 
 
-def scales_of(snapshot: Snapshot, kind: str) -> Scales:
+def axis_scales(snapshot: Snapshot, axes: str) -> Scales:
     """Return the scales of both axes."""
-    columns = snapshot.totals[:, 0], snapshot.totals[:, 1]
-    if kind == LINEAR or not len(snapshot.there):
+    amounts = snapshot.totals[:, 0]
+    counts = snapshot.totals[:, 1]
+    if axes == LINEAR or not len(snapshot.present):
         return Scale("linear", 1.0), Scale("linear", 1.0)
-    if kind == AUTOMATIC:
-        return snapshot.remembered("scales", lambda: (scale_for(columns[0]), scale_for(columns[1])))
-    return scale_for(columns[0], "log"), scale_for(columns[1], "log")
+    if axes == AUTOMATIC:
+        return snapshot.cached("scales", lambda: (scale_for(amounts), scale_for(counts)))
+    return scale_for(amounts, "log"), scale_for(counts, "log")
 
 
-def value_at(scale: Scale, position: float) -> float:
-    """Return the value that lies at a position: the inverse of Scale.forward."""
+def value_at(scale: Scale, coordinate: float) -> float:
+    """Return the value at a coordinate: the inverse of Scale.forward."""
     if scale.kind == "linear":
-        return position
+        return coordinate
     with np.errstate(over="ignore"):
         if scale.kind == "log":
-            return float(np.power(10.0, position))
-        return float(np.sign(position) * scale.threshold * (np.power(10.0, abs(position)) - 1))
+            return float(np.power(10.0, coordinate))
+        return float(np.sign(coordinate) * scale.threshold * (np.power(10.0, abs(coordinate)) - 1))
 
 
-def whole(snapshot: Snapshot) -> Window:
-    """Return the window that holds everybody."""
-    low, high = snapshot.totals.min(axis=0), snapshot.totals.max(axis=0)
+def full_window(snapshot: Snapshot) -> Window:
+    """Return the window that contains all users."""
+    low = snapshot.totals.min(axis=0)
+    high = snapshot.totals.max(axis=0)
     return Window((float(low[0]), float(low[1])), (float(high[0]), float(high[1])))
 
 
-def framed(window: Window, scales: Scales) -> Frame:
-    """Return the ends of the axes, with some room around what is looked at; counts are spread when users are many."""
-    least, most = window.low[1], window.high[1] + 0.5
-    least = max(least - 0.5, least / 2) if least > 0 else least - 0.5  # a logarithm is taken of it
-    low, high = on_axes(np.array([(window.low[0], least), (window.high[0], most)]), scales)
-    room = np.where(high > low, ROOM * (high - low), 0.5)
-    return Frame(low - room, high + room)
+def frame_of(window: Window, scales: Scales) -> Frame:
+    """Return the ends of the axes, with a margin around the window and its counts, which are spread by 0.5."""
+    low_count = window.low[1]
+    high_count = window.high[1] + 0.5
+    if low_count > 0:
+        low_count = max(low_count - 0.5, low_count / 2)  # above 0, for its logarithm
+    else:
+        low_count -= 0.5
+    low, high = on_axes(np.array([(window.low[0], low_count), (window.high[0], high_count)]), scales)
+    margin = np.where(high > low, MARGIN * (high - low), 0.5)
+    return Frame(low - margin, high + margin)
 
 
 def count_bins(snapshot: Snapshot, window: Window, scales: Scales) -> Bins:
-    """Count the users of each label in each cell of a window."""
-    inside, frame = window.holds(snapshot.totals), framed(window, scales)
-    totals, labels = spread_counts(snapshot.totals[inside]), snapshot.labels_there[inside]
-    size = (frame.high - frame.low) / (N_COLUMNS, N_ROWS)
-    at = ((on_axes(totals, scales) - frame.low) / size).astype(np.int64)
-    column, row = at[:, 0].clip(0, N_COLUMNS - 1), at[:, 1].clip(0, N_ROWS - 1)
-    cell = (labels * N_ROWS + row) * N_COLUMNS + column
-    counts = np.bincount(cell, minlength=snapshot.n_labels * N_ROWS * N_COLUMNS)
-    middles = [
-        low + (np.arange(n) + 0.5) * step for low, step, n in zip(frame.low, size, (N_COLUMNS, N_ROWS), strict=True)
-    ]
-    return Bins(counts.reshape(snapshot.n_labels, N_ROWS, N_COLUMNS), *middles)
+    """Count the users of each label in each bin of a window."""
+    inside = window.contains(snapshot.totals)
+    frame = frame_of(window, scales)
+    totals = spread_counts(snapshot.totals[inside])
+    labels = snapshot.present_labels[inside]
+    bin_sizes = (frame.high - frame.low) / (N_AMOUNT_BINS, N_COUNT_BINS)
+    indices = ((on_axes(totals, scales) - frame.low) / bin_sizes).astype(np.int64)
+    amount_bins = indices[:, 0].clip(0, N_AMOUNT_BINS - 1)
+    count_bins = indices[:, 1].clip(0, N_COUNT_BINS - 1)
+    flat = (labels * N_COUNT_BINS + count_bins) * N_AMOUNT_BINS + amount_bins
+    counts = np.bincount(flat, minlength=snapshot.n_labels * N_COUNT_BINS * N_AMOUNT_BINS)
+    return Bins(
+        counts.reshape(snapshot.n_labels, N_COUNT_BINS, N_AMOUNT_BINS),
+        frame.low[0] + (np.arange(N_AMOUNT_BINS) + 0.5) * bin_sizes[0],
+        frame.low[1] + (np.arange(N_COUNT_BINS) + 0.5) * bin_sizes[1],
+    )

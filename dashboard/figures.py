@@ -1,4 +1,4 @@
-"""What the page says in numbers: of each label, of the newest record, of a user."""
+"""The numbers on the page: of each label, of the newest record, of a user."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,17 +13,17 @@ from classifier.reports.summary import per_label
 from classifier.users.table import NO_LABEL
 from dashboard.table import Snapshot
 
-MOST_FOUND = 20
-GONE = "not there"
+MAX_FOUND = 20
+NO_LABEL_TEXT = "no label"  # of users who are deleted, or were not there before
 
 
 class LabelFigures(NamedTuple):
-    """One label in numbers, as text."""
+    """The numbers of one label, as text."""
 
-    label: int
+    label: int  # NO_LABEL for all users
     users: str
     share: str
-    revenue: str  # share of all that is spent
+    revenue: str  # share of the sum of all amounts
     mean_amount: str
     mean_transactions: str
 
@@ -39,17 +39,18 @@ class Found(NamedTuple):
 
 
 def label_figures(snapshot: Snapshot) -> list[LabelFigures]:
-    """Return the numbers of each label, and of all as the last one."""
-    labels, n_labels = snapshot.labels_there, snapshot.n_labels
+    """Return the numbers of each label, and as the last ones those of all users."""
+    labels = snapshot.present_labels
+    n_labels = snapshot.n_labels
     rows = [*per_label(snapshot.totals, labels, n_labels).itertuples()]
     rows += per_label(snapshot.totals, np.zeros_like(labels), 1).itertuples()
-    whole = float(snapshot.totals[:, 0].sum())
+    revenue = float(snapshot.totals[:, 0].sum())
     return [
         LabelFigures(
             label if label < n_labels else NO_LABEL,
             f"{row.users:,}",
             format_percentage(row.users, len(labels)),
-            f"{row.total_amount / whole:.1%}" if whole > 0 else "-",
+            f"{row.total_amount / revenue:.1%}" if revenue > 0 else "-",
             format_amount(row.mean_amount),
             f"{row.mean_transactions:,.1f}" if row.users else "-",
         )
@@ -57,41 +58,43 @@ def label_figures(snapshot: Snapshot) -> list[LabelFigures]:
     ]
 
 
-def find(snapshot: Snapshot, text: str, place: int | None) -> list[Found]:
-    """Return the user of this name, who has `place`; else some of those with the text in their names, as it is."""
+def find(snapshot: Snapshot, text: str, index: int | None) -> list[Found]:
+    """Return the user with exactly this user_id, whose index is given; else some users with the text in theirs."""
     n_users = len(snapshot.labels)
-    if place is not None and place < n_users:
-        return [user_at(snapshot, place)]
-    return list(_with(snapshot, text, n_users))
+    if index is not None and index < n_users:
+        return [user_at(snapshot, index)]
+    return list(_containing(snapshot, text, n_users))
 
 
-def _with(snapshot: Snapshot, text: str, n_users: int) -> Iterator[Found]:
-    """Yield users with a text in their names who are there, by name."""
+def _containing(snapshot: Snapshot, text: str, n_users: int) -> Iterator[Found]:
+    """Yield users with a text in their user_id, in the order of user_id, without deleted ones."""
     user_ids = snapshot.user_ids
-    holding = [at for at in range(n_users) if text in user_ids[at]]
-    there = [at for at in holding if snapshot.labels[at] != NO_LABEL]
-    for at in sorted(there, key=user_ids.__getitem__)[:MOST_FOUND]:
-        yield user_at(snapshot, at)
+    matching = [index for index in range(n_users) if text in user_ids[index]]
+    present = [index for index in matching if snapshot.labels[index] != NO_LABEL]
+    for index in sorted(present, key=user_ids.__getitem__)[:MAX_FOUND]:
+        yield user_at(snapshot, index)
 
 
-def user_at(snapshot: Snapshot, place: int) -> Found:
-    """Return the user at a place."""
+def user_at(snapshot: Snapshot, index: int) -> Found:
+    """Return the user with an index."""
     columns = (snapshot.amounts, snapshot.counts, snapshot.labels, snapshot.changed)
-    amount, count, label, changed = (column[place].item() for column in columns)
-    return Found(snapshot.user_ids[place], amount, count, label, changed)
+    amount, count, label, changed = (column[index].item() for column in columns)
+    return Found(snapshot.user_ids[index], amount, count, label, changed)
 
 
-def named(label: int, names: Sequence[str]) -> str:
-    """Return how a label is called."""
-    return GONE if label == NO_LABEL else label_name(label, names)
+def label_text(label: int, names: Sequence[str]) -> str:
+    """Return number and name of a label, or 'no label'."""
+    return NO_LABEL_TEXT if label == NO_LABEL else label_name(label, names)
 
 
-def age(milliseconds: int, now: float | None = None) -> str:
-    """Return how long ago a timestamp was: '40 s ago', '3 h 5 min ago'."""
+def age_text(milliseconds: int, now: float | None = None) -> str:
+    """Return the age of a timestamp: '40 s ago', '3 h 5 min ago'; '-' for none."""
     if not milliseconds:
         return "-"
     seconds = max(0, round((time.time() if now is None else now) - milliseconds / 1000))
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86_400
+    minutes = seconds // 60
+    hours = seconds // 3600
+    days = seconds // 86_400
     if not minutes:
         return f"{seconds} s ago"
     if not hours:
@@ -101,11 +104,11 @@ def age(milliseconds: int, now: float | None = None) -> str:
     return f"{format_count(days, 'day')} {hours % 24} h ago"
 
 
-def moment(milliseconds: int) -> str:
-    """Return when a timestamp was, '-' where there is none: the record of who is gone went with its topic."""
-    return clock(milliseconds / 1000) if milliseconds else "-"
+def time_text(milliseconds: int) -> str:
+    """Return the local time of a timestamp; '-' for none, as of users whose records were deleted with the topic."""
+    return local_time(milliseconds / 1000) if milliseconds else "-"
 
 
-def clock(seconds: float) -> str:
-    """Return a time of day, as the clock of this machine shows it."""
+def local_time(seconds: float) -> str:
+    """Return a time in seconds since 1970 as local date and time."""
     return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d %H:%M:%S}"

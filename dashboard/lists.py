@@ -19,17 +19,19 @@ def csv_of(snapshot: Snapshot, label: int | None, names: Sequence[str] = ()) -> 
 
 
 def blocks(snapshot: Snapshot, label: int | None, names: Sequence[str]) -> Blocks:
-    """Yield many users at once, by column."""
-    places = snapshot.there if label is None else np.flatnonzero(snapshot.labels == label)
-    ordered = np.array(sorted(places.tolist(), key=snapshot.user_ids.__getitem__), np.intp)
+    """Yield the columns of ROW_GROUP_SIZE users at a time."""
+    indices = snapshot.present if label is None else np.flatnonzero(snapshot.labels == label)
+    ordered = np.array(sorted(indices.tolist(), key=snapshot.user_ids.__getitem__), np.intp)
     for start in range(0, len(ordered), ROW_GROUP_SIZE):
-        at = ordered[start : start + ROW_GROUP_SIZE]
-        labels = snapshot.labels[at].tolist()
-        user_ids = [snapshot.user_ids[place] for place in at.tolist()]
-        columns = [user_ids, snapshot.amounts[at].tolist(), snapshot.counts[at].tolist(), labels]
-        yield [*columns, *([[own_name(each, names) for each in labels]] if names else [])]
+        block = ordered[start : start + ROW_GROUP_SIZE]
+        labels = snapshot.labels[block].tolist()
+        user_ids = [snapshot.user_ids[index] for index in block.tolist()]
+        columns = [user_ids, snapshot.amounts[block].tolist(), snapshot.counts[block].tolist(), labels]
+        if names:
+            columns.append([name_or_number(each, names) for each in labels])
+        yield columns
 
 
-def own_name(label: int, names: Sequence[str]) -> str:
-    """Return the name of a label without its number, or the number where it has none."""
+def name_or_number(label: int, names: Sequence[str]) -> str:
+    """Return the name of a label, or its number if it has none."""
     return names[label] if label < len(names) else label_name(label)

@@ -1,4 +1,4 @@
-"""Who has another label than when the page was opened, and where they went."""
+"""The users whose label is not the one at the time when the page was opened."""
 
 from typing import NamedTuple
 
@@ -10,35 +10,37 @@ from dashboard.table import Snapshot
 
 
 class Moves(NamedTuple):
-    """What happened between two moments."""
+    """The differences between two snapshots."""
 
-    pairs: NDArray[np.int64]  # from (row) to (column) label, users; the last row and column: not there
-    before: NDArray[np.int32]  # label of each place before
-    places: NDArray[np.intp]  # of those who moved, came or went, who changed last first
+    # Users by label before (row) and now (column). The last row are new users, the last column deleted ones.
+    pairs: NDArray[np.int64]
+    before: NDArray[np.int32]  # label before, by index
+    indices: NDArray[np.intp]  # of the users who moved, are new or were deleted, the latest change first
 
     @property
     def n_moved(self) -> int:
-        """How many have gone from one label to another."""
+        """Users who moved from one label to another."""
         labels = self.pairs[:-1, :-1]
         return int(labels.sum() - labels.trace())
 
     @property
     def n_new(self) -> int:
-        """How many have come."""
+        """Users who are new."""
         return int(self.pairs[-1, :-1].sum())
 
     @property
-    def n_gone(self) -> int:
-        """How many have gone."""
+    def n_deleted(self) -> int:
+        """Users who were deleted."""
         return int(self.pairs[:-1, -1].sum())
 
 
 def moves(then: Snapshot, now: Snapshot) -> Moves:
-    """Compare two snapshots of one table, place by place."""
+    """Compare two snapshots of one table, by index."""
     before = np.full(len(now.labels), NO_LABEL, np.int32)
     before[: len(then.labels)] = then.labels
     size = max(then.n_labels, now.n_labels) + 1
-    pairs = np.bincount((before % size) * size + now.labels % size, minlength=size * size)  # NO_LABEL becomes the last
-    places = np.flatnonzero(before != now.labels)
-    newest_first = np.argsort(-now.changed[places], kind="stable")
-    return Moves(pairs.reshape(size, size), before, places[newest_first])
+    # Modulo `size`, NO_LABEL (-1) becomes the last row or column.
+    pairs = np.bincount((before % size) * size + now.labels % size, minlength=size * size)
+    indices = np.flatnonzero(before != now.labels)
+    newest_first = np.argsort(-now.changed[indices], kind="stable")
+    return Moves(pairs.reshape(size, size), before, indices[newest_first])

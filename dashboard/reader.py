@@ -1,7 +1,7 @@
-"""The output, read to its end in the background and followed from there; one reader for all who look.
+"""Read the output to its end in a thread, and follow it: one reader for all browsers.
 
-Guarantee: committed records only. Nothing is written, no group joined and no offset committed: the right to read the
-topic is enough. Whatever goes wrong is told in the client's own words, and tried again until it is well.
+Guarantee: committed records only. Nothing is written, no group is joined and no offset is committed: permission to
+read the topic is enough. A problem is reported in the words of the client, and reading is retried until it is solved.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import gc
 import threading
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 
@@ -18,7 +19,7 @@ from classifier.errors import ClassifierError, RestoreNeeded, TopicMissing
 from classifier.formatting import format_users
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.record import Record
-from classifier.kafka.source import LABELS_PER_DECODE, MAX_POLL_RECORDS, OpenTransactions, Source, Topic
+from classifier.kafka.source import MAX_POLL_RECORDS, OpenTransactions, Source, Topic, newest_records
 from classifier.kafka.topics import TopicWatch, missing_topic_message
 from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
@@ -27,39 +28,50 @@ from classifier.users.output_codec import KeyCodec, LabelCodec
 from dashboard.history import History
 from dashboard.table import Snapshot, Table
 
-AGAIN_SECONDS = 2.0  # pause before the output is read anew
-LOOK_SECONDS = 2.0  # between two looks at whether the topic is still the same
-SHOW_SECONDS = 1.0  # between two snapshots, and for each user a little more: it takes as long to draw
-SHOW_SECONDS_PER_USER = 3e-6
-SHOW_BEHIND = 5  # times as long, while records come faster than they can be read
+RETRY_SECONDS = 2.0  # pause before the output is read again
+TOPIC_CHECK_SECONDS = 2.0  # between two checks that the topic was not replaced
+SNAPSHOT_SECONDS = 1.0  # between two snapshots, and a little more for each user: drawing takes as long
+SNAPSHOT_SECONDS_PER_USER = 3e-6
+BEHIND_FACTOR = 5  # times as long while records arrive faster than they can be read
 
 
-class Reading:
-    """One reading of the output, from its beginning on: its connections, and what they say."""
+class Output(NamedTuple):
+    """The output topic, opened at its beginning."""
+
+    source: Source
+    watch: TopicWatch
+    keys: KeyCodec
+    values: LabelCodec
+
+
+class Session:
+    """The connections for one reading of the output from its beginning, and their problems."""
 
     def __init__(self, settings: Settings, stop: StopRequest) -> None:
-        self.output, self.stop = settings.output, stop
-        # What is watched is the output alone: there may be no right to the input.
+        self.output = settings.output
+        self.stop = stop
+        # The topic watch shall watch the output only: there may be no permission for the input.
         self._settings = dataclasses.replace(settings, topic=settings.output)
         self.kafka = Kafka(self._settings, stop)
         self.registry: ReadOnlyRegistry | None = None
-        self.hold: OpenTransactions | None = None
+        self.open_transactions: OpenTransactions | None = None  # until the end is first reached
 
     @property
-    def told(self) -> str:
-        """What is wrong at the moment and passes by itself."""
+    def problem(self) -> str:
+        """A current problem that needs no new session, such as an outage; '' without one."""
         if self.kafka.outage.message:
             return self.kafka.outage.message
         if self.registry and self.registry.outage.message:
             return self.registry.outage.message
-        if self.hold:
-            return self.hold.warning
-        # Until the first answer; before the client gives up, 15 seconds pass.
-        return f"{self.kafka.outage.service}: {error.str()}" if (error := self.kafka.last_error) else ""
+        if self.open_transactions:
+            return self.open_transactions.warning
+        # At the start, the client gives up after 15 seconds only; meanwhile the last error is all there is.
+        error = self.kafka.last_error
+        return f"{self.kafka.outage.service}: {error.str()}" if error else ""
 
     @contextlib.contextmanager
-    def opened(self) -> Iterator[tuple[Source, TopicWatch, KeyCodec, LabelCodec]]:
-        """Open the output at its beginning."""
+    def opened(self) -> Iterator[Output]:
+        """Open the output at its beginning; close all connections at the end."""
         consumer = self.kafka.consumer()
         try:
             self.kafka.connect(consumer, "consumer")
@@ -68,17 +80,18 @@ class Reading:
             watch = TopicWatch(self.kafka, self._settings)
             watch.start()
             self.registry = ReadOnlyRegistry(self._settings.schema_registry, self.stop)
-            keys, values = KeyCodec(self.registry, self.output), LabelCodec(self.registry, self.output)
+            keys = KeyCodec(self.registry, self.output)
+            values = LabelCodec(self.registry, self.output)
             source = Source(self.kafka, consumer, self.output, beginnings, uses_group=False)
-            self.hold = OpenTransactions(source)
-            yield source, watch, keys, values
+            self.open_transactions = OpenTransactions(source)
+            yield Output(source, watch, keys, values)
         finally:
             consumer.close()
             if self.registry:
                 self.registry.close()
 
     def _partitions(self, consumer: Consumer) -> list[int]:
-        """Return the partitions; TopicMissing says what makes the topic."""
+        """Return the partitions; TopicMissing, with a remedy, if the topic does not exist."""
         found = Topic(self.kafka, consumer, self.output).partitions()
         if not found:
             raise TopicMissing(missing_topic_message(self.output, self._settings))
@@ -86,113 +99,117 @@ class Reading:
 
 
 class Reader:
-    """Keeps a table of the output, and hands out snapshots of it."""
+    """Keeps a table of the output up to date in a thread, and provides snapshots of it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.settings, self.table, self.history = settings, Table(), History()
-        self.latest: Snapshot | None = None  # once the output has been read to its end
-        self.looked_at = 0.0  # when the brokers were last known to have nothing newer, in seconds since 1970
-        self._stop, self._reading, self._complaint = StopRequest(), Reading(settings, StopRequest()), ""
-        self._shown_at = 0.0
+        self.settings = settings
+        self.table = Table()
+        self.history = History()
+        self.latest: Snapshot | None = None  # None until the output was read to its end
+        self.up_to_date_at = 0.0  # when there was last nothing newer to read, in seconds since 1970
+        self._stop = StopRequest()
+        self._session = Session(settings, StopRequest())
+        self._error = ""  # that ended the last session
+        self._snapshot_at = 0.0
         self._thread = threading.Thread(target=self._run, name="reader", daemon=True)
 
     def start(self) -> "Reader":
-        """Begin to read."""
+        """Start the thread."""
         self._thread.start()
         return self
 
     def close(self) -> None:
-        """End."""
+        """Stop the thread."""
         self._stop.requested = True
         self._thread.join()
 
     @property
-    def trouble(self) -> str:
-        """What is wrong, nothing where all is well."""
+    def problem(self) -> str:
+        """The current problem, '' without one."""
         if self._thread.ident and not self._thread.is_alive() and not self._stop.requested:
-            return "the reader has ended; what went wrong stands in the terminal, start python -m dashboard again"
-        return self._reading.told or self._complaint
+            return "the reader has failed, see the terminal for the reason; start python -m dashboard again"
+        return self._session.problem or self._error
 
     @property
-    def doing(self) -> str:
-        """What is done until there is something to show."""
+    def progress(self) -> str:
+        """What the reader does before there is a snapshot."""
         if len(self.table):
             return f"reading {self.settings.output}: {format_users(len(self.table))} so far"
-        return f"connecting to {self._reading.kafka.outage.service}"
+        return f"connecting to {self._session.kafka.outage.service}"
 
     def _run(self) -> None:
         while not self._stop.requested:
             began = time.monotonic()
-            self._reading = Reading(self.settings, self._stop)
+            self._session = Session(self.settings, self._stop)
             try:
-                with self._reading.opened() as (source, watch, keys, values):
-                    self._follow(source, watch, keys, values)
+                with self._session.opened() as output:
+                    self._read_to_end(output)
+                    self._follow(output)
             except RestoreNeeded as error:
-                self._complaint = f"{error}; reading it anew"
+                self._error = f"{error}; reading it again"
             except ClassifierError as error:
-                self._complaint = str(error)
-                self._pause(max(AGAIN_SECONDS, time.monotonic() - began))
+                self._error = str(error)
+                self._pause(max(RETRY_SECONDS, time.monotonic() - began))
             finally:
-                # Here, with what an outage left of clients: in a thread of librdkafka's it would end the process.
+                # Collects clients that an outage left in reference cycles: freed in a thread of librdkafka, they
+                # would end the process.
                 gc.collect()
                 gc.enable()
 
     def _pause(self, seconds: float) -> None:
-        """Wait, unless told to stop."""
-        deadline = time.monotonic() + min(seconds, 10 * AGAIN_SECONDS)
+        """Wait, or return early on a stop request."""
+        deadline = time.monotonic() + min(seconds, 10 * RETRY_SECONDS)
         while time.monotonic() < deadline and not self._stop.requested:
             time.sleep(POLL_SECONDS)
 
-    def _follow(self, source: Source, watch: TopicWatch, keys: KeyCodec, values: LabelCodec) -> None:
-        """Read to the end, and on."""
+    def _read_to_end(self, output: Output) -> None:
+        """Fill the table from the beginning of the output."""
         self.table.clear()
-        gc.disable()  # records make no reference cycles, and looking for some takes a third of the time
-        newest, whole, looked = dict[bytes | None, Record](), False, time.monotonic()
+        gc.disable()  # records form no reference cycles, and searching for some takes a third of the time
+        for newest in newest_records(output.source, self._stop, self._session.open_transactions):
+            update_table(self.table, newest, output)
+        if self._stop.requested:
+            return
+        self._session.open_transactions = None
+        self._error = ""
+        gc.freeze()  # the table stays, and need not be searched again and again
+        gc.enable()
+
+    def _follow(self, output: Output) -> None:
+        """Keep the table up to date, and publish snapshots, until a stop request or an error."""
+        checked_at = time.monotonic()
         while not self._stop.requested:
-            newest.update({message.key(): message for message in source.read(MAX_POLL_RECORDS, POLL_SECONDS)})
-            at_end = source.at_end and (whole or not self._held())
-            if len(newest) >= LABELS_PER_DECODE or (at_end and newest):
-                take(newest, self.table, keys, values)
-                newest.clear()
-            if at_end and not whole:
-                whole, self._complaint = True, ""
-                gc.freeze()  # the table is there to stay, and need not be looked through again and again
-                gc.enable()
-            if whole:
-                self._show(at_end)
-            if whole and time.monotonic() - looked >= LOOK_SECONDS:
-                watch.check()
-                self._reading.kafka.outage.note_recovery()
-                looked, self.looked_at = time.monotonic(), time.time()
+            records = output.source.read(MAX_POLL_RECORDS, POLL_SECONDS)
+            if records:
+                update_table(self.table, {record.key(): record for record in records}, output)
+            self._publish(output.source.at_end)
+            if time.monotonic() - checked_at >= TOPIC_CHECK_SECONDS:
+                output.watch.check()
+                self._session.kafka.outage.note_recovery()
+                checked_at = time.monotonic()
+                self.up_to_date_at = time.time()
 
-    def _held(self) -> bool:
-        """Whether somebody's open transaction hides labels that are there."""
-        hold = self._reading.hold
-        lasts = hold is not None and hold.block_records()
-        if not lasts:
-            self._reading.hold = None
-        return lasts
-
-    def _show(self, at_end: bool) -> None:
-        """Have a new snapshot, if there is something new and the last one has been looked at for a while."""
+    def _publish(self, at_end: bool) -> None:
+        """Make a new snapshot, if the table has changed and the last snapshot is old enough."""
         now = time.monotonic()
         if at_end:
-            self.looked_at = time.time()
-        seconds = (SHOW_SECONDS + SHOW_SECONDS_PER_USER * len(self.table)) * (1 if at_end else SHOW_BEHIND)
-        if self.latest and (self.latest.version == self.table.version or now - self._shown_at < seconds):
+            self.up_to_date_at = time.time()
+        interval = SNAPSHOT_SECONDS + SNAPSHOT_SECONDS_PER_USER * len(self.table)
+        if not at_end:
+            interval *= BEHIND_FACTOR
+        if self.latest and (self.latest.version == self.table.version or now - self._snapshot_at < interval):
             return
-        self._shown_at = now
+        self._snapshot_at = now
         snapshot = self.table.snapshot()
-        self.history.note(time.time(), snapshot.sizes())
+        self.history.add(time.time(), snapshot.sizes())
         self.latest = snapshot
 
 
-def take(messages: dict[bytes | None, Record], table: Table, keys: KeyCodec, values: LabelCodec) -> None:
-    """Decode the newest record of each user into the table; StateError for what the client does not write."""
-    held, gone = split_tombstones(messages)
-    labelled = list(zip(*decode_labels(held, values), strict=True))
-    table.take(labelled, [message.timestamp()[1] for message in held])
-    if gone:
-        table.forget(
-            [user_of_tombstone(message, keys) for message in gone], [message.timestamp()[1] for message in gone]
-        )
+def update_table(table: Table, newest: dict[bytes | None, Record], output: Output) -> None:
+    """Decode the newest record of each key into the table; StateError for a record of another program."""
+    labels, tombstones = split_tombstones(newest)
+    labelled = list(zip(*decode_labels(labels, output.values), strict=True))
+    table.update(labelled, [record.timestamp()[1] for record in labels])
+    if tombstones:
+        user_ids = [user_of_tombstone(record, output.keys) for record in tombstones]
+        table.delete(user_ids, [record.timestamp()[1] for record in tombstones])

@@ -15,7 +15,7 @@ from classifier.clustering.scaling import Scaling, Weights
 
 # Resolution of a grid: rectangles for a factor of e in a total.
 COARSEST = 32.0
-FINEST = 2.0**48  # about the finest that logarithms in float64 can tell apart
+FINEST = 2.0**48  # about the precision of logarithms in float64
 FINEST_OF_GROUPS = 256.0  # for groups that are grouped again
 MIN_GROUPS = 2_000  # with fewer, the groups and not the users would decide which clustering is best
 MAX_GROUPS = 50_000  # among which a search for ten clusters takes a second or two (with --cells: points, 8 a cell)

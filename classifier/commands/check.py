@@ -1,6 +1,6 @@
 """--check: check connections, topics, permissions and schemas, one line each, without writing anything.
 
-A line that is not ok says what to do. The checks call the code that a start calls (topics, Kafka client, registry,
+A line that is not ok contains what to do. The checks call the code that a start calls (topics, Kafka client, registry,
 codecs), so that both report a problem in the same words.
 """
 
@@ -102,7 +102,7 @@ def connection(client: AdminClient, section: str, settings: Settings, kafka: Kaf
 
 
 def connection_advice(error: KafkaError) -> str:
-    """Return what to check if no broker can be reached; the messages of refused connections say it already."""
+    """Return what to check if no broker can be reached; the message of a refused connection contains it already."""
     if error.code() not in UNREACHABLE_CODES or CERTIFICATE_REFUSED in error.str():
         return ""
     return "; check host, port and security.protocol"
@@ -202,7 +202,9 @@ def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
         if partitions and settings.changelog_mode != "retract":
             yield from mode_line(last_records(consumer, settings.topic, partitions), settings)
         wanted = [TopicPartition(settings.topic, partition) for partition in partitions]
-        if (n_several := n_duplicated_before(committed_offsets(consumer, wanted) if wanted else [])) is not None:
+        committed = committed_offsets(consumer, wanted) if wanted else []
+        n_several = n_duplicated_before(committed)
+        if n_several is not None:
             yield several_line(settings.topic, n_several)
 
 

@@ -142,14 +142,18 @@ class Source:
         return False
 
 
-def newest_records(source: Source, stop: StopRequest) -> Iterator[dict[bytes | None, Record]]:
+def newest_records(
+    source: Source, stop: StopRequest, open_transactions: "OpenTransactions | None" = None
+) -> Iterator[dict[bytes | None, Record]]:
     """Read an output to its end; yield its records in parts, the newest record of each key in that part.
 
     An open transaction of another program ends what a read_committed consumer sees before the end of the topic. It is
-    waited for: otherwise a part of the labels would pass for all of them.
+    waited for: otherwise a part of the labels would pass for all of them. A caller that shows the warning passes
+    `open_transactions`.
     """
     newest: dict[bytes | None, Record] = {}
-    open_transactions = OpenTransactions(source)
+    if open_transactions is None:
+        open_transactions = OpenTransactions(source)
     while not stop.requested:
         newest.update({message.key(): message for message in source.read(MAX_POLL_RECORDS, POLL_SECONDS)})
         all_read = source.at_end and not open_transactions.block_records()

@@ -101,7 +101,8 @@ class Scale(NamedTuple):
 
     def ticks(self, values: NDArray[np.float64]) -> list[float]:
         """Return the values to mark: powers of ten, and 0 on a symlog axis."""
-        low, high = float(values.min()), float(values.max())
+        low = float(values.min())
+        high = float(values.max())
         if self.kind == "log":
             return decades(low / 10, high * 10)
         above = decades(self.threshold, 10 * high) if high > 0 else []

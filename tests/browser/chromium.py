@@ -1,6 +1,6 @@
-"""A browser on this machine: Chromium or one of its kin, as the system has it, or as Playwright has installed it.
+"""A browser on this machine: Chromium or a relative of it, from the system or installed by Playwright.
 
-python -m tests.browser.chromium --install   have one: Debian's, where there is none and root may install it
+python -m tests.browser.chromium --install   install Debian's, if there is none and this account is root
 """
 
 import os
@@ -13,31 +13,32 @@ from playwright.sync_api import Browser, Playwright, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge", "chrome")
 APPLICATION = Path("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome")
-WANTED = (
+NOT_FOUND = (
     "no Chromium found: install one (apt-get install chromium, or .venv/bin/playwright install chromium),"
     " or name one: CHROMIUM=/path/to/chromium"
 )
 
 
 def executable(playwright: Playwright) -> str:
-    """Return the program; FileNotFoundError says what to type."""
-    if given := os.environ.get("CHROMIUM"):
+    """Return the path of the program; FileNotFoundError with a remedy if there is none."""
+    given = os.environ.get("CHROMIUM")
+    if given:
         return given
-    found = [*filter(None, map(shutil.which, NAMES)), str(APPLICATION), playwright.chromium.executable_path]
-    for path in found:
+    paths = [*filter(None, map(shutil.which, NAMES)), str(APPLICATION), playwright.chromium.executable_path]
+    for path in paths:
         if Path(path).exists():
             return path
-    raise FileNotFoundError(WANTED)
+    raise FileNotFoundError(NOT_FOUND)
 
 
 def launched(playwright: Playwright) -> Browser:
-    """Start it without a window. Root gets no sandbox from it."""
+    """Start it without a window; its sandbox is not available to root."""
     path = executable(playwright)
     return playwright.chromium.launch(executable_path=path, chromium_sandbox=os.geteuid() != 0)
 
 
 def install() -> None:
-    """Install one with Debian's packages, where that can be done without asking; else say that tests will fail."""
+    """Install Debian's package if there is no browser and this account is root; else print that tests will fail."""
     with sync_playwright() as playwright:
         try:
             executable(playwright)

@@ -1,4 +1,4 @@
-"""`python -m dashboard` as its user has it, and its page as a person sees it."""
+"""`python -m dashboard` in a process, and its page in a browser."""
 
 import csv
 import io
@@ -13,15 +13,16 @@ from local.services.process import free_port, is_listening
 from tests.support.client import ROOT
 from tests.support.waiting import wait_until
 
-PATIENCE_S = 180.0  # a machine that is busy with other tests draws slowly
+PATIENCE_S = 180.0  # a machine busy with other tests draws slowly
 PATIENCE_MS = 1000 * PATIENCE_S
 
 
 class Served:
-    """A page that is served in the background; leaving the block ends it."""
+    """A dashboard in the background, until the end of the block."""
 
     def __init__(self, arguments: Sequence[str], log: Path) -> None:
-        self.port, self._log = free_port(), log
+        self.port = free_port()
+        self._log = log
         command = [sys.executable, "-m", "dashboard", *arguments, "--port", str(self.port)]
         with log.open("wb") as out:
             self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
@@ -37,12 +38,12 @@ class Served:
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """The address of the page."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def output(self) -> str:
-        """What was written to the terminal."""
+        """The output on the terminal."""
         return self._log.read_text(encoding="utf-8")
 
 
@@ -51,9 +52,10 @@ class Seen:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        page.set_default_timeout(PATIENCE_MS)
 
     def table(self, caption: str) -> dict[str, list[str]]:
-        """The rows of a table, by their first cells; none while it is not there."""
+        """The rows of a table, by their first entries; empty while it does not exist."""
         script = """caption => [...document.querySelectorAll('table.labels')]
             .filter(table => table.caption.textContent.startsWith(caption)).slice(0, 1)
             .flatMap(table => [...table.tBodies[0].rows])
@@ -62,44 +64,44 @@ class Seen:
         return {first.lstrip("●■▲◆▼✚✖⬢⬟★ \n"): rest for first, *rest in rows}
 
     def number(self, name: str) -> str:
-        """What a number at the top says."""
+        """The text of a number at the top."""
         found = self.page.get_by_test_id("stMetric").filter(has_text=name).get_by_test_id("stMetricValue")
         return found.inner_text()
 
     def wait_for_users(self, n_users: int) -> None:
-        """Wait until so many are counted."""
+        """Wait until the page shows this number of users."""
         self.wait_for(f"{n_users:,}", "stMetricValue")
 
     def wait_for(self, text: str, kind: str) -> None:
-        """Wait until an element of this kind says this first of all."""
+        """Wait for an element of this kind with this text."""
         self.page.get_by_test_id(kind).filter(has_text=text).first.wait_for()
 
     @property
-    def trouble(self) -> str:
-        """What is said to be wrong."""
+    def problem(self) -> str:
+        """The problem that the page shows, '' without one."""
         return "\n".join(self.page.get_by_test_id("stAlertContentError").all_inner_texts())
 
-    def wait_for_trouble(self, text: str) -> None:
-        """Wait until something is said to be wrong."""
-        wait_until(lambda: text in self.trouble, f"the page to say {text!r}, it says {self.trouble!r}", PATIENCE_S)
+    def wait_for_problem(self, text: str) -> None:
+        """Wait until the page shows a problem with this text."""
+        wait_until(lambda: text in self.problem, f"the problem {text!r}, the page shows {self.problem!r}", PATIENCE_S)
 
-    def wait_for_no_trouble(self) -> None:
-        """Wait until all is well."""
-        wait_until(lambda: not self.trouble, "the page to say nothing of trouble", PATIENCE_S)
+    def wait_for_no_problem(self) -> None:
+        """Wait until the page shows no problem."""
+        wait_until(lambda: not self.problem, "the page to show no problem", PATIENCE_S)
 
     def saved(self) -> bytes:
-        """The list, as the button saves it."""
+        """The content of the list that the button saves."""
         with self.page.expect_download() as download:
             self.page.get_by_role("button", name="Save as CSV").click()
         return download.value.path().read_bytes()
 
     def choose_list(self, name: str) -> None:
-        """Choose whose list is to be saved."""
-        choice = self.page.get_by_role("combobox", name="Users of")
-        choice.fill(name)
-        choice.press("Enter")
+        """Choose the label of the list."""
+        box = self.page.get_by_role("combobox", name="Users of")
+        box.fill(name)
+        box.press("Enter")
 
 
 def csv_rows(data: bytes) -> list[list[str]]:
-    """The rows of a CSV file below its heading."""
+    """The rows of a CSV file, without the header."""
     return list(csv.reader(io.StringIO(data.decode())))[1:]

@@ -1,4 +1,4 @@
-"""What goes wrong is said on the page in the client's own words, and it recovers by itself."""
+"""The page shows problems in the words of the client, and recovers without help."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,7 +20,7 @@ OUTPUT = "user_labeling"
 
 @pytest.fixture
 def broker(tmp_path: Path) -> Iterator[KafkaBroker]:
-    """A broker of its own, which may be ended and started."""
+    """A broker for this test only, which can be stopped."""
     made = KafkaBroker(tmp_path / "kafka", free_port())
     made.start()
     yield made
@@ -55,37 +55,37 @@ def test_from_nothing_through_outages(
     with Served([str(file)], tmp_path / "page.log") as page:
         seen.page.goto(page.url)
         missing = f"topic {OUTPUT} does not exist; check its name, or create it: run sql/5_create_user_labeling.sql"
-        seen.wait_for_trouble(missing)
+        seen.wait_for_problem(missing)
 
         topics = Topics(broker.bootstrap_servers)
         topics.create(OUTPUT, 1, {"cleanup.policy": "compact"})
-        seen.wait_for_trouble(f"Schema Registry {registry.url}: no answer (")
-        assert seen.trouble.endswith("; check [schema_registry] url")
+        seen.wait_for_problem(f"Schema Registry {registry.url}: no answer (")
+        assert seen.problem.endswith("; check [schema_registry] url")
 
         registry.start()
         schema_id = Subjects(registry.url).register(f"{OUTPUT}-value", LABELING_SCHEMA)
         label(topics, schema_id, ann=0, bob=0, cem=1)
         seen.wait_for_users(3)
-        seen.wait_for_no_trouble()
-        seen.page.reload()  # opened with all three: the first time the topic may have been read before they were there
+        seen.wait_for_no_problem()
+        seen.page.reload()  # opened with all three: the first snapshot may have been earlier
         wait_until(lambda: sizes(seen) == {"0": "2", "1": "1", "all": "3"}, "the sizes of three users")
 
         broker.stop()
-        seen.wait_for_trouble(f"Kafka {broker.bootstrap_servers}: ")
-        assert sizes(seen) == {"0": "2", "1": "1", "all": "3"}, "what is known stays to be seen"
+        seen.wait_for_problem(f"Kafka {broker.bootstrap_servers}: ")
+        assert sizes(seen) == {"0": "2", "1": "1", "all": "3"}, "what was read stays visible"
         broker.start()
         label(topics, schema_id, bob=1, dea=1)
         seen.wait_for_users(4)
-        seen.wait_for_no_trouble()
+        seen.wait_for_no_problem()
         wait_until(lambda: sizes(seen) == {"0": "1", "1": "3", "all": "4"}, "the sizes of four users")
 
         topics.delete(OUTPUT)
-        seen.wait_for_trouble(missing)
+        seen.wait_for_problem(missing)
         topics.create(OUTPUT, 2, {"cleanup.policy": "compact"})
         label(topics, schema_id, ann=0)
         seen.wait_for_users(1)
-        seen.wait_for_no_trouble()
-        wait_until(lambda: seen.number("Come / gone since opened") == "0 / 2", "the number of who is gone")
-        wait_until(lambda: seen.table("Users who moved").keys() == {"bob", "cem"}, "who is gone")
-        assert {cells[2] for cells in seen.table("Users who moved").values()} == {"-"}, "nobody knows when"
+        seen.wait_for_no_problem()
+        wait_until(lambda: seen.number("New / deleted since opened") == "0 / 2", "the number of deleted users")
+        wait_until(lambda: seen.table("Users who moved").keys() == {"bob", "cem"}, "the deleted users")
+        assert {cells[2] for cells in seen.table("Users who moved").values()} == {"-"}, "without a time"
     assert "Traceback" not in page.output

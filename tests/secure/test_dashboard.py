@@ -24,12 +24,12 @@ def test_the_right_to_read_the_output_is_enough(make_secured: Callable[[], Secur
     settings, _ = parsed([str(pipeline.file), "-o", pipeline.output])
     reader = Reader(settings).start()
     try:
-        wait_until(lambda: "not allowed to" in reader.trouble, "the page to say what right is missing")
-        assert reader.trouble.startswith(f"not allowed to read topic {pipeline.output} (")
-        assert reader.trouble.endswith("; grant this permission, see docs/configuration.md, Permissions")
+        wait_until(lambda: "not allowed to" in reader.problem, "the page to say what right is missing")
+        assert reader.problem.startswith(f"not allowed to read topic {pipeline.output} (")
+        assert reader.problem.endswith("; grant this permission, see docs/configuration.md, Permissions")
         access.grant([Right("READ", "TOPIC", pipeline.output)])
         wait_until(lambda: reader.latest, "the label")
-        wait_until(lambda: not reader.trouble, "all to be well")
+        wait_until(lambda: not reader.problem, "all to be well")
         assert reader.latest
         assert reader.latest.sizes() == [1]
     finally:
@@ -54,8 +54,8 @@ def test_what_is_wrong_is_told_without_secrets(
     reader = Reader(settings).start()
     told = "Kafka " if wrong == "broker" else "Schema Registry https://"
     try:
-        wait_until(lambda: reader.trouble.startswith(told), f"the page to say what is wrong, {reader.trouble}")
-        trouble = reader.trouble
+        wait_until(lambda: reader.problem.startswith(told), f"the page to say what is wrong, {reader.problem}")
+        trouble = reader.problem
     finally:
         reader.close()
     written = capfd.readouterr()

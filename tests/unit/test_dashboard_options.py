@@ -1,4 +1,4 @@
-"""The command line of the page: a mistake is told before anything is started."""
+"""The command line of the dashboard: a mistake is reported before anything is started."""
 
 import shlex
 from pathlib import Path
@@ -21,13 +21,13 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
-    """What would be served."""
+    """The arguments of each call of `serve`."""
     found: list[tuple[int, list[str]]] = []
     monkeypatch.setattr(program, "serve", lambda port, arguments: found.append((port, arguments)))
     return found
 
 
-def test_settings_are_the_clients(config: Path) -> None:
+def test_settings_are_those_of_the_client(config: Path) -> None:
     settings, port = parsed([str(config), "-o", "mine", "--label-names", "a,b"])
     assert (settings.output, settings.label_names, settings.group, port) == ("mine", "a,b", "user_classifier", 8501)
     assert settings.topic == "transactions_aggregate"
@@ -43,22 +43,22 @@ def test_it_is_served_on_the_port(
 
 
 @pytest.mark.parametrize(
-    ("more", "told"),
+    ("more", "message"),
     [
         (["--port", "70000"], "--port: a port is a whole number from 1 to 65535, got 70000"),
         (["--label-names", "a,,b"], "--label-names: the name of label 1 is empty, got 'a,,b'"),
         (["-o", "transactions_aggregate"], "-o and -t are both transactions_aggregate; each needs a topic of its own"),
     ],
 )
-def test_what_cannot_be_meant(
-    config: Path, served: list[object], capsys: pytest.CaptureFixture[str], more: list[str], told: str
+def test_invalid_options(
+    config: Path, served: list[object], capsys: pytest.CaptureFixture[str], more: list[str], message: str
 ) -> None:
     assert program.main([str(config), *more]) == 2
-    assert capsys.readouterr().err == f"python -m dashboard: error: {told}\n"
+    assert capsys.readouterr().err == f"python -m dashboard: error: {message}\n"
     assert served == []
 
 
-def test_a_file_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_does_not_exist(capsys: pytest.CaptureFixture[str]) -> None:
     assert program.main(["nowhere.ini"]) == 2
     assert capsys.readouterr().err.startswith("python -m dashboard: error: nowhere.ini: no such file; ")
 
@@ -75,7 +75,7 @@ def test_options_are_those_of_the_table() -> None:
     assert table == taken - {"-h", "--help"}
 
 
-def test_the_page_is_for_this_machine_alone() -> None:
+def test_the_page_is_for_this_machine_only() -> None:
     options = program.streamlit_options(8501)
     assert options["server.address"] == "127.0.0.1"
     assert options["browser.gatherUsageStats"] == "false"
@@ -83,5 +83,5 @@ def test_the_page_is_for_this_machine_alone() -> None:
 
 
 def test_streamlit_knows_its_options() -> None:
-    """Also the oldest one that dashboard/requirements.txt allows."""
+    """Also the oldest version that dashboard/requirements.txt allows."""
     assert {*program.streamlit_options(8501), "server.allowedHosts"} <= get_config_options().keys()

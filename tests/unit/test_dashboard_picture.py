@@ -1,4 +1,4 @@
-"""The page's picture: points for few users, counted cells for many, axes that can be read at any size."""
+"""The cluster plot of the page: points for few users, bins for many, and readable axes at any zoom."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,17 @@ from numpy.typing import NDArray
 
 from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, Scale
 from dashboard import picture
-from dashboard.bins import AUTOMATIC, LINEAR, LOGARITHMIC, Window, count_bins, framed, scales_of, value_at, whole
+from dashboard.bins import (
+    AUTOMATIC,
+    LINEAR,
+    LOGARITHMIC,
+    Window,
+    axis_scales,
+    count_bins,
+    frame_of,
+    full_window,
+    value_at,
+)
 from dashboard.history import Point
 from dashboard.picture import View, colour_of, symbol_of, ticks
 from dashboard.table import Snapshot, Table
@@ -18,7 +28,7 @@ def snapshot_of(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> Snaps
     """A snapshot with these users."""
     table = Table()
     rows = [(f"<u{at}>", (float(amount), int(count)), int(labels[at])) for at, (amount, count) in enumerate(totals)]
-    table.take(rows, [1] * len(rows))
+    table.update(rows, [1] * len(rows))
     return table.snapshot()
 
 
@@ -32,38 +42,41 @@ def many() -> Snapshot:
 
 
 @pytest.mark.parametrize("axes", [AUTOMATIC, LINEAR, LOGARITHMIC])
-def test_every_user_is_counted_in_a_cell(many: Snapshot, axes: str) -> None:
-    cells = count_bins(many, whole(many), scales_of(many, axes))
-    assert cells.counts.sum(axis=(1, 2)).tolist() == many.sizes()
+def test_every_user_is_counted_in_a_bin(many: Snapshot, axes: str) -> None:
+    bins = count_bins(many, full_window(many), axis_scales(many, axes))
+    assert bins.counts.sum(axis=(1, 2)).tolist() == many.sizes()
 
 
-def test_a_user_is_counted_where_it_lies() -> None:
+def test_a_user_is_counted_in_the_right_bin() -> None:
     totals = np.array([[0.0, 1.0], [1.0, 1.0], [1000.0, 400.0]])
     snapshot = snapshot_of(totals, np.array([0, 0, 1], np.int32))
-    cells = count_bins(snapshot, whole(snapshot), scales_of(snapshot, LINEAR))
-    low, high = cells.counts[0], cells.counts[1]
+    bins = count_bins(snapshot, full_window(snapshot), axis_scales(snapshot, LINEAR))
+    low = bins.counts[0]
+    high = bins.counts[1]
     assert low[:3, :5].sum() == low.sum() == 2
     assert high[-3:, -5:].sum() == high.sum() == 1
 
 
-def test_a_window_counts_those_in_it_more_finely(many: Snapshot) -> None:
+def test_a_window_has_smaller_bins(many: Snapshot) -> None:
     window = Window((50.0, 2.0), (500.0, 20.0))
     inside = (many.amounts >= 50) & (many.amounts <= 500) & (many.counts >= 2) & (many.counts <= 20)
-    cells = count_bins(many, window, scales_of(many, LINEAR))
-    assert cells.counts.sum() == inside.sum()
-    first = cells.columns[cells.counts.sum(axis=(0, 1)) > 0]
+    bins = count_bins(many, window, axis_scales(many, LINEAR))
+    assert bins.counts.sum() == inside.sum()
+    first = bins.amounts[bins.counts.sum(axis=(0, 1)) > 0]
     assert 40 < first[0] < 60
     assert 490 < first[-1] < 520
 
 
-def test_a_window_is_bounded_where_ends_are_given() -> None:
+def test_a_window_with_new_limits() -> None:
     window = Window((1.0, 2.0), (90.0, 80.0))
-    assert window.part(*window.ends) == window.part(None, None, None, None) == window
-    assert window.part(5.0, None, None, 7.0) == ((5.0, 2.0), (90.0, 7.0))
-    assert window.part(99.0, None, 3.0, 1.0) == ((99.0, 3.0), (99.0, 3.0)), "an empty one, and none that ends before"
+    assert window.with_limits(*window.limits) == window.with_limits(None, None, None, None) == window
+    assert window.with_limits(5.0, None, None, 7.0) == ((5.0, 2.0), (90.0, 7.0))
+    assert window.with_limits(99.0, None, 3.0, 1.0) == ((99.0, 3.0), (99.0, 3.0)), (
+        "empty, but the high limits are not below the low ones"
+    )
 
 
-def test_many_are_drawn_as_density_and_few_as_points(many: Snapshot) -> None:
+def test_many_users_are_drawn_as_bins_and_few_as_points(many: Snapshot) -> None:
     kinds = [trace.type for trace in picture.clusters(many, FEW).data]
     assert kinds == ["heatmap", "scatter", "scatter", "scatter"]
     few = picture.clusters(many, FEW._replace(window=Window((50.0, 2.0), (80.0, 9.0))))
@@ -72,30 +85,30 @@ def test_many_are_drawn_as_density_and_few_as_points(many: Snapshot) -> None:
     assert few.layout.xaxis.title.text == "total_amount (logarithmic)"
 
 
-def test_a_part_where_nobody_lies_says_so(many: Snapshot) -> None:
+def test_a_window_without_users_has_a_note(many: Snapshot) -> None:
     (note,) = picture.clusters(many, FEW._replace(window=Window((1e8, 1.0), (1e9, 2.0)))).layout.annotations
-    assert note.text == "nobody lies here"
+    assert note.text == "no users here"
     assert picture.clusters(many, FEW).layout.annotations == ()
 
 
-def test_a_cell_says_what_is_in_it(many: Snapshot) -> None:
+def test_the_tooltip_of_a_bin_has_its_users_by_label(many: Snapshot) -> None:
     heatmap = picture.clusters(many, FEW).data[0]
-    total = count_bins(many, whole(many), scales_of(many, AUTOMATIC)).counts.sum(axis=0)
+    total = count_bins(many, full_window(many), axis_scales(many, AUTOMATIC)).counts.sum(axis=0)
     row, column = np.unravel_index(total.argmax(), total.shape)
     assert heatmap.text[row][column].startswith(f"<b>{total.max():,} users</b><br>label ")
     assert np.isnan(heatmap.z[total == 0]).all()
     assert not np.isnan(heatmap.z[total > 0]).any()
 
 
-def test_the_colour_of_a_cell_is_that_of_most_users_in_it(many: Snapshot) -> None:
-    """A value lies in the stretch of the scale that belongs to the label."""
+def test_a_bin_has_the_colour_of_its_most_frequent_label(many: Snapshot) -> None:
+    """Each label has an interval of the colour scale."""
     heatmap = picture.clusters(many, FEW).data[0]
-    counts = count_bins(many, whole(many), scales_of(many, AUTOMATIC)).counts
-    there = counts.sum(axis=0) > 0
-    assert (np.floor(heatmap.z[there] * 3) == counts.argmax(axis=0)[there]).all()
+    counts = count_bins(many, full_window(many), axis_scales(many, AUTOMATIC)).counts
+    occupied = counts.sum(axis=0) > 0
+    assert (np.floor(heatmap.z[occupied] * 3) == counts.argmax(axis=0)[occupied]).all()
 
 
-def test_points_say_who_they_are_and_nothing_else_gets_into_the_page() -> None:
+def test_tooltips_of_points_are_escaped() -> None:
     snapshot = snapshot_of(np.array([[10.0, 1.0], [2000.5, 3.0]]), np.array([0, 1], np.int32))
     first, second, *means = picture.clusters(snapshot, FEW).data
     assert first.text[0] == "<b>&lt;u0&gt;</b><br>label 0 little<br>total_amount 10.00<br>num_transactions 1"
@@ -123,42 +136,45 @@ def test_totals_of_any_kind_are_drawn(axes: str, totals: list[list[float]]) -> N
 
 
 @pytest.mark.parametrize("scale", [Scale("linear", 1.0), Scale("log", 1.0), Scale("symlog", 0.01)])
-def test_positions_and_values_are_inverse(scale: Scale) -> None:
+def test_value_at_is_the_inverse_of_forward(scale: Scale) -> None:
     values = np.array([0.5, 7.0, 12_345.0])
-    assert [value_at(scale, at) for at in scale.forward(values).tolist()] == pytest.approx(values.tolist())
+    assert [value_at(scale, coordinate) for coordinate in scale.forward(values).tolist()] == pytest.approx(
+        values.tolist()
+    )
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "told"),
+    ("low", "high", "expected"),
     [
         (1.0, 1e4, [1.0, 10.0, 100.0, 1000.0, 10_000.0]),
         (120.0, 690.0, [200.0, 300.0, 400.0, 500.0, 600.0]),
         (101.0, 101.5, [101.0, 101.1, 101.2, 101.3, 101.4, 101.5]),
     ],
 )
-def test_ticks_at_any_size(low: float, high: float, told: list[float]) -> None:
+def test_ticks_at_any_zoom(low: float, high: float, expected: list[float]) -> None:
     scale = Scale("log", 1.0)
     first, last = scale.forward(np.array([low, high])).tolist()
-    assert ticks(scale, (first, last)) == pytest.approx(told)
+    assert ticks(scale, (first, last)) == pytest.approx(expected)
 
 
-def test_axes_leave_room() -> None:
-    linear, logarithmic = Scale("linear", 1.0), Scale("log", 1.0)
-    frame = framed(Window((0.0, 5.0), (100.0, 5.0)), (linear, linear))
+def test_axes_have_a_margin() -> None:
+    linear = Scale("linear", 1.0)
+    logarithmic = Scale("log", 1.0)
+    frame = frame_of(Window((0.0, 5.0), (100.0, 5.0)), (linear, linear))
     assert frame.low.tolist() == pytest.approx([-4.0, 4.46])
     assert frame.high.tolist() == pytest.approx([104.0, 5.54])
-    same = framed(Window((7.0, 0.1), (7.0, 0.1)), (linear, logarithmic))
+    same = frame_of(Window((7.0, 0.1), (7.0, 0.1)), (linear, logarithmic))
     assert (same.low[0], same.high[0]) == (6.5, 7.5)
     assert np.isfinite(same.low[1])
 
 
-def test_counts_of_one_are_not_heaped_at_the_edge(many: Snapshot) -> None:
-    cells = count_bins(many, whole(many), scales_of(many, LOGARITHMIC))
-    rows = cells.counts.sum(axis=(0, 2))
+def test_counts_of_one_are_spread(many: Snapshot) -> None:
+    bins = count_bins(many, full_window(many), axis_scales(many, LOGARITHMIC))
+    rows = bins.counts.sum(axis=(0, 2))
     assert rows[0] <= rows.max() / 2
 
 
-def test_colours_and_shapes_are_those_of_the_plot() -> None:
+def test_colours_and_markers_are_those_of_the_plot() -> None:
     assert [colour_of(label, False) for label in range(11)] == [*COLOURS, COLOURS[0]]
     assert len({symbol_of(label) for label in range(len(MARKERS))}) == len(MARKERS)
     dark = [colour_of(label, True) for label in range(10)]

@@ -1,4 +1,4 @@
-"""The page's table of labels: columns that are what the newest records say, and snapshots that stay."""
+"""The table of the dashboard: columns of the newest records, and immutable snapshots."""
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ from classifier.commands.export import spreadsheet_text
 from classifier.label_names import missing_name_message
 from classifier.users.table import NO_LABEL
 from dashboard import figures
-from dashboard.history import MOST_POINTS, History
+from dashboard.history import MAX_POINTS, History
 from dashboard.lists import csv_of
 from dashboard.moves import moves
-from dashboard.table import FIRST_ROOM, Table
+from dashboard.table import INITIAL_CAPACITY, Table
 
 NAMES = st.sampled_from(["ann", "bob", "cem", "dea", "élo"])
 TAKEN = st.tuples(NAMES, st.tuples(st.floats(-1e9, 1e9), st.integers(0, 2**53)), st.integers(0, 4))
@@ -20,83 +20,83 @@ BATCHES = st.lists(st.tuples(st.lists(TAKEN, max_size=6), st.lists(NAMES, max_si
 
 
 def table_of(*labelled: tuple[str, tuple[float, int], int]) -> Table:
-    """A table with some users, each changed one millisecond after the one before."""
+    """A table with some users, changed one millisecond after another."""
     table = Table()
-    table.take(labelled, range(1, len(labelled) + 1))
+    table.update(labelled, range(1, len(labelled) + 1))
     return table
 
 
 @given(BATCHES)
-def test_the_last_word_on_each_user_counts(
+def test_the_newest_record_of_each_user_counts(
     batches: list[tuple[list[tuple[str, tuple[float, int], int]], list[str]]],
 ) -> None:
     table, known = Table(), dict[str, tuple[float, int, int]]()
-    for labelled, gone in batches:
-        table.take(labelled, [7] * len(labelled))
+    for labelled, deleted in batches:
+        table.update(labelled, [7] * len(labelled))
         known.update({user_id: (*row, label) for user_id, row, label in labelled})
-        table.forget(gone, [8] * len(gone))
-        known = {user_id: row for user_id, row in known.items() if user_id not in gone}
+        table.delete(deleted, [8] * len(deleted))
+        known = {user_id: row for user_id, row in known.items() if user_id not in deleted}
     now = table.snapshot()
     columns = zip(now.amounts.tolist(), now.counts.tolist(), now.labels.tolist(), strict=True)
     shown = {now.user_ids[at]: row for at, row in enumerate(columns) if row[2] != NO_LABEL}
     assert shown == known
     assert now.totals.shape == (len(known), 2)
     assert sum(now.sizes()) == len(known)
-    assert [table.place(user_id) for user_id in now.user_ids] == list(range(len(now.user_ids)))
+    assert [table.index_of(user_id) for user_id in now.user_ids] == list(range(len(now.user_ids)))
 
 
-def test_it_grows_and_keeps_places() -> None:
-    many = [(f"user {n}", (float(n), n), n % 3) for n in range(FIRST_ROOM + 5)]
+def test_it_grows_and_keeps_indices() -> None:
+    many = [(f"user {n}", (float(n), n), n % 3) for n in range(INITIAL_CAPACITY + 5)]
     table = Table()
-    table.take(many[:3], [1, 2, 3])
-    table.take(many, range(len(many)))
+    table.update(many[:3], [1, 2, 3])
+    table.update(many, range(len(many)))
     now = table.snapshot()
     assert now.counts.tolist() == list(range(len(many)))
-    assert table.place("user 2") == 2
+    assert table.index_of("user 2") == 2
     table.clear()
-    assert len(table.snapshot().there) == 0
-    table.take(many[-1:], [9])
-    assert table.snapshot().there.tolist() == [len(many) - 1], "at the same place as before"
+    assert len(table.snapshot().present) == 0
+    table.update(many[-1:], [9])
+    assert table.snapshot().present.tolist() == [len(many) - 1], "at the same index as before"
 
 
-def test_a_snapshot_stays_as_it_is() -> None:
+def test_a_snapshot_is_immutable() -> None:
     table = table_of(("ann", (1.0, 1), 0))
     before = table.snapshot()
-    table.take([("bob", (2.0, 2), 1), ("ann", (9.0, 9), 1)], [5, 6])
-    assert (before.sizes(), before.newest, len(before.labels)) == ([1], 1, 1)
+    table.update([("bob", (2.0, 2), 1), ("ann", (9.0, 9), 1)], [5, 6])
+    assert (before.sizes(), before.newest_ms, len(before.labels)) == ([1], 1, 1)
     now = table.snapshot()
-    assert (now.sizes(), now.newest, now.version > before.version) == ([0, 2], 6, True)
+    assert (now.sizes(), now.newest_ms, now.version > before.version) == ([0, 2], 6, True)
     assert before.sizes(2) == [1, 0]
-    made = [now.remembered("x", lambda: "made"), now.remembered("x", lambda: "made again")]
-    assert made == ["made", "made"]
+    results = [now.cached("x", lambda: "computed"), now.cached("x", lambda: "computed again")]
+    assert results == ["computed", "computed"]
 
 
 def test_an_empty_table() -> None:
     now = Table().snapshot()
-    assert (now.n_labels, now.newest, now.sizes()) == (0, 0, [])
+    assert (now.n_labels, now.newest_ms, now.sizes()) == (0, 0, [])
     (whole,) = figures.label_figures(now)
     assert whole == (NO_LABEL, "0", "0.0%", "-", "-", "-")
 
 
-def test_who_moved_came_and_went() -> None:
+def test_moved_new_and_deleted_users() -> None:
     table = table_of(("ann", (1.0, 1), 0), ("bob", (2.0, 1), 0), ("cem", (3.0, 1), 1), ("dea", (4.0, 1), 2))
     then = table.snapshot()
-    table.take([("ann", (5.0, 1), 2), ("eve", (1.0, 1), 0), ("bob", (2.5, 1), 0)], [20, 30, 40])
-    table.forget(["cem"], [25])
+    table.update([("ann", (5.0, 1), 2), ("eve", (1.0, 1), 0), ("bob", (2.5, 1), 0)], [20, 30, 40])
+    table.delete(["cem"], [25])
     now = table.snapshot()
     found = moves(then, now)
-    assert (found.n_moved, found.n_new, found.n_gone) == (1, 1, 1)
+    assert (found.n_moved, found.n_new, found.n_deleted) == (1, 1, 1)
     assert found.pairs.tolist() == [[1, 0, 1, 0], [0, 0, 0, 1], [0, 0, 1, 0], [1, 0, 0, 0]]
-    assert [now.user_ids[at] for at in found.places] == ["eve", "cem", "ann"], "who changed last comes first"
-    assert found.before[found.places].tolist() == [NO_LABEL, 1, 0]
+    assert [now.user_ids[at] for at in found.indices] == ["eve", "cem", "ann"], "the latest change comes first"
+    assert found.before[found.indices].tolist() == [NO_LABEL, 1, 0]
     same = moves(now, now)
-    assert (same.n_moved, len(same.places)) == (0, 0)
+    assert (same.n_moved, len(same.indices)) == (0, 0)
 
 
-def test_moves_to_a_label_that_was_not_there() -> None:
+def test_moves_to_a_new_label() -> None:
     table = table_of(("ann", (1.0, 1), 0), ("bob", (1.0, 1), 1))
     then = table.snapshot()
-    table.take([("bob", (1.0, 1), 4)], [9])
+    table.update([("bob", (1.0, 1), 4)], [9])
     assert moves(then, table.snapshot()).pairs[1, 4] == 1
     assert moves(table.snapshot(), then).pairs[4, 1] == 1
 
@@ -112,26 +112,26 @@ def test_figures_of_each_label() -> None:
 
 
 @pytest.mark.parametrize("amount", [5.0, 1.0])
-def test_revenue_that_cannot_be_shared(amount: float) -> None:
+def test_no_shares_of_a_revenue_that_is_not_positive(amount: float) -> None:
     table = table_of(("ann", (-5.0, 1), 0), ("bob", (amount, 1), 0))
     assert {each.revenue for each in figures.label_figures(table.snapshot())} == {"-"}
 
 
 def test_finding_a_user() -> None:
     table = table_of(("ann", (1.0, 1), 0), ("anna", (2.0, 2), 1), ("bob", (3.0, 3), 1), ("joan", (4.0, 4), 1))
-    table.forget(["joan"], [9])
+    table.delete(["joan"], [9])
     now = table.snapshot()
-    assert figures.find(now, "ann", table.place("ann")) == [("ann", 1.0, 1, 0, 1)]
-    assert [each.user_id for each in figures.find(now, "an", table.place("an"))] == ["ann", "anna"]
-    (gone,) = figures.find(now, "joan", table.place("joan"))
-    assert (figures.named(gone.label, ()), gone.changed) == ("not there", 9)
+    assert figures.find(now, "ann", table.index_of("ann")) == [("ann", 1.0, 1, 0, 1)]
+    assert [each.user_id for each in figures.find(now, "an", table.index_of("an"))] == ["ann", "anna"]
+    (deleted,) = figures.find(now, "joan", table.index_of("joan"))
+    assert (figures.label_text(deleted.label, ()), deleted.changed) == ("no label", 9)
     assert figures.find(now, "nobody", None) == []
-    table.take([("zoe", (1.0, 1), 0)], [10])
-    assert figures.find(now, "zoe", table.place("zoe")) == [], "not in this snapshot yet"
+    table.update([("zoe", (1.0, 1), 0)], [10])
+    assert figures.find(now, "zoe", table.index_of("zoe")) == [], "not in this snapshot yet"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "told"),
+    ("seconds", "text"),
     [
         (0, "0 s ago"),
         (59, "59 s ago"),
@@ -141,27 +141,27 @@ def test_finding_a_user() -> None:
         (-9, "0 s ago"),
     ],
 )
-def test_ages(seconds: int, told: str) -> None:
-    assert figures.age(1_000_000, 1000 + seconds) == told
+def test_ages(seconds: int, text: str) -> None:
+    assert figures.age_text(1_000_000, 1000 + seconds) == text
 
 
-def test_no_time_of_nothing() -> None:
+def test_no_time_without_a_record() -> None:
     table = table_of(("ann", (1.0, 1), 0))
     table.clear()
-    gone = figures.user_at(table.snapshot(), 0)
-    assert (figures.age(gone.changed), figures.moment(gone.changed)) == ("-", "-")
-    assert figures.moment(1_500) == figures.clock(1.5)
+    deleted = figures.user_at(table.snapshot(), 0)
+    assert (figures.age_text(deleted.changed), figures.time_text(deleted.changed)) == ("-", "-")
+    assert figures.time_text(1_500) == figures.local_time(1.5)
 
 
 def test_names_that_are_too_few() -> None:
-    told = "--label-names: out has a label 2, got 2 names; add a name for it"
-    assert missing_name_message(2, ("a", "b"), "out") == told
+    message = "--label-names: out has a label 2, got 2 names; add a name for it"
+    assert missing_name_message(2, ("a", "b"), "out") == message
     assert [missing_name_message(1, names, "out") for names in ((), ("a", "b"), ("a", "b", "c"))] == ["", "", ""]
 
 
 def test_a_list_as_csv() -> None:
     table = table_of(("zoe", (1.5, 1), 1), ("=1+1", (2.0, 2), 1), ("bob", (3.0, 3), 0))
-    table.forget(["bob"], [9])
+    table.delete(["bob"], [9])
     now = table.snapshot()
     heading = '"user_id","total_amount","num_transactions","label"'
     lines = [heading, f'"{spreadsheet_text("=1+1")}",2.0,2,1', '"zoe",1.5,1,1']
@@ -172,23 +172,23 @@ def test_a_list_as_csv() -> None:
     assert csv_of(now, None, ("little",)).decode().splitlines()[1].endswith(',1,"1"'), "a label without a name"
 
 
-def test_history_is_bounded_and_ends_with_the_newest() -> None:
+def test_history_is_bounded_and_ends_with_the_newest_point() -> None:
     history = History()
-    for second in range(10 * MOST_POINTS):
-        history.note(float(second), [second])
+    for second in range(10 * MAX_POINTS):
+        history.add(float(second), [second])
         points = history.since(0)
-        assert len(points) <= MOST_POINTS
+        assert len(points) <= MAX_POINTS
         assert points[-1] == (second, [second])
-    assert len(points) >= MOST_POINTS / 4
+    assert len(points) >= MAX_POINTS / 4
     assert points[0].time == history.since(0)[0].time
-    apart = np.diff([point.time for point in points])
-    assert apart[:-1].max() <= 4 * apart[:-1].min()
+    intervals = np.diff([point.time for point in points])
+    assert intervals[:-1].max() <= 4 * intervals[:-1].min()
 
 
 def test_history_since_a_time() -> None:
     history = History()
     for second in (10.0, 20.0, 30.0):
-        history.note(second, [1])
+        history.add(second, [1])
     assert [[point.time for point in history.since(time)] for time in (0, 20, 25, 99)] == [
         [10.0, 20.0, 30.0],
         [20.0, 30.0],

@@ -1,4 +1,4 @@
-"""Pages of somebody else, which the same browser may show, do not get at the labels; and nobody else is asked."""
+"""Other websites in the same browser cannot read the labels, and no request goes to another machine."""
 
 import socket
 from collections.abc import Iterator
@@ -10,12 +10,13 @@ from tests.support import configuration
 from tests.support.listening import addresses_of_listener, is_loopback
 
 SECONDS = 30.0
-LET_IN, REFUSED = "101", "403"
+ACCEPTED = "101"
+REFUSED = "403"
 
 
 @pytest.fixture(scope="module")
 def elsewhere() -> Iterator[socket.socket]:
-    """What stands for every other machine: the proxy by which they would be asked."""
+    """A proxy, which every request to another machine would reach."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0)
         yield listener
@@ -23,7 +24,7 @@ def elsewhere() -> Iterator[socket.socket]:
 
 @pytest.fixture(scope="module")
 def page(elsewhere: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """A page, and an environment that would let everybody in; nothing is there to be read."""
+    """A dashboard in an environment that would accept any website; its services do not exist."""
     directory = tmp_path_factory.mktemp("strangers")
     file = configuration.write(directory / "x.ini", configuration.sections("127.0.0.1:1", "http://127.0.0.1:1"))
     with pytest.MonkeyPatch.context() as patch:
@@ -34,9 +35,9 @@ def page(elsewhere: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> 
             yield served
 
 
-def knock(port: int, host: str, origin: str) -> str:
-    """Ask for what keeps the page up to date, as a browser does for a page from `origin`; the status."""
-    told = {
+def websocket_status(port: int, host: str, origin: str) -> str:
+    """Request the page's websocket as a browser does for a website of this origin; return the status."""
+    headers = {
         "Host": host,
         "Origin": origin,
         "Upgrade": "websocket",
@@ -44,27 +45,27 @@ def knock(port: int, host: str, origin: str) -> str:
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
         "Sec-WebSocket-Version": "13",
     }
-    lines = ["GET /_stcore/stream HTTP/1.1", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+    lines = ["GET /_stcore/stream HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
         connection.sendall("\r\n".join(lines).encode())
         return connection.recv(100).decode().split()[1]
 
 
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
-def test_its_own_page_is_let_in(page: Served, name: str) -> None:
-    assert knock(page.port, f"{name}:{page.port}", f"http://{name}:{page.port}") == LET_IN
+def test_its_own_page_is_accepted(page: Served, name: str) -> None:
+    assert websocket_status(page.port, f"{name}:{page.port}", f"http://{name}:{page.port}") == ACCEPTED
 
 
-def test_a_page_of_somebody_else_is_not(page: Served, elsewhere: socket.socket) -> None:
-    assert knock(page.port, f"127.0.0.1:{page.port}", "http://elsewhere.example") == REFUSED
-    assert knock(page.port, f"127.0.0.1:{page.port}", "null") == REFUSED
+def test_another_website_is_refused(page: Served, elsewhere: socket.socket) -> None:
+    assert websocket_status(page.port, f"127.0.0.1:{page.port}", "http://elsewhere.example") == REFUSED
+    assert websocket_status(page.port, f"127.0.0.1:{page.port}", "null") == REFUSED
     with pytest.raises(BlockingIOError):
         elsewhere.accept()
 
 
-def test_one_at_a_name_that_leads_here_is_not(page: Served) -> None:
+def test_a_website_with_the_address_of_this_machine_is_refused(page: Served) -> None:
     host = f"elsewhere.example:{page.port}"
-    assert knock(page.port, host, f"http://{host}") == REFUSED
+    assert websocket_status(page.port, host, f"http://{host}") == REFUSED
 
 
 def test_other_machines_cannot_connect(page: Served) -> None:
