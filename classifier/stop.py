@@ -35,7 +35,7 @@ def exit_as_killed(number: int, frame: FrameType | None) -> None:
 
 
 class StopRequest:
-    """Whether SIGINT or SIGTERM asked for a stop after the current step. A second signal ends the process immediately."""
+    """Whether SIGINT or SIGTERM asked for a stop after the current step. A second signal ends it immediately."""
 
     def __init__(self, log_last_line: Callable[[str], None] = lambda line: None) -> None:
         """`log_last_line` writes the last line of a process that did not end within `GRACE_SECONDS`."""

@@ -69,6 +69,11 @@ def test_a_folder_without_permission_to_write(tmp_path: Path, monkeypatch: pytes
         check_path(tmp_path / "clusters.png")
 
 
+def test_a_folder_with_too_long_a_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="there is no folder"):
+        check_path(tmp_path / ("x" * 300) / "a.png")
+
+
 @pytest.mark.parametrize(("name", "begins"), [("c.png", b"\x89PNG"), ("c.SVG", b"<?xml"), ("c.pdf", b"%PDF")])
 def test_the_suffix_chooses_the_format(name: str, begins: bytes, tmp_path: Path) -> None:
     plot = ClusterPlot(tmp_path / name)

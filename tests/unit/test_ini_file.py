@@ -1,10 +1,11 @@
-"""Configuration files: the shipped ones, and values from the environment."""
+"""Configuration files: the shipped ones, values from the environment, and checks of values."""
 
 from pathlib import Path
 
 import pytest
 
-from classifier.config.ini_file import read_configuration
+from classifier.commands.print_config import without_secrets
+from classifier.config.ini_file import read_configuration, value_problem
 from classifier.errors import ConfigError
 from tests.support import configuration, inside
 from tests.support.client import ROOT
@@ -92,3 +93,17 @@ def test_unset_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         f"{tmp_path}/x.ini: [consumer] sasl.password: ${{UNSET}} is not set in the environment;"
         " type first: export UNSET=..."
     )
+
+
+def test_a_key_instead_of_its_path_is_accepted() -> None:
+    """Python raises an error with the path in it if that is too long for a file name."""
+    assert value_problem("consumer", "ssl.key.location", "M" * 5000) == ""
+
+
+def test_a_secret_may_contain_a_comment_character() -> None:
+    assert value_problem("consumer", "sasl.password", "p # ;") == ""
+
+
+def test_paths_are_not_secret() -> None:
+    assert without_secrets("ssl.key.location", "/etc/client.key") == "/etc/client.key"
+    assert without_secrets("SSL.Key.Pem", "MIIEv") == "****"
