@@ -83,8 +83,8 @@ def test_only_labels_that_change_are_written() -> None:
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.data())
-def test_whatever_happens_the_labels_are_the_oracles(data: st.DataObject) -> None:
-    """Counts in any order; deaths, aborts, hesitations and stops anywhere."""
+def test_after_any_accidents_the_labels_are_as_the_oracle_expects(data: st.DataObject) -> None:
+    """Counts in any order; crashes, aborts, retriable errors and stops anywhere."""
     world = CellWorld(partitions=3)
     cells = st.sampled_from([A, B, C, A + 1000, B + 2000, C - 1000])
     for _ in range(data.draw(st.integers(1, 3))):
@@ -100,7 +100,7 @@ def test_whatever_happens_the_labels_are_the_oracles(data: st.DataObject) -> Non
 
 @pytest.mark.parametrize("place", ["begin_transaction", "produce", "commit_transaction"])
 @pytest.mark.parametrize("after", [0, 1, 2])
-def test_a_death_in_each_piece_leaves_a_difference_to_be_written(place: str, after: int) -> None:
+def test_after_a_crash_in_any_part_the_next_start_writes_the_difference(place: str, after: int) -> None:
     world = CellWorld()
     world.write(THREE)
     assert world.run({place: [*[None] * after, dies]}) is not None
@@ -110,14 +110,14 @@ def test_a_death_in_each_piece_leaves_a_difference_to_be_written(place: str, aft
     assert len(world.written) == len(expected(world)), "each once"
 
 
-def test_an_aborted_transaction_is_restored_from() -> None:
+def test_an_aborted_transaction_is_repeated() -> None:
     world = CellWorld()
     world.write(THREE)
     assert world.run({"commit_transaction": [None, aborts]}) is None
     assert world.labels() == expected(world)
 
 
-def test_a_newer_instance_ends_this_one() -> None:
+def test_a_fenced_client_stops() -> None:
     world = CellWorld()
     world.write(THREE)
 
@@ -148,7 +148,7 @@ def test_no_users_at_all() -> None:
     assert world.written == []
 
 
-def test_fewer_cells_than_clusters_are_not_torn_apart(
+def test_fewer_cells_than_clusters_are_not_split(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lattice, "REACH", 1.2)  # cells beyond the last one would be those of its other part
@@ -163,20 +163,20 @@ def test_fewer_cells_than_clusters_are_not_torn_apart(
     ) in caplog.messages
 
 
-class Told:
-    """A report that is asked nothing; tests say what it does."""
+class Ignoring:
+    """A report that ignores everything; tests override methods."""
 
     def read(self, n_records: int, n_behind: int | None) -> None:
-        """Something was read, or the client is alive."""
+        """Ignored."""
 
     def bad(self, n_records: int) -> None:
-        """Records were skipped."""
+        """Ignored."""
 
     def step(self, step: object) -> None:
-        """A step was made."""
+        """Ignored."""
 
     def close(self) -> None:
-        """It is over."""
+        """Ignored."""
 
 
 def test_steps_follow_while_it_runs() -> None:
@@ -184,7 +184,7 @@ def test_steps_follow_while_it_runs() -> None:
     world.write(THREE)
     steps, first = list[object](), dict[int, int]()
 
-    class Watching(Told):
+    class Watching(Ignoring):
         def step(self, step: object) -> None:
             steps.append(step)
             if len(steps) == 1:
@@ -201,13 +201,13 @@ def test_steps_follow_while_it_runs() -> None:
 
 
 def test_a_stop_before_all_counts_are_read_writes_nothing() -> None:
-    """Labels of a fit on a part of the counts would move users, and the next start would move them back."""
+    """A fit on part of the counts would move users to other labels, and the next start would move them back."""
     world = CellWorld(partitions=3)
     world.write(THREE)
     world.run()
     before = world.written
 
-    class Stopping(Told):
+    class Stopping(Ignoring):
         def read(self, n_records: int, n_behind: int | None) -> None:
             world.stop.requested = world.stop.requested or (n_behind is not None and n_records > 0)
 
@@ -218,11 +218,11 @@ def test_a_stop_before_all_counts_are_read_writes_nothing() -> None:
 
 @pytest.mark.parametrize("given", [{}, {"batch_size": 2}])
 def test_counts_that_take_long_to_read_are_fitted_once_they_are_read(given: dict[str, object]) -> None:
-    """Ten seconds pass many times until then, on a clock that ticks whenever it is asked."""
+    """On a clock that ticks with every call, many times ten seconds pass until then."""
     world, steps = CellWorld(partitions=41, **given), list[object]()
     world.write({1000 * column + 11: 1 + column % 7 for column in range(40)})
 
-    class Counting(Told):
+    class Counting(Ignoring):
         def step(self, step: object) -> None:
             steps.append(step)
 
@@ -250,18 +250,18 @@ def test_k_auto_is_kept_in_the_output(caplog: pytest.LogCaptureFixture) -> None:
     assert len(world.written) > n_before
 
 
-def test_another_k_forgets_what_was_chosen() -> None:
+def test_another_k_removes_the_choice() -> None:
     world = CellWorld(n_clusters="auto")
     world.write(SPREAD_OUT)
     world.run()
     assert choices(world) == [Chosen(3)]
     world.settings = CellWorld(n_clusters=3).settings
     assert world.run() is None
-    assert choices(world) == [Chosen(3), None], "only the label of cell 0 is told again"
+    assert choices(world) == [Chosen(3), None], "only the record of cell 0 is written again"
     assert len(world.written) == len(world.labels()) + 1
 
 
-def test_another_k_forgets_what_was_chosen_also_after_a_step_without_users() -> None:
+def test_another_k_removes_the_choice_also_after_a_step_without_users() -> None:
     world = CellWorld(n_clusters="auto")
     world.write(SPREAD_OUT)
     world.run()
@@ -269,7 +269,7 @@ def test_another_k_forgets_what_was_chosen_also_after_a_step_without_users() -> 
     world.settings = CellWorld(n_clusters=3, until_end=False, batch_interval=1.0).settings
     steps = list[object]()
 
-    class Watching(Told):
+    class Watching(Ignoring):
         def step(self, step: object) -> None:
             steps.append(step)
             world.write(SPREAD_OUT)
@@ -280,7 +280,7 @@ def test_another_k_forgets_what_was_chosen_also_after_a_step_without_users() -> 
 
 
 def choices(world: CellWorld) -> list[Chosen | None]:
-    """What stands beside the labels of cell 0."""
+    """The choices in the records of cell 0."""
     records = itertools.chain(*world.broker.logs["out"])
     return [choice_in(each.headers()) for each in records if each.key() == frame(3, body(CELLS_KEY, {"cell": 0}))]
 
@@ -291,12 +291,12 @@ def test_a_choice_as_a_header(choice: Chosen) -> None:
 
 
 def test_a_choice_as_release_0_1_0_wrote_it() -> None:
-    """Beside labels it is all that --cells leaves: there are no offsets, and so no marks and no sample of a state."""
+    """Apart from labels this is all the state of --cells: it has no offsets, so no marks and no sample."""
     assert choice_in([("chosen", b"10 log")]) == Chosen(10, "log")
 
 
 @pytest.mark.parametrize("headers", [None, [], [("chosen", b"")], [("chosen", b"many log")], [("other", b"3 none")]])
-def test_what_is_no_choice(headers: list[tuple[str, bytes]] | None) -> None:
+def test_other_headers_are_no_choice(headers: list[tuple[str, bytes]] | None) -> None:
     assert choice_in(headers) is None
 
 
@@ -319,18 +319,18 @@ def test_a_record_that_cannot_be_read() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "told"),
+    ("key", "value", "error"),
     [
         (None, b"", "no key"),
         (frame(1, body(CELLS_KEY, {"cell": -1})), None, "cell must be a whole number from 0 to 88419999, got -1"),
         (frame(1, b""), None, "does not match its schema id 1"),
     ],
 )
-def test_keys_that_cannot_be_meant(key: bytes | None, value: bytes | None, told: str) -> None:
+def test_invalid_keys_are_refused(key: bytes | None, value: bytes | None, error: str) -> None:
     world = CellWorld()
     world.broker.append("in", 0, value, [], key)
     ended = world.run()
-    assert told in str(ended and ended.reason)
+    assert error in str(ended and ended.reason)
 
 
 @pytest.mark.parametrize("amount", [1.1e150, 1e200, 1e308])
@@ -346,7 +346,7 @@ def test_an_amount_that_the_plain_client_refuses_too(amount: float) -> None:
     )
 
 
-def test_an_output_of_somebody_else() -> None:
+def test_a_foreign_output_is_refused() -> None:
     world = CellWorld()
     world.broker.append("out", 0, frame(4, body(LABELS_VALUE, {"cell": 1, "label": None})), [], b"plain")
     ended = world.run()
@@ -356,7 +356,7 @@ def test_an_output_of_somebody_else() -> None:
     )
 
 
-def test_topics_that_sql_has_not_made() -> None:
+def test_topics_without_subjects_are_refused() -> None:
     world = CellWorld()
     world.registry = registry_of(in__key=CELLS_KEY)
     ended = world.run()
@@ -366,7 +366,7 @@ def test_topics_that_sql_has_not_made() -> None:
     )
 
 
-def test_schemas_of_other_tables() -> None:
+def test_schemas_of_other_tables_are_refused() -> None:
     world = CellWorld()
     world.registry = registry_of(in__key=CELLS_KEY, in__value=LABELS_VALUE)
     ended = world.run()
@@ -390,8 +390,8 @@ def few_cells() -> Iterator[tuple[Numbers, Numbers]]:
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("fit", ["users", "cells"])
-def test_weights_of_one_are_what_users_are(scale: str, fit: str) -> None:
-    """Far apart, so that there is one best clustering; K-means as such finds it in any way."""
+def test_weights_of_one_fit_as_users_do(scale: str, fit: str) -> None:
+    """Groups far apart, so that there is one best clustering, which K-means finds in any case."""
     rng = np.random.default_rng(3)
     totals = np.vstack([rng.normal(at, (4, 0.4), (40, 2)) for at in ((50, 4), (400, 30), (3000, 200))])
     users = cluster(totals, 3, 5, scale, fit)
@@ -413,8 +413,8 @@ def test_a_weight_is_so_many_equal_users(scale: str) -> None:
     assert weighted.centers == pytest.approx(repeated.centers)
 
 
-def test_no_label_beside_a_border_can_be_wrong() -> None:
-    """Wherever users lie in a cell without a border, the nearest centre is that of the cell."""
+def test_cells_without_a_border_have_one_nearest_center() -> None:
+    """Wherever users are in such a cell, their nearest center is that of the cell."""
     for scale in SCALES:
         for cells, users in few_cells():
             middles = lattice.middles(cells)
@@ -426,14 +426,14 @@ def test_no_label_beside_a_border_can_be_wrong() -> None:
             assert users[torn].sum() <= users_at_borders(cells, users, centers, scaled) < users.sum() / 4
 
 
-def test_many_users_at_borders_are_told(caplog: pytest.LogCaptureFixture) -> None:
-    """Three columns side by side and two clusters: the border lies between 1 and 2.5, within the one in the middle."""
+def test_many_users_at_borders_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    """Three neighbouring amount bins and two clusters: the border is in the one in the middle."""
     caplog.set_level(logging.INFO)
     world = CellWorld(n_clusters=2)
     world.write({A: 1000, A + 1000: 1000, A + 2000: 1000})
     world.run()
-    told = [message for message in caplog.messages if "border" in message]
-    assert told == [
+    messages = [message for message in caplog.messages if "border" in message]
+    assert messages == [
         "3 cells, 33.3% of the users in cells that a cluster border crosses",
         "33.3% of the users are in cells that a cluster border crosses and may have the label of the other side; finer"
         " cells reduce this, see docs/scale-out.md: larger constants than 256 and 16 in sql/scale_out and"

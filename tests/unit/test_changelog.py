@@ -1,4 +1,4 @@
-"""Netting and the changelog modes, on records made by hand."""
+"""Netting and the changelog modes, on hand-made records."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
 
 
 class CountingReader(AvroReader):
-    """A reader that tells what it was asked to decode."""
+    """A reader that keeps the values it decodes."""
 
     def __init__(self) -> None:
         self.registry = registry_of(x=AGGREGATE_SCHEMA)
@@ -32,21 +32,21 @@ class CountingReader(AvroReader):
 
 
 def retract(records: Sequence[FakeMessage], reader: AvroReader, table: UserTable) -> tuple[Batch, BadEntries]:
-    """Take records of a retract changelog into the table."""
+    """Apply records of a retract changelog to the table."""
     batch = Batch("retract")
     batch.take(records)
     return batch, apply_retract(batch.net, reader, table)[1]
 
 
 def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[Batch, BadEntries]:
-    """Take records of an upsert or append changelog into the table."""
+    """Apply records of an upsert or append changelog to the table."""
     batch, reader = Batch(mode), CountingReader()
     batch.take(records)
     return batch, apply_last(batch.net, reader, table, InputKeys(reader.registry, "t"))[1]
 
 
 def value(user_id: str, amount: float) -> bytes:
-    """A row as it lies in the topic."""
+    """The value of a row's record."""
     return frame(1, body(AGGREGATE_SCHEMA, {"user_id": user_id, "total_amount": amount, "num_transactions": 1}))
 
 
@@ -90,7 +90,7 @@ def test_sign(headers: Headers | None, sign: int) -> None:
         ([("op", b"\0"), ("op", b"\0")], r"[b'\x00', b'\x00']"),
     ],
 )
-def test_op_that_says_nothing(headers: Headers, found: str) -> None:
+def test_an_invalid_op_is_refused(headers: Headers, found: str) -> None:
     with pytest.raises(RecordError) as caught:
         sign_of(headers)
     assert str(caught.value) == f"header op must be one byte from 0 to 3, got {found}"
@@ -100,7 +100,7 @@ def test_op_that_says_nothing(headers: Headers, found: str) -> None:
     assert (str(error), batch.net) == (str(caught.value), {})
 
 
-def test_what_comes_and_goes_within_a_batch_is_never_decoded() -> None:
+def test_rows_that_cancel_within_a_batch_are_never_decoded() -> None:
     reader, table = CountingReader(), UserTable()
     rows = [value("ann", float(amount)) for amount in range(5)]
     batch = [record(0, rows[0])]
@@ -118,21 +118,21 @@ def test_a_retraction_before_its_row_cancels_too() -> None:
     assert settled(table) == {}
 
 
-def test_the_row_added_last_stays_the_last_one() -> None:
+def test_the_row_added_last_is_current() -> None:
     table = UserTable()
     one, two = value("ann", 1.0), value("ann", 2.0)
     retract([record(0, one), record(1, two), record(2, one)], CountingReader(), table)
     assert settled(table) == {"ann": 1.0}
 
 
-def test_a_retraction_does_not_make_a_row_the_last_one() -> None:
+def test_a_retraction_does_not_make_its_row_the_last_one() -> None:
     table = UserTable()
     one, two = value("ann", 1.0), value("ann", 2.0)
     retract([record(0, one), record(1, one), record(2, two), record(3, one, b"\1")], CountingReader(), table)
     assert settled(table) == {"ann": 2.0}
 
 
-def test_what_is_bad_in_a_batch_is_named_and_no_good_record_lost() -> None:
+def test_bad_records_of_a_batch_are_named_and_no_good_one_is_lost() -> None:
     table = UserTable()
     records = [
         record(0, value("ann", 1.0)),
@@ -142,12 +142,12 @@ def test_what_is_bad_in_a_batch_is_named_and_no_good_record_lost() -> None:
         record(4, value("cem", 3.0), b"\2"),
         record(5, b"{}"),
     ]
-    batch, broken = retract(records, CountingReader(), table)
+    batch, bad = retract(records, CountingReader(), table)
     assert [str(each) for each in batch.bad] == [
         "t [0] at offset 2: header op must be one byte from 0 to 3, got [b'9']",
         "t [0] at offset 3: no value (a tombstone); for an upsert table use --changelog-mode upsert",
     ]
-    assert {entry: str(error) for entry, error in broken.items()} == {b"{}": "not Confluent Avro (first byte 0x7b)"}
+    assert {entry: str(error) for entry, error in bad.items()} == {b"{}": "not Confluent Avro (first byte 0x7b)"}
     assert settled(table) == {"ann": 1.0, "cem": 3.0}
 
 
@@ -175,14 +175,14 @@ def test_of_equal_records_the_last_counts() -> None:
 
 def test_a_null_value_without_a_key_deletes_nobody() -> None:
     table = UserTable()
-    _, broken = last("upsert", [record(0, value("bob", 2.0)), record(1, None)], table)
-    assert {entry: str(error) for entry, error in broken.items()} == {Tombstone(None): "no key and no value"}
+    _, bad = last("upsert", [record(0, value("bob", 2.0)), record(1, None)], table)
+    assert {entry: str(error) for entry, error in bad.items()} == {Tombstone(None): "no key and no value"}
     assert settled(table) == {"bob": 2.0}
 
 
 @pytest.mark.parametrize("key", [None, b"bob"])
 def test_append_knows_no_deletion(key: bytes | None) -> None:
     table = UserTable()
-    batch, broken = last("append", [record(0, value("bob", 2.0)), record(1, None, key=key)], table)
-    assert ([each.message.offset() for each in batch.bad], broken) == ([1], {})
+    batch, bad = last("append", [record(0, value("bob", 2.0)), record(1, None, key=key)], table)
+    assert ([each.message.offset() for each in batch.bad], bad) == ([1], {})
     assert settled(table) == {"bob": 2.0}

@@ -1,4 +1,4 @@
-"""The fit gives what the original gives, with labels that mean something."""
+"""The fit gives the clusters of the original, with labels in the order of spending."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def random_table(seed: int) -> tuple[Totals, int]:
 
 
 def partition(labels: NDArray[np.int32]) -> set[frozenset[int]]:
-    """Who is with whom, whatever the numbers."""
+    """The clusters as sets of users, whatever their numbers."""
     return {frozenset(np.flatnonzero(labels == number).tolist()) for number in np.unique(labels)}
 
 
@@ -56,7 +56,7 @@ def test_labels_ascend_with_the_centers_amount(seed: int) -> None:
     assert centers == pytest.approx(np.array(means))
 
 
-def test_by_hand() -> None:
+def test_hand_computed_labels() -> None:
     totals = np.array([[2015.4, 34], [102.0, 4], [608.8, 13], [98.0, 3], [2100.0, 36]])
     assert cluster(totals, 3).labels.tolist() == [2, 0, 1, 0, 2]
 
@@ -80,7 +80,7 @@ def test_the_oracle_agrees(seed: int) -> None:
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e6])
-def test_scale_of_the_currency_does_not_matter_where_amounts_rule(scale: float) -> None:
+def test_the_currency_does_not_matter_where_amounts_dominate(scale: float) -> None:
     """Groups far apart stay together, whatever the unit of the amounts, as long as they outweigh the one-hot part."""
     rng = np.random.default_rng(1)
     groups = np.repeat([1e5, 2e6, 3e7], 20)
@@ -102,6 +102,6 @@ def test_more_runs_are_never_worse() -> None:
         assert inertia(totals, ten) <= inertia(totals, one) * (1 + 1e-9)
 
 
-def test_the_matrix_is_the_one_hot_encoding_beside_the_totals() -> None:
+def test_the_matrix_is_the_one_hot_encoding_and_the_totals() -> None:
     totals = np.array([[1.5, 2], [3.5, 4], [5.5, 6]])
     assert one_hot_totals(totals).toarray().tolist() == np.hstack((np.eye(3), totals)).tolist()

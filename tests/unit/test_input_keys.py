@@ -1,4 +1,4 @@
-"""Keys of an upsert input: the user whom each names, or why it names none."""
+"""Keys of an upsert input: the user_id of each, or why it has none."""
 
 from typing import Any
 
@@ -93,7 +93,7 @@ def test_a_raw_key_that_is_no_number(key: bytes) -> None:
 
 
 @pytest.mark.parametrize("key", [b"\0\0\7", (7).to_bytes(4, "big"), (7).to_bytes(8, "big")])
-def test_the_bytes_of_a_number_are_not_taken_for_a_user(key: bytes) -> None:
+def test_a_binary_number_is_refused(key: bytes) -> None:
     with pytest.raises(RecordError, match="does not name a user_id"):
         InputKeys(registry_of(t__value=NUMBERS), "t").decode(key)
 

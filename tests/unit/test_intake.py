@@ -1,4 +1,4 @@
-"""Records that cannot be read: named, or kept aside, each once, and no good one lost; a changelog that is none."""
+"""Records that cannot be read are reported or kept once, and no good one is lost; wrong changelog modes."""
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +12,7 @@ from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
 from tests.support.world import BASE, INSERTS, World, aborts, accidents
 
 
-def test_a_bad_record_stops_before_its_offset_or_is_kept() -> None:
+def test_a_bad_record_stops_the_client_before_its_offset_or_is_kept() -> None:
     world = World(batch_size=2)
     world.write(INSERTS[:4])
     world.broker.append("in", 0, b"{}", [("trace", b"1")], b"key")
@@ -45,9 +45,9 @@ BAD: list[tuple[bytes | None, Headers]] = [
 @settings(max_examples=60)
 @given(st.data())
 def test_each_bad_record_is_kept_once_and_no_good_one_lost(data: st.DataObject) -> None:
-    """Bad ones anywhere between the good ones, some of them alike; batches and accidents as they come.
+    """Bad records anywhere between good ones, some of them equal; any batches and accidents.
 
-    None takes another back: such a pair cancels before it is decoded.
+    No bad record retracts another: such a pair cancels before it is decoded.
     """
     changes = data.draw(changelogs(max_steps=20))
     placed = data.draw(placements(changes, max_partitions=3))
@@ -75,7 +75,7 @@ def test_each_bad_record_is_kept_once_and_no_good_one_lost(data: st.DataObject) 
 
 
 def test_bad_records_of_one_batch_are_each_kept_once() -> None:
-    """Those known as bad from their headers are not found a second time by their values."""
+    """Records that are bad by their headers are not found again by their values."""
     world = World(error_handling_mode="log", batch_size=len(BAD))
     for value, headers in BAD:
         world.broker.append("in", 0, value, headers, None)
@@ -86,9 +86,7 @@ def test_bad_records_of_one_batch_are_each_kept_once() -> None:
 
 @pytest.mark.parametrize("headers", [[], [("traceparent", b"00")]])
 @pytest.mark.parametrize("batch_size", [None, 1])
-def test_rows_without_a_word_about_their_past_are_no_retract_changelog(
-    batch_size: int | None, headers: Headers
-) -> None:
+def test_rows_that_are_never_retracted_are_not_a_retract_changelog(batch_size: int | None, headers: Headers) -> None:
     world = World(batch_size=batch_size)
     for amount in (1.0, 2.0, 3.0):
         fields = {"user_id": "ann", "total_amount": amount, "num_transactions": 1}

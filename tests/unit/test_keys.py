@@ -1,4 +1,4 @@
-"""Keys of both kinds come back as they were."""
+"""Keys of both kinds are decoded as they were encoded."""
 
 import pytest
 from hypothesis import given
@@ -13,7 +13,7 @@ users = st.text(max_size=50)
 
 
 @given(st.lists(users, max_size=5))
-def test_plain_keys_come_back(user_ids: list[str]) -> None:
+def test_plain_keys(user_ids: list[str]) -> None:
     codec = KeyCodec(registry_of(), "x")
     keys = codec.encode(user_ids)
     assert keys == [user_id.encode() for user_id in user_ids]
@@ -21,7 +21,7 @@ def test_plain_keys_come_back(user_ids: list[str]) -> None:
 
 
 @given(st.lists(users, max_size=5))
-def test_avro_keys_come_back(user_ids: list[str]) -> None:
+def test_avro_keys(user_ids: list[str]) -> None:
     codec = KeyCodec(registry_of(x__value=LABELING_SCHEMA, x__key=KEY_SCHEMA), "x")
     keys = codec.encode(user_ids)
     assert keys == [frame(2, body(KEY_SCHEMA, {"user_id": user_id})) for user_id in user_ids]

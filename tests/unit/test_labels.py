@@ -1,4 +1,4 @@
-"""Values of the output: what is written, read back, taken over from the input, and which schema fits."""
+"""Values of the output: encoded and decoded, copied from the input, and the schemas that fit."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +20,7 @@ rows = st.tuples(st.floats(-1e150, 1e150), st.integers(0, 2**63 - 1))
 
 
 @given(st.lists(st.tuples(users, rows, st.integers(0, 1000)), max_size=5))
-def test_labels_come_back_as_they_were(labelled: list[tuple[str, tuple[float, int], int]]) -> None:
+def test_labels_are_decoded_as_they_were_encoded(labelled: list[tuple[str, tuple[float, int], int]]) -> None:
     codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA), "x")
     values = codec.encode(labelled)
     assert list(zip(*codec.decode(values), strict=True)) == labelled
@@ -54,8 +54,8 @@ def test_a_value_subject_that_does_not_fit(narrow: dict[str, str] | None, plain:
 
 
 @pytest.mark.parametrize("label", [-1, 2**31])
-def test_what_is_no_label_is_refused(label: int) -> None:
-    """By whomever it was written: -1 would stand for a user without one."""
+def test_an_invalid_label_is_refused(label: int) -> None:
+    """Whatever wrote it: inside the client -1 is a user without a label."""
     wide = record_schema("wide", **UNION, label="long")
     codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=wide), "x")
     fields = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 2}
@@ -75,12 +75,12 @@ def test_labels_in_a_schema_whose_null_comes_last(null_last: bool) -> None:
 
 
 def source_of(schema: Any, row: Mapping[str, Any]) -> Sources:
-    """A row as it was read, with a value of schema id 2."""
+    """A row with the value it was read from, of schema id 2."""
     return {"ann": ((row["total_amount"], row["num_transactions"]), frame(2, body(schema, row)))}
 
 
 @pytest.mark.parametrize("label", [0, 1, 63, 64, 100_000])
-def test_a_value_that_was_read_is_written_with_its_label(label: int) -> None:
+def test_a_value_that_was_read_is_written_with_a_label_appended(label: int) -> None:
     codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=AGGREGATE_SCHEMA), "x")
     sources = source_of(AGGREGATE_SCHEMA, ROW)
     (value,) = codec.encode([("ann", (1.5, 2), label)], sources)
@@ -88,7 +88,7 @@ def test_a_value_that_was_read_is_written_with_its_label(label: int) -> None:
     assert [value] == codec.encode([("ann", (1.5, 2), label)])
 
 
-def test_a_value_of_another_row_or_schema_is_not_taken() -> None:
+def test_a_value_of_another_row_or_schema_is_not_copied() -> None:
     mixed = dict(reversed(UNION.items()))
     longer = {**UNION, "more": "long"}
     for columns in (UNION, mixed, longer, UNION | {"total_amount": "float"}):

@@ -1,4 +1,4 @@
-"""The geometry of --cells: one in SQL, in Python and in the client; points, corners, and how far labels reach."""
+"""The lattice of --cells: the same in SQL, plain Python and the client; points, corners and the reach of labels."""
 
 import math
 import re
@@ -20,7 +20,7 @@ CELLS = np.array([0, 11, 177_011, 600_025, 1_181_000, 2_358_110, 5_305_220])
 
 
 @pytest.mark.parametrize("name", ["2_insert_user_cells", "4_insert_user_labeling"])
-def test_the_constants_of_sql_are_the_clients(name: str) -> None:
+def test_the_statements_have_the_constants_of_the_client(name: str) -> None:
     text = (SQL_DIRECTORY / "scale_out" / f"{name}.sql").read_text(encoding="utf-8")
     assert EXPRESSION.findall(text) == [(str(STRIDE), f"{lattice.AMOUNT_BINS:.0f}", f"{lattice.COUNT_BINS:.0f}")]
 
@@ -31,7 +31,7 @@ def doubles_around(value: float) -> list[float]:
 
 
 def borders(per_e_fold: float, numbers: range) -> list[float]:
-    """Doubles on both sides of the borders of columns, and whole numbers beside."""
+    """Doubles on both sides of the borders of bins, and the whole numbers next to them."""
     at = [math.exp(number / per_e_fold) - 1 for number in numbers]
     return [each for x in at for each in (*doubles_around(x), math.floor(x), math.ceil(x))]
 
@@ -41,8 +41,8 @@ def test_cells_of_doubles_around_borders_are_those_of_plain_arithmetic() -> None
     counts = [max(0, math.floor(x)) for x in borders(lattice.COUNT_BINS, range(1, 500))]
     for totals in (np.array([(x, 3.0) for x in amounts]), np.array([(1.0, float(n)) for n in counts])):
         expected = [cell_oracle.cell_of(*row) for row in totals.tolist()]
-        # Logarithms of two libraries may differ in the last bit (numpy 1.26's in 2 of 100), which shows for an amount
-        # right on a border alone.
+        # Logarithms of two libraries may differ in the last bit (numpy 1.26's in 2 of 100), which matters only for an
+        # amount exactly on a border.
         differ = np.flatnonzero(cells_at(totals) != expected)
         assert len(differ) <= len(totals) / 20
         assert not np.isin(totals[differ], np.floor(totals[differ])).all(axis=1).any()
@@ -61,16 +61,16 @@ def test_cells_of_doubles_around_borders_are_those_of_plain_arithmetic() -> None
         ((1e150, 2**63 - 1), 88_419_698),
     ],
 )
-def test_cells_worked_by_hand(totals: tuple[float, float], cell: int) -> None:
+def test_hand_computed_cells(totals: tuple[float, float], cell: int) -> None:
     assert cells_at(np.array([totals])).tolist() == [cell] == [cell_oracle.cell_of(*totals)]
 
 
-def test_every_row_of_a_bigint_fits_below_the_stride() -> None:
+def test_every_count_bin_of_a_bigint_is_below_the_stride() -> None:
     assert cells_at(np.array([(0.0, 2.0**63)])) < STRIDE
 
 
 def test_a_signed_bit_pattern_does_not_matter() -> None:
-    """What is no number of a user at all: SQL reads doubles of any bits."""
+    """No amount of a user, but SQL reads doubles of any bits."""
     tiny = struct.unpack("<d", struct.pack("<Q", 1))[0]
     assert cells_at(np.array([(tiny, 0.0), (-tiny, 0.0)])).tolist() == [0, 0]
 
@@ -81,12 +81,12 @@ def test_points_are_those_of_plain_arithmetic(spread: tuple[int, int]) -> None:
     assert points_in(CELLS, spread) == pytest.approx(np.array(expected), rel=1e-9)
 
 
-def test_points_and_middles_lie_in_their_cell() -> None:
-    """For cells in which there can be users: they hold a whole number of transactions."""
+def test_points_and_middles_are_in_their_cell() -> None:
+    """Of cells in which users can be: those with a whole number of transactions."""
     cells = cells_at(np.array([(x, float(n)) for x in (0.001, 1.0, 37.5, 1e4, 1e9) for n in (0, 1, 2, 7, 100, 10**6)]))
     assert cells_at(middles(cells)).tolist() == cells.tolist()
-    columns = cells_at(points_in(cells)) // STRIDE
-    assert columns.tolist() == np.repeat(cells // STRIDE, 8).tolist()
+    amount_bins = cells_at(points_in(cells)) // STRIDE
+    assert amount_bins.tolist() == np.repeat(cells // STRIDE, 8).tolist()
 
 
 def test_one_transaction_is_one_and_no_more() -> None:
@@ -95,7 +95,7 @@ def test_one_transaction_is_one_and_no_more() -> None:
     assert corners(np.array([177_011]))[:, 1].tolist() == [1.0] * 4
 
 
-def test_corners_hold_all_users_of_a_cell() -> None:
+def test_corners_enclose_all_users_of_a_cell() -> None:
     rng = np.random.default_rng(5)
     totals: Totals = np.column_stack((rng.lognormal(4, 2, 5_000), rng.integers(0, 500, 5_000).astype(np.float64)))
     around = corners(cells_at(totals)).reshape(-1, 4, 2)
@@ -115,7 +115,7 @@ def test_there_is_no_lattice_without_users() -> None:
     assert len(lattice_up_to(np.empty(0, np.int64))) == 0
 
 
-def test_somebody_very_far_away_does_not_make_the_lattice_endless() -> None:
+def test_a_user_very_far_away_does_not_make_the_lattice_huge() -> None:
     far = cells_at(np.array([(3.0, 2.0), (1e150, 1e15)]))
     found = lattice_up_to(far)
     assert len(found) <= lattice.MAX_LATTICE_CELLS + 1

@@ -111,7 +111,7 @@ def test_a_downgrade_is_refused(metadata: str, by: str) -> None:
 
 @pytest.mark.parametrize("metadata", ["user_classifier/1 users=3 by=9.0.0", "user_classifier/1 users=3", "", "x", None])
 def test_what_is_no_downgrade(metadata: str | None) -> None:
-    """A newer version that has kept the format is read; what is no mark at all is told of by others."""
+    """A mark of a newer version with the same format is read; other checks report metadata without a mark."""
     check_format(committed(metadata))
 
 

@@ -1,4 +1,4 @@
-"""Steps that are more than one transaction takes: what goes ahead in parts, and what a death in each of them leaves."""
+"""Large steps: their transactions, and a crash or an abort in each of them."""
 
 import gc
 import itertools
@@ -18,7 +18,7 @@ from tests.support.fakes import Accident, failure
 from tests.support.world import INSERTS, METHODS, NO_TIME, ROWS, World, aborts, dies, grouped, smallest_parts
 
 MARK = f"user_classifier/1 users=6 partitions=2 by={__version__}"
-UNSEEN = Placed(0, Change(Op.UPDATE_BEFORE, Row("unseen", 7.0, 1)))  # a retraction whose row has not come
+UNMATCHED = Placed(0, Change(Op.UPDATE_BEFORE, Row("unseen", 7.0, 1)))  # a retraction before its row
 N_CALLS = 9  # of each method, at most: a part for each of seven users, and the last transaction
 
 
@@ -29,7 +29,7 @@ def _smallest() -> Iterator[None]:
 
 
 def world_in_parts(**given: Any) -> World:
-    """Whatever is written fills a transaction."""
+    """A world in which any record fills a transaction."""
     return World(producer=NO_TIME, **given)
 
 
@@ -39,13 +39,13 @@ def changed(world: World, **given: object) -> None:
 
 
 def repeated(world: World) -> int:
-    """How many records say what the one before of their key said."""
+    """How many records repeat the record before them with the same key."""
     last: dict[bytes | None, object] = {}
     count = 0
     for message in itertools.chain.from_iterable(world.broker.logs["out"]):
-        said = message.value(), message.headers()
-        count += message.key() in last and last[message.key()] == said
-        last[message.key()] = said
+        content = message.value(), message.headers()
+        count += message.key() in last and last[message.key()] == content
+        last[message.key()] = content
     return count
 
 
@@ -55,25 +55,25 @@ def n_written(world: World) -> int:
 
 
 def written_per_transaction(world: World, n_transactions: int) -> tuple[list[int], list[Accident | None]]:
-    """The records of each transaction, once these accidents have happened to its end."""
+    """A list to be filled with the number of records before each commit, and the accidents that fill it."""
     seen: list[int] = []
     probes: list[Accident | None] = [lambda: seen.append(n_written(world)) for _ in range(n_transactions + 1)]
     return seen, probes
 
 
-def test_a_first_labelling_goes_in_parts_that_the_last_one_completes(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_first_labelling_is_committed_in_parts(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     world = world_in_parts()
     world.write(INSERTS)
     assert world.run() is None
-    told = [(at.offset, at.metadata) for at in world.broker.history]
-    assert told == [(0, f"{MARK} unfinished")] * 6 + [(6, MARK)]
+    committed = [(at.offset, at.metadata) for at in world.broker.history]
+    assert committed == [(0, f"{MARK} unfinished")] * 6 + [(6, MARK)]
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
     lines = [record.getMessage() for record in caplog.records if "large step" in record.getMessage()]
     assert lines == [f"a large step: {n} labels are committed, more follow" for n in range(1, 7)]
 
 
-def test_with_time_enough_it_is_one_transaction() -> None:
+def test_a_small_step_is_one_transaction() -> None:
     world = World()
     world.write(INSERTS)
     assert world.run() is None
@@ -82,11 +82,11 @@ def test_with_time_enough_it_is_one_transaction() -> None:
 
 @pytest.mark.parametrize("accident", [dies, aborts])
 @pytest.mark.parametrize("method", METHODS)
-def test_a_first_labelling_that_ends_in_any_part_goes_on(method: str, accident: Accident) -> None:
-    """And tells nobody anything twice, not even of one whose row is still to come."""
+def test_a_first_labelling_that_ends_in_any_part_is_continued(method: str, accident: Accident) -> None:
+    """No record is written twice, not even of a user known by an unmatched retraction alone."""
     for n_before, more in itertools.product(range(N_CALLS), (INSERTS[:0], update(ROWS[2], 900.0))):
         world = world_in_parts()
-        world.write([*INSERTS, UNSEEN])
+        world.write([*INSERTS, UNMATCHED])
         world.run({method: [*[None] * n_before, accident]})
         world.write(more)
         assert world.run() is None, n_before
@@ -97,7 +97,7 @@ def test_a_first_labelling_that_ends_in_any_part_goes_on(method: str, accident: 
 
 
 def update(old: Row, amount: float) -> list[Placed]:
-    """A user spends."""
+    """The two records of an update."""
     new = old._replace(total_amount=amount)
     return [Placed(0, Change(Op.UPDATE_BEFORE, old)), Placed(0, Change(Op.UPDATE_AFTER, new))]
 
@@ -115,7 +115,7 @@ def test_a_rebuild_that_dies_in_any_part_is_finished_by_a_plain_start(method: st
         world.run({method: [*[None] * n_before, dies]})
         changed(world, rebuild=False)
         ended = world.run()
-        if ended and isinstance(ended.reason, StateError):  # before the first part: it has not begun
+        if ended and isinstance(ended.reason, StateError):  # before the first part was committed
             assert n_before == 0
             continue
         assert ended is None
@@ -123,8 +123,8 @@ def test_a_rebuild_that_dies_in_any_part_is_finished_by_a_plain_start(method: st
         assert repeated(world) == 0, n_before
 
 
-def test_labels_alone_go_ahead_and_rows_with_their_offsets() -> None:
-    """Beside somebody who spends far more, some of the others get another label; their rows stay."""
+def test_relabelled_users_are_committed_ahead_and_rows_with_their_offsets() -> None:
+    """A new user who spends far more changes the labels of others, but not their rows."""
     world = world_in_parts()
     world.write(INSERTS)
     world.run()
@@ -134,7 +134,7 @@ def test_labels_alone_go_ahead_and_rows_with_their_offsets() -> None:
     seen, probes = written_per_transaction(world, 6)
     assert world.run({"commit_transaction": probes}) is None
     relabelled = len(seen) - 1
-    assert relabelled >= 2, "or the test shows nothing"
+    assert relabelled >= 2, "else the test shows nothing"
     assert n_written(world) == before[0] + relabelled + 1
     assert len(world.broker.history) == before[1] + 1, "parts leave the offsets as they are"
     assert world.labelling() == oracle.labelled(change for _, change in (*INSERTS, *more))
@@ -142,8 +142,8 @@ def test_labels_alone_go_ahead_and_rows_with_their_offsets() -> None:
 
 @pytest.mark.parametrize("accident", [dies, aborts])
 @pytest.mark.parametrize("method", METHODS)
-def test_labels_ahead_of_a_death_are_mended(method: str, accident: Accident) -> None:
-    """By another fit, where more has come meanwhile."""
+def test_labels_ahead_of_a_crash_are_corrected(method: str, accident: Accident) -> None:
+    """By another fit, if more records have arrived."""
     more = [Placed(0, Change(Op.INSERT, Row("very rich", 9000.0, 1)))]
     for n_before, later in itertools.product(range(N_CALLS), (INSERTS[:0], [*update(more[0].change.row, 11.0)])):
         world = world_in_parts()
@@ -158,7 +158,7 @@ def test_labels_ahead_of_a_death_are_mended(method: str, accident: Accident) -> 
         assert repeated(world) == 0, n_before
 
 
-def test_dead_letters_go_with_their_offsets() -> None:
+def test_dead_letters_are_committed_with_their_offsets() -> None:
     world = world_in_parts(error_handling_mode="log")
     world.write(INSERTS)
     world.broker.append("in", 0, b"{}", [], None)
@@ -168,7 +168,7 @@ def test_dead_letters_go_with_their_offsets() -> None:
     assert [message.value() for message in world.broker.logs["error_log"][0]] == [b"{}"]
 
 
-def test_what_k_auto_has_chosen_is_recalled_from_a_part(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_choice_of_k_auto_is_restored_from_a_part(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     world = world_in_parts(n_clusters="auto")
     world.write(grouped(4))
@@ -183,7 +183,7 @@ def test_what_k_auto_has_chosen_is_recalled_from_a_part(caplog: pytest.LogCaptur
     assert "-k auto: 4 clusters; kept until -k is a number" in caplog.messages, "a rebuild chooses again"
 
 
-def test_an_unfinished_labelling_goes_on_though_retention_has_passed_its_beginning() -> None:
+def test_an_unfinished_labelling_is_continued_after_retention_deleted_its_first_records() -> None:
     world = world_in_parts()
     world.write(INSERTS)
     world.run({"commit_transaction": [None, None, dies]})
@@ -192,7 +192,7 @@ def test_an_unfinished_labelling_goes_on_though_retention_has_passed_its_beginni
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS[2:])
 
 
-def test_an_unfinished_labelling_of_a_topic_that_was_made_anew_does_not() -> None:
+def test_an_unfinished_labelling_of_a_recreated_topic_is_not_continued() -> None:
     world = world_in_parts()
     world.write(INSERTS)
     world.run({"commit_transaction": [None, None, dies]})
@@ -203,7 +203,7 @@ def test_an_unfinished_labelling_of_a_topic_that_was_made_anew_does_not() -> Non
     assert str(ended and ended.reason).startswith("in [0]: the committed offset is 7, but the topic ends at 6 ")
 
 
-def test_a_later_step_comes_before_it_is_more_than_a_transaction_takes() -> None:
+def test_later_steps_are_no_larger_than_one_transaction() -> None:
     world = world_in_parts()
     world.write(INSERTS)
     world.run()
@@ -215,12 +215,12 @@ def test_a_later_step_comes_before_it_is_more_than_a_transaction_takes() -> None
 
 
 def times_out() -> None:
-    """The broker has ended the transaction: this cannot be told from a take-over by the error."""
+    """The broker has ended the transaction; the error is that of a takeover."""
     raise failure(KafkaError._FENCED, fatal=True)
 
 
-def test_after_a_time_out_steps_are_half_as_large(caplog: pytest.LogCaptureFixture) -> None:
-    """Again and again if need be; and twice as large after each that went well."""
+def test_after_a_timeout_steps_are_half_as_large(caplog: pytest.LogCaptureFixture) -> None:
+    """Halved after each timeout, and doubled after each commit."""
     world = world_in_parts()
     world.write(INSERTS)
     world.run()
@@ -231,7 +231,7 @@ def test_after_a_time_out_steps_are_half_as_large(caplog: pytest.LogCaptureFixtu
     assert [at.offset for at in world.broker.history][-4:] == [7, 9, 13, 17]
 
 
-def test_no_more_users_go_at_once_than_a_transaction_takes() -> None:
+def test_one_step_deletes_no_more_users_than_one_transaction_takes() -> None:
     world = world_in_parts()
     world.write(INSERTS)
     world.run()
@@ -244,12 +244,12 @@ def test_no_more_users_go_at_once_than_a_transaction_takes() -> None:
 
 
 def large() -> int:
-    """How many things are alive that are as large as the table of users."""
+    """How many objects are alive that are as large as the user table."""
     return sum(isinstance(each, UserTable | UserChanges) for each in gc.get_objects())
 
 
-def ends_alone() -> None:
-    """As the C client raises: with no word of the error that is being handled."""
+def times_out_without_context() -> None:
+    """Times out as the C client raises: without the error that is being handled as context."""
     try:
         times_out()
     except KafkaException as error:
@@ -257,9 +257,11 @@ def ends_alone() -> None:
         raise
 
 
-@pytest.mark.parametrize(("accident", "at_the_abort"), [(aborts, None), (times_out, None), (aborts, ends_alone)])
+@pytest.mark.parametrize(
+    ("accident", "at_the_abort"), [(aborts, None), (times_out, None), (aborts, times_out_without_context)]
+)
 def test_a_restore_holds_one_table(accident: Accident, at_the_abort: Accident | None) -> None:
-    """And one set of changes. The collector is off as in a run: what the failed calls hold has to be let go."""
+    """And one set of changes. The collector is off as in a run, so the frames of failed calls must be cleared."""
     gc.collect()
     gc.disable()
     before, alive = large(), list[int]()

@@ -1,4 +1,4 @@
-"""What a start goes on from, what it refuses, and what --rebuild makes of it."""
+"""Restores: what a start continues from, what it refuses, and what --rebuild does."""
 
 from collections.abc import Callable
 
@@ -12,8 +12,8 @@ from tests.support.wire import KEY_SCHEMA
 from tests.support.world import BASE, INSERTS, METHODS, World, aborts, dies
 
 
-class Alive:
-    """A report that notes what it is told of polls."""
+class Polls:
+    """A report that keeps the polls."""
 
     def __init__(self) -> None:
         self.polls: list[tuple[int, int | None]] = []
@@ -22,23 +22,23 @@ class Alive:
         self.polls.append((n_records, n_behind))
 
     def bad(self, n_records: int) -> None:
-        """Nor are bad records."""
+        """Ignored."""
 
     def step(self, step: object) -> None:
-        """A step is not what matters here."""
+        """Ignored."""
 
 
-def test_reports_hear_of_polls_while_restoring() -> None:
+def test_reports_are_updated_while_restoring() -> None:
     world = World()
     world.write(INSERTS)
     world.run()
-    report = Alive()
+    report = Polls()
     world.run(report=report)
     assert report.polls[0] == (0, None), "the output is read before the input"
     assert any(behind is not None for _, behind in report.polls)
 
 
-def test_another_mode_does_not_go_on_from_the_offsets() -> None:
+def test_another_mode_does_not_continue_from_the_offsets() -> None:
     world = World(changelog_mode="append")
     world.write(INSERTS)
     world.run()
@@ -51,7 +51,7 @@ def test_another_mode_does_not_go_on_from_the_offsets() -> None:
 
 
 def test_an_output_with_more_partitions_is_refused() -> None:
-    """A user's old record stays where it was, and the new one goes elsewhere: which is read last is chance."""
+    """A user's old record stays in its partition and the new one is in another: either may be read last."""
     world = World()
     world.write(INSERTS)
     world.run()
@@ -62,7 +62,7 @@ def test_an_output_with_more_partitions_is_refused() -> None:
             " choose another output with -o, or recreate the topic and run with --rebuild"
         )
     world.broker.logs["out"] = [[]]
-    assert world.run() is None, "made anew"
+    assert world.run() is None, "recreated"
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 
@@ -77,8 +77,8 @@ def test_an_output_whose_keys_have_become_avro_is_refused() -> None:
     )
 
 
-def test_a_rebuild_drops_at_once_whom_the_input_does_not_have() -> None:
-    """No fit counts them, nor does the choice of -k auto."""
+def test_a_rebuild_deletes_users_without_input_at_the_first_end() -> None:
+    """They are part of no fit, and not of the choice of -k auto."""
     world = World()
     world.write(INSERTS)
     world.run()
@@ -92,7 +92,7 @@ def test_a_rebuild_drops_at_once_whom_the_input_does_not_have() -> None:
 
 
 def rebuilt(prepare: Callable[[World], None]) -> World:
-    """A world in which something has gone wrong, after --rebuild."""
+    """A world in which a start was refused, after --rebuild."""
     world = World()
     world.write(INSERTS)
     world.run()
@@ -113,7 +113,7 @@ def test_rebuild_after_the_output_was_lost() -> None:
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 
-def test_rebuild_drops_users_that_the_input_does_not_have() -> None:
+def test_rebuild_deletes_users_without_input() -> None:
     def other_input(world: World) -> None:
         world.broker.logs["in"][0].clear()
         world.write(INSERTS[:4])
@@ -121,7 +121,7 @@ def test_rebuild_drops_users_that_the_input_does_not_have() -> None:
     assert rebuilt(other_input).labelling() == oracle.labelled(change for _, change in INSERTS[:4])
 
 
-def test_a_rebuild_that_is_aborted_goes_on_where_it_was() -> None:
+def test_a_rebuild_continues_after_aborts() -> None:
     world = World(batch_size=1)
     world.write(INSERTS)
     world.run()
@@ -132,8 +132,8 @@ def test_a_rebuild_that_is_aborted_goes_on_where_it_was() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_rebuild_that_dies_is_not_taken_for_done(method: str) -> None:
-    """Until it is over a plain start refuses, or ends where the rebuild would have ended."""
+def test_an_interrupted_rebuild_is_not_taken_as_complete(method: str) -> None:
+    """A plain start either refuses or completes it."""
     world = World(partitions=2, batch_size=1, rebuild=True)
     world.write([Placed(number % 2, change) for number, (_, change) in enumerate(INSERTS)])
     world.settings = Settings(**{**vars(BASE)})

@@ -1,4 +1,4 @@
-"""The whole loop on Kafka in memory: whatever happens on the way, the output ends as the oracle says."""
+"""The whole run loop on Kafka in memory: whatever happens, the output ends as the oracle expects."""
 
 import itertools
 
@@ -21,14 +21,14 @@ from tests.support.world import BASE, INSERTS, NO_TIME, ROWS, World, aborts, acc
 @pytest.mark.parametrize("producer", [{}, NO_TIME], ids=["whole", "in parts"])
 @settings(max_examples=60)
 @given(st.data())
-def test_whatever_happens_the_output_is_the_oracles(producer: dict[str, str], data: st.DataObject) -> None:
-    """Any changelog in any partitions, arriving in pieces; stops, deaths, aborts and hesitations anywhere."""
+def test_after_any_accidents_the_output_is_as_the_oracle_expects(producer: dict[str, str], data: st.DataObject) -> None:
+    """Any changelog in any partitions, in pieces; stops, crashes, aborts and retriable errors anywhere."""
     with smallest_parts():
-        check_whatever_happens(producer, data)
+        check_after_accidents(producer, data)
 
 
-def check_whatever_happens(producer: dict[str, str], data: st.DataObject) -> None:
-    """The test above; in parts, each record is one of them, and each row a step."""
+def check_after_accidents(producer: dict[str, str], data: st.DataObject) -> None:
+    """The test above. In parts, each record is a transaction and each row a step."""
     changes = data.draw(changelogs(max_steps=30))
     placed = data.draw(placements(changes, max_partitions=4))
     world = World(partitions=4, batch_size=data.draw(st.sampled_from([1, 3, 20, None])), producer=producer)
@@ -55,14 +55,14 @@ def test_one_run_is_one_step() -> None:
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 
-def test_a_step_for_each_record_if_wanted() -> None:
+def test_a_batch_size_of_one_is_a_step_for_each_record() -> None:
     world = World(batch_size=1)
     world.write(INSERTS)
     world.run()
     assert [each.offset for each in world.broker.history] == [1, 2, 3, 4, 5, 6]
 
 
-def test_until_end_waits_for_the_last_step() -> None:
+def test_until_end_includes_the_last_step() -> None:
     """The end is reached long before the interval has passed."""
     world = World(batch_size=4, batch_interval=100.0)
     world.write(INSERTS)
@@ -71,12 +71,12 @@ def test_until_end_waits_for_the_last_step() -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 6])
-def test_until_end_leaves_no_tombstone_to_be_written(batch_size: int) -> None:
-    """The last step came before the end, and the end at once behind it."""
+def test_until_end_leaves_no_deletion_due(batch_size: int) -> None:
+    """The last step runs before the end, and the end follows immediately."""
     world = World(batch_size=batch_size)
     rows = [Row(name, 10.0, 1) for name in "abcde"]
-    gone = Placed(0, Change(Op.DELETE, rows[0]))
-    world.write([*(Placed(0, Change(Op.INSERT, row)) for row in rows), gone])
+    deletion = Placed(0, Change(Op.DELETE, rows[0]))
+    world.write([*(Placed(0, Change(Op.INSERT, row)) for row in rows), deletion])
     assert world.run(tick=0.001) is None
     assert (set(world.labelling()), world.pending()) == (set("bcde"), {})
 
@@ -88,7 +88,7 @@ def updates(*rows: Row) -> list[Change]:
 
 
 @pytest.mark.parametrize("restarted", [False, True])
-def test_a_user_whose_new_row_is_still_to_come_keeps_the_old_one(restarted: bool) -> None:
+def test_a_user_whose_new_row_is_not_readable_yet_keeps_the_old_one(restarted: bool) -> None:
     """Of one transaction, one partition can be read a moment before the other."""
     world = World(partitions=2)
     changes = updates(ROWS[0], ROWS[0]._replace(total_amount=70.0))
@@ -103,7 +103,7 @@ def test_a_user_whose_new_row_is_still_to_come_keeps_the_old_one(restarted: bool
 
 
 def test_a_user_who_had_a_row_between_two_ends_stays() -> None:
-    """Without a row at both of them, but not all the time."""
+    """Rowless at both of them, but not in between."""
     world = World(partitions=2, batch_size=1)
     world.write(INSERTS)
     world.run()
@@ -139,8 +139,8 @@ def test_a_stop_commits_what_was_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(world.labelling()) == {row.user_id for row in ROWS[:read]}
 
 
-def test_a_stop_leaves_no_tombstone_to_be_written() -> None:
-    """Told between the first end and the second."""
+def test_a_stop_leaves_no_deletion_due() -> None:
+    """Stopped between the first end and the second."""
     world = World()
     world.write(INSERTS)
     world.run()
@@ -154,7 +154,7 @@ def test_a_stop_leaves_no_tombstone_to_be_written() -> None:
     assert (set(world.labelling()), world.pending()) == ({row.user_id for row in ROWS[1:]}, {})
 
 
-def test_an_empty_input_is_marked_once() -> None:
+def test_the_offsets_of_an_empty_input_are_committed_once() -> None:
     world = World(partitions=2)
     assert world.run() is None
     assert {(each.partition, each.offset, each.metadata) for each in world.broker.history} == {
@@ -162,7 +162,7 @@ def test_an_empty_input_is_marked_once() -> None:
     }
 
 
-def test_fenced_is_the_end() -> None:
+def test_a_fenced_client_stops() -> None:
     world = World()
     world.write(INSERTS)
     fenced = failure(KafkaError._FENCED, fatal=True)
@@ -175,7 +175,7 @@ def test_fenced_is_the_end() -> None:
     assert world.labelling() == {}
 
 
-def test_an_abort_is_told_and_made_good(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_abort_is_logged_and_the_step_repeated(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     world.write(INSERTS)
     assert world.run({"commit_transaction": [aborts, aborts]}) is None
@@ -184,8 +184,8 @@ def test_an_abort_is_told_and_made_good(caplog: pytest.LogCaptureFixture) -> Non
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
 
 
-def test_a_stop_while_a_step_is_aborted_is_told_as_such() -> None:
-    """Nothing is restored any more, and the step is not committed."""
+def test_a_stop_during_an_abort_ends_with_the_abort() -> None:
+    """Nothing is restored, and the step is not committed."""
     world = World()
     world.write(INSERTS)
 

@@ -1,4 +1,4 @@
-"""When a step is due, by a clock set by hand."""
+"""When a step is due, on a clock set by the test."""
 
 from dataclasses import replace
 
@@ -13,10 +13,10 @@ SETTINGS = Settings(schema_registry={}, consumer={}, producer={}, batch_interval
 @pytest.mark.parametrize(
     ("now", "records", "at_end", "needs_another_end", "due"),
     [
-        (100.0, 0, False, False, False),  # nothing known yet
+        (100.0, 0, False, False, False),  # nothing was read yet
         (100.0, 0, True, False, True),  # an empty input: its offsets are committed once
-        (100.0, 5, True, False, True),  # the first labels do not wait
-        (109.9, 5, False, False, False),  # still behind: ten seconds for the first
+        (100.0, 5, True, False, True),  # the first labels, without an interval
+        (109.9, 5, False, False, False),  # still behind: ten seconds until the first step
         (110.0, 5, False, False, True),
     ],
 )
@@ -39,9 +39,9 @@ def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
         (102.0, 1, False, False, False),  # behind: ten times the last step's half second
         (104.9, 1, False, False, False),
         (105.0, 1, False, False, True),
-        (102.0, 0, True, True, True),  # no record, but a user waits for the tombstone
+        (102.0, 0, True, True, True),  # no record, but a rowless user has to be deleted
         (101.0, 0, True, True, False),
-        (199.0, 0, False, True, False),  # the end is not reached: not yet
+        (199.0, 0, False, True, False),  # not at the end
     ],
 )
 def test_later_steps(now: float, records: int, at_end: bool, needs_another_end: bool, due: bool) -> None:
@@ -55,7 +55,9 @@ def test_later_steps(now: float, records: int, at_end: bool, needs_another_end: 
     ("records", "at_end", "needs_another_end", "due"),
     [(1, True, False, True), (0, True, True, True), (0, True, False, False), (1, False, False, False)],
 )
-def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, needs_another_end: bool, due: bool) -> None:
+def test_with_until_end_there_is_no_interval_at_the_end(
+    records: int, at_end: bool, needs_another_end: bool, due: bool
+) -> None:
     schedule = Schedule(replace(SETTINGS, until_end=True, batch_interval=3600.0), started=0.0)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
@@ -63,7 +65,7 @@ def test_until_end_does_not_wait_at_the_end(records: int, at_end: bool, needs_an
 
 
 @pytest.mark.parametrize(("records", "due"), [(6, False), (7, True), (8, True)])
-def test_batch_size_does_not_wait(records: int, due: bool) -> None:
+def test_a_full_batch_is_due_within_the_interval(records: int, due: bool) -> None:
     schedule = Schedule(replace(SETTINGS, batch_size=7), started=0.0)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
@@ -71,14 +73,14 @@ def test_batch_size_does_not_wait(records: int, due: bool) -> None:
 
 
 @pytest.mark.parametrize(("rows", "due"), [(6, False), (7, True), (8, True)])
-def test_what_fills_a_transaction_does_not_wait(rows: int, due: bool) -> None:
+def test_a_full_transaction_is_due_within_the_interval(rows: int, due: bool) -> None:
     schedule = Schedule(SETTINGS, started=0.0, max_rows=7)
     schedule.stepped(began=99.5, now=100.0)
     schedule.records, schedule.rows = 9, rows
     assert schedule.due(100.0, at_end=False, needs_another_end=False) is due
 
 
-def test_a_step_starts_the_count_again() -> None:
+def test_a_step_resets_the_count() -> None:
     schedule = Schedule(SETTINGS, started=0.0, records=9)
     schedule.stepped(began=3.0, now=4.0)
     assert (schedule.records, schedule.last_end, schedule.last_duration) == (0, 4.0, 1.0)

@@ -1,4 +1,4 @@
-"""--scale and --fit: what scikit-learn finds in the scaled totals, better optima on cells, labels that stay put."""
+"""--scale and --fit: the labels of scikit-learn on scaled totals; better optima and stable labels on groups."""
 
 import functools
 import itertools
@@ -25,11 +25,11 @@ Totals = NDArray[np.float64]
 WAYS = [
     (scale, fit) for scale, fit in itertools.product(SCALES, ("users", "cells")) if (scale, fit) != ("none", "users")
 ]
-"""All but the original's, which test_fit.py is about."""
+"""All but that of the original, which test_fit.py tests."""
 
 
 def some_users(seed: int, n_users: int = 400) -> Totals:
-    """Users who spend very differently, some of whom were paid back more than they had paid."""
+    """Users with very different totals, some of them below zero."""
     rng = np.random.default_rng(seed)
     counts = rng.geometric(0.1, n_users)
     return np.column_stack((rng.lognormal(3, 1.5, n_users) * counts * rng.choice([1, 1, 1, -1], n_users), counts))
@@ -53,7 +53,7 @@ def test_users_are_labelled_as_scikit_learn_does_on_the_scaled_totals(
     assert scaled.points(found.centers, scale, of=totals) == pytest.approx(model.cluster_centers_[numbers])
 
 
-def test_logarithms_make_segments_of_useful_sizes() -> None:
+def test_with_logarithms_segments_have_useful_sizes() -> None:
     shares = {
         scale: np.bincount(cluster(customers().totals, 3, scale=scale).labels) / len(customers().totals)
         for scale in ("none", "log")
@@ -63,7 +63,7 @@ def test_logarithms_make_segments_of_useful_sizes() -> None:
 
 
 def test_one_hot_user_ids_add_the_same_to_every_clustering() -> None:
-    """n_users - n_clusters: so the best clustering is the same with them and without."""
+    """n_users - n_clusters, so the best clustering is the same with and without them."""
     for seed, n_clusters in itertools.product(range(5), (2, 3)):
         totals = np.random.default_rng(seed).lognormal(size=(7, 2))
         with_ids = np.hstack((np.eye(7), totals))
@@ -91,10 +91,10 @@ TABLES = {
     "two that differ in the count": repeated((5.0, 1), (5.0, 2)),
     "four different": repeated((1.0, 1), (5.0, 1), (9.0, 2), (100.0, 4)),
     "three users": np.array([[5.0, 1], [1, 9], [3, 2]]),
-    "one at the end of what is read": np.vstack((some_users(6, 3000), [(1e150, 3)])),
-    "two at both ends": np.vstack((some_users(3, 3000), [(1e150, 3), (-1e150, 4)])),
+    "one of the largest amount that is read": np.vstack((some_users(6, 3000), [(1e150, 3)])),
+    "two of the largest amounts of both signs": np.vstack((some_users(3, 3000), [(1e150, 3), (-1e150, 4)])),
     "all of it huge": some_users(4, 3000) * [1e143, 1],
-    "beside 1e16": some_users(5, 3000) + np.array([1e16, 0]),
+    "around 1e16": some_users(5, 3000) + np.array([1e16, 0]),
     "thousandths": np.column_stack((np.linspace(0.001, 0.01, 3000), np.ones(3000))),
     "billionths": np.column_stack((np.linspace(1e-9, 1e-7, 3000), np.ones(3000))),
     "a million, and 1 %": np.column_stack((np.linspace(0.99e6, 1.01e6, 3000), np.ones(3000))),
@@ -109,7 +109,7 @@ def test_labels_of_any_users(name: str, scale: str, fit: str) -> None:
     found = cluster(totals, 3, scale=scale, fit=fit)
     used = sorted(set(found.labels.tolist()))
     assert used == list(range(len(used)))
-    if np.abs(totals).max() < 1e15:  # beside larger ones the small differences may be lost
+    if np.abs(totals).max() < 1e15:  # next to larger ones, rounding may remove small differences
         assert len(used) == len(found.centers) == n_distinct(totals, 3)
     means = [totals[found.labels == label, 0].mean() for label in used]
     assert means == sorted(means)
@@ -117,8 +117,8 @@ def test_labels_of_any_users(name: str, scale: str, fit: str) -> None:
     assert found.inertia >= 0
     assert found.scaling.name == scale
     _, at = np.unique(totals, axis=0, return_inverse=True)
-    torn = set(zip(at.ravel().tolist(), found.labels.tolist(), strict=True))
-    assert len(torn) == at.max() + 1, "equal users, equal labels"
+    pairs = set(zip(at.ravel().tolist(), found.labels.tolist(), strict=True))
+    assert len(pairs) == at.max() + 1, "equal users, equal labels"
 
 
 @pytest.mark.parametrize(("scale", "fit"), WAYS)
@@ -144,7 +144,7 @@ def test_more_clusters_than_different_totals(scale: str, fit: str, caplog: pytes
     ]
 
 
-# On cells
+# On groups
 
 LEAST = {
     (69_659, "none"): {3: 4.32543820e8, 5: 1.82812173e8, 8: 6.69836774e7},
@@ -157,11 +157,11 @@ LEAST = {
     (5_000, "standard"): {5: 1654.38404, 8: 833.729160},
     (5_000, "log"): {5: 282.187284, 8: 155.500414},
 }
-"""Inertia of KMeans(n_init=60, random_state=1) on all customers after so many purchases; benchmarks measure it anew."""
+"""Inertia of KMeans(n_init=60, random_state=1) on all customers after so many purchases, as benchmarks measure it."""
 
 
 @pytest.mark.parametrize(("n_purchases", "scale"), LEAST)
-def test_cells_find_what_sixty_runs_on_all_users_find(n_purchases: int, scale: str) -> None:
+def test_groups_find_the_optimum_of_sixty_runs_on_all_users(n_purchases: int, scale: str) -> None:
     totals = customers(n_purchases).totals
     for n_clusters, least in LEAST[n_purchases, scale].items():
         found = cluster(totals, n_clusters, scale=scale, fit="cells")
@@ -173,12 +173,12 @@ def test_cells_find_what_sixty_runs_on_all_users_find(n_purchases: int, scale: s
 
 @pytest.mark.parametrize("scale", SCALES)
 def test_the_last_run_is_over_all_users(scale: str) -> None:
-    """Each has the label of the nearest centre, which lies amidst its users."""
+    """Each has the label of the nearest center, and centers are the means of their users."""
     totals = customers().totals
     found = cluster(totals, 5, scale=scale, fit="cells")
     points = scaled.points(totals, scale)
-    there = np.array([points[found.labels == label].mean(axis=0) for label in range(5)])
-    distances = [((points - center) ** 2).sum(axis=1) for center in there]
+    means = np.array([points[found.labels == label].mean(axis=0) for label in range(5)])
+    distances = [((points - center) ** 2).sum(axis=1) for center in means]
     assert (np.argmin(distances, axis=0) != found.labels).mean() < 0.002
     assert found.inertia == pytest.approx(
         sum(distances[label][found.labels == label].sum() for label in range(5)), 1e-4
@@ -196,20 +196,20 @@ def test_the_same_table_gives_the_same_labels(scale: str) -> None:
 
 
 @pytest.mark.parametrize(("given", "n_runs"), [("auto", 30), (7, 7)])
-def test_how_many_runs_there_are(given: Any, n_runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+def test_the_number_of_runs(given: Any, n_runs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    n_init = []
 
-    def noted(*arguments: Any) -> Any:
-        asked.append(arguments[3])
+    def counted(*arguments: Any) -> Any:
+        n_init.append(arguments[3])
         return best_fit(*arguments)
 
-    monkeypatch.setattr(user_classifier, "best_fit", noted)
+    monkeypatch.setattr(user_classifier, "best_fit", counted)
     cluster(some_users(1), 3, given, fit="cells")
-    assert asked == [n_runs]
+    assert n_init == [n_runs]
 
 
 def shares_moved(fit: str, step: int = 1000) -> list[float]:
-    """For each step of a feed by date, the share of the customers of before who have another label now."""
+    """For each step of a feed by date, the share of known customers whose label changes."""
     fitted = functools.partial(cluster, n_clusters=5, scale="log", fit=fit)
     shares, before, labels = [], customers(step).numbers, fitted(customers(step).totals).labels
     for n_purchases in range(2 * step, 69_659, step):
@@ -220,8 +220,8 @@ def shares_moved(fit: str, step: int = 1000) -> list[float]:
     return shares
 
 
-def test_labels_stay_put_on_cells() -> None:
+def test_labels_are_more_stable_on_groups() -> None:
     moved = {fit: shares_moved(fit) for fit in ("users", "cells")}
     assert len(moved["cells"]) == 68
     assert np.median(moved["cells"]) <= 0.03
-    assert np.median(moved["users"]) > 0.05, "or there is nothing to be gained"
+    assert np.median(moved["users"]) > 0.05, "else there is nothing to gain"

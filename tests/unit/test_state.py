@@ -1,4 +1,4 @@
-"""State in the output: what is written, read back, and refused."""
+"""The output as state: records are read as they were written, and foreign records are refused."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -35,7 +35,7 @@ def codecs(avro_key: bool) -> tuple[KeyCodec, LabelCodec]:
 
 
 def read_back(broker: FakeBroker, avro_key: bool, seed: int = 0) -> LabelledUsers:
-    """What a start reads from topic out."""
+    """The content of topic out as a start reads it."""
     kafka = KafkaInMemory(SETTINGS, StopRequest(), FakeConsumer(broker, seed), FakeProducer(broker))
     source = Source(kafka, kafka.consumer(), "out", dict.fromkeys(range(len(broker.logs["out"])), 0))
     return read_labels(source, *codecs(avro_key), StopRequest())
@@ -45,20 +45,22 @@ rows = st.tuples(st.floats(0, 1e150), st.integers(0, 2**63 - 1))
 pending = st.dictionaries(rows, st.integers(-3, 3).filter(bool), max_size=3)
 names = st.one_of(st.sampled_from("ab"), st.text(max_size=4))
 present = st.builds(UserState, names, rows, st.integers(0, 5), pending)
-gone = st.builds(UserState, names, st.none(), st.just(-1), pending)
+deleted = st.builds(UserState, names, st.none(), st.just(-1), pending)
 
 
-@given(st.lists(st.one_of(present, gone), max_size=12), st.booleans(), st.integers(1, 3), st.integers(0, 9))
-def test_what_is_written_is_read_back(changes: list[UserState], avro_key: bool, partitions: int, seed: int) -> None:
-    """Rows, labels, tombstones and `pending`; of each user the last word."""
+@given(st.lists(st.one_of(present, deleted), max_size=12), st.booleans(), st.integers(1, 3), st.integers(0, 9))
+def test_records_are_read_as_they_were_written(
+    changes: list[UserState], avro_key: bool, partitions: int, seed: int
+) -> None:
+    """Rows, labels, tombstones and pending rows; the last record of each user counts."""
     broker = FakeBroker(out=partitions)
     for topic, key, value, headers in label_records(changes, *codecs(avro_key), "out"):
         broker.append(topic, sum(key or b"") % partitions, value, headers or [], key)
-    for at_once in (1, 20_000):
+    for block in (1, 20_000):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(source, "LABELS_PER_DECODE", at_once)
+            patch.setattr(source, "LABELS_PER_DECODE", block)
             patch.setattr(source, "MAX_POLL_RECORDS", 2)
-            patch.setattr(output, "COMPACT_ABOVE", at_once)
+            patch.setattr(output, "COMPACT_ABOVE", block)
             found = {change.user_id: change for change in states_read(read_back(broker, avro_key, seed))}
         assert found == {change.user_id: change for change in changes}
 
@@ -79,11 +81,11 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         all_fields = AvroReader.all_fields
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert states_read(read_back(broker, False)) == [UserState("ann", (1.0, 49), 0, {})]
-    assert len(decoded) == 2  # one of them the sample by which a codec tries its schema
+    assert len(decoded) == 2  # one of them is the sample with which a codec tests its schema
 
 
-def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A topic that is not compacted yet has many of each user."""
+def test_old_labels_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A topic that is not compacted yet has many records of each user."""
     broker, (keys, values) = FakeBroker(out=1), codecs(False)
     for count in range(50):
         for _, key, value, _ in label_records(
@@ -93,9 +95,9 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     held = list[int]()
     take = output.LabelLog.take
 
-    def noted(words: output.LabelLog, *given: Any) -> None:
-        take(words, *given)
-        held.append(len(words))
+    def counted(labels: output.LabelLog, *arguments: Any) -> None:
+        take(labels, *arguments)
+        held.append(len(labels))
 
     for module, name, number in (
         (source, "LABELS_PER_DECODE", 1),
@@ -104,13 +106,13 @@ def test_old_words_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
         (output, "SAMPLED", 1),
     ):
         monkeypatch.setattr(module, name, number)
-    monkeypatch.setattr(output.LabelLog, "take", noted)
+    monkeypatch.setattr(output.LabelLog, "take", counted)
     assert states_read(read_back(broker, False)) == [UserState(name, (1.0, 49), 0, {}) for name in "abc"]
     assert len(held) > 9
     assert max(held) <= 4 + 2 * 3
 
 
-def test_pending_keeps_the_order_in_which_rows_came() -> None:
+def test_pending_rows_keep_their_order() -> None:
     change = UserState("ann", (1.0, 1), 0, {(3.0, 3): 1, (2.0, 2): -1})
     ((_, _, _, headers),) = label_records([change], *codecs(False), "out")
     assert headers == [("pending", b"[[3.0, 3, 1], [2.0, 2, -1]]")]
@@ -129,7 +131,7 @@ def test_pending_keeps_the_order_in_which_rows_came() -> None:
         (b"ann", b"{}", [], f"out [0] at offset 0: {NOT_OURS} (not Confluent Avro (first byte 0x7b)); {OTHER}"),
     ],
 )
-def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[str, bytes]], message: str) -> None:
+def test_foreign_records_are_refused(key: bytes, value: bytes, headers: list[tuple[str, bytes]], message: str) -> None:
     broker = FakeBroker(out=1)
     broker.append("out", 0, value, [*headers], key)
     with pytest.raises(StateError) as caught:
@@ -142,7 +144,7 @@ def test_records_of_somebody_else(key: bytes, value: bytes, headers: list[tuple[
     [b"x", b"[1]", b"[[1, 2]]", b'[["a", 1, 1]]', b"null", b"\xff", b"[[1, 1e999, 1]]", b"[" * 9999],
     ids=lambda header: repr(header[:20]),
 )
-def test_pending_of_somebody_else(header: bytes) -> None:
+def test_foreign_pending_headers_are_refused(header: bytes) -> None:
     broker = FakeBroker(out=1)
     broker.append("out", 0, None, [("pending", header)], b"ann")
     with pytest.raises(StateError, match=r"^out \[0\] at offset 0: not written by user_classifier \("):

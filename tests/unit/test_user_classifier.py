@@ -1,4 +1,4 @@
-"""The script from outside: what --help and --version print, and a reader who leaves early."""
+"""The script from outside: --help, --version, and a reader that closes the pipe."""
 
 import os
 import shlex
@@ -41,12 +41,12 @@ def test_version() -> None:
     assert finished.stdout.startswith("user_classifier ")
 
 
-def test_a_reader_of_the_output_who_has_gone_is_no_mistake(tmp_path: Path) -> None:
+def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
     """As in `user_classifier.py ... --print-config | true`."""
     file = configuration.write(tmp_path / "x.ini", configuration.sections("127.0.0.1:1", "http://127.0.0.1:1"))
     reading, writing = os.pipe()
     os.close(reading)
-    with os.fdopen(writing, "wb") as gone:
+    with os.fdopen(writing, "wb") as closed:
         command: list[str | Path] = [sys.executable, SCRIPT, file, "--print-config"]
-        done = subprocess.run(command, stdout=gone, stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
+        done = subprocess.run(command, stdout=closed, stderr=subprocess.PIPE, timeout=TIMEOUT_S, check=False)
     assert (done.returncode, done.stderr) == (0, b"")

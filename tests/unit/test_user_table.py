@@ -1,4 +1,4 @@
-"""The user table is the multiset's own sum, whatever the order, the batches and the restarts."""
+"""The user table has the current row of each user, for any order of records, any batches and any restarts."""
 
 import numpy as np
 import pytest
@@ -19,13 +19,13 @@ A, B, C = (1.0, 1), (2.0, 2), (3.0, 3)
 
 
 def apply(table: UserTable, records: list[Record]) -> None:
-    """Take records into the table, all at once."""
+    """Add records to the table in one batch."""
     rows = [(row.user_id, (row.total_amount, row.num_transactions)) for _, row in records]
     table.add_all(rows, [op.sign for op, _ in records])
 
 
 def add(table: UserTable, user_id: str, row: Totals, count: int) -> None:
-    """Take one row into the table."""
+    """Add one row to the table."""
     table.add_all([(user_id, row)], [count])
 
 
@@ -35,19 +35,19 @@ def made_up_labels(table: UserTable) -> NDArray[np.int32]:
 
 
 def shown(table: UserTable) -> oracle.Table:
-    """The rows shown."""
+    """The shown rows."""
     return dict(zip(table.user_ids, table.rows, strict=True))
 
 
 def pieces(data: st.DataObject, records: list[Record]) -> list[list[Record]]:
-    """The records in any order that a consumer may read, cut anywhere."""
+    """The records in any order in which a consumer may read them, in batches of any size."""
     read = [change for _, change in data.draw(interleavings(data.draw(placements(records))))]
     ends = [*data.draw(cuts(len(read))), len(read)]
     return [read[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
 @given(st.data())
-def test_any_order_and_any_batches_give_what_a_replay_gives(data: st.DataObject) -> None:
+def test_any_order_and_any_batches_give_the_table_of_a_replay(data: st.DataObject) -> None:
     records = data.draw(changelogs())
     table = UserTable()
     for piece in pieces(data, records):
@@ -64,21 +64,21 @@ multisets = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from([A, B, C]
 
 
 @given(multisets, st.data())
-def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]], data: st.DataObject) -> None:
-    """Also what no table would write: several rows at once, more retracts than adds."""
+def test_any_adds_and_retracts_sum_up(steps: list[tuple[str, Totals, int]], data: st.DataObject) -> None:
+    """Also changelogs that no table writes: several rows of a user, more retractions than additions."""
     table, sums = UserTable(), dict[str, dict[Totals, int]]()
-    said: dict[str, UserState] = {}
+    written: dict[str, UserState] = {}
     for user_id, row, sign in steps:
         add(table, user_id, row, sign)
         rows = sums.setdefault(user_id, {})
         rows[row] = rows.get(row, 0) + sign
         if data.draw(st.booleans()):
             settle(table, at_end=False)
-            said.update({change.user_id: change for change in states_to_write(table.relabel(made_up_labels(table)))})
+            written.update({change.user_id: change for change in states_to_write(table.relabel(made_up_labels(table)))})
     settle(table)
-    said.update({change.user_id: change for change in states_to_write(table.relabel(made_up_labels(table)))})
+    written.update({change.user_id: change for change in states_to_write(table.relabel(made_up_labels(table)))})
     for user_id, rows in sums.items():
-        change = said.get(user_id, UserState(user_id, None, -1, {}))
+        change = written.get(user_id, UserState(user_id, None, -1, {}))
         known = dict(change.pending)
         if change.row is not None:
             assert rows[change.row] > 0
@@ -88,8 +88,8 @@ def test_any_adds_and_retracts_keep_the_sum(steps: list[tuple[str, Totals, int]]
 
 
 @given(st.data())
-def test_what_was_written_restores_the_table(data: st.DataObject) -> None:
-    """From any step on, a table loaded from the compacted output does what the kept one does."""
+def test_the_output_restores_the_table(data: st.DataObject) -> None:
+    """From any step on, a table restored from the compacted output behaves as the one in memory."""
     kept, output = UserTable(), dict[str, UserState]()
     restored = kept
     for piece in pieces(data, data.draw(changelogs())):
@@ -137,7 +137,7 @@ def test_a_user_without_a_row_is_shown_until_the_end() -> None:
     assert list(table.relabel(np.empty(0, np.int32))) == [UserState("x", None, -1, {})]
 
 
-def test_only_users_without_a_row_are_dropped_and_only_those_named() -> None:
+def test_only_rowless_users_are_deleted_and_only_the_given_ones() -> None:
     table = UserTable()
     for user_id in "xyz":
         add(table, user_id, A, 1)
@@ -149,7 +149,7 @@ def test_only_users_without_a_row_are_dropped_and_only_those_named() -> None:
     assert (shown(table), table.rowless) == ({"x": A, "z": A}, {"z"})
 
 
-def test_a_user_is_told_once() -> None:
+def test_a_change_is_written_once() -> None:
     table = UserTable()
     apply(table, [Record(Op.INSERT, Row(name, 1.0, 1)) for name in "cab"])
     settle(table)
@@ -173,7 +173,7 @@ def test_an_update_to_the_same_row_is_no_change() -> None:
     assert list(table.relabel(np.zeros(1, np.int32))) == []
 
 
-def test_labels_that_were_handed_over_stay_as_they_are() -> None:
+def test_the_labels_of_the_caller_stay_unchanged() -> None:
     table, labels = UserTable(), np.zeros(1, np.int32)
     for row in (A, B):
         table.replace("x", row)
@@ -183,7 +183,7 @@ def test_labels_that_were_handed_over_stay_as_they_are() -> None:
 
 
 @pytest.mark.parametrize(("row", "left"), [(B, {"x": B}), (None, {})])
-def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) -> None:
+def test_replace_removes_all_other_rows(row: Totals | None, left: oracle.Table) -> None:
     table = UserTable()
     add(table, "x", A, 2)
     settle(table)
@@ -193,15 +193,15 @@ def test_replace_forgets_what_was_known(row: Totals | None, left: oracle.Table) 
     assert all(change.pending == {} for change in states_to_write(table.relabel(np.zeros(len(table), np.int32))))
 
 
-def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_have() -> None:
+def test_a_rebuild_shows_users_until_the_end_and_deletes_those_without_input() -> None:
     table = UserTable()
-    said = [
+    written = [
         UserState("x", A, 2, {B: -1}),
         UserState("y", B, 1, {}),
         UserState("z", None, -1, {C: -1}),
         UserState("w", None, -1, {}),
     ]
-    table.load(by_column(said), confirmed=False)
+    table.load(by_column(written), confirmed=False)
     add(table, "x", A, 1)
     settle(table, at_end=False)
     assert shown(table) == {"x": A, "y": B}
@@ -212,7 +212,7 @@ def test_a_rebuild_shows_users_until_the_end_and_drops_those_the_input_does_not_
     assert all(change.pending == {} for change in changes)
 
 
-def test_users_with_several_rows_are_counted_as_they_come_and_go() -> None:
+def test_users_are_duplicated_while_they_have_several_rows() -> None:
     table = UserTable()
     steps = [(A, 1, False), (A, 1, True), (A, -1, False), (B, 1, True), (B, -1, False), (B, 1, True), (A, -1, False)]
     for row, count, several in steps:
@@ -221,28 +221,28 @@ def test_users_with_several_rows_are_counted_as_they_come_and_go() -> None:
         assert (table.duplicated == {"x"}) is several
 
 
-def test_users_with_several_rows_are_restored() -> None:
+def test_duplicated_users_are_restored() -> None:
     table = UserTable()
-    said = [
+    written = [
         UserState("x", A, 0, {}),
         UserState("y", A, 0, {B: 1}),
         UserState("z", A, 0, {B: -1}),
         UserState("w", A, 0, {A: -1}),
     ]
-    table.load(by_column(said), confirmed=True)
+    table.load(by_column(written), confirmed=True)
     assert (table.duplicated, table.unordered, table.rows_of("y")) == ({"y"}, {"y"}, [B, A])
     table.mark_all_ordered()
     assert table.unordered == set()
 
 
-def test_rows_lie_as_they_were_read_where_two_came_between_two_ends() -> None:
+def test_two_rows_between_two_ends_are_unordered() -> None:
     table = UserTable()
     add(table, "x", A, 1)
     settle(table)
     table.input_ended()
     add(table, "x", B, 1)
     settle(table)
-    assert table.unordered == set(), "newer than what was there at the end"
+    assert table.unordered == set(), "newer than the row that was there at the end"
     add(table, "x", C, 1)
     settle(table)
     assert table.unordered == {"x"}
@@ -252,7 +252,7 @@ def test_rows_lie_as_they_were_read_where_two_came_between_two_ends() -> None:
     assert (change[1], list(change[3])) == (B, [A, C])
 
 
-def test_a_row_that_is_added_once_more_is_news_too() -> None:
+def test_a_row_that_is_added_again_is_newer_too() -> None:
     table = UserTable()
     add(table, "x", A, 1)
     settle(table)
@@ -263,8 +263,8 @@ def test_a_row_that_is_added_once_more_is_news_too() -> None:
     assert (table.row("x"), table.unordered) == (A, {"x"})
 
 
-def test_an_order_that_changes_is_told() -> None:
-    """Of what is pending, too."""
+def test_a_changed_order_is_written() -> None:
+    """Also that of pending rows."""
     table = UserTable()
     for row in (A, B, C):
         add(table, "x", row, 1)
@@ -276,7 +276,7 @@ def test_an_order_that_changes_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "news"),
+    ("rows", "written"),
     [
         ([B, A], []),
         ([A], [UserState("x", A, 0, {})]),
@@ -284,19 +284,19 @@ def test_an_order_that_changes_is_told() -> None:
         ([A, B], [UserState("x", B, 0, {A: 1})]),
     ],
 )
-def test_a_rebuild_tells_of_pending_rows_what_has_changed(rows: list[Totals], news: list[UserState]) -> None:
-    """Also where the row that is shown stays: what was pending would come back with the next start."""
+def test_a_rebuild_writes_changed_pending_rows(rows: list[Totals], written: list[UserState]) -> None:
+    """Also if the shown row stays the same: else the next start would restore the old pending rows."""
     table = UserTable()
     table.load(by_column([UserState("x", A, 0, {B: 1})]), confirmed=False)
     for row in rows:
         add(table, "x", row, 1)
     settle(table)
-    assert states_to_write(table.relabel(np.zeros(1, np.int32))) == news
+    assert states_to_write(table.relabel(np.zeros(1, np.int32))) == written
     assert states_to_write(table.relabel(np.zeros(1, np.int32))) == []
 
 
 @pytest.mark.parametrize("count", [2**53, 2**53 + 1, 2**63 - 1])
-def test_counts_that_no_double_holds_are_told_as_they_are(count: int) -> None:
+def test_counts_beyond_the_precision_of_doubles_are_written_exactly(count: int) -> None:
     table = UserTable()
     add(table, "x", (0.1, count), 1)
     add(table, "y", A, 1)

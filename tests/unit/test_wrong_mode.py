@@ -1,4 +1,4 @@
-"""A retract changelog that is read in another mode: its first record that takes a row back ends the run."""
+"""A retract changelog that is read in another mode: its first retraction ends the run."""
 
 from typing import Any, cast
 
@@ -18,17 +18,17 @@ OTHERS = ["append", "upsert"]
 
 
 def value(user_id: str, amount: float) -> bytes:
-    """A row as it lies in the topic."""
+    """The value of a row's record."""
     return frame(1, body(AGGREGATE_SCHEMA, {"user_id": user_id, "total_amount": amount, "num_transactions": 1}))
 
 
 def read_as(mode: str, **given: Any) -> World:
-    """A world whose client is told this mode."""
+    """A world whose client runs in this mode."""
     return World(changelog_mode=mode, **given)
 
 
 def refusal(world: World) -> str:
-    """Why a run ended."""
+    """The StateError that ends a run."""
     ended = world.run()
     assert isinstance(ended and ended.reason, StateError)
     return str(ended and ended.reason)
@@ -36,7 +36,7 @@ def refusal(world: World) -> str:
 
 @pytest.mark.parametrize("mode", OTHERS)
 @pytest.mark.parametrize("op", [b"\1", b"\3", b"1", b"3"])
-def test_what_takes_a_row_back_is_refused(mode: str, op: bytes) -> None:
+def test_a_retraction_is_refused(mode: str, op: bytes) -> None:
     world = read_as(mode)
     world.write(INSERTS)
     world.broker.append("in", 0, value("ann", 1.0), [("trace", b"x"), ("op", op)], b"ann")
@@ -48,7 +48,7 @@ def test_what_takes_a_row_back_is_refused(mode: str, op: bytes) -> None:
 
 
 @pytest.mark.parametrize("mode", OTHERS)
-def test_where_steps_were_committed_the_input_is_to_be_read_anew(mode: str) -> None:
+def test_after_a_commit_the_message_asks_for_a_rebuild(mode: str) -> None:
     world = read_as(mode)
     world.write(INSERTS)
     assert world.run() is None
@@ -60,14 +60,14 @@ def test_where_steps_were_committed_the_input_is_to_be_read_anew(mode: str) -> N
 
 
 @pytest.mark.parametrize("handling", ["ignore", "log"])
-def test_no_record_is_set_aside_for_it(handling: str) -> None:
+def test_a_retraction_is_not_handled_as_a_bad_record(handling: str) -> None:
     world = read_as("append", error_handling_mode=handling)
     world.write([*INSERTS, Placed(0, Change(Op.DELETE, ROWS[0]))])
     assert "is a retract changelog" in refusal(world)
 
 
 @pytest.mark.parametrize("option", ["dry_run", "explore_k"])
-def test_a_look_says_so_too(option: str) -> None:
+def test_a_preview_refuses_it_too(option: str) -> None:
     world = read_as("upsert", **{option: True})
     world.write([*INSERTS, Placed(0, Change(Op.DELETE, ROWS[0]))])
     assert "is a retract changelog" in refusal(world)
@@ -75,7 +75,7 @@ def test_a_look_says_so_too(option: str) -> None:
 
 @pytest.mark.parametrize("mode", OTHERS)
 @pytest.mark.parametrize("headers", [[], [("op", b"\0")], [("op", b"\2")], [("op", b"u")], [("kind", b"\1")]])
-def test_what_proves_nothing_is_read(mode: str, headers: Headers) -> None:
+def test_other_headers_are_accepted(mode: str, headers: Headers) -> None:
     world = read_as(mode)
     world.broker.append("in", 0, value("ann", 1.0), headers, b"ann")
     assert world.run() is None
@@ -92,7 +92,7 @@ def test_an_upsert_table_deletes_with_a_null_value_whatever_its_header() -> None
 
 
 def check_lines(broker: FakeBroker, mode: str) -> list[str]:
-    """What --check says of records and marks."""
+    """The lines of --check about records and marks."""
     settings = Settings(schema_registry={}, consumer={}, producer={}, topic="in", output="out", changelog_mode=mode)
     admin = cast(AdminClient, FakeAdmin({"in": [READ], "out": [READ, WRITE]}))
     found = check(settings, FakeKafka(settings, admin, admin, broker), as_the_client_sees(FakeRegistry()))
@@ -100,10 +100,10 @@ def check_lines(broker: FakeBroker, mode: str) -> list[str]:
 
 
 @pytest.mark.parametrize("mode", OTHERS)
-def test_check_looks_at_the_last_records(mode: str) -> None:
+def test_check_reads_the_last_records(mode: str) -> None:
     world = World(partitions=2)
     world.write([*INSERTS, *INSERTS])
-    world.broker.append("in", 0, None, [("op", b"\3")], b"ann")  # an upsert table deletes like that
+    world.broker.append("in", 0, None, [("op", b"\3")], b"ann")  # a deletion of an upsert table
     assert check_lines(world.broker, mode) == []
     world.write([Placed(1, Change(Op.UPDATE_BEFORE, ROWS[0]))])
     assert check_lines(world.broker, mode) == [
@@ -113,17 +113,17 @@ def test_check_looks_at_the_last_records(mode: str) -> None:
     assert check_lines(world.broker, "retract") == []
 
 
-def test_check_looks_no_further_back() -> None:
+def test_check_reads_the_last_records_only() -> None:
     world = World()
     world.write([Placed(0, Change(Op.DELETE, ROWS[0])), *INSERTS * 17])
     assert check_lines(world.broker, "append") == []
     assert world.broker.history == []
 
 
-def test_check_knows_of_users_with_several_rows() -> None:
+def test_check_reports_users_with_several_rows() -> None:
     world = World()
     world.write(INSERTS)
-    assert check_lines(world.broker, "retract") == [], "nothing is known yet"
+    assert check_lines(world.broker, "retract") == [], "nothing was committed yet"
     world.run()
     assert check_lines(world.broker, "retract") == ["ok      topic in, rows per user: one at the last commit"]
     world.write([Placed(0, Change(Op.INSERT, ROWS[0]._replace(total_amount=1.0)))])
