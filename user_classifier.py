@@ -396,23 +396,23 @@ class Classifier:
         schedule.stepped(began, now)
 
     def commit(self, changes: Changes) -> None:
-        """Write changes, dead letters and offsets; `Sink.write` cuts them into transactions where they are many.
+        """Write changes, dead letters and offsets; `Sink.write` cuts a large step into transactions.
 
-        A record that changes only a label may be committed before the offsets: a restart that reads the input again
-        writes the same label or a newer one. All records may before the first offsets.
+        A record that changes only a label may be committed before the offsets: a restart reads the input again, and
+        then writes the same label or a newer one. Until a first labelling or a rebuild is complete, all records may.
         """
         intake = self.intake
         offsets = intake.offsets()
-        unfinished = intake.unfinished()
+        part_offsets = intake.part_offsets()
         records = intake.records()  # encoded while they are written
-        n_ahead = len(changes) if intake.divisible else changes.n_relabelled
-        ahead = itertools.islice(records, n_ahead)
+        n_early = len(changes) if intake.divisible else changes.n_relabelled
+        early_records = itertools.islice(records, n_early)
         try:
-            self.sink.write(itertools.chain(self.dead_letters(), records), offsets, ahead, unfinished)
+            self.sink.write(itertools.chain(self.dead_letters(), records), offsets, early_records, part_offsets)
         except ProducerFenced:
             # The broker also fences a producer whose transaction timed out, e.g. on a suspended machine. It was no
             # takeover if the offsets are still those of this instance.
-            if self.transaction_size.timed_out and intake.owns_offsets(offsets, unfinished):
+            if self.transaction_size.timed_out and intake.owns_offsets(offsets, part_offsets):
                 raise TransactionAborted("the transaction timed out") from None
             raise
         intake.step_committed(offsets)

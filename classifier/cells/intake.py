@@ -313,7 +313,7 @@ class CellIntake:
         """No offsets are committed."""
         return []
 
-    def unfinished(self) -> list[TopicPartition]:
+    def part_offsets(self) -> list[TopicPartition]:
         """No offsets are committed."""
         return []
 

@@ -143,7 +143,7 @@ class Intake(Protocol):
     def offsets(self) -> list[TopicPartition]:
         """Return the offsets to commit with a step, with metadata; empty where none are committed."""
 
-    def unfinished(self) -> list[TopicPartition]:
+    def part_offsets(self) -> list[TopicPartition]:
         """Return the offsets to commit with each part of a step before its last one; may be empty."""
 
     def owns_offsets(self, *offsets: list[TopicPartition]) -> bool:

@@ -354,9 +354,9 @@ class UserIntake:
         """Return the offsets to commit with a step, each with its mark."""
         return self._progress.offsets(self.source.positions, self.table, self.choice, self._duplicates)
 
-    def unfinished(self) -> list[TopicPartition]:
+    def part_offsets(self) -> list[TopicPartition]:
         """Return the offsets to commit with each part of a step that completes the output, else nothing."""
-        return self._progress.unfinished(self.table, self.choice)
+        return self._progress.part_offsets(self.table, self.choice)
 
     def owns_offsets(self, *offsets: list[TopicPartition]) -> bool:
         """Return whether the committed offsets are the ones this instance knows, or `offsets`: no takeover."""

@@ -131,7 +131,7 @@ class Progress:
             for partition, at in positions.items()
         ]
 
-    def unfinished(self, table: UserTable, choice: Chosen | None) -> list[TopicPartition]:
+    def part_offsets(self, table: UserTable, choice: Chosen | None) -> list[TopicPartition]:
         """Return the offsets to commit with each part of a step that completes the output, else nothing.
 
         They are where the batch begins: a restart reads it again.
