@@ -1,4 +1,4 @@
-"""Where a scenario takes place: a pipeline whose input flows, clients to be struck, and somebody who looks on."""
+"""The setting of a scenario: a pipeline with a flowing input, clients to disturb, and a watcher of the output."""
 
 import random
 import time
@@ -17,24 +17,24 @@ from tests.support import configuration
 from tests.support.pipeline import Pipeline
 
 SETTLE_S = 60.0
-"""How long a client may stand still before it counts as one that gets no further."""
+"""How long a client may make no progress before the wait for it ends."""
 FLOW_S = 60.0
-"""How long labels may stay away after a fault without a word of the client; far more than they need."""
+"""How long there may be neither a label nor a log line after a fault; far more than a client needs."""
 FLOW_AT_MOST_S = 300.0
-"""How long whatever it says: on a busy machine it has much to say, and so has one that restores for ever."""
+"""How long there may be no label, whatever is logged: also a client that restores again and again logs."""
 PARTITIONS = 6
 
 
 class Arena:
-    """One scenario's surroundings; entering starts the flow, leaving ends everything.
+    """The setting of one scenario; entering starts the flow, leaving ends everything.
 
     Parameters
     ----------
     producer : properties to add to [producer] of the configuration.
-    relay : through which the client reaches the broker; directly by default.
+    relay : between the client and the broker; by default none.
     flowing : whether the input flows by itself.
-    per_second : transactions a second of the flow.
-    n_users : among whom they are.
+    per_second : transactions per second of the flow.
+    n_users : number of users of these transactions.
     """
 
     def __init__(
@@ -50,7 +50,10 @@ class Arena:
         per_second: int = 300,
         n_users: int = 200,
     ) -> None:
-        self.stack, self.name, self.flowing, self.rng = stack, name, flowing, random.Random(f"{seed} {name}")
+        self.stack = stack
+        self.name = name
+        self.flowing = flowing
+        self.rng = random.Random(f"{seed} {name}")
         directory = directory / name
         directory.mkdir(parents=True)
         self.pipeline = Pipeline(stack.services, directory, f"{name}_{seed}", PARTITIONS)
@@ -66,7 +69,7 @@ class Arena:
         self.feeder = Feeder(self.pipeline, seed, n_users, per_second)
         self.watcher = Watcher(self.pipeline)
         self.recovery: list[float] = []
-        """Seconds until labels flowed again, one for each fault that was measured."""
+        """Seconds until labels flowed again, one for each measured fault."""
         self.faults = 0
 
     def __enter__(self) -> "Arena":
@@ -86,41 +89,41 @@ class Arena:
             self.feeder.abandon()
 
     def labels_flow(self, since: float | None = None) -> float:
-        """Wait until a label made after `since` (now) is seen; return the seconds that took."""
+        """Wait for a label made after `since`, by default now; return the seconds until it arrived."""
         start = time.time() if since is None else since
-        began = heard = time.monotonic()
+        began = logged = time.monotonic()
         written = 0
         while (seconds := self.watcher.label_since(start)) is None:
             client, now = self.clients.all[-1], time.monotonic()
             if client.n_written != written:
-                written, heard = client.n_written, now
-            if not client.running or now > min(heard + FLOW_S, began + FLOW_AT_MOST_S):
+                written, logged = client.n_written, now
+            if not client.running or now > min(logged + FLOW_S, began + FLOW_AT_MOST_S):
                 state = "ended" if not client.running else "still runs"
                 where = f"the client {state}, in step {client.step.name}"
-                raise AssertionError(f"no label flowed; {where}:\n{client.output[-4000:]}")
+                raise AssertionError(f"no label arrived; {where}:\n{client.output[-4000:]}")
             time.sleep(0.02)
         return seconds
 
     def recovered(self, since: float) -> None:
-        """Wait until labels flow again, and note how long it took."""
+        """Wait until labels flow again, and record how long it took."""
         self.recovery.append(self.labels_flow(since))
 
     def settle(self, client: TracedClient) -> None:
-        """Stop the flow and wait until the client has read all and owes nothing, or does not get any further."""
+        """Stop the flow and wait until the client has committed everything, or makes no progress."""
         self.feeder.stop()
-        ends = {partition: len(changes) for partition, changes in self.feeder.lying.items()}
-        owed = expectation(self.feeder.readable)[1]
+        ends = {partition: len(changes) for partition, changes in self.feeder.written_to.items()}
+        expected = expectation(self.feeder.readable)[1]
         moved, before = time.monotonic(), None
         while time.monotonic() < moved + SETTLE_S and client.running:
             offsets, pending = self.pipeline.offsets(), pending_of(self.pipeline)
-            if all(offsets.get(at) == end for at, end in ends.items()) and pending == owed:
+            if all(offsets.get(at) == end for at, end in ends.items()) and pending == expected:
                 return
             if (offsets, pending) != before:
                 moved, before = time.monotonic(), (offsets, pending)
             time.sleep(0.1)
 
     def finish(self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True) -> Result:
-        """Let the client finish its work, stop it in good order, and judge; see `judge`."""
+        """Let the client finish its work, stop it gracefully, and judge; see `judge`."""
         self.settle(client)
         if client.running:
             client.wait_for_output("users restored")  # until then it has no handler for the signal

@@ -20,7 +20,7 @@ from tests.faults.brokers import (
     KILL_LEADER_OF_INPUT,
     KILL_LEADER_OF_OUTPUT,
     RESTART,
-    strike,
+    stop_brokers,
 )
 from tests.faults.cluster import running_cluster
 from tests.faults.compaction import compact
@@ -67,10 +67,10 @@ def scenarios() -> list[Scenario]:
 def cluster_scenarios() -> list[ClusterScenario]:
     """Return the scenarios for three brokers."""
     return [
-        partial(strike, name="brokers_restarted", faults=[RESTART] * 6),
-        partial(strike, name="leaders_killed", faults=[KILL_LEADER_OF_OUTPUT, KILL_LEADER_OF_INPUT] * 2),
+        partial(stop_brokers, name="brokers_restarted", faults=[RESTART] * 6),
+        partial(stop_brokers, name="leaders_killed", faults=[KILL_LEADER_OF_OUTPUT, KILL_LEADER_OF_INPUT] * 2),
         partial(
-            strike,
+            stop_brokers,
             name="coordinators_killed",
             faults=[KILL_COORDINATOR_OF_TRANSACTIONS, KILL_COORDINATOR_OF_GROUP] * 2,
         ),

@@ -1,4 +1,4 @@
-"""Clients to be struck: processes whose step is known, that can strike themselves, and that never outlive the test."""
+"""Clients to disturb: their current step is known, they can signal themselves, and they end with the test."""
 
 import itertools
 import os
@@ -17,7 +17,7 @@ GUARD = ROOT / "local" / "services" / "guard.py"
 
 
 class TracedClient(Client):
-    """A client in the background that writes down its step."""
+    """A client in the background that records its step."""
 
     def __init__(self, pipeline: Pipeline, name: str, *more: str, aim: Aim | None = None) -> None:
         self._log = pipeline.directory / f"{name}.log"
@@ -34,12 +34,12 @@ class TracedClient(Client):
 
     @property
     def n_written(self) -> int:
-        """Number of bytes it has written."""
+        """Number of bytes in its log."""
         return self._log.stat().st_size
 
     @property
     def step(self) -> Step:
-        """Its step; after its death, the one it died in."""
+        """Its current step, or the last one if it has ended."""
         return self.board.step
 
     @property
@@ -51,16 +51,16 @@ class TracedClient(Client):
         """Wait until it has stopped itself."""
         wait_until(lambda: self.stopped or not self.running, "the client to stop itself")
         if not self.stopped:
-            raise AssertionError(f"the client ended with {self.wait()} before it was to stop itself:\n{self.output}")
+            raise AssertionError(f"the client ended with {self.wait()} before it stopped itself:\n{self.output}")
 
 
 def _guard() -> list[str]:
-    """What goes before a command that is to end with this process, whatever ends this."""
+    """The beginning of a command that ends with this process, even by SIGKILL."""
     return [sys.executable, "-S", "-E", str(GUARD), str(os.getpid())] if sys.platform == "linux" else []
 
 
 class Clients:
-    """Starts the clients of one pipeline, each with a log of its own; leaving the block kills what is left."""
+    """Starts the clients of one pipeline, each with its own log; leaving the block kills them."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline, self._numbers = pipeline, itertools.count(1)
@@ -74,7 +74,7 @@ class Clients:
             client.kill()
 
     def start(self, *more: str, aim: Aim | None = None) -> TracedClient:
-        """Start one more."""
+        """Start another client."""
         client = TracedClient(self._pipeline, f"client_{next(self._numbers)}", *more, aim=aim)
         self.all.append(client)
         return client

@@ -1,4 +1,4 @@
-"""A cluster of three brokers, as the cloud has them: what is committed lies on two of them at least."""
+"""A cluster of three brokers, as in Confluent Cloud: a committed record is on at least two of them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -29,12 +29,12 @@ REPLICATED = {
 }
 TIMEOUT_S = 30.0
 IN_SYNC_S = 90.0
-"""How long a broker may take to catch up after its start."""
+"""How long a broker may take to replicate everything after its start."""
 
 
 @contextmanager
 def running_cluster(directory: Path) -> Iterator[Stack]:
-    """Start three brokers and a registry; end all."""
+    """Start three brokers and a registry; stop all."""
     quorum = Quorum(new_cluster_id(), {node_id: free_port() for node_id in NODES})
     properties = {**REPLICATED, **SHORT_WAITS}
     brokers = [
@@ -51,8 +51,8 @@ def running_cluster(directory: Path) -> Iterator[Stack]:
         stop_all([*brokers, registry])
 
 
-class Places:
-    """What lies on which broker, as any of them answers."""
+class Leadership:
+    """Which broker is leader or coordinator of what."""
 
     def __init__(self, cluster: Stack) -> None:
         self._brokers = {broker.node_id: broker for broker in cluster.brokers}
@@ -64,12 +64,12 @@ class Places:
         return self._brokers[found[partition].leader]
 
     def coordinator(self, topic: str, name: str) -> KafkaBroker:
-        """The broker that coordinates what bears a name: it leads the partition of an internal topic that keeps it."""
+        """The coordinator of a group or transactional id: the leader of its partition of an internal topic."""
         found = partitions_in(self._admin.list_topics(topic, timeout=TIMEOUT_S), topic)
         return self._brokers[found[java_hash(name) % len(found)].leader]
 
     def wait_in_sync(self) -> None:
-        """Wait until each replica of every partition has all that is committed, so that one more broker may go."""
+        """Wait until all replicas are in sync, so that another broker may be stopped."""
         wait_until(self._in_sync, "the replicas to be in sync", IN_SYNC_S)
 
     def _in_sync(self) -> bool:
@@ -82,7 +82,7 @@ class Places:
 
 
 def java_hash(text: str) -> int:
-    """String.hashCode() without its sign bit, by which Kafka chooses a coordinator's partition."""
+    """Java's String.hashCode() without the sign bit, by which Kafka chooses the partition of a coordinator."""
     number = 0
     for unit in text.encode("ascii"):
         number = (31 * number + unit) & 0xFFFFFFFF

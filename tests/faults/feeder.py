@@ -1,4 +1,4 @@
-"""Keeps the input flowing while faults happen, and remembers what it wrote and where."""
+"""Writes the input while faults happen, and records what it wrote to which partition."""
 
 import random
 import threading
@@ -19,11 +19,11 @@ FLUSH_S = 120.0
 
 
 class Feeder(threading.Thread):
-    """Writes an endless aggregation, settled whenever it is stopped.
+    """Writes an endless aggregation, which is settled when it is stopped.
 
     Parameters
     ----------
-    random_share : share of the records that lie in a random partition, and not by the hash of their value.
+    random_share : share of the records that go to a random partition instead of that of their hash.
     """
 
     def __init__(
@@ -37,14 +37,14 @@ class Feeder(threading.Thread):
         self._users = tuple(self._habits)
         self._table = Aggregate()
         self._transactions: list[tuple[str, float | None]] = []
-        """All of them: user and amount, None where the user's last one was taken back."""
-        self.lying: dict[int, list[Change]] = {}
-        """Partition -> its changes: the n-th lies at offset n."""
+        """All transactions: user and amount; None deletes the user."""
+        self.written_to: dict[int, list[Change]] = {}
+        """Partition -> its changes: number n is at offset n."""
         self.begin: dict[int, int] = {}
-        """Partition -> offset of the first record that is still there; 0 where nothing is said."""
+        """Partition -> offset of its first record, by default 0."""
         self._sent: dict[tuple[bytes | None, tuple[tuple[str, str | bytes | None], ...]], Change] = {}
         self.encode: Callable[[Change], bytes] | None = None
-        """Makes the values in another schema than the pipeline's."""
+        """Encodes values in another schema than that of the pipeline."""
         self._failures: list[KafkaError] = []
         self._stopping = threading.Event()
         own = {"enable.idempotence": True, "linger.ms": 5, "reconnect.backoff.max.ms": 500, "log_level": 0}
@@ -52,13 +52,13 @@ class Feeder(threading.Thread):
 
     @property
     def changes(self) -> list[Change]:
-        """All that was written, in the order in which the aggregation made it."""
+        """All changes written, in the order of the aggregation."""
         return self._table.changes
 
     @property
     def readable(self) -> list[Change]:
-        """What still lies in the input, partition by partition."""
-        return [change for at, changes in self.lying.items() for change in changes[self.begin.get(at, 0) :]]
+        """The changes that the input still has, partition by partition."""
+        return [change for at, changes in self.written_to.items() for change in changes[self.begin.get(at, 0) :]]
 
     @property
     def n_records(self) -> int:
@@ -66,7 +66,7 @@ class Feeder(threading.Thread):
         return len(self._table.changes)
 
     def run(self) -> None:
-        """Write at an even pace until stopped; see Thread."""
+        """Write at a constant rate until stopped; see Thread."""
         portion = max(1, int(self.per_second * PAUSE_S))
         for _ in range(MAX_TRANSACTIONS // portion):
             if self._stopping.wait(PAUSE_S):
@@ -97,9 +97,9 @@ class Feeder(threading.Thread):
             self._table.spend(user_id, amount)
 
     def restart_statement(self, kept: float) -> None:
-        """Aggregate the last share of the transactions anew, as a statement does that was deleted and created again.
+        """Aggregate the last transactions again, as a statement does that was deleted and created again.
 
-        What it wrote before stays, and is never taken back.
+        The rows written before are never retracted.
         """
         before = len(self._table.changes)
         self._table.rows.clear()
@@ -116,9 +116,9 @@ class Feeder(threading.Thread):
         self._send(before)
 
     def trim(self) -> None:
-        """Delete all that was written so far, as retention does."""
+        """Delete all records written so far, as retention does."""
         self.flush()
-        self.begin = {at: len(changes) for at, changes in self.lying.items()}
+        self.begin = {at: len(changes) for at, changes in self.written_to.items()}
         admin = AdminClient({"bootstrap.servers": self.pipeline.topics.bootstrap_servers, "log_level": 0})
         wanted = [TopicPartition(self.pipeline.source, at, offset) for at, offset in self.begin.items()]
         for future in admin.delete_records(wanted).values():
@@ -133,18 +133,18 @@ class Feeder(threading.Thread):
         self.n_partitions = n_partitions
 
     def forget(self) -> None:
-        """Begin anew, as the topic did."""
-        self._table, self._transactions, self.lying, self.begin = Aggregate(), [], {}, {}
+        """Start from an empty table, as the topic was recreated."""
+        self._table, self._transactions, self.written_to, self.begin = Aggregate(), [], {}, {}
 
     def stop(self) -> None:
-        """Write no more, and wait until all is stored."""
+        """Stop writing, and wait until everything is delivered."""
         self._stopping.set()
         if self.is_alive():
             self.join()
         self.flush()
 
     def abandon(self) -> None:
-        """Write no more; what is not stored yet is lost."""
+        """Stop writing, and discard what is not delivered."""
         self._stopping.set()
         if self.is_alive():
             self.join()
@@ -152,32 +152,35 @@ class Feeder(threading.Thread):
         self._producer.flush(1.0)
 
     def flush(self) -> None:
-        """Wait until all is stored."""
+        """Wait until everything is delivered."""
         left = self._producer.flush(FLUSH_S)
         if left or self._failures:
             raise RuntimeError(f"the input could not be written: {left} left, {self._failures[:1]}")
 
     def take_stock(self) -> None:
-        """Take what lies in the input for what was written: a producer whose broker goes may have written twice."""
+        """Compare with the input: this producer may have written twice when its broker went down."""
         source, topics = self.pipeline.source, self.pipeline.topics
-        twice = {at for at, end in topics.ends(source).items() if end > len(self.lying.get(at, ()))}
+        twice = {at for at, end in topics.ends(source).items() if end > len(self.written_to.get(at, ()))}
         for at in twice:
-            print(f"{source} [{at}]: the producer of this test wrote records twice; what lies there counts", flush=True)
-            del self.lying[at][self.begin.get(at, 0) :]
+            print(
+                f"{source} [{at}]: the test wrote records twice; the records in the topic count",
+                flush=True,
+            )
+            del self.written_to[at][self.begin.get(at, 0) :]
         for record in topics.read(source) if twice else ():
             if record.partition in twice:
-                self.lying[record.partition].append(self._sent[record.value, tuple(record.headers)])
+                self.written_to[record.partition].append(self._sent[record.value, tuple(record.headers)])
 
-    def _place(self, change: Change) -> int:
+    def _partition_of(self, change: Change) -> int:
         if self._rng.random() < self.random_share:
             return self._rng.randrange(self.n_partitions)
         return zlib.crc32(repr(tuple(change.row)).encode()) % self.n_partitions
 
     def _send(self, first: int) -> None:
         """Send the changes from the given one on."""
-        placed = [Placed(self._place(change), change) for change in self._table.changes[first:]]
+        placed = [Placed(self._partition_of(change), change) for change in self._table.changes[first:]]
         for (at, change), record in zip(placed, self.pipeline.outgoing(placed), strict=True):
-            self.lying.setdefault(at, []).append(change)
+            self.written_to.setdefault(at, []).append(change)
             value = record.value if self.encode is None else self.encode(change)
             self._sent[value, tuple(record.headers)] = change
             self._produce(at, value, record.headers)
@@ -188,7 +191,7 @@ class Feeder(threading.Thread):
             try:
                 self._producer.produce(self.pipeline.source, value, None, at, self._delivered, headers=headers)
             except KafkaException as error:
-                # The part of the producer that sends learns of new partitions a little later than the one asked.
+                # The producer may learn of new partitions a moment after list_topics.
                 if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
                     raise
                 return False

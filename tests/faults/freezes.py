@@ -1,4 +1,4 @@
-"""The client stands still (SIGSTOP) for longer than a transaction may last, and goes on (SIGCONT)."""
+"""The client is frozen (SIGSTOP) for longer than a transaction may last, and then continues (SIGCONT)."""
 
 import signal
 import time
@@ -11,7 +11,7 @@ from tests.faults.steps import ENTRY, EXIT, Aim, Step
 
 TRANSACTION_MS = 5000
 FROZEN_S = 7.0
-"""Longer than a transaction may last, and than the broker takes to notice."""
+"""Longer than the time-out of a transaction, and the broker's interval of checks for it."""
 MOMENTS = (
     (Step.COMMIT, ENTRY),
     (Step.GATHER, ENTRY),
@@ -28,7 +28,7 @@ RESTORING = "; restoring from"
 
 
 def freeze_client(stack: Stack, directory: Path, seed: int, times: int) -> Result:
-    """Freeze so many clients, each at another moment, and let each go on; the last one finishes the work."""
+    """Freeze `times` clients, each at another moment, and let each continue; the last one finishes the work."""
     settings = {"transaction.timeout.ms": str(TRANSACTION_MS)}
     with Arena(stack, directory, "frozen", seed, producer=settings) as arena:
         moments = [MOMENTS[number % len(MOMENTS)] for number in range(times)]

@@ -1,4 +1,4 @@
-"""`kill -9` of the client, aimed at each of its steps and at random moments."""
+"""`kill -9` of the client in each of its steps and at random moments."""
 
 import time
 from collections import Counter
@@ -11,11 +11,11 @@ from tests.faults.steps import ENTRY, EXIT, INSIDE, Aim, Step
 from tests.support.waiting import wait_until
 
 MOMENT_S = 2.5
-"""A random moment lies up to so long after the start: imports, restoring, and some steps."""
+"""Random moments are at most so long after the start: imports, restore, and some steps."""
 
 
 def kill_clients(stack: Stack, directory: Path, seed: int, times: int) -> Result:
-    """Kill so many clients, each step at least once; the last one finishes the work."""
+    """Kill `times` clients, at least one in each step; the last one finishes the work."""
     with Arena(stack, directory, "kill_9", seed) as arena:
         hits: Counter[Step] = Counter()
         missed: tuple[Step, ...] = INSIDE
@@ -56,7 +56,7 @@ def _kill(arena: Arena, aim: Aim | None) -> Step:
     else:
         wait_until(lambda: not client.running, f"the client to kill itself at {aim}")
     if client.wait() != -9:
-        raise AssertionError(f"the client was to be killed ({aim}) but ended by itself:\n{client.output}")
+        raise AssertionError(f"the client was to be killed ({aim}) but ended before:\n{client.output}")
     arena.faults += 1
     first = arena.watcher.first_made(since)
     if first is not None:

@@ -1,4 +1,4 @@
-"""The broker or the registry is killed and started again; the client waits and says so once, as it says the end."""
+"""The broker or the registry is killed and restarted; the client waits, and logs begin and end of the outage once."""
 
 import functools
 import re
@@ -18,13 +18,13 @@ from user_classifier import TOPIC_CHECK_SECONDS
 
 BEGINS = re.compile(r"^.* WARNING (.+?): .*; retrying until it is back$", re.MULTILINE)
 ENDS = re.compile(r"^.* WARNING (.+?): back after [\d.]+ s$", re.MULTILINE)
-SAID_S = 30.0
+LOGGED_S = 30.0
 UNNOTICED_S = TOPIC_CHECK_SECONDS + CALL_TIMEOUT_SECONDS
-"""In a shorter outage the only call may be one of a client without news, late enough to be answered in time."""
+"""A shorter outage may go unnoticed: an idle client calls the broker so rarely."""
 
 
 def kill_broker(stack: Stack, directory: Path, seed: int, down_s: list[float]) -> Result:
-    """Kill the broker once for each of the times it is to stay away."""
+    """Kill the broker, once for each number of seconds that it is to be down."""
     with Arena(stack, directory, "broker_killed", seed) as arena:
         client = arena.clients.start()
         arena.labels_flow()
@@ -36,7 +36,7 @@ def kill_broker(stack: Stack, directory: Path, seed: int, down_s: list[float]) -
 
 
 def _outage(arena: Arena, client: TracedClient, service: Service, name: str, down_s: float) -> None:
-    """One outage, from labels that flow to labels that flow; what is said belongs to it."""
+    """One outage, between labels that flow; check what was logged in it."""
     written, killed = len(client.output), time.time()
     service.kill()
     time.sleep(down_s)
@@ -47,21 +47,21 @@ def _outage(arena: Arena, client: TracedClient, service: Service, name: str, dow
     arena.recovery.append(max(0.0, time.time() - since))
     arena.faults += 1
     if since - killed < UNNOTICED_S and not BEGINS.findall(client.output[written:]) and client.running:
-        return  # no call took longer than it may
-    check_said_once(client, written, name)
+        return  # no call took too long
+    check_logged_once(client, written, name)
 
 
-def check_said_once(client: TracedClient, written: int, name: str) -> None:
-    """Fail unless the client has said once that a service is away, and once that it is back."""
-    wait_until(lambda: ENDS.findall(client.output[written:]) or not client.running, "the end of the outage", SAID_S)
-    said = client.output[written:]
-    begins, ends = BEGINS.findall(said), ENDS.findall(said)
+def check_logged_once(client: TracedClient, written: int, name: str) -> None:
+    """Check that the client has logged once that a service does not respond, and once that it is back."""
+    wait_until(lambda: ENDS.findall(client.output[written:]) or not client.running, "the end of the outage", LOGGED_S)
+    output = client.output[written:]
+    begins, ends = BEGINS.findall(output), ENDS.findall(output)
     if not client.running or begins != [name] or ends != [name]:
-        raise AssertionError(f"one outage of {name}, but began: {begins}, ended: {ends}:\n{said[-4000:]}")
+        raise AssertionError(f"one outage of {name}, but began: {begins}, ended: {ends}:\n{output[-4000:]}")
 
 
 def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Result:
-    """Kill the registry; while it is away records of a schema id never seen arrive."""
+    """Kill the registry; during the outage, records with an unknown schema id arrive."""
     with Arena(stack, directory, "registry_killed", seed) as arena:
         pipeline = arena.pipeline
         new_ids = [pipeline.subjects.register(f"{pipeline.source}-value", odd_schema(n)) for n in range(times)]
@@ -70,7 +70,7 @@ def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Resul
         for number, schema_id in enumerate(new_ids):
             written = len(client.output)
             stack.registry.kill()
-            # What it knows it needs not ask for.
+            # Known schemas need no request.
             arena.labels_flow()
             arena.feeder.encode = Encoder(odd_schema(number), schema_id)
             name = f"Schema Registry {stack.registry.url}"
@@ -81,9 +81,9 @@ def kill_registry(stack: Stack, directory: Path, seed: int, times: int) -> Resul
             arena.labels_flow(launched)
             arena.recovery.append(max(0.0, time.time() - since))
             arena.faults += 1
-            check_said_once(client, written, name)
+            check_logged_once(client, written, name)
         result = arena.finish(client)
-        result.notes.append(f"{times} new schema ids arrived while it was away")
+        result.notes.append(f"{times} new schema ids arrived during the outage")
         return result
 
 
@@ -92,14 +92,14 @@ def _warned(client: TracedClient, written: int) -> bool:
 
 
 def odd_schema(number: int) -> dict[str, object]:
-    """The columns in another order, beside one that nobody knows."""
+    """The columns in another order, and an unknown one."""
     *_, last = AGGREGATE_SCHEMA["fields"]
     extra = {"name": f"extra_{number}", "type": ["null", "string"], "default": None}
     return {**AGGREGATE_SCHEMA, "fields": [extra, last, *AGGREGATE_SCHEMA["fields"][:-1]]}
 
 
 class Encoder:
-    """Values in a schema of our own."""
+    """Encodes values in a given schema."""
 
     def __init__(self, schema: dict[str, object], schema_id: int) -> None:
         self._schema, self._id = schema, schema_id

@@ -1,8 +1,7 @@
 """A TCP relay between a client and the broker that loses, delays or cuts off chosen requests and replies.
 
-It knows just enough of Kafka's framing: a length, then in a request api_key,
-api_version and correlation id, in a reply the correlation id. It can also hide a topic, as a broker
-does that has not heard of it yet, and take records slowly.
+It parses only Kafka's framing: a length, then in a request api_key, api_version and correlation id, in a reply the
+correlation id. It can also hide a topic, as a broker does whose metadata are old, and take records slowly.
 """
 
 import socket
@@ -16,11 +15,11 @@ from typing import NamedTuple
 
 LOOPBACK = "127.0.0.1"
 METADATA = 3
-"""The api_key of what topics there are."""
+"""The api_key of metadata requests."""
 
 
 class Api(IntEnum):
-    """Requests worth losing, by Kafka's api_key."""
+    """Requests to disturb, by Kafka's api_key."""
 
     PRODUCE = 0
     INIT_PRODUCER_ID = 22
@@ -31,17 +30,17 @@ class Api(IntEnum):
 
 
 class Harm(Enum):
-    """What is done."""
+    """What happens to a request or its reply."""
 
-    CUT_REQUEST = "connection cut before the broker has it"
+    CUT_REQUEST = "connection closed before the broker has it"
     DROP_REQUEST = "request lost"
-    CUT_REPLY = "carried out, connection cut before the reply"
+    CUT_REPLY = "carried out, connection closed before the reply"
     DROP_REPLY = "carried out, reply lost"
     DELAY_REPLY = "carried out, reply late"
 
 
 class Trap(NamedTuple):
-    """The next request of a kind is to come to harm."""
+    """Disturbs the next request of a kind."""
 
     api: Api
     harm: Harm
@@ -49,20 +48,20 @@ class Trap(NamedTuple):
 
 
 class Cut(Exception):
-    """This connection ends here."""
+    """The connection is closed."""
 
 
 class Hidden:
-    """A topic that is hidden: whoever asks for it is told of a name of the same length that nobody has given."""
+    """A hidden topic: requests for it are changed to a name of the same length that no topic has."""
 
     def __init__(self, name: bytes) -> None:
         self._name, self._other = name, name[:-1] + b"0"
         self.n_denied = 0
-        """How often somebody was told that it does not exist."""
+        """Number of answers that it does not exist."""
 
     def ask(self, frame: bytes) -> tuple[bytes, "Disguise"]:
-        """The request to send instead, and what is to be done to the reply."""
-        if self._name not in frame:  # it asks for all topics: this one is told by another name
+        """The request to send instead, and the change to its reply."""
+        if self._name not in frame:  # a request for all topics: rename this one in the reply
             return frame, lambda reply: reply.replace(self._name, self._other)
         return frame.replace(self._name, self._other), self._deny
 
@@ -75,7 +74,7 @@ Disguise = Callable[[bytes], bytes]
 
 
 class Relay:
-    """Listens on `port`; each connection is led on to `target`."""
+    """Listens on `port` and forwards each connection to `target`."""
 
     def __init__(self, port: int, target: int) -> None:
         self.port, self._target = port, target
@@ -84,23 +83,23 @@ class Relay:
         self.sprung = threading.Event()
         self.hidden: Hidden | None = None
         self.bytes_per_s: float | None = None
-        """How fast records are taken; None for as fast as can be."""
+        """Bytes of records per second; None without a limit."""
         self._listener = socket.create_server((LOOPBACK, port))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, api: Api, harm: Harm, delay_s: float = 1.0) -> None:
-        """Harm the next request of this kind; `sprung` is set when it has happened."""
+        """Disturb the next request of this kind; `sprung` is set when it has happened."""
         with self._lock:
             self.sprung.clear()
             self._trap = Trap(api, harm, delay_s)
 
     def disarm(self) -> None:
-        """Harm nothing."""
+        """Disturb no request."""
         with self._lock:
             self._trap = None
 
     def hide(self, topic: str) -> None:
-        """Have the broker answer that it does not know a topic."""
+        """Make the broker answer that it does not know a topic."""
         self.hidden = Hidden(topic.encode())
 
     def show(self) -> None:
@@ -108,11 +107,11 @@ class Relay:
         self.hidden = None
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._listener.close()
 
     def take(self, api_key: int) -> Trap | None:
-        """The trap, if a request of this kind steps into it; it is gone then."""
+        """The trap, if it is for this kind of request; each trap works once."""
         with self._lock:
             trap = self._trap
             if trap is None or trap.api != api_key:
@@ -134,12 +133,12 @@ class Relay:
 
 
 class _Connection:
-    """One connection: requests go one way and replies the other, a thread each."""
+    """One connection: a thread for requests, and one for replies."""
 
     def __init__(self, relay: Relay, client: socket.socket, broker: socket.socket) -> None:
         self._relay, self._client, self._broker = relay, client, broker
-        self._harmed: dict[int, Trap] = {}  # correlation id -> what is to happen to the reply
-        self._disguised: dict[int, Disguise] = {}  # likewise
+        self._harmed: dict[int, Trap] = {}  # correlation id -> what happens to the reply
+        self._disguised: dict[int, Disguise] = {}  # correlation id -> change to the reply
         for each in (client, broker):
             each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

@@ -1,4 +1,4 @@
-"""Requests and replies between client and broker that are lost, late or cut off."""
+"""Requests and replies between client and broker are lost, delayed or cut off."""
 
 import itertools
 import time
@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 
 LATE_S = 2.0
 TRANSACTION_MS = 5000
-"""Also bounds how long the client waits for a reply."""
+"""Also limits how long the client waits for a reply."""
 TRAPS = [
     (Api.END_TXN, Harm.DROP_REPLY),
     (Api.END_TXN, Harm.CUT_REPLY),
@@ -29,7 +29,7 @@ ALL_TRAPS = [*TRAPS, *(trap for trap in itertools.product(Api, Harm) if trap not
 
 
 def lose_replies(stack: RelayedStack, directory: Path, seed: int, times: int) -> Result:
-    """Spring so many traps, one after the other, while labels flow."""
+    """Spring `times` traps, one after the other, while labels flow."""
     settings = {"transaction.timeout.ms": str(TRANSACTION_MS)}
     with Arena(stack, directory, "replies_lost", seed, producer=settings, relay=stack.relay) as arena:
         client = arena.clients.start()
@@ -44,7 +44,7 @@ def lose_replies(stack: RelayedStack, directory: Path, seed: int, times: int) ->
 
 def _spring(arena: Arena, relay: Relay, client: TracedClient, api: Api, harm: Harm) -> TracedClient:
     relay.arm(api, harm, LATE_S)
-    if api is Api.INIT_PRODUCER_ID:  # asked for at the start alone
+    if api is Api.INIT_PRODUCER_ID:  # requested at the start only
         client.kill()
         client = arena.clients.start()
     running = client

@@ -8,12 +8,12 @@ from tests.faults.verdict import Verdict
 
 HEADER = (
     f"{'scenario':<28}{'faults':>7}{'records':>9}{'commits':>9}{'recovery s':>12}{'max s':>7}"
-    f"{'lost':>6}{'doubled':>9}{'wrong':>7}{'back':>6}{'aborted':>9}{'visible':>9}"
+    f"{'lost':>6}{'duplicates':>12}{'wrong':>7}{'back':>6}{'aborted':>9}{'visible':>9}"
 )
 EXPLANATION = """\
 recovery s, max s  seconds from the fault, or its end if it lasts, to the first label after it: median, maximum
 lost               users whose last record differs from the expected one, or who have pending rows
-doubled            committed records that repeat the user's last record
+duplicates         committed records that repeat the user's last record
 wrong              commits after which the output did not match the input up to the committed offsets
 back               committed offsets that moved back or have no metadata of the client
 aborted, visible   records of aborted transactions, and how many of them a read_committed consumer received"""
@@ -41,7 +41,7 @@ class Result:
         longest = f"{max(self.recovery):.1f}" if self.recovery else "-"
         return (
             f"{self.name:<28}{self.times:>7}{v.records:>9}{v.commits:>9}{middle:>12}{longest:>7}"
-            f"{v.lost:>6}{v.doubled:>9}{v.wrong_commits:>7}{v.moved_back:>6}{v.aborted:>9}{v.uncommitted_seen:>9}"
+            f"{v.lost:>6}{v.duplicates:>12}{v.wrong_commits:>7}{v.moved_back:>6}{v.aborted:>9}{v.uncommitted_seen:>9}"
         )
 
 

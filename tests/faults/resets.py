@@ -1,4 +1,4 @@
-"""State and offsets that do not belong together: the client refuses with the numbers, `--rebuild` mends it."""
+"""State and offsets do not match: the client refuses to start and names the cause; `--rebuild` fixes it."""
 
 import re
 import time
@@ -23,43 +23,43 @@ TIMEOUT_S = 30.0
 
 
 class Reset(NamedTuple):
-    """Something an operator does while the client is stopped, and the refusal that must follow."""
+    """What an operator does while the client is stopped, and the refusal that must follow."""
 
     name: str
     do: Callable[[Arena], None]
     refusal: str
-    """Regular expression; {source} and {output} stand for the topics, {n} for the number of users."""
+    """Regular expression with {source}, {output} and {n}, the number of users."""
 
 
 def admin_of(pipeline: Pipeline) -> AdminClient:
-    """A client with the rights of the Kafka tools."""
+    """An admin client."""
     return AdminClient({"bootstrap.servers": pipeline.topics.bootstrap_servers, "log_level": 0})
 
 
-def remake_output(arena: Arena) -> None:
-    """Delete the output and make it again."""
+def recreate_output(arena: Arena) -> None:
+    """Delete and recreate the output."""
     pipeline = arena.pipeline
-    _remake(pipeline, pipeline.output, 1, {"cleanup.policy": "compact"})
+    _recreate(pipeline, pipeline.output, 1, {"cleanup.policy": "compact"})
 
 
-def remake_input(arena: Arena) -> None:
-    """Delete the input and make it again; the first half of the changes comes again, the rest does not."""
-    _remake(arena.pipeline, arena.pipeline.source, PARTITIONS, {})
+def recreate_input(arena: Arena) -> None:
+    """Delete and recreate the input, with fewer records."""
+    _recreate(arena.pipeline, arena.pipeline.source, PARTITIONS, {})
     arena.feeder.forget()
     arena.feeder.write(N_TRANSACTIONS // 4)
 
 
-def _remake(pipeline: Pipeline, topic: str, partitions: int, config: dict[str, str]) -> None:
+def _recreate(pipeline: Pipeline, topic: str, partitions: int, config: dict[str, str]) -> None:
     pipeline.topics.delete(topic)
-    wait_until(lambda: topic not in admin_of(pipeline).list_topics(timeout=TIMEOUT_S).topics, f"{topic} to be gone")
+    wait_until(lambda: topic not in admin_of(pipeline).list_topics(timeout=TIMEOUT_S).topics, f"{topic} to be deleted")
     pipeline.topics.create(topic, partitions, config)
 
 
 def reset_offsets(arena: Arena) -> None:
     """kafka-consumer-groups --reset-offsets --to-earliest: offsets without metadata."""
-    places = [TopicPartition(arena.pipeline.source, at, 0) for at in range(PARTITIONS)]
-    request = ConsumerGroupTopicPartitions(arena.pipeline.group, places)
-    admin = admin_of(arena.pipeline)  # an AdminClient that is collected answers nothing any more
+    offsets = [TopicPartition(arena.pipeline.source, at, 0) for at in range(PARTITIONS)]
+    request = ConsumerGroupTopicPartitions(arena.pipeline.group, offsets)
+    admin = admin_of(arena.pipeline)  # a garbage-collected AdminClient does not answer
     admin.alter_consumer_group_offsets([request])[arena.pipeline.group].result(TIMEOUT_S)
 
 
@@ -80,8 +80,8 @@ OFFSET = r"{source} \[\d\]: the committed offset"
 NO_OFFSETS = r"{output} holds {n} users, but the group has no committed offsets"
 RESETS = (
     Reset(
-        "output deleted and made again",
-        remake_output,
+        "output recreated",
+        recreate_output,
         r"{output} was deleted and recreated \(the labels that belong to .*\)",
     ),
     Reset(
@@ -95,13 +95,13 @@ RESETS = (
         trim_unread,
         rf"{OFFSET} is \d+, but the topic now begins at \d+ \(retention deleted unread records\)",
     ),
-    # With a topic its offsets go, too.
-    Reset("input deleted and made again", remake_input, NO_OFFSETS),
+    # Kafka deletes the offsets with the topic.
+    Reset("input recreated", recreate_input, NO_OFFSETS),
 )
 
 
 def reset(stack: Stack, directory: Path, seed: int, which: Reset) -> Result:
-    """Label, stop, reset, be refused, rebuild."""
+    """Label, stop, reset, check the refusal, rebuild."""
     name = "reset_" + re.sub(r"\W", "_", which.name)
     with Arena(stack, directory, name, seed, flowing=False) as arena:
         pipeline, feeder = arena.pipeline, arena.feeder
@@ -112,21 +112,21 @@ def reset(stack: Stack, directory: Path, seed: int, which: Reset) -> Result:
         which.do(arena)
         feeder.flush()
         refusal = which.refusal.format(source=pipeline.source, output=pipeline.output, n=n_users)
-        said = _run(arena, 1)
-        if not re.fullmatch(f"user_classifier.py: error: {refusal}{AGAIN}", said):
-            raise AssertionError(f"{which.name}: expected {refusal}\nbut it said: {said}")
+        message = _run(arena, 1)
+        if not re.fullmatch(f"user_classifier.py: error: {refusal}{AGAIN}", message):
+            raise AssertionError(f"{which.name}: expected {refusal}\nbut got: {message}")
         began = time.time()
         _run(arena, 0, "--rebuild")
         arena.recovery.append(time.time() - began)
         arena.faults += 1
         feeder.write(N_TRANSACTIONS)
         result = arena.finish(arena.clients.start(), stepwise=False, watched=False, onward=False)
-        result.notes.append(said.removeprefix("user_classifier.py: error: "))
+        result.notes.append(message.removeprefix("user_classifier.py: error: "))
         return result
 
 
 def kill_rebuild(stack: Stack, directory: Path, seed: int) -> Result:
-    """A rebuild that is killed half way; a plain start then goes on with it, or says what to do."""
+    """A rebuild is killed; the next start without --rebuild continues it."""
     with Arena(stack, directory, "rebuild_killed", seed, flowing=False) as arena:
         arena.feeder.write(N_TRANSACTIONS)
         arena.feeder.flush()
@@ -134,7 +134,7 @@ def kill_rebuild(stack: Stack, directory: Path, seed: int) -> Result:
         for entry in (1, arena.rng.randint(3, 30)):
             killed = arena.clients.start("--rebuild", "--batch-size", "7", aim=Aim(Step.COMMIT, entry, EXIT, "SIGKILL"))
             if killed.wait() != -9:
-                raise AssertionError(f"the rebuild was to be killed:\n{killed.output}")
+                raise AssertionError(f"the rebuild was not killed:\n{killed.output}")
             arena.faults += 1
             began = time.time()
             _run(arena, 0)

@@ -1,4 +1,4 @@
-"""A changelog that comes twice: statement 4 is deleted and created again, and its old rows are never taken back."""
+"""A changelog written twice: statement 4 is deleted and created again, and its old rows are never retracted."""
 
 import re
 import time
@@ -23,7 +23,7 @@ WARNING = re.compile(r"^.* WARNING .*\bmore than one row\b.*$", re.MULTILINE)
 
 
 def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
-    """An undisturbed run, a rebuild and a fresh start agree: of several rows the newest is current. It is said once."""
+    """A running client, a rebuild and a new client agree: of several rows, the newest is current. Each logs it once."""
     with Arena(stack, directory, "rebuild_second_statement", seed, flowing=False) as arena:
         feeder, pipeline = arena.feeder, arena.pipeline
         feeder.write(N_TRANSACTIONS)
@@ -35,7 +35,7 @@ def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
         began = time.time()
         _read_all(arena)
         arena.recovery.append(time.time() - began)
-        said = [_once(undisturbed.output)]
+        warnings = [_warning(undisturbed.output)]
         if (code := undisturbed.stop()) != 0:
             raise AssertionError(f"the client ended with {code}:\n{undisturbed.output[-3000:]}")
         fresh = pipeline.twin()
@@ -44,15 +44,15 @@ def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
             done = client.run(each.arguments("--until-end", *more))
             if done.code != 0:
                 raise AssertionError(f"{more}: the client ended with {done.code}:\n{done.output}")
-            said.append(_once(done.output))
+            warnings.append(_warning(done.output))
             n_lost += n_wrong(each, feeder.changes)
-        _checked(pipeline)
+        _check_reports_them(pipeline)
         verdict = judge(pipeline, feeder, None, stepwise=False, onward=False)._replace(lost=n_lost)
-        return Result(arena.name, arena.faults, arena.recovery, verdict, said)
+        return Result(arena.name, arena.faults, arena.recovery, verdict, warnings)
 
 
 def expected(changes: Iterable[Change]) -> dict[str, Labelled]:
-    """The labelled rows: of several positive ones of a user the one added last."""
+    """The labelled rows: of several rows of a user, the one added last."""
     users: dict[str, Counter[tuple[float, int]]] = {}
     for op, (user_id, amount, number) in changes:
         rows = users.setdefault(user_id, Counter())
@@ -71,7 +71,7 @@ def n_wrong(pipeline: Pipeline, changes: Iterable[Change]) -> int:
 
 
 def _read_all(arena: Arena) -> None:
-    """Wait until every record is committed as read, and the labels are as expected or stay as they are."""
+    """Wait until all offsets are committed, and until the labels are as expected or no longer change."""
     arena.feeder.flush()
     pipeline, changes = arena.pipeline, arena.feeder.changes
     running = arena.clients.all[-1]
@@ -81,15 +81,15 @@ def _read_all(arena: Arena) -> None:
         time.sleep(0.1)
 
 
-def _once(output: str) -> str:
-    """The one warning that says what is the matter."""
-    said = WARNING.findall(output)
-    if len(said) != 1:
-        raise AssertionError(f"several rows of a user were told {len(said)} times, not once:\n{output[-3000:]}")
-    return str(said[0])
+def _warning(output: str) -> str:
+    """The warning about users with several rows, which must be logged once."""
+    found = WARNING.findall(output)
+    if len(found) != 1:
+        raise AssertionError(f"{len(found)} warnings about several rows of a user, not one:\n{output[-3000:]}")
+    return str(found[0])
 
 
-def _checked(pipeline: Pipeline) -> None:
+def _check_reports_them(pipeline: Pipeline) -> None:
     found = client.run(pipeline.arguments("--check")).output
     if "more than one row" not in found:
-        raise AssertionError(f"--check does not tell of users with more than one row:\n{found}")
+        raise AssertionError(f"--check does not report users with more than one row:\n{found}")

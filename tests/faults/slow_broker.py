@@ -1,4 +1,4 @@
-"""A broker so slow that a step of many labels outlasts a transaction, and `kill -9` in each of its parts."""
+"""A broker so slow that a step of many labels takes several transactions, and `kill -9` in each part."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ N_USERS = 20_000
 N_TRANSACTIONS = 20_000
 BYTES_PER_S = 50_000.0
 TRANSACTION_MS = 6_000
-"""A fraction of what the records of all users take."""
+"""A fraction of the time that the records of all users take."""
 KILLS = [
     Aim(Step.COMMIT, 1, ENTRY, "SIGKILL"),
     Aim(Step.COMMIT, 1, EXIT, "SIGKILL"),
@@ -34,11 +34,11 @@ def label_slowly(stack: RelayedStack, directory: Path, seed: int) -> Result:
         arena.feeder.flush()
         stack.relay.bytes_per_s = BYTES_PER_S
         try:
-            _strike(arena, KILLS)
+            _kill_each(arena, KILLS)
             arena.settle(first := arena.clients.start())
             first.kill()
-            arena.feeder.spend("User_1", -1e9)  # label 0 is hers alone from now on
-            _strike(arena, RELABELLING_KILLS)
+            arena.feeder.spend("User_1", -1e9)  # from now on label 0 is hers alone
+            _kill_each(arena, RELABELLING_KILLS)
             result = arena.finish(arena.clients.start())
         finally:
             stack.relay.bytes_per_s = None
@@ -46,8 +46,8 @@ def label_slowly(stack: RelayedStack, directory: Path, seed: int) -> Result:
         return result
 
 
-def _strike(arena: Arena, aims: list[Aim]) -> None:
-    """Have clients kill themselves, one after the other."""
+def _kill_each(arena: Arena, aims: list[Aim]) -> None:
+    """Start clients that kill themselves, one after the other."""
     for aim in aims:
         client = arena.clients.start(aim=aim)
         _wait_for_end(client, aim)
@@ -57,4 +57,4 @@ def _strike(arena: Arena, aims: list[Aim]) -> None:
 def _wait_for_end(client: TracedClient, aim: Aim) -> None:
     wait_until(lambda: not client.running, f"the client to kill itself at {aim}", KILLED_S)
     if client.wait() != -9:
-        raise AssertionError(f"the client was to be killed ({aim}) but ended by itself:\n{client.output}")
+        raise AssertionError(f"the client was to be killed ({aim}) but ended before:\n{client.output}")

@@ -1,4 +1,4 @@
-"""Brokers, a registry and maybe a relay that belong to the faults alone, so that they may be killed."""
+"""Brokers, a registry and a relay for fault tests, which may kill them."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from tests.support.topics import Topics
 
 @dataclass(frozen=True)
 class Stack:
-    """Everything that can be broken."""
+    """Brokers and a registry."""
 
     brokers: Sequence[KafkaBroker]
     registry: SchemaRegistry
@@ -24,30 +24,30 @@ class Stack:
 
     @property
     def broker(self) -> KafkaBroker:
-        """The first broker, where there is no other."""
+        """The first broker."""
         return self.brokers[0]
 
     def revive(self) -> None:
-        """Start what does not run."""
+        """Start the services that do not run."""
         start_all([service for service in (*self.brokers, self.registry) if not service.is_running])
 
 
 @dataclass(frozen=True)
 class RelayedStack(Stack):
-    """One broker, that can be reached through a relay, too."""
+    """One broker that can also be reached through a relay."""
 
     relay: Relay
 
 
 SHORT_WAITS = {
-    # How often a broker looks for transactions that have timed out, and for logs to clean.
+    # Intervals at which a broker checks for timed-out transactions and for logs to clean.
     "transaction.abort.timed.out.transaction.cleanup.interval.ms": "500",
     "log.cleaner.backoff.ms": "200",
 }
 
 
 def broker_properties(port: int, behind_relay: int, relay: int) -> dict[str, str]:
-    """A second listener that clients reach through the relay alone, and short waits."""
+    """A second listener, which clients reach only through the relay, and short intervals."""
     return {
         "listeners": f"PLAINTEXT://{LOOPBACK}:{port},RELAYED://{LOOPBACK}:{behind_relay}",
         "advertised.listeners": f"PLAINTEXT://{LOOPBACK}:{port},RELAYED://{LOOPBACK}:{relay}",
@@ -58,7 +58,7 @@ def broker_properties(port: int, behind_relay: int, relay: int) -> dict[str, str
 
 @contextmanager
 def running_stack(directory: Path) -> Iterator[RelayedStack]:
-    """Start one broker, a registry and a relay; end all."""
+    """Start one broker, a registry and a relay; stop all."""
     port, behind_relay = free_port(), free_port()
     relay = Relay(free_port(), behind_relay)
     broker = KafkaBroker(directory / "kafka", port, broker_properties(port, behind_relay, relay.port))

@@ -1,4 +1,4 @@
-"""The step that a client is in, written where it survives the client: a byte in a file that both processes map."""
+"""The current step of a client, in a byte of a memory-mapped file, which survives the client."""
 
 import mmap
 from enum import IntEnum
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Step(IntEnum):
-    """What the client is doing."""
+    """A part of the client's work."""
 
     START = 0
     """Imports, settings, connecting."""
@@ -18,20 +18,20 @@ class Step(IntEnum):
     OFFSETS = 5
     COMMIT = 6
     BETWEEN = 7
-    """In the loop, in none of the steps."""
+    """In the loop, outside these steps."""
 
 
 INSIDE = (Step.GATHER, Step.FIT, Step.PRODUCE, Step.OFFSETS, Step.COMMIT, Step.RESTORE)
-"""The steps that a fault has to hit."""
+"""The steps in which faults must happen."""
 ENTRY, EXIT = "entry", "exit"
 
 
 class Aim(NamedTuple):
-    """When a client is to strike itself, which hits steps too short to be hit from outside."""
+    """When a client signals itself: steps too short to hit from outside."""
 
     step: Step
     entry: int
-    """At which entry into the step, from 1."""
+    """Number of the entry into the step, from 1."""
     when: str
     """"entry", "exit", or seconds after the entry."""
     signal: str
@@ -48,7 +48,7 @@ class Aim(NamedTuple):
 
 
 class Board:
-    """The byte."""
+    """The file with the step."""
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
@@ -58,7 +58,7 @@ class Board:
 
     @property
     def step(self) -> Step:
-        """The step that was written last."""
+        """The step written last."""
         return Step(self._byte[0])
 
     @step.setter

@@ -1,4 +1,4 @@
-"""A second instance takes over while the first is in the middle of a transaction; the first stops and says why."""
+"""A second instance takes over while the first is in a transaction; the first stops with a message."""
 
 import signal
 import time
@@ -20,7 +20,7 @@ MOMENTS = (
 
 
 def take_over(stack: Stack, directory: Path, seed: int, times: int) -> Result:
-    """Let each instance be replaced by the next; every third one without standing still."""
+    """Replace each instance by the next one; every third one while it runs, the others while they are frozen."""
     with Arena(stack, directory, "taken_over", seed) as arena:
         older = arena.clients.start(aim=_aim(arena, 0))
         arena.labels_flow(0.0)
@@ -30,17 +30,17 @@ def take_over(stack: Stack, directory: Path, seed: int, times: int) -> Result:
 
 
 def _aim(arena: Arena, number: int) -> Aim | None:
-    """Where an instance stops itself, to be replaced then; None: it is replaced in full run."""
+    """Where an instance freezes itself, to be replaced then; None: it is replaced while it runs."""
     if number % 3 == 2:
         return None
     step, when = MOMENTS[number % len(MOMENTS)]
-    # Producing is entered once a record, and its first transaction, 200 records at most, has to be seen.
+    # PRODUCE is entered once per record, and a label of the first transaction, at most 200 records, must be seen.
     entries = (300, 600) if step is Step.PRODUCE else (3, 8)
     return Aim(step, arena.rng.randint(*entries), when, "SIGSTOP")
 
 
 def _replace(arena: Arena, older: TracedClient, number: int, last: bool) -> TracedClient:
-    """Start the next instance while the older one is in a transaction, and see the older one stop."""
+    """Start the next instance while the older one is in a transaction; the older one must stop."""
     frozen = _aim(arena, number - 1) is not None
     if frozen:
         older.wait_until_stopped()

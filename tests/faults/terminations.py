@@ -1,4 +1,4 @@
-"""SIGTERM ends the client within ten seconds, whatever is away; its last line and exit code say what is committed."""
+"""SIGTERM ends the client within ten seconds in any outage; last line and exit code state what is committed."""
 
 import os
 import re
@@ -21,50 +21,50 @@ MOST_S = 10.0
 BUSY_S = 4.0
 """What a busy machine may add."""
 MANY_USERS = 4_000
-SAYS = re.compile(r"\bcommitted\b|nothing had begun|was deleted while it was in use")
-"""With the output the last step has gone, committed or not."""
+STATES = re.compile(r"\bcommitted\b|nothing had begun|was deleted while it was in use")
+"""A deleted output has no last step."""
 NOT_COMMITTED = re.compile(r"the last step is not committed|whether the last step is committed")
 
 
 class Case(NamedTuple):
-    """What is away."""
+    """An outage."""
 
     name: str
-    take_away: Callable[[Arena], TracedClient]
-    """Start a client, and take it away; returns when the client has noticed."""
-    bring_back: Callable[[Arena], None]
+    begin: Callable[[Arena], TracedClient]
+    """Start a client, begin the outage, and wait until the client has noticed."""
+    end: Callable[[Arena], None]
     options: tuple[str, ...] = ()
-    """Of the client that goes on afterwards."""
+    """Options of the client that continues afterwards."""
 
 
 def terminate(stack: Stack, directory: Path, seed: int, case: Case) -> Result:
-    """Send SIGTERM while something is away; then let another client finish."""
+    """Send SIGTERM during the outage; then let another client finish."""
     name = ("rebuild_" if case.options else "") + "sigterm_" + case.name.replace(" ", "_")
     with Arena(stack, directory, name, seed, flowing=False) as arena:
         try:
-            running = case.take_away(arena)
-            began = time.monotonic()
+            running = case.begin(arena)
+            sent = time.monotonic()
             running.send(signal.SIGTERM)
             code = running.wait()
-            arena.recovery.append(time.monotonic() - began)
+            arena.recovery.append(time.monotonic() - sent)
         finally:
-            case.bring_back(arena)
+            case.end(arena)
         arena.faults += 1
         last = check_end(running, code, arena.recovery[-1])
         result = arena.finish(
             arena.clients.start(*case.options), stepwise=False, watched=False, onward=not case.options
         )
-        result.notes += ["seconds until it had ended", f"exit {code}: {last}"]
+        result.notes += ["seconds until the end", f"exit {code}: {last}"]
         return result
 
 
 def check_end(running: TracedClient, code: int, seconds: float) -> str:
-    """Return the last line, which must say whether the last step was committed; if it was not, the exit code is 1."""
+    """Return the last line, which must state whether the last step is committed; if not, the exit code is 1."""
     last = running.output.splitlines()[-1]
     if seconds > MOST_S + BUSY_S:
         raise AssertionError(f"the client took {seconds:.1f} s to end:\n{running.output[-3000:]}")
-    if code not in (0, 1) or not SAYS.search(last) or (code == 0 and NOT_COMMITTED.search(last)):
-        raise AssertionError(f"exit {code}, and the last line does not say what is committed: {last}")
+    if code not in (0, 1) or not STATES.search(last) or (code == 0 and NOT_COMMITTED.search(last)):
+        raise AssertionError(f"exit {code}, and the last line does not state what is committed: {last}")
     return last
 
 
@@ -137,7 +137,7 @@ def _compare(arena: Arena) -> TracedClient:
 
 
 def _restore_without_brokers(arena: Arena) -> TracedClient:
-    """The brokers go when the client is about to restore."""
+    """Kill the brokers when the client begins to restore."""
     arena.feeder.start()
     running = arena.clients.start(aim=Aim(Step.RESTORE, 1, ENTRY, "SIGSTOP"))
     running.wait_until_stopped()

@@ -1,4 +1,4 @@
-"""The broker compacts the output between stop and start."""
+"""The broker compacts the output while the client is stopped."""
 
 from pathlib import Path
 
@@ -9,12 +9,12 @@ from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.pipeline import Pipeline
 
 
-def test_compacted_between_stop_and_start(stack: Stack, tmp_path: Path) -> None:
+def test_the_output_is_compacted_while_the_client_is_stopped(stack: Stack, tmp_path: Path) -> None:
     result = compact(stack, tmp_path, seed=1, times=1)
     assert result.verdict.clean, result
 
 
-def test_retraction_that_waited_too_long_is_said(stack: Stack, tmp_path: Path) -> None:
+def test_a_retraction_lost_by_compaction_is_logged(stack: Stack, tmp_path: Path) -> None:
     pipeline = Pipeline(stack.services, tmp_path, "waited")
     compact_eagerly(pipeline)
     table = Aggregate()
@@ -26,7 +26,7 @@ def test_retraction_that_waited_too_long_is_said(stack: Stack, tmp_path: Path) -
     assert pipeline.pending() == {"User_9": [[5.0, 1, -1]]}
     wait_for_compaction(pipeline)
     assert pipeline.pending() == {}
-    said = client.run(pipeline.arguments("--until-end"))
+    finished = client.run(pipeline.arguments("--until-end"))
     warning = "WARNING 1 unmatched retractions were older than delete.retention.ms and are lost;"
-    assert said.code == 0
-    assert warning in said.stderr
+    assert finished.code == 0
+    assert warning in finished.stderr

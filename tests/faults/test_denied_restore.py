@@ -1,4 +1,4 @@
-"""A broker denies a topic once while the client restores: it is no reason to read nothing, or to name a wrong cause."""
+"""A broker once answers that a topic does not exist while the client restores: the client reads all the same."""
 
 import signal
 from pathlib import Path
@@ -14,7 +14,7 @@ N_TRANSACTIONS = 100
 
 
 @pytest.mark.parametrize(("topic", "again"), [("source", False), ("output", True)])
-def test_denied_once(stack: RelayedStack, tmp_path: Path, topic: str, again: bool) -> None:
+def test_unknown_once(stack: RelayedStack, tmp_path: Path, topic: str, again: bool) -> None:
     name = f"denied_{topic}_{'again' if again else 'first'}"
     with Arena(stack, tmp_path, name, 1, relay=stack.relay, flowing=False) as arena:
         arena.feeder.write(N_TRANSACTIONS)
@@ -29,7 +29,7 @@ def test_denied_once(stack: RelayedStack, tmp_path: Path, topic: str, again: boo
         hidden = stack.relay.hidden
         assert hidden is not None
         client.send(signal.SIGCONT)
-        wait_until(lambda: hidden.n_denied or not client.running, f"{denied} to be asked for")
+        wait_until(lambda: hidden.n_denied or not client.running, f"a request for {denied}")
         stack.relay.show()
         assert client.wait() == 0, client.output
         assert len(arena.pipeline.labelling()) > N_TRANSACTIONS / 4, client.output

@@ -1,4 +1,4 @@
-"""A client that stood still for too long notices, restores and goes on."""
+"""A client frozen for too long notices it, restores and continues."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ from tests.faults.freezes import freeze_client
 from tests.faults.stack import Stack
 
 
-def test_frozen_inside_and_outside_a_transaction(stack: Stack, tmp_path: Path) -> None:
+def test_a_client_frozen_inside_and_outside_a_transaction(stack: Stack, tmp_path: Path) -> None:
     result = freeze_client(stack, tmp_path, seed=1, times=2)
     assert result.verdict.clean, result

@@ -1,4 +1,4 @@
-"""A client killed at any moment loses nothing and doubles nothing."""
+"""A client killed at any moment loses and duplicates nothing."""
 
 from pathlib import Path
 

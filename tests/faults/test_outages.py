@@ -1,4 +1,4 @@
-"""Services that die and come back: the client waits for them."""
+"""Services are killed and restarted: the client waits for them."""
 
 from pathlib import Path
 

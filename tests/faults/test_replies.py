@@ -1,4 +1,4 @@
-"""A commit whose answer never arrives, and its like."""
+"""Replies of the broker, of a commit and others, are lost, late or cut off."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""State and offsets that do not belong together are refused, and rebuilt when asked."""
+"""State and offsets that do not match are refused; --rebuild fixes it."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from tests.faults.stack import Stack
 
 
 @pytest.mark.parametrize("which", RESETS, ids=lambda which: which.name)
-def test_refused_and_rebuilt(stack: Stack, tmp_path: Path, which: Reset) -> None:
+def test_a_reset_is_refused_and_rebuilt(stack: Stack, tmp_path: Path, which: Reset) -> None:
     result = reset(stack, tmp_path, seed=1, which=which)
     assert result.verdict.lost == 0, result
 
 
-def test_rebuild_killed_half_way(stack: Stack, tmp_path: Path) -> None:
+def test_a_killed_rebuild_is_continued(stack: Stack, tmp_path: Path) -> None:
     result = kill_rebuild(stack, tmp_path, seed=1)
     assert result.verdict.lost == 0, result

@@ -1,4 +1,4 @@
-"""A changelog that comes twice is told once, and read alike by whoever reads it."""
+"""A changelog written twice gets one warning, and every client reads it alike."""
 
 from pathlib import Path
 
@@ -7,12 +7,12 @@ from tests.faults.stack import Stack
 from tests.support.changelog import Change, Op, Row
 
 
-def test_written_twice(stack: Stack, tmp_path: Path) -> None:
+def test_a_changelog_written_twice(stack: Stack, tmp_path: Path) -> None:
     result = write_twice(stack, tmp_path, seed=1)
     assert result.verdict.lost == 0, result
 
 
-def test_the_row_added_last_is_expected_by_hand() -> None:
+def test_of_several_rows_the_one_added_last_is_expected() -> None:
     old, new, newest = Row("ann", 90.0, 9), Row("ann", 10.0, 1), Row("ann", 20.0, 2)
     changes = [Change(Op.INSERT, old), Change(Op.INSERT, new), Change(Op.UPDATE_BEFORE, new)]
     assert expected(changes)["ann"][1:3] == (90.0, 9)

@@ -1,4 +1,4 @@
-"""A step that outlasts a transaction comes to its end, and loses and doubles nothing whenever it is killed."""
+"""A step longer than a transaction is completed, and loses and duplicates nothing whenever the client is killed."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.faults.slow_broker import label_slowly
 from tests.faults.stack import RelayedStack
 
 
-def test_slow_broker(stack: RelayedStack, tmp_path: Path) -> None:
+def test_kills_in_each_part_of_a_long_step(stack: RelayedStack, tmp_path: Path) -> None:
     result = label_slowly(stack, tmp_path, seed=1)
     print(result.line(), *result.notes, sep="\n")
     assert result.verdict.clean, result

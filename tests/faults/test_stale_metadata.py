@@ -1,4 +1,4 @@
-"""A broker that has not heard yet of a topic just made says that there is none: nobody may stay blind for it."""
+"""A broker with old metadata answers that a new topic does not exist: client and tests ask again."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,29 +19,29 @@ from tests.support.topics import Outgoing, Topics
 from tests.support.waiting import wait_until
 
 DENIALS = 3
-"""How many answers are wrong; a client asks again after 100 ms at first, then after ever longer times."""
+"""Number of wrong answers; a client asks again after 100 ms, then after longer and longer times."""
 POLL_S = 0.1
 
 
 @pytest.fixture
 def relayed(stack: RelayedStack) -> Iterator[Topics]:
-    """The broker as seen through the relay, which hides nothing in the end."""
+    """The broker behind the relay, which hides nothing at the end."""
     yield Topics(f"{LOOPBACK}:{stack.relay.port}")
     stack.relay.show()
 
 
 def hide(relay: Relay, topic: str) -> Hidden:
-    """Hide a topic; return what counts the denials."""
+    """Hide a topic; return the counter of denials."""
     relay.hide(topic)
     assert relay.hidden is not None
     return relay.hidden
 
 
-def test_a_topic_is_made_once_the_broker_says_so(stack: RelayedStack, relayed: Topics) -> None:
+def test_create_returns_once_the_broker_knows_the_topic(stack: RelayedStack, relayed: Topics) -> None:
     hidden = hide(stack.relay, "made_late")
     with ThreadPoolExecutor() as pool:
         made = pool.submit(relayed.create, "made_late", 2)
-        wait_until(lambda: hidden.n_denied >= DENIALS or made.done(), "somebody to ask for the topic")
+        wait_until(lambda: hidden.n_denied >= DENIALS or made.done(), "requests for the topic")
         assert not made.done()
         with pytest.raises(KafkaException) as denied:
             relayed.partitions("made_late")
@@ -51,7 +51,7 @@ def test_a_topic_is_made_once_the_broker_says_so(stack: RelayedStack, relayed: T
     assert relayed.partitions("made_late") == [0, 1]
 
 
-def test_the_watcher_reads_before_anything_happens(stack: RelayedStack, tmp_path: Path, relayed: Topics) -> None:
+def test_the_watcher_misses_no_label(stack: RelayedStack, tmp_path: Path, relayed: Topics) -> None:
     pipeline = Pipeline(Services(relayed, stack.services.subjects), tmp_path, "watched")
     watcher = Watcher(pipeline)
     watcher.start()
@@ -60,8 +60,8 @@ def test_the_watcher_reads_before_anything_happens(stack: RelayedStack, tmp_path
     watcher.stop()
 
 
-@pytest.mark.parametrize("n_known", [0, 1], ids=["before it has heard of it", "after it has heard of it"])
-def test_the_client_reads_though_it_is_denied(
+@pytest.mark.parametrize("n_known", [0, 1], ids=["unknown from the start", "known before"])
+def test_the_client_reads_a_topic_that_is_unknown_for_a_while(
     stack: RelayedStack, tmp_path: Path, relayed: Topics, n_known: int
 ) -> None:
     pipeline = Pipeline(Services(relayed, stack.services.subjects), tmp_path, f"denied_{n_known}", partitions=2)

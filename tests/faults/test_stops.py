@@ -1,4 +1,4 @@
-"""SIGTERM while something is away: the client ends by itself, and its last line says what became of the last step."""
+"""SIGTERM in an outage: the client ends in time, and its last line states whether the last step is committed."""
 
 import signal
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ from tests.support.waiting import wait_until
 CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
 MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))
 KILLED_AFTER_S = 30.0
-"""What Kubernetes waits: the client must have ended by itself long before."""
+"""The grace period of Kubernetes; the client must end long before."""
 
 
 @pytest.fixture
 def pipeline(stack: RelayedStack, tmp_path: Path, request: pytest.FixtureRequest) -> Pipeline:
-    """A pipeline of its own, its client behind the relay."""
+    """A pipeline whose client is connected through the relay."""
     made = Pipeline(stack.services, tmp_path, new_name(request.node.name))
     for section in ("consumer", "producer"):
         made.configure(section, bootstrap_servers=f"127.0.0.1:{stack.relay.port}")
@@ -36,7 +36,7 @@ def pipeline(stack: RelayedStack, tmp_path: Path, request: pytest.FixtureRequest
 
 @contextmanager
 def frozen(*services: Service) -> Iterator[None]:
-    """Services that take connections and never answer."""
+    """Freeze services: they accept connections and never answer."""
     processes = [psutil.Process(service.pid) for service in services]
     for process in processes:
         process.suspend()
@@ -49,20 +49,20 @@ def frozen(*services: Service) -> Iterator[None]:
 
 @contextmanager
 def labelling(pipeline: Pipeline) -> Iterator[Client]:
-    """A client that has labelled everything."""
+    """A running client that has labelled everything."""
     with Client(pipeline.arguments("--batch-interval", "0.1"), pipeline.directory / "log") as client:
         wait_until(lambda: pipeline.lag() == 0 or not client.running, "the first labels")
         yield client
 
 
 def ended(client: Client) -> tuple[int, str]:
-    """Ask it to stop; its exit code and its last line."""
+    """Send SIGTERM; return the exit code and the last line."""
     client.send(signal.SIGTERM)
     return client.wait(KILLED_AFTER_S), client.output.splitlines()[-1]
 
 
-def assert_goes_on(pipeline: Pipeline) -> None:
-    """The next start finds everything as it should be."""
+def assert_continues(pipeline: Pipeline) -> None:
+    """The next start restores a correct state and completes it."""
     with Client(pipeline.arguments("--until-end"), pipeline.directory / "next") as client:
         assert client.wait() == 0, client.output
     wait_until(lambda: pipeline.lag() == 0, "the offsets to be in force")
@@ -71,18 +71,18 @@ def assert_goes_on(pipeline: Pipeline) -> None:
     pipeline.assert_nothing_doubled()
 
 
-def test_the_broker_does_not_answer_and_nothing_is_under_way(stack: RelayedStack, pipeline: Pipeline) -> None:
+def test_the_broker_does_not_answer_between_steps(stack: RelayedStack, pipeline: Pipeline) -> None:
     with labelling(pipeline) as client, frozen(stack.broker):
         code, last = ended(client)
         assert code == 0, client.output
         assert last.endswith(COMMITTED) or last.endswith("offsets committed")
-    assert_goes_on(pipeline)
+    assert_continues(pipeline)
 
 
 @pytest.mark.parametrize(
     ("api", "state"), [(Api.PRODUCE, NOT_COMMITTED), (Api.ADD_PARTITIONS_TO_TXN, NOT_COMMITTED), (Api.END_TXN, UNKNOWN)]
 )
-def test_the_broker_does_not_answer_in_the_middle_of_a_step(
+def test_the_broker_does_not_answer_within_a_step(
     api: Api, state: str, stack: RelayedStack, pipeline: Pipeline
 ) -> None:
     with labelling(pipeline) as client:
@@ -92,21 +92,23 @@ def test_the_broker_does_not_answer_in_the_middle_of_a_step(
         with frozen(stack.broker):
             code, last = ended(client)
         assert (code, last.endswith(state)) == (1, True), client.output
-    assert_goes_on(pipeline)
+    assert_continues(pipeline)
 
 
-@pytest.mark.parametrize("away", ["broker", "registry"])
-def test_a_start_that_waits(away: str, stack: RelayedStack, pipeline: Pipeline) -> None:
-    service: Service = getattr(stack, away)
+@pytest.mark.parametrize("frozen_service", ["broker", "registry"])
+def test_a_start_during_an_outage(frozen_service: str, stack: RelayedStack, pipeline: Pipeline) -> None:
+    service: Service = getattr(stack, frozen_service)
     with frozen(service), Client(pipeline.arguments(), pipeline.directory / "log") as client:
         wait_until(lambda: client.is_connected_to({stack.relay.port, stack.registry.port}), "the client to connect")
         code, last = ended(client)
         assert (code, last.endswith(COMMITTED)) == (0, True), client.output
-    assert_goes_on(pipeline)
+    assert_continues(pipeline)
 
 
-def test_what_hangs_for_good_is_ended_from_beside(stack: RelayedStack, pipeline: Pipeline, tmp_path: Path) -> None:
-    """No call of the client waits for as long; should one ever, the last line is written all the same."""
+def test_a_client_that_hangs_ends_after_the_grace_period(
+    stack: RelayedStack, pipeline: Pipeline, tmp_path: Path
+) -> None:
+    """No call of the client takes that long; if one ever did, the last line would be written all the same."""
     hang = tmp_path / "hang.py"
     hang.write_text(
         "import sys, time, user_classifier\n"
@@ -117,5 +119,5 @@ def test_what_hangs_for_good_is_ended_from_beside(stack: RelayedStack, pipeline:
         client.wait_for_output("users restored")
         code, last = ended(client)
         assert code == 0
-        words = f"stop requested, but a call did not return within {GRACE_SECONDS:.0f} s; {COMMITTED}"
-        assert last == f"user_classifier.py: error: {words}"
+        message = f"stop requested, but a call did not return within {GRACE_SECONDS:.0f} s; {COMMITTED}"
+        assert last == f"user_classifier.py: error: {message}"

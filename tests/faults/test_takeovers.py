@@ -1,4 +1,4 @@
-"""The newer of two instances goes on, the older stops."""
+"""The newer of two instances continues, the older one stops."""
 
 from pathlib import Path
 
@@ -6,6 +6,6 @@ from tests.faults.stack import Stack
 from tests.faults.takeovers import take_over
 
 
-def test_taken_over_in_a_transaction(stack: Stack, tmp_path: Path) -> None:
+def test_an_instance_is_taken_over_in_a_transaction(stack: Stack, tmp_path: Path) -> None:
     result = take_over(stack, tmp_path, seed=1, times=3)
     assert result.verdict.clean, result

@@ -1,4 +1,4 @@
-"""SIGTERM ends the client in time, whatever is away."""
+"""SIGTERM ends the client in time in an outage of the registry."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ from tests.faults.stack import Stack
 from tests.faults.terminations import CASES, terminate
 
 
-def test_ends_in_time(stack: Stack, tmp_path: Path) -> None:
+def test_the_client_ends_in_time(stack: Stack, tmp_path: Path) -> None:
     (case,) = (case for case in CASES if case.name == "registry killed")
     result = terminate(stack, tmp_path, seed=1, case=case)
     assert result.verdict.lost == 0, result

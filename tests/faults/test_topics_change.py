@@ -1,4 +1,4 @@
-"""The input grows and is trimmed, the output has three partitions."""
+"""The input gets more partitions, or loses its first records; the output has three partitions."""
 
 from pathlib import Path
 
@@ -11,6 +11,6 @@ def test_six_partitions_become_twelve(stack: Stack, tmp_path: Path) -> None:
     assert result.verdict.clean, result
 
 
-def test_beginning_of_the_input_is_gone(stack: Stack, tmp_path: Path) -> None:
+def test_the_first_records_of_the_input_are_deleted(stack: Stack, tmp_path: Path) -> None:
     result = trim(stack, tmp_path, seed=1)
     assert result.verdict.clean, result

@@ -1,4 +1,4 @@
-"""Topics that are not as they were: the input grows and is trimmed, the output has three partitions."""
+"""The input gets more partitions, or loses its first records; the output has three partitions."""
 
 import time
 from pathlib import Path
@@ -13,7 +13,7 @@ OUTPUT_PARTITIONS = 3
 
 
 def grow(stack: Stack, directory: Path, seed: int) -> Result:
-    """Six partitions become twelve while labels flow into three; once the client has noticed, it is killed."""
+    """Six partitions become twelve while labels flow to three; the client is killed once it reads all."""
     with Arena(stack, directory, "grown", seed, output_partitions=OUTPUT_PARTITIONS) as arena:
         client = arena.clients.start()
         arena.labels_flow()
@@ -27,14 +27,14 @@ def grow(stack: Stack, directory: Path, seed: int) -> Result:
         arena.labels_flow()
         used = {record.partition for record in arena.pipeline.topics.read(arena.pipeline.output)}
         if used != set(range(OUTPUT_PARTITIONS)):
-            raise AssertionError(f"labels lie in {used} alone")
+            raise AssertionError(f"labels are only in partitions {used}")
         result = arena.finish(client, stepwise=False)
         result.notes.append(f"{PARTITIONS} partitions became {GROWN}; seconds until all were read")
         return result
 
 
 def trim(stack: Stack, directory: Path, seed: int) -> Result:
-    """The beginning of the input is deleted before the first start: retractions of rows never seen come first."""
+    """The first records are deleted before the first start: retractions come first, of rows never read."""
     with Arena(stack, directory, "trimmed", seed, flowing=False) as arena:
         arena.feeder.write(3000)
         arena.feeder.trim()

@@ -1,6 +1,6 @@
-"""The client, telling its step to a board and striking itself where it is told: traced BOARD AIM|none ARGUMENTS...
+"""The client, which records its step on a board and signals itself at an aim: traced BOARD AIM|none ARGUMENTS...
 
-The product knows nothing of this: its functions are wrapped from outside.
+Functions of the client are wrapped from outside.
 """
 
 import functools
@@ -22,13 +22,13 @@ from tests.faults.steps import ENTRY, EXIT, Aim, Board, Step
 
 
 class Tracer:
-    """Writes the step under way to the board."""
+    """Records the current step on the board."""
 
     def __init__(self, board: Board, aim: Aim | None) -> None:
         self._board, self._aim, self._entries = board, aim, 0
 
     def wrap(self, step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
-        """The function as a step of its own."""
+        """The function, recorded as a step."""
 
         @functools.wraps(function)
         def traced(*positional: Any, **named: Any) -> Any:
@@ -37,13 +37,13 @@ class Tracer:
                 return function(*positional, **named)
             finally:
                 if aimed is not None and aimed.when == EXIT:
-                    _strike(aimed)
+                    _send_signal(aimed)
                 self._board.step = Step.BETWEEN if outer is Step.START else outer
 
         return traced
 
     def _enter(self, step: Step) -> Aim | None:
-        """Write the step; return the aim if this is the entry it means."""
+        """Record the step; return the aim if it is for this entry."""
         self._board.step = step
         aim = self._aim
         if aim is None or aim.step is not step:
@@ -52,23 +52,23 @@ class Tracer:
         if self._entries != aim.entry:
             return None
         if aim.when == ENTRY:
-            _strike(aim)
+            _send_signal(aim)
         elif aim.when != EXIT:
-            threading.Thread(target=_strike_after, args=(aim,), daemon=True).start()
+            threading.Thread(target=_send_signal_after, args=(aim,), daemon=True).start()
         return aim
 
 
-def _strike(aim: Aim) -> None:
+def _send_signal(aim: Aim) -> None:
     os.kill(os.getpid(), signal.Signals[aim.signal])
 
 
-def _strike_after(aim: Aim) -> None:
+def _send_signal_after(aim: Aim) -> None:
     time.sleep(float(aim.when))
-    _strike(aim)
+    _send_signal(aim)
 
 
 def trace(tracer: Tracer) -> None:
-    """Wrap the client's steps. Producing is all of a transaction before its offsets are sent."""
+    """Wrap the client's steps. PRODUCE is a transaction until its offsets are sent."""
 
     class Producer(confluent_kafka.Producer):
         pass

@@ -1,4 +1,4 @@
-"""A read_committed reader of the output that looks on during the run and notes what it sees, and when."""
+"""A read_committed reader of the output, which records what it reads during a run, and when."""
 
 import threading
 import time
@@ -15,29 +15,29 @@ from tests.support.waiting import wait_until
 POLL_S = 0.1
 _arrived = attrgetter("arrived")
 READING_S = 30.0
-"""How long it may take until the reader has reached the end of a topic just made; one that is blind never does."""
+"""How long it may take to reach the end of a new topic."""
 
 
 class Seen(NamedTuple):
-    """One record, as it came."""
+    """One record."""
 
     partition: int
     offset: int
     made: float
-    """When the client produced it, seconds since the epoch."""
+    """When the client produced it; seconds since the epoch."""
     arrived: float
-    """When it was seen, seconds since the epoch."""
+    """When it was read; seconds since the epoch."""
 
 
 class Watcher(threading.Thread):
-    """Notes each label in the order of arrival, from the first one on."""
+    """Records every label in the order of arrival."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(daemon=True)
         self.seen: list[Seen] = []
         self._stopping = threading.Event()
         self._ended: set[int] = set()
-        """The partitions of which an end has been reached."""
+        """Partitions whose end has been reached."""
         reading = {"group.id": "watcher", "isolation.level": "read_committed", "enable.auto.commit": False}
         ends = {"enable.partition.eof": True}
         patience = {"reconnect.backoff.max.ms": 500, "fetch.wait.max.ms": 10, "log_level": 0}
@@ -47,7 +47,7 @@ class Watcher(threading.Thread):
         self._consumer.assign([TopicPartition(pipeline.output, at, 0) for at in self._partitions])
 
     def start(self) -> None:
-        """Begin, and return once every partition is being read: what is not seen afterwards is not there."""
+        """Start, and return once every partition is read to its end: from then on, no record is missed."""
         super().start()
         wait_until(lambda: self._ended == {*self._partitions}, "the watcher to read every partition", READING_S)
 
@@ -68,21 +68,21 @@ class Watcher(threading.Thread):
             self._ended.add(partition)
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop reading."""
         self._stopping.set()
         self.join()
 
     def first_made(self, since: float) -> Seen | None:
-        """The first record seen that was made after `since`, seconds since the epoch."""
-        position = bisect_left(self.seen, since, key=_arrived)  # none arrives before it is made
+        """The first record made after `since`, seconds since the epoch."""
+        position = bisect_left(self.seen, since, key=_arrived)  # records arrive after they are made
         return next((each for each in self.seen[position:] if each.made >= since), None)
 
     def longest_gap(self, since: float) -> float:
-        """The longest time without a label from `since` on, seconds since the epoch, up to the last one seen."""
+        """The longest time without a label from `since`, seconds since the epoch, to the last label."""
         arrivals = [each.arrived for each in self.seen[bisect_left(self.seen, since, key=_arrived) :]]
         return max((later - earlier for earlier, later in pairwise([since, *arrivals])), default=0.0)
 
     def label_since(self, since: float) -> float | None:
-        """Seconds from `since` to the arrival of the first label made after it; None if none has come."""
+        """Seconds from `since` to the arrival of the first label made after it; None without one."""
         first = self.first_made(since)
         return None if first is None else first.arrived - since
