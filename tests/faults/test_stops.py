@@ -112,7 +112,7 @@ def test_a_client_that_hangs_ends_after_the_grace_period(
     hang = tmp_path / "hang.py"
     hang.write_text(
         "import sys, time, user_classifier\n"
-        "user_classifier.Classifier.label_changes = lambda self, sink: time.sleep(3600)\n"
+        "user_classifier.Classifier.label_changes = lambda self: time.sleep(3600)\n"
         "sys.exit(user_classifier.main(sys.argv[1:]))\n"
     )
     with Client(pipeline.arguments(), tmp_path / "log", script=hang) as client:
