@@ -63,16 +63,16 @@ def test_a_choice_holds_for_its_scale(pipeline: Pipeline) -> None:
     amounts = [10.0**power * (1 + 0.01 * user) for power in (1, 2, 3, 4) for user in range(10)]
     rows = [Row(f"user {at:02}", amount, 1) for at, amount in enumerate(amounts)]
     pipeline.write(Placed(0, Change(Op.INSERT, row)) for row in rows)
-    told = [
+    logs = [
         inside.run_to_end(pipeline.arguments("-k", "auto", *options)).stderr
         for options in (("--scale", "log"), ("--scale", "log", "--fit", "cells"), (), ())
     ]
-    assert "40 users, scale log\n" in told[0]
-    assert "-k auto: 4 clusters; kept until -k is a number\n" in told[0]
-    assert "-k auto: 4 clusters, chosen at an earlier start\n" in told[1]
-    assert "4 clusters were chosen with --scale log; choosing again with --scale none\n" in told[2]
-    assert "-k auto: 3 clusters; kept until -k is a number\n" in told[2]
-    assert "-k auto: 3 clusters, chosen at an earlier start\n" in told[3]
+    assert "40 users, scale log\n" in logs[0]
+    assert "-k auto: 4 clusters; kept until -k is a number\n" in logs[0]
+    assert "-k auto: 4 clusters, chosen at an earlier start\n" in logs[1]
+    assert "4 clusters were chosen with --scale log; choosing again with --scale none\n" in logs[2]
+    assert "-k auto: 3 clusters; kept until -k is a number\n" in logs[2]
+    assert "-k auto: 3 clusters, chosen at an earlier start\n" in logs[3]
     assert metadata(pipeline) == {f"{MARK}40 k=3 by={__version__}"}
     assert {row.label for row in pipeline.labelling().values()} == {0, 1, 2}
 

@@ -1,4 +1,4 @@
-"""scikit-learn as a run loads it: one thread is enough."""
+"""A run limits scikit-learn to one thread."""
 
 import subprocess
 import sys
@@ -7,13 +7,13 @@ from tests.support.client import ROOT
 
 
 def test_a_run_fits_in_one_thread() -> None:
-    """OpenMP counts its threads for each thread that asks: the limit must be set by the one that fits."""
+    """OpenMP limits threads for each calling thread: the limit must be set by the thread that fits."""
     program = (
         "import threading\n"
         "from threadpoolctl import threadpool_info\n"
         "from tests.support.world import INSERTS, World\n"
         "start = threading.Thread.start\n"
-        "threading.Thread.start = lambda thread: (start(thread), thread.join())\n"  # the import is over in time
+        "threading.Thread.start = lambda thread: (start(thread), thread.join())\n"  # import in the foreground
         "world = World()\n"
         "world.write(INSERTS)\n"
         "assert world.run() is None\n"
