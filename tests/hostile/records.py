@@ -1,4 +1,4 @@
-"""Records that are no rows, each with the cause the client must name, and good ones that look odd."""
+"""Records that are no rows, each with the cause that the client must name, and unusual valid ones."""
 
 import io
 import json
@@ -39,14 +39,14 @@ class Bad(NamedTuple):
 
 
 class Schemas:
-    """The schemas of the bad and the odd records, registered beside the pipeline's own."""
+    """Registers the schemas of bad and unusual records."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._subjects, self._topic = pipeline.subjects, pipeline.source
         self.own = pipeline.schema_id
 
     def value(self, schema: Any, record: Any) -> bytes:
-        """A record in a schema of its own."""
+        """A value in another schema."""
         name = f"{self._topic}-{abs(hash(json.dumps(schema)))}"
         return frame(self._subjects.register(name, schema), encoded(schema, record))
 
@@ -56,7 +56,7 @@ class Schemas:
 
 
 def encoded(schema: Any, record: Any) -> bytes:
-    """The bare Avro encoding, of any type."""
+    """The Avro encoding of a value of any type."""
     out = io.BytesIO()
     fastavro.schemaless_writer(out, fastavro.parse_schema(schema), record)
     return out.getvalue()
@@ -122,7 +122,7 @@ def other_schemas(schemas: Schemas) -> list[Bad]:
 
 
 def bad_fields(schemas: Schemas) -> list[Bad]:
-    """Rows with a field that no user has."""
+    """Rows with a field out of range."""
 
     def row(cause: str, **changed: Any) -> Bad:
         return Bad(frame(schemas.own, body(AGGREGATE_SCHEMA, {**ROW, **changed})), cause)
@@ -149,13 +149,13 @@ def bad_fields(schemas: Schemas) -> list[Bad]:
 
 
 def unread(column: str, kind: str, made: str, sql: str) -> str:
-    """What is said of a column of a type that is not read."""
+    """The message about a column of a type that is not read."""
     cast = f"write CAST({made} AS {sql}) AS {column} in statement 4, and {column} {sql} in statement 3"
     return f"{column} is of type {kind}; {cast}"
 
 
 def bad_headers(schemas: Schemas) -> list[Bad]:
-    """Good rows with an op header that says nothing."""
+    """Valid rows with an invalid op header."""
     good = frame(schemas.own, body(AGGREGATE_SCHEMA, ROW))
 
     def op(shown: str, *values: bytes | None) -> Bad:
@@ -178,7 +178,7 @@ KINDS: list[Callable[[Schemas], list[Bad]]] = [unframed, misfits, other_schemas,
 
 
 def odd_rows() -> dict[str, tuple[float, int]]:
-    """Rows that are unusual and good."""
+    """Rows that are unusual and valid."""
     return {
         "": (1.0, 1),
         "a\0b": (2.0, 1),
@@ -193,7 +193,7 @@ def odd_rows() -> dict[str, tuple[float, int]]:
 
 
 def odd_records(schemas: Schemas) -> list[Outgoing]:
-    """Good rows in other schemas: another order, more fields, whole numbers for amounts, ASCII digits for op."""
+    """Valid rows in other schemas: another order, more fields, whole numbers for amounts, ASCII digits for op."""
     turned = record_schema("turned", num_transactions="long", total_amount="double", user_id="string")
     more = record_schema("more", first="string", **COLUMNS, last="bytes")
     whole = columns(total_amount="int", num_transactions="int")

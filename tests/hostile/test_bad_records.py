@@ -1,4 +1,4 @@
-"""Records that cannot be read, in each error-handling mode, among good ones: on a real broker, many in one run."""
+"""Records that cannot be read, among valid ones, in each error-handling mode; many in one run."""
 
 import re
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ COUNTED = re.compile(r"(\d+) records cannot be read \(mode (\w+)\), the first: (
 
 
 def mixed(pipeline: Pipeline, bad: Sequence[Bad]) -> tuple[list[Change], dict[int, Bad]]:
-    """Write bad records among good ones; return the good changes, and the bad records by offset."""
+    """Write bad records among valid ones; return the valid changes, and the bad records by offset."""
     changes = aggregation(seed=11, n_users=12, n_transactions=3 * len(bad))
     good = pipeline.outgoing(place_by_hash(changes, 1))
     records: list[Outgoing] = []
@@ -31,8 +31,8 @@ def mixed(pipeline: Pipeline, bad: Sequence[Bad]) -> tuple[list[Change], dict[in
     return changes, offsets
 
 
-def place(pipeline: Pipeline, offset: int) -> str:
-    """How the client writes a place."""
+def position(pipeline: Pipeline, offset: int) -> str:
+    """How the client writes a position."""
     return f"{pipeline.source} [0] at offset {offset}"
 
 
@@ -53,24 +53,24 @@ def dead_letters(pipeline: Pipeline, offsets: dict[int, Bad]) -> list[tuple[byte
 
 
 def stored(records: Sequence[Record]) -> list[tuple[bytes | None, bytes | None, Headers]]:
-    """What was written, in the order of the input's offsets."""
+    """The records written, in the order of the input's offsets."""
     by_offset = sorted(records, key=lambda record: int(dict(record.headers)["__streams.errors.offset"] or b""))
     return [(record.key, record.value, list(record.headers)) for record in by_offset]
 
 
-def test_mode_ignore_counts_them_and_loses_no_good_record(pipeline: Pipeline) -> None:
+def test_mode_ignore_counts_them_and_loses_no_valid_record(pipeline: Pipeline) -> None:
     changes, offsets = mixed(pipeline, bad_records(Schemas(pipeline)))
     finished = inside.run_to_end(pipeline.arguments("--error-handling-mode", "ignore"))
     counted = COUNTED.findall(finished.output)
     assert sum(int(count) for count, *_ in counted) == len(offsets)
     first = next(iter(offsets))
-    assert counted[0][1:] == ("ignore", f"{place(pipeline, first)}: {offsets[first].cause}")
+    assert counted[0][1:] == ("ignore", f"{position(pipeline, first)}: {offsets[first].cause}")
     assert pipeline.labelling() == oracle.labelled(changes)
     assert pipeline.pending() == {}
     assert pipeline.offsets() == {0: len(changes) + len(offsets)}
 
 
-def test_mode_log_keeps_each_once_even_over_a_crash(pipeline: Pipeline) -> None:
+def test_mode_log_keeps_each_once_even_after_a_crash(pipeline: Pipeline) -> None:
     target = f"{pipeline.source}_errors"
     pipeline.topics.create(target)
     changes, offsets = mixed(pipeline, bad_records(Schemas(pipeline)))
@@ -86,29 +86,29 @@ def test_mode_log_keeps_each_once_even_over_a_crash(pipeline: Pipeline) -> None:
 
 def test_mode_fail_stops_before_each_cause(pipeline: Pipeline) -> None:
     schemas = Schemas(pipeline)
-    # Two of each kind: the line that stops at the others is the same.
+    # Two of each kind: the client stops at the others in the same way.
     kinds = [kind(schemas) for kind in KINDS]
     changes, offsets = mixed(pipeline, [bad for kind in kinds for bad in (kind[0], kind[-1])])
     for offset, bad in offsets.items():
         failed = inside.run(pipeline.arguments("--until-end", "--batch-size", "1"))
         assert failed.code == 1
-        message = f"user_classifier.py: error: {place(pipeline, offset)}: {bad.cause}{ADVICE}\n"
+        message = f"user_classifier.py: error: {position(pipeline, offset)}: {bad.cause}{ADVICE}\n"
         assert failed.stderr.endswith(message), failed.stderr
-        step_over(pipeline, offset)
+        skip(pipeline, offset)
     inside.run_to_end(pipeline.arguments())
     assert pipeline.labelling() == oracle.labelled(changes)
 
 
-def step_over(pipeline: Pipeline, offset: int) -> None:
-    """What an administrator does about one bad record: move the offset behind it, keeping the client's mark."""
-    # A commit is seen a little after it was answered; with a record per batch it stands right before the bad one.
-    wait_until(lambda: pipeline.offsets() == {0: offset}, f"the offset to stand at {offset}", 10.0)
+def skip(pipeline: Pipeline, offset: int) -> None:
+    """Skip one bad record as an administrator does: commit the next offset with the client's metadata."""
+    # A commit is acknowledged before it can be read; with one record per batch, it is the offset of the bad one.
+    wait_until(lambda: pipeline.offsets() == {0: offset}, f"the offset {offset} to be committed", 10.0)
     (commit,) = (each for each in pipeline.topics.committed(pipeline.group).values() if each.topic == pipeline.source)
     assert commit.metadata.startswith(MARK)
     pipeline.topics.commit(pipeline.group, pipeline.source, {0: offset + 1}, commit.metadata)
 
 
-def test_one_value_bad_in_two_ways_is_kept_once(pipeline: Pipeline) -> None:
+def test_a_value_with_two_errors_is_kept_once(pipeline: Pipeline) -> None:
     target = f"{pipeline.source}_errors"
     pipeline.topics.create(target)
     garbage = b"garbage"

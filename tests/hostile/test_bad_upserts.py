@@ -11,7 +11,7 @@ UPSERT = ("--changelog-mode", "upsert", "--error-handling-mode", "log", "--error
 
 
 def causes(pipeline: Pipeline, bad: list[Bad]) -> list[str]:
-    """Write bad records after a good one, run, and return why each was set aside."""
+    """Write bad records after a valid one, run, and return the cause in each dead letter."""
     target = f"{pipeline.source}_errors"
     pipeline.topics.create(target)
     (good,) = pipeline.outgoing([Placed(0, Change(Op.INSERT, ANN))])
@@ -44,7 +44,7 @@ def test_avro_keys(pipeline: Pipeline) -> None:
         Bad(value[:-1], f"does not match its schema id {pipeline.schema_id}", [], key),
     ]
     found = causes(pipeline, bad)
-    # What a key looks like is shortened in the message.
+    # The key is shortened in the message.
     assert [cause.split("' ")[-1] for cause in found] == [each.cause for each in bad]
     assert all(cause.startswith("key b'") for cause in found[:3])
     assert {user: row[1:3] for user, row in pipeline.labelling().items()} == {"ann": (1.0, 1)}

@@ -1,4 +1,4 @@
-"""Configuration files as people break them: each mistake named in full, exit code 2, and never a value shown."""
+"""Configuration files with mistakes: a complete message, exit code 2, and no secret in it."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 from tests.support import client, configuration, inside
 
-SECRET = "s3cr%t=;#\"'"  # what a generated password may hold
+SECRET = "s3cr%t=;#\"'"  # characters of generated passwords
 NOWHERE = "127.0.0.1:1"
 PREFIX = "user_classifier.py: error: "
 FILE = "broken.ini"
@@ -17,7 +17,7 @@ Sections = dict[str, dict[str, str]]
 
 
 def sections() -> Sections:
-    """A configuration that is complete and secret, of services that are not there."""
+    """A complete configuration with secrets, of services that do not exist."""
     found = configuration.sections(NOWHERE, f"http://{NOWHERE}")
     found["schema_registry"]["basic.auth.user.info"] = f"key:{SECRET}"
     for name in ("consumer", "producer"):
@@ -39,7 +39,7 @@ def text(content: Sections) -> str:
 
 
 def complaint(directory: Path, content: bytes, monkeypatch: pytest.MonkeyPatch, *more: str) -> str:
-    """What the client says about a file; it must end with 2 and keep the secret."""
+    """The message about a file; the exit code must be 2, without the secret in the output."""
     monkeypatch.chdir(directory)
     Path(FILE).write_bytes(content)
     finished = inside.run([FILE, *more])
@@ -208,17 +208,17 @@ def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory); choose a readable file\n")
 
 
-def test_a_mistake_told_to_programs() -> None:
-    told = json.loads(client.run(["missing.ini", "--log-format", "json"]).stderr)
-    assert (told["level"], told["message"].partition(":")[0]) == ("ERROR", "missing.ini")
+def test_a_mistake_as_json() -> None:
+    logged = json.loads(client.run(["missing.ini", "--log-format", "json"]).stderr)
+    assert (logged["level"], logged["message"].partition(":")[0]) == ("ERROR", "missing.ini")
 
 
 @pytest.mark.parametrize("section", ["consumer", "producer"])
 @pytest.mark.parametrize("key", ["sasl.mechanisms", "sasl.username", "sasl.password"])
 def test_half_of_the_credentials(section: str, key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = complaint(tmp_path, without(section, key).encode(), monkeypatch)
-    assert said.startswith(f"{FILE}: [{section}] ")
-    assert key in said
+    message = complaint(tmp_path, without(section, key).encode(), monkeypatch)
+    assert message.startswith(f"{FILE}: [{section}] ")
+    assert key in message
 
 
 @pytest.mark.parametrize("section", ["schema_registry", "consumer", "producer"])
@@ -230,15 +230,15 @@ def test_ca_file(content: str | None, section: str, tmp_path: Path, monkeypatch:
     changed[section]["ssl.ca.location"] = "ca.pem"
     if section != "schema_registry":
         changed[section]["security.protocol"] = "SASL_SSL"
-    said = complaint(tmp_path, text(changed).encode(), monkeypatch)
-    assert said.startswith(f"{FILE}: [{section}] ssl.ca.location: ")
+    message = complaint(tmp_path, text(changed).encode(), monkeypatch)
+    assert message.startswith(f"{FILE}: [{section}] ssl.ca.location: ")
 
 
 @pytest.mark.parametrize("key", ["timeout", "max.retries", "retries.wait.ms", "retries.max.wait.ms", "cache.capacity"])
 @pytest.mark.parametrize("value", ["many", "nan", "-1"])
 def test_registry_numbers(key: str, value: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    said = complaint(tmp_path, having("schema_registry", key, value).encode(), monkeypatch)
-    assert said.startswith(f"{FILE}: [schema_registry] {key}:")
+    message = complaint(tmp_path, having("schema_registry", key, value).encode(), monkeypatch)
+    assert message.startswith(f"{FILE}: [schema_registry] {key}:")
 
 
 Mangle = Callable[[str], bytes]
@@ -252,18 +252,18 @@ WINDOWS: dict[str, Mangle] = {
 @pytest.mark.parametrize("key", ["sasl.pasword", "basic.auth.credentials", "sasl.pwd"])
 def test_a_misspelt_secret_is_not_printed(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     section = "schema_registry" if key.startswith("basic") else "consumer"
-    said = complaint(tmp_path, having(section, key, SECRET).encode(), monkeypatch, "--print-config")
-    assert said == f"{FILE}: [{section}] {key}: {UNKNOWN}"
+    message = complaint(tmp_path, having(section, key, SECRET).encode(), monkeypatch, "--print-config")
+    assert message == f"{FILE}: [{section}] {key}: {UNKNOWN}"
 
 
 @pytest.mark.parametrize("milliseconds", ["1000", "700000", "900000"])
-def test_any_time_out_of_transactions(milliseconds: str, tmp_path: Path) -> None:
+def test_transaction_timeouts_of_any_length(milliseconds: str, tmp_path: Path) -> None:
     (tmp_path / FILE).write_text(having("producer", "transaction.timeout.ms", milliseconds))
     assert inside.run([str(tmp_path / FILE), "--print-config"]).code == 0
 
 
 @pytest.mark.parametrize("mangle", WINDOWS.values(), ids=WINDOWS)
-def test_files_from_windows_are_read_and_passwords_kept(mangle: Mangle, tmp_path: Path) -> None:
+def test_files_from_windows(mangle: Mangle, tmp_path: Path) -> None:
     from classifier.config.ini_file import read_configuration
 
     file = tmp_path / FILE

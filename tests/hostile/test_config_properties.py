@@ -1,4 +1,4 @@
-"""Properties that do not go together, are out of range or are Java's: told by the name that the file has."""
+"""Properties that conflict, are out of range, or are of Java's clients: messages name them as in the file."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ ONCE = "for exactly-once delivery (enable.idempotence = true)"
 CONSUMER_PROTOCOL = "is not supported for group.protocol=consumer"
 
 
-def told(directory: Path, section: str, given: dict[str, str]) -> str:
-    """What is said of these properties, without the file's name."""
+def message_about(directory: Path, section: str, given: dict[str, str]) -> str:
+    """The message about these properties, without the name of the file; empty without one."""
     content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
     content[section] |= given
     file = configuration.write(directory / "x.ini", content)
@@ -121,9 +121,9 @@ CONFLICTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("section", "given", "told_of_it"), CONFLICTS)
-def test_what_does_not_go_together(section: str, given: dict[str, str], told_of_it: str, tmp_path: Path) -> None:
-    assert told(tmp_path, section, given) == told_of_it.replace("{}", next(iter(given)))
+@pytest.mark.parametrize(("section", "given", "message"), CONFLICTS)
+def test_conflicts(section: str, given: dict[str, str], message: str, tmp_path: Path) -> None:
+    assert message_about(tmp_path, section, given) == message.replace("{}", next(iter(given)))
 
 
 @pytest.mark.parametrize(
@@ -139,8 +139,8 @@ def test_what_does_not_go_together(section: str, given: dict[str, str], told_of_
         ("consumer", {"sasl.mechanism": "PLAIN", "sasl.username": "user", "sasl.password": SECRET}),
     ],
 )
-def test_what_goes_together(section: str, given: dict[str, str], tmp_path: Path) -> None:
-    assert told(tmp_path, section, given) == ""
+def test_valid_properties(section: str, given: dict[str, str], tmp_path: Path) -> None:
+    assert message_about(tmp_path, section, given) == ""
 
 
 JAVA_LINES = [
@@ -153,14 +153,14 @@ JAVA_LINES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("section", "name", "told_of_it"), JAVA_LINES)
-def test_words_of_java(section: str, name: str, told_of_it: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("section", "name", "message"), JAVA_LINES)
+def test_properties_of_java(section: str, name: str, message: str, tmp_path: Path) -> None:
     value = f'org.apache.kafka.common.security.plain.PlainLoginModule required username="u" password="{SECRET}";'
-    assert told(tmp_path, section, {name: value}) == told_of_it.replace("{}", name)
+    assert message_about(tmp_path, section, {name: value}) == message.replace("{}", name)
 
 
 def test_a_url_under_its_name_in_java(tmp_path: Path) -> None:
-    """It is this that is said, and not that a url is missing."""
+    """The message is about this property, and not about a missing url."""
     content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
     content["schema_registry"] = {"schema.registry.url": "http://127.0.0.1:1"}
     file = configuration.write(tmp_path / "x.ini", content)

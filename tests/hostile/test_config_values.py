@@ -1,6 +1,6 @@
-"""Values with a comment or quotes, units, other programs' variables: what cannot be meant is refused, secrets are kept.
+"""Values with a comment, quotes, a unit or an unknown variable are refused; secrets are taken literally.
 
-Taken literally, each of these went on silently: another group's offsets, 60 milliseconds in the place of a minute.
+Taken literally, such values would go unnoticed: another group, 60 milliseconds instead of a minute.
 """
 
 from pathlib import Path
@@ -19,14 +19,14 @@ SERVERS = "must be host:port, several separated by commas"
 
 
 def file_with(directory: Path, section: str, key: str, value: str) -> Path:
-    """A file that is complete but for one line."""
+    """A complete file with one changed line."""
     content = configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")
     content[section][key] = value
     return configuration.write(directory / "x.ini", content)
 
 
 def effective(file: Path) -> str:
-    """What takes effect; the start must be willing."""
+    """The output of --print-config, which must succeed."""
     finished = inside.run([str(file), "--print-config"])
     assert finished.code == 0, finished.output
     return finished.stdout
@@ -79,7 +79,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("section", "key", "value", "complaint"), REFUSED)
-def test_what_cannot_be_meant(section: str, key: str, value: str, complaint: str, tmp_path: Path) -> None:
+def test_values_that_are_refused(section: str, key: str, value: str, complaint: str, tmp_path: Path) -> None:
     file = file_with(tmp_path, section, key, value)
     assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [{section}] {key} {complaint}\n")
 
@@ -112,12 +112,12 @@ def test_what_cannot_be_meant(section: str, key: str, value: str, complaint: str
         ("schema_registry", "url", "http://host:8081/a#b"),
     ],
 )
-def test_what_can_be_meant(section: str, key: str, value: str, tmp_path: Path) -> None:
+def test_values_that_are_accepted(section: str, key: str, value: str, tmp_path: Path) -> None:
     shown = "user_classifier" if value == "args.group" else value.strip()
     assert f"\n{key} = {shown}" in effective(file_with(tmp_path, section, key, value))
 
 
-def test_a_folder_may_be_named_so(tmp_path: Path) -> None:
+def test_the_name_of_an_existing_folder(tmp_path: Path) -> None:
     authority = tmp_path / "team #1"
     authority.mkdir()
     assert f"ssl.ca.location = {authority}" in effective(
@@ -139,7 +139,7 @@ PASSWORDS = ["pa ss # word", "a ;b", "# hash", '"quoted"', "'x'", "“y”", "${
         ("schema_registry", "bearer.auth.token"),
     ],
 )
-def test_a_secret_is_taken_as_it_is(section: str, key: str, value: str, tmp_path: Path) -> None:
+def test_secrets_are_taken_literally(section: str, key: str, value: str, tmp_path: Path) -> None:
     from classifier.config.ini_file import check_configuration
 
     file = str(file_with(tmp_path, section, key, value))
@@ -171,12 +171,12 @@ def test_the_same_from_the_environment(
 
 
 @pytest.mark.parametrize("key", ["sasl.password", "group.id"])
-def test_a_secret_made_with_echo(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Kubernetes hands on the line break that `echo` appends."""
+def test_a_variable_with_a_line_break(key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Secret of Kubernetes keeps the line break that `echo` appends."""
     monkeypatch.setenv("GIVEN", "s3cr3t\n")
     file = file_with(tmp_path, "consumer", key, "${GIVEN}")
-    told = "${GIVEN} begins or ends with a line break; set it with printf %s, not with echo"
-    assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [consumer] {key}: {told}\n")
+    message = "${GIVEN} begins or ends with a line break; set it with printf %s, not with echo"
+    assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [consumer] {key}: {message}\n")
 
 
 def test_a_certificate_from_the_environment_keeps_its_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,7 +185,7 @@ def test_a_certificate_from_the_environment_keeps_its_lines(tmp_path: Path, monk
     assert read_configuration(str(file))["consumer"]["ssl.ca.pem"] == "-----BEGIN\nx\n-----END\n"
 
 
-def test_a_group_that_cannot_be_typed(tmp_path: Path) -> None:
+def test_a_group_with_control_characters(tmp_path: Path) -> None:
     file = file_with(tmp_path, "consumer", "group.id", "te\am")
-    told = "group.id has characters that cannot be printed; remove them"
-    assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [consumer] {told}\n")
+    message = "group.id has characters that cannot be printed; remove them"
+    assert inside.run([str(file)]) == (2, "", f"{PREFIX}{file}: [consumer] {message}\n")

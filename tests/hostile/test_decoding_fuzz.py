@@ -1,4 +1,4 @@
-"""The client's decoding, fuzzed in-process: what is no row is a RecordError, what is one is the right one."""
+"""Fuzzing of the decoder, without services: an invalid value raises RecordError, a valid one gives the right row."""
 
 import math
 import random
@@ -55,25 +55,25 @@ MORE_FIELDS: list[Any] = [
 
 
 class OneSchema:
-    """A registry that knows one schema."""
+    """A registry with one schema."""
 
     def __init__(self, schema: Any) -> None:
         self._schema = fastavro.parse_schema(schema)
 
     def by_id(self, schema_id: int) -> Any:
-        """The schema, or what the client's own registry raises."""
+        """The schema, or the error of the client's registry."""
         if schema_id != SCHEMA_ID:
             raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
         return self._schema
 
 
 def reader(schema: Any) -> AvroReader:
-    """The client's reader of one schema."""
+    """The client's decoder of one schema."""
     return AvroReader(OneSchema(schema))  # type: ignore[arg-type]
 
 
 def value(rng: random.Random) -> bytes:
-    """A value that fits its schema; the first choices of each field are good ones, the last are not a row's."""
+    """A value that matches its schema; the first choices of each field are valid, the last are not."""
     reach = 3 if rng.random() < 0.5 else None
     fields = {
         "user_id": rng.choice(USER_IDS[:reach]),
@@ -84,7 +84,7 @@ def value(rng: random.Random) -> bytes:
 
 
 def damaged(data: bytes, rng: random.Random) -> bytes:
-    """The same bytes after a few accidents, most of them behind the frame."""
+    """The bytes with a few changes, most of them after the frame."""
     broken = bytearray(data)
     for _ in range(rng.randrange(4)):
         at = rng.randrange(0 if rng.random() < 0.1 else 5, max(6, len(broken) + 1))
@@ -107,7 +107,7 @@ def damaged(data: bytes, rng: random.Random) -> bytes:
 
 
 def read(data: bytes, client: AvroReader) -> str:
-    """What the client makes of a value; repr tells 0.0 from -0.0. Anything but a RecordError is for pytest to show."""
+    """The row that the client decodes, as repr, which distinguishes 0.0 and -0.0; only RecordError is expected."""
     try:
         user_id, (amount, count) = parse_row(client.fields(data))
     except RecordError:
@@ -116,7 +116,7 @@ def read(data: bytes, client: AvroReader) -> str:
 
 
 def expected(data: bytes) -> str:
-    """What is to be made of it."""
+    """The expected row or verdict."""
     try:
         return repr(tuple(avro_rows.row_of(data, SCHEMA_ID)))
     except avro_rows.Lenient:
@@ -132,12 +132,12 @@ def test_damaged_values() -> None:
         wanted, got = expected(data), read(data, client)
         assert wanted in (EITHER, got), data.hex()
         verdicts[wanted if wanted in (EITHER, REFUSED) else "read"] += 1
-    # Both verdicts must be common, or the fuzzing shows nothing.
+    # Both verdicts must be frequent, otherwise the test shows nothing.
     assert min(verdicts["read"], verdicts[REFUSED]) > N_CASES / 10
     assert verdicts[EITHER] < N_CASES / 10
 
 
-def test_each_single_bit_and_each_cut_of_one_value() -> None:
+def test_every_bit_flip_and_every_cut_of_a_value() -> None:
     client = reader(AGGREGATE_SCHEMA)
     good = frame(SCHEMA_ID, body(AGGREGATE_SCHEMA, {"user_id": "Jürgen", "total_amount": 3.5, "num_transactions": 200}))
     flips = [good[:at] + bytes([good[at] ^ 1 << bit]) + good[at + 1 :] for at in range(len(good)) for bit in range(8)]
@@ -148,7 +148,7 @@ def test_each_single_bit_and_each_cut_of_one_value() -> None:
 
 
 @pytest.mark.parametrize("kind", MORE_FIELDS, ids=str)
-def test_only_record_errors_come_out_of_any_schema(kind: Any) -> None:
+def test_any_schema_raises_only_record_errors(kind: Any) -> None:
     schema = record_schema("more", user_id="string", total_amount="double", num_transactions="long")
     schema["fields"].insert(0, {"name": "more", "type": kind})
     rng, client, read_ones = random.Random(30), reader(schema), 0
@@ -160,7 +160,7 @@ def test_only_record_errors_come_out_of_any_schema(kind: Any) -> None:
     assert read_ones > 0
 
 
-def test_a_batch_is_read_as_its_values_are_one_by_one() -> None:
+def test_a_batch_is_decoded_like_its_values_one_by_one() -> None:
     rng, client, seen = random.Random(40), reader(AGGREGATE_SCHEMA), Counter[bool]()
     for _ in range(N_BATCHES):
         values = [frame(SCHEMA_ID, body(AGGREGATE_SCHEMA, good_row(rng))) for _ in range(rng.randrange(1, 6))]
@@ -180,13 +180,13 @@ def test_a_batch_is_read_as_its_values_are_one_by_one() -> None:
     assert min(seen.values()) > N_BATCHES / 10
 
 
-def test_two_bad_values_cannot_make_up_for_each_other() -> None:
-    """Values are decoded as one array: one that is too long must not lend its end to one that is too short."""
+def test_two_bad_values_do_not_hide_each_other() -> None:
+    """Values are decoded as one array: the end of one that is too long must not complete one that is too short."""
     schema = record_schema("more", more="bytes", user_id="string", total_amount="double", num_transactions="long")
     row = body(schema, {"more": b"", "user_id": "ann", "total_amount": 1.0, "num_transactions": 1})
     start, rest = b"\x02", row[2:]
     refused = []
-    for gap in range(40):  # what the client may put between two values: the longer one's bytes field takes it in
+    for gap in range(40):  # what the client may put between two values is taken in by the bytes field
         taken = body("bytes", b"?" * (gap + 1))[: -(gap + 1)]
         long = frame(SCHEMA_ID, row + b"!" * gap + start + taken)
         short = frame(SCHEMA_ID, b"?" + rest)
@@ -197,7 +197,7 @@ def test_two_bad_values_cannot_make_up_for_each_other() -> None:
 
 
 def net_of(values: list[bytes]) -> dict[Entry, int]:
-    """Each of these once."""
+    """Each value once."""
     return dict(Counter(values))
 
 
@@ -207,6 +207,6 @@ def good_row(rng: random.Random) -> dict[str, Any]:
 
 
 def contents(table: UserTable) -> dict[str, tuple[float, int] | None]:
-    """All that a table says."""
+    """The rows of a table."""
     settle(table)
     return {user_id: table.row(user_id) for user_id in table.user_ids}

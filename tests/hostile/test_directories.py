@@ -1,4 +1,4 @@
-"""No home, nowhere to write but one folder, a working directory that is gone: labels and picture are made anyway."""
+"""No home, no writable folder but one, a deleted working directory: labels and picture are written all the same."""
 
 import os
 import subprocess
@@ -13,15 +13,15 @@ from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import SCRIPT, TIMEOUT_S
 from tests.support.pipeline import Pipeline
 
-NOWHERE = "/dev/null/nothing"  # cannot be made, not even by root
-PLACES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TMPDIR", "TEMP", "TMP", "MPLBACKEND")
-BARE = {name: value for name, value in os.environ.items() if name not in PLACES}
+NOWHERE = "/dev/null/nothing"  # cannot be created, not even by root
+VARIABLES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TMPDIR", "TEMP", "TMP", "MPLBACKEND")
+BARE = {name: value for name, value in os.environ.items() if name not in VARIABLES}
 ENVIRONMENTS = {
     "no home": {},
-    "a home that is not there": {"HOME": NOWHERE, "XDG_CACHE_HOME": NOWHERE, "XDG_CONFIG_HOME": NOWHERE},
-    "a place for fonts that is not there": {"MPLCONFIGDIR": NOWHERE},
+    "a home that does not exist": {"HOME": NOWHERE, "XDG_CACHE_HOME": NOWHERE, "XDG_CONFIG_HOME": NOWHERE},
+    "a folder for fonts that does not exist": {"MPLCONFIGDIR": NOWHERE},
     "no such folder for temporary files": {"TMPDIR": NOWHERE, "HOME": NOWHERE},
-    "a backend of somebody else's": {"MPLBACKEND": "nonsense"},
+    "an unknown backend": {"MPLBACKEND": "nonsense"},
 }
 
 
@@ -49,17 +49,17 @@ def test_a_picture_without_a_home(environment: dict[str, str], written: Pipeline
     assert written.labelling()
 
 
-def test_a_working_directory_that_is_gone(written: Pipeline, tmp_path: Path) -> None:
-    gone = tmp_path / "gone"
-    gone.mkdir()
-    command = f'cd "{gone}" && rmdir "{gone}" && exec "$@"'
+def test_a_deleted_working_directory(written: Pipeline, tmp_path: Path) -> None:
+    deleted = tmp_path / "deleted"
+    deleted.mkdir()
+    command = f'cd "{deleted}" && rmdir "{deleted}" && exec "$@"'
     client = [sys.executable, str(SCRIPT), *written.arguments("--until-end", "--plot", str(tmp_path / "c.svg"))]
     done = subprocess.run(["sh", "-c", command, "sh", *client], capture_output=True, timeout=TIMEOUT_S, check=False)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "c.svg").exists()
 
 
-def test_the_pictures_folder_is_all_there_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_of_the_picture_is_the_only_writable_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def nothing() -> str:
         raise FileNotFoundError("No usable temporary directory found")
 
@@ -70,7 +70,7 @@ def test_the_pictures_folder_is_all_there_is(tmp_path: Path, monkeypatch: pytest
     assert tempfile.gettempdir() == str(tmp_path)
 
 
-def test_elsewhere_is_left_alone(tmp_path: Path) -> None:
+def test_another_folder_for_temporary_files_is_kept(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
     prepare_matplotlib(tmp_path)
     assert tempfile.gettempdir() == before

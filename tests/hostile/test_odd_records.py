@@ -1,4 +1,4 @@
-"""Records that are well-formed and still not what one expects: they are labelled like any other."""
+"""Records that are valid and unusual: they are labelled like any other."""
 
 import random
 
@@ -19,7 +19,7 @@ from tests.support.pipeline import Pipeline
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, record_schema
 
 MEGABYTES_10 = 10_000_000
-ROOM = 11_000_000
+MAX_BYTES = 11_000_000
 PREFIX = "user_classifier.py: error: "
 ANN = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 1}
 
@@ -72,10 +72,10 @@ def test_many_equal_and_huge_rows(pipeline: Pipeline) -> None:
 
 @pytest.fixture
 def wide(pipeline: Pipeline) -> Pipeline:
-    """A pipeline whose input takes records of 10 MB: two that are bad, and one that is good."""
+    """A pipeline whose input has records of 10 MB: two bad ones and a valid one."""
     pipeline.source += "_wide"
-    pipeline.topics.create(pipeline.source, 1, {"max.message.bytes": str(ROOM)})
-    producer = Producer({"bootstrap.servers": pipeline.topics.bootstrap_servers, "message.max.bytes": ROOM})
+    pipeline.topics.create(pipeline.source, 1, {"max.message.bytes": str(MAX_BYTES)})
+    producer = Producer({"bootstrap.servers": pipeline.topics.bootstrap_servers, "message.max.bytes": MAX_BYTES})
     for value in (*(bad.value for bad in wide_bad(pipeline)), wide_good(pipeline)):
         producer.produce(pipeline.source, value, partition=0)
     assert producer.flush(30.0) == 0
@@ -83,7 +83,7 @@ def wide(pipeline: Pipeline) -> Pipeline:
 
 
 def wide_bad(pipeline: Pipeline) -> list[Bad]:
-    """10 MB that are no row."""
+    """Values of 10 MB that are no rows."""
     noise = b"\xff" + random.Random(1).randbytes(MEGABYTES_10)
     name = frame(pipeline.schema_id, body(AGGREGATE_SCHEMA, {**ANN, "user_id": "x" * MEGABYTES_10}))
     return [
@@ -93,7 +93,7 @@ def wide_bad(pipeline: Pipeline) -> list[Bad]:
 
 
 def wide_good(pipeline: Pipeline) -> bytes:
-    """A row beside 10 MB of something else."""
+    """A row with another field of 10 MB."""
     schema = record_schema("wide", user_id="string", total_amount="double", num_transactions="long", ballast="bytes")
     schema_id = pipeline.subjects.register(f"{pipeline.source}-value", schema)
     return frame(schema_id, encoded(schema, {**ANN, "ballast": bytes(MEGABYTES_10)}))
@@ -110,7 +110,7 @@ def test_ten_megabytes_as_dead_letters(wide: Pipeline) -> None:
     wide.topics.create(target, 1, {"max.message.bytes": "1000000"})
     arguments = wide.arguments("--error-handling-mode", "log", "--error-handling-log-target", target)
     narrow_client = inside.run([*arguments, "--until-end"])
-    wide.sections["producer"]["message.max.bytes"] = str(ROOM)
+    wide.sections["producer"]["message.max.bytes"] = str(MAX_BYTES)
     configuration.write(wide.file, wide.sections)
     narrow_topic = inside.run([*arguments, "--until-end"])
     advice = "; raise message.max.bytes in [producer] and max.message.bytes of the topic\n"
@@ -118,7 +118,7 @@ def test_ten_megabytes_as_dead_letters(wide: Pipeline) -> None:
         assert failed.code == 1
         assert failed.stderr.split(PREFIX)[1].startswith(f"cannot write topic {target}: ")
         assert failed.stderr.endswith(advice)
-        # librdkafka may keep what is queued behind a refused record until the transaction times out.
+        # librdkafka may keep records queued after a refused one until the transaction times out.
         assert "accepts no records" not in failed.output
     assert wide.offsets() == {}
     widen(wide, target)
@@ -138,10 +138,10 @@ def test_a_record_is_refused_while_others_are_produced(pipeline: Pipeline) -> No
 
 
 def widen(pipeline: Pipeline, topic: str) -> None:
-    """Let a topic take records of 10 MB."""
+    """Allow records of 10 MB in a topic."""
     admin = AdminClient({"bootstrap.servers": pipeline.topics.bootstrap_servers})
-    room = ConfigEntry("max.message.bytes", str(ROOM), incremental_operation=AlterConfigOpType.SET)
-    wider = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[room])
+    entry = ConfigEntry("max.message.bytes", str(MAX_BYTES), incremental_operation=AlterConfigOpType.SET)
+    wider = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[entry])
     admin.incremental_alter_configs([wider])[wider].result(30.0)
 
 

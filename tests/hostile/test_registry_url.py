@@ -1,4 +1,4 @@
-"""A url at which no registry answers is told in the same words by a run, --dry-run, --explore-k and --check."""
+"""A url without a registry gets the same message in a run, --dry-run, --explore-k and --check."""
 
 import threading
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ ATTEMPTS = 10
 
 @pytest.fixture
 def elsewhere() -> Iterator[ThreadingHTTPServer]:
-    """A server on loopback that is no registry; `answer` is what it says to everything."""
+    """A server on loopback that is no registry; it sends `answer` to every request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -52,17 +52,17 @@ def elsewhere() -> Iterator[ThreadingHTTPServer]:
         server.shutdown()
 
 
-def told(pipeline: Pipeline, url: str, way: tuple[str, ...]) -> str:
-    """What is said of this url; it must be all that is wrong."""
+def message_about(pipeline: Pipeline, url: str, way: tuple[str, ...]) -> str:
+    """The message about this url, which must be the only one."""
     pipeline.configure("schema_registry", url=url)
     finished = inside.run(pipeline.arguments(*way))
     assert finished.code == 1, finished.output
     assert "Traceback" not in finished.output
-    return said(finished).replace(url, "URL")
+    return message_in(finished).replace(url, "URL")
 
 
-def said(finished: Finished) -> str:
-    """The one line about the registry."""
+def message_in(finished: Finished) -> str:
+    """The one message about the registry."""
     (line,) = [each for each in finished.output.splitlines() if each.startswith((PREFIX, "TO DO"))]
     return line.removeprefix(PREFIX).removeprefix("TO DO   [schema_registry] url and credentials: ")
 
@@ -77,25 +77,25 @@ def written(pipeline: Pipeline) -> Pipeline:
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 def test_another_path_of_the_registry(written: Pipeline, way: tuple[str, ...]) -> None:
     nowhere, hanging = f"{written.subjects.url}/nowhere", "no answer (timed out)"
-    # Now and then this registry never answers for a path that it does not know.
-    lines = (told(written, nowhere, way) for _ in range(ATTEMPTS))
+    # Sometimes this registry does not answer for an unknown path.
+    lines = (message_about(written, nowhere, way) for _ in range(ATTEMPTS))
     line = next(line for line in lines if hanging not in line)
     assert line == "Schema Registry URL: HTTP 404; check [schema_registry] url"
 
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 @pytest.mark.parametrize("page", PAGES.values(), ids=PAGES)
-def test_something_else(written: Pipeline, elsewhere: ThreadingHTTPServer, page: Answer, way: tuple[str, ...]) -> None:
+def test_another_server(written: Pipeline, elsewhere: ThreadingHTTPServer, page: Answer, way: tuple[str, ...]) -> None:
     elsewhere.answer = page  # type: ignore[attr-defined]
     url = f"http://127.0.0.1:{elsewhere.server_port}"
-    assert told(written, url, way) == "Schema Registry URL: HTTP 404; check [schema_registry] url"
+    assert message_about(written, url, way) == "Schema Registry URL: HTTP 404; check [schema_registry] url"
 
 
-def test_a_dead_proxy_is_named(written: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_that_does_not_answer_is_named(written: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     url = written.sections["schema_registry"]["url"]
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
     for way in WAYS:
-        line = told(written, url, way)
+        line = message_about(written, url, way)
         assert line.startswith("Schema Registry URL: no answer (")
         assert line.endswith("; check [schema_registry] url and ALL_PROXY")
     monkeypatch.setenv("NO_PROXY", "localhost,127.0.0.1")
@@ -118,8 +118,7 @@ def test_variables_of_other_programs(written: Pipeline, name: str, monkeypatch: 
     assert inside.run(written.arguments("--until-end")).code == 0
 
 
-def test_the_url_is_not_in_the_way_of_others(written: Pipeline, tmp_path: Path) -> None:
-    """Several urls: the first that answers counts."""
+def test_of_several_urls_the_first_that_answers_is_used(written: Pipeline, tmp_path: Path) -> None:
     there = written.sections["schema_registry"]["url"]
     written.sections["schema_registry"]["url"] = f"http://127.0.0.1:1, {there}"
     configuration.write(written.file, written.sections)

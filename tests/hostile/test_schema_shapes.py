@@ -1,4 +1,4 @@
-"""Whatever a registry can hold is read or named: in a run, record by record, and in --check, subject by subject."""
+"""Any schema that a registry may have is read or reported: by a run for each record, by --check for each subject."""
 
 import json
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ OTHER = {"type": "record", "name": "other", "namespace": NAMESPACE, "fields": [{
 
 
 def more(kind: Any, **rest: Any) -> dict[str, Any]:
-    """The input's columns and another."""
+    """The columns of the input and another one."""
     return {**PLAIN, "fields": [*FIELDS, {"name": "more", "type": kind, **rest}]}
 
 
@@ -192,7 +192,7 @@ def test_a_run_reads_rows_with_values_that_python_cannot_hold(pipeline: Pipeline
     assert {user: row[1:3] for user, row in pipeline.labelling().items()} == dict.fromkeys(ODD_FIELDS, (1.5, 2))
 
 
-def test_a_run_names_it(pipeline: Pipeline) -> None:
+def test_a_run_reports_it(pipeline: Pipeline) -> None:
     target, expected, records = f"{pipeline.source}_errors", [], []
     pipeline.topics.create(target)
     for name, (schema, held, cause) in NAMED.items():
@@ -203,20 +203,20 @@ def test_a_run_names_it(pipeline: Pipeline) -> None:
     pipeline.topics.write(pipeline.source, records)
     inside.run_to_end(pipeline.arguments("--error-handling-mode", "log", "--error-handling-log-target", target))
     letters = [dict(letter.headers)["__streams.errors.message"] for letter in pipeline.topics.read(target)]
-    said = [letter.decode() for letter in letters if isinstance(letter, bytes)]
-    assert [text.partition(";")[0] for text in said] == expected
+    messages = [letter.decode() for letter in letters if isinstance(letter, bytes)]
+    assert [text.partition(";")[0] for text in messages] == expected
 
 
 @pytest.fixture
 def registry(services: Services) -> Iterator[ReadOnlyRegistry]:
-    """The registry as --check asks it."""
+    """The registry as --check reads it."""
     opened = ReadOnlyRegistry({"url": services.subjects.url}, StopRequest())
     yield opened
     opened.close()
 
 
 def lines_of(topic: str, registry: ReadOnlyRegistry) -> list[str]:
-    """What --check says of a topic's subjects, as an input and as an output."""
+    """The lines of --check about the subjects of a topic, as an input and as an output."""
     found = [check.input_line(topic, registry), check.input_key_line(topic, registry)]
     return list(map(str, [*found, *(check.output_line(topic, part, registry) for part in check.CODECS)]))
 
@@ -225,7 +225,7 @@ FITS = "ok      subject {topic}-value: user_id, total_amount, num_transactions"
 NOT_OURS = "TO DO   subject {topic}-value: is not a record of user_id string, "
 
 
-def test_check_reads_or_names_it(services: Services, registry: ReadOnlyRegistry) -> None:
+def test_check_accepts_or_reports_it(services: Services, registry: ReadOnlyRegistry) -> None:
     shapes = {name: schema for name, (schema, *_) in {**READ, **NAMED}.items()}
     for number, (name, schema) in enumerate(shapes.items()):
         topic = f"any_shape_{number}"
@@ -258,8 +258,8 @@ def test_other_kinds_of_schemas(services: Services, registry: ReadOnlyRegistry) 
     assert output_key.startswith("TO DO   subject protobuf-key: is not a record of one string user_id")
 
 
-def test_versions_that_were_deleted(pipeline: Pipeline, registry: ReadOnlyRegistry) -> None:
-    """Their ids stay: values that bear one are read; of a subject that has none left, --check says so."""
+def test_deleted_versions(pipeline: Pipeline, registry: ReadOnlyRegistry) -> None:
+    """Their ids stay valid: values with such an id are read; --check reports a subject without versions."""
     subjects, topic = pipeline.subjects, f"{pipeline.source}_deleted"
     old = subjects.register(f"{topic}-value", more("int", default=0))
     for part, schema in [("key", KEY_SCHEMA), ("value", LABELING_SCHEMA)]:
@@ -270,11 +270,11 @@ def test_versions_that_were_deleted(pipeline: Pipeline, registry: ReadOnlyRegist
     pipeline.topics.write(pipeline.source, [Outgoing(0, value, [])])
     finished = inside.run(pipeline.arguments("--until-end"))
     kept = requests.get(f"{subjects.url}/schemas/ids/{old}", timeout=10).status_code == 200
-    if kept:  # this registry forgets an id with its last version, Confluent's keeps it
+    if kept:  # this registry deletes an id with its last version, Confluent's keeps it
         assert {user: row[1:3] for user, row in pipeline.labelling().items()} == {"old": (1.5, 2)}
     else:
-        place = f"{pipeline.source} [0] at offset 0"
-        assert f"{place}: schema id {old} is not in the Schema Registry; " in finished.stderr
+        position = f"{pipeline.source} [0] at offset 0"
+        assert f"{position}: schema id {old} is not in the Schema Registry; " in finished.stderr
     absent, none, output, output_key = lines_of(topic, registry)
     assert absent.startswith(f"TO DO   subject {topic}-value: does not exist; ")
     assert none == f"ok      subject {topic}-key: none: keys are plain user_ids"

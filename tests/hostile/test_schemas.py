@@ -1,4 +1,4 @@
-"""Schemas that others registered are input, too: some are refused before a byte is decoded with them."""
+"""Schemas are input, too: some are refused before anything is decoded with them."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ EMPTY = {"type": "record", "name": "empty", "fields": []}
 
 
 def with_field(kind: Any) -> dict[str, Any]:
-    """The aggregate's columns and one more."""
+    """The columns of the aggregate and another one."""
     fields = [{"name": name, "type": each} for name, each in COLUMNS.items()]
     return {
         "type": "record",
@@ -51,7 +51,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("kind", "cause"), ENDLESS.values(), ids=ENDLESS)
-def test_a_few_bytes_must_not_make_a_value_without_end(kind: Any, cause: str, pipeline: Pipeline) -> None:
+def test_schemas_by_which_a_few_bytes_make_an_endless_value(kind: Any, cause: str, pipeline: Pipeline) -> None:
     schema_id = pipeline.subjects.register(f"{pipeline.source}-more", with_field(kind))
     endless = frame(schema_id, body(with_field("long"), {**ROW, "more": 2**40}))
     pipeline.topics.write(pipeline.source, [Outgoing(0, endless, [])])
@@ -74,7 +74,7 @@ PAIR = {"type": "record", "name": "two", "fields": [{"name": "left", "type": SID
     ],
     ids=["a type used twice", "arrays in arrays", "a map of nulls"],
 )
-def test_schemas_that_look_alike_and_are_harmless(kind: Any, content: Any, pipeline: Pipeline) -> None:
+def test_similar_schemas_that_are_harmless(kind: Any, content: Any, pipeline: Pipeline) -> None:
     schema = with_field(kind)
     schema_id = pipeline.subjects.register(f"{pipeline.source}-more", schema)
     pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, body(schema, {**ROW, "more": content})), [])])
@@ -91,14 +91,14 @@ def test_a_schema_nested_too_deep(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("mode", ["retract", "upsert", "append"])
-def test_an_unknown_schema_is_asked_for_once_per_batch(
+def test_an_unknown_schema_is_requested_once_per_batch(
     mode: str, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[int] = []
+    requested: list[int] = []
     by_id = SchemaRegistry.by_id
 
     def counted(registry: SchemaRegistry, schema_id: int) -> Any:
-        asked.append(schema_id)
+        requested.append(schema_id)
         return by_id(registry, schema_id)
 
     monkeypatch.setattr(SchemaRegistry, "by_id", counted)
@@ -109,4 +109,4 @@ def test_an_unknown_schema_is_asked_for_once_per_batch(
     finished = inside.run_to_end(arguments)
     n_batches = finished.output.count("records cannot be read")
     assert f"the first: {pipeline.source} [0] at offset 0: schema id {unknown}" in finished.output
-    assert 0 < asked.count(unknown) <= 2 * n_batches < n_records
+    assert 0 < requested.count(unknown) <= 2 * n_batches < n_records

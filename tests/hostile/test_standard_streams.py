@@ -1,4 +1,4 @@
-"""Standard streams that are closed, full, broken, or cannot hold a user's name: no traceback, the right exit code."""
+"""Standard streams that are closed, full, or cannot encode a name: no traceback, and the right exit code."""
 
 import os
 import re
@@ -17,13 +17,13 @@ from tests.support.pipeline import Pipeline
 PREFIX = "user_classifier.py: error: "
 FULL = "standard output: No space left on device; redirect it to a file: > FILE\n"
 CLOSED = "standard output: Bad file descriptor; redirect it to a file: > FILE\n"
-# As Python is for a user: a full device shows at the end, not at the first word.
+# Buffered, as for a user: a full device raises at the end, not at the first write.
 BUFFERED = {**os.environ, "PYTHONUNBUFFERED": ""}
 NAMES = ("Ève", "Юля", "小明", "🙂")
 
 
 def shell(arguments: list[str], redirections: str, environment: dict[str, str] | None = None) -> Finished:
-    """Run the client with redirections; its own words are read as UTF-8 where they can be."""
+    """Run the client with redirections; its output is decoded as UTF-8, with replacements."""
     command = f"exec {shlex.join([sys.executable, str(SCRIPT), *arguments])} {redirections}"
     done = subprocess.run(
         ["sh", "-c", command], cwd=ROOT, env={**BUFFERED, **(environment or {})}, capture_output=True,
@@ -38,14 +38,14 @@ def shell(arguments: list[str], redirections: str, environment: dict[str, str] |
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    """A configuration of services that are not there."""
+    """A configuration of services that do not exist."""
     return str(configuration.write(tmp_path / "x.ini", configuration.sections("127.0.0.1:1", "http://127.0.0.1:1")))
 
 
 @pytest.mark.parametrize("option", ["--print-config", "--check"])
-@pytest.mark.parametrize(("where", "told"), [(">/dev/full", FULL), (">&-", CLOSED), (">&- <&-", CLOSED)])
-def test_output_that_cannot_be_written(option: str, where: str, told: str, file: str) -> None:
-    assert shell([file, option], where) == (1, "", f"{PREFIX}{told}")
+@pytest.mark.parametrize(("where", "message"), [(">/dev/full", FULL), (">&-", CLOSED), (">&- <&-", CLOSED)])
+def test_output_that_cannot_be_written(option: str, where: str, message: str, file: str) -> None:
+    assert shell([file, option], where) == (1, "", f"{PREFIX}{message}")
 
 
 @pytest.mark.parametrize("option", ["--help", "--version"])
@@ -54,33 +54,33 @@ def test_help_that_cannot_be_written(option: str) -> None:
     assert shell([option], ">&-") == (1, "", f"{PREFIX}{CLOSED}")
 
 
-def test_nothing_depends_on_buffers(file: str) -> None:
+def test_unbuffered_output(file: str) -> None:
     assert shell([file, "--print-config"], ">/dev/full", {"PYTHONUNBUFFERED": "1"}) == (1, "", f"{PREFIX}{FULL}")
     assert shell([f"{file}.not"], ">/dev/full 2>/dev/full", {"PYTHONUNBUFFERED": "1"}) == (2, "", "")
 
 
 @pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&- <&-", ">/dev/full 2>/dev/full", ">&- 2>&- <&-"])
-def test_a_mistake_that_cannot_be_told_has_its_exit_code(where: str, file: str) -> None:
+def test_an_error_that_cannot_be_written_has_its_exit_code(where: str, file: str) -> None:
     assert shell([f"{file}.not"], where) == (2, "", "")
     assert shell([f"{file}.not", "--log-format", "json"], where) == (2, "", "")
     assert shell(["--nonsense"], where) == (2, "", "")
 
 
 @pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&- <&-"])
-def test_what_was_asked_for_is_shown_without_a_log(where: str, file: str) -> None:
+def test_output_is_written_without_a_log(where: str, file: str) -> None:
     finished = shell([file, "--print-config"], where)
     assert (finished.code, finished.stderr) == (0, "")
     assert finished.stdout.startswith("[options]\n")
 
 
-def test_a_reader_that_has_seen_enough(file: str) -> None:
+def test_a_closed_pipe(file: str) -> None:
     for option in ([file, "--print-config"], ["--help"]):
         assert shell(option, "| true; exit 0").stderr == ""
 
 
 @pytest.fixture
 def written(pipeline: Pipeline) -> Pipeline:
-    """A pipeline of users whose names few encodings hold."""
+    """A pipeline of users with names outside most encodings."""
     pipeline.write([Placed(0, Change(Op.INSERT, Row(name, 10.0 * at, 1))) for at, name in enumerate(NAMES)])
     return pipeline
 
@@ -88,7 +88,7 @@ def written(pipeline: Pipeline) -> Pipeline:
 @pytest.mark.parametrize(
     "where", ["2>/dev/full", "2>&-", ">/dev/full", ">&-", ">&- 2>&- <&-", "2>&1 >/dev/full | true"]
 )
-def test_labels_are_written_whatever_the_log_is(where: str, written: Pipeline) -> None:
+def test_labels_are_written_without_a_log(where: str, written: Pipeline) -> None:
     finished = shell(written.arguments("--until-end", "--summary", "--log-format", "text"), where)
     assert finished.code == 0, finished.output
     assert set(written.labelling()) == set(NAMES)
@@ -106,7 +106,7 @@ def test_labels_are_written_whatever_the_log_is(where: str, written: Pipeline) -
     ],
     ids=str,
 )
-def test_names_that_an_encoding_does_not_hold(environment: dict[str, str], written: Pipeline) -> None:
+def test_names_outside_the_encoding(environment: dict[str, str], written: Pipeline) -> None:
     names = "knapp,mitten,très"
     finished = shell(written.arguments("--dry-run", "--label-names", names, "--summary"), "", environment)
     assert finished.code == 0, finished.output
@@ -117,7 +117,7 @@ def test_names_that_an_encoding_does_not_hold(environment: dict[str, str], writt
     assert re.search(r"tr(è|�|\\xe8)s", finished.stderr)
 
 
-def test_names_where_arguments_are_ascii_too(written: Pipeline) -> None:
+def test_names_outside_an_ascii_locale(written: Pipeline) -> None:
     environment = {"LC_ALL": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     finished = shell(written.arguments("--dry-run"), "", environment)
     assert finished.code == 0, finished.output
@@ -128,13 +128,13 @@ def test_names_where_arguments_are_ascii_too(written: Pipeline) -> None:
 
 
 @pytest.mark.parametrize("option", ["--dry-run", "--explore-k", "--check"])
-def test_a_look_that_cannot_be_written(option: str, written: Pipeline) -> None:
+def test_a_preview_that_cannot_be_written(option: str, written: Pipeline) -> None:
     finished = shell(written.arguments(option, "--log-level", "ERROR"), ">/dev/full")
     assert finished == (1, "", f"{PREFIX}{FULL}")
 
 
 def test_a_picture_on_a_full_disk(written: Pipeline, tmp_path: Path) -> None:
-    """The picture is written beside its place first: that file is a full device here."""
+    """The picture is first written to a file next to it, which is a full device here."""
     for name in ("clusters.png", "clusters.svg", "clusters.pdf"):
         (tmp_path / f".part-{name}").symlink_to("/dev/full")
         finished = shell(written.arguments("--until-end", "--rebuild", "--plot", str(tmp_path / name)), "")

@@ -1,4 +1,4 @@
-"""Topics, subjects and changelogs that are not what the client expects: what it says, compared in full."""
+"""Topics, subjects and changelogs that the client does not expect: complete messages."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ ROWS = [Row("ann", 1.0, 1), Row("bob", 2.0, 1), Row("ann", 3.0, 2)]
 
 
 def complaint(arguments: list[str], code: int = 1) -> str:
-    """The one line of a run that fails."""
+    """The message of a run that fails."""
     finished = inside.run([*arguments, "--until-end"])
     assert finished.code == code, finished.output
     assert PREFIX in finished.stderr
@@ -24,7 +24,7 @@ def complaint(arguments: list[str], code: int = 1) -> str:
 
 
 def write_upserts(pipeline: Pipeline, key: bytes | None) -> None:
-    """Rows that replace each other, with no word about what they replace."""
+    """Write rows that replace each other, without retractions."""
     placed = [Placed(0, Change(Op.INSERT, row)) for row in ROWS]
     pipeline.topics.write(pipeline.source, [Outgoing(0, each.value, [], key) for each in pipeline.outgoing(placed)])
 
@@ -74,14 +74,14 @@ UNFIT_VALUES = {
 
 
 @pytest.mark.parametrize("schema", UNFIT_VALUES.values(), ids=UNFIT_VALUES)
-def test_value_subject_that_does_not_fit(schema: Any, pipeline: Pipeline) -> None:
+def test_a_value_subject_that_does_not_fit(schema: Any, pipeline: Pipeline) -> None:
     pipeline.subjects.register(f"{pipeline.output}-value", schema)
     pipeline.write([Placed(0, Change(Op.INSERT, ROWS[0]))])
     assert complaint(pipeline.arguments()) == unfit(pipeline)
 
 
 def unfit(pipeline: Pipeline) -> str:
-    """What is said of every schema that cannot hold a label."""
+    """The message about a schema that cannot hold a label."""
     return (
         f"subject {pipeline.output}-value is not a record of user_id string, total_amount double, num_transactions"
         " long and label int; delete the subject or choose another output with -o"
@@ -98,7 +98,7 @@ def unfit(pipeline: Pipeline) -> str:
     ],
     ids=["no record", "no fields", "another field", "a number"],
 )
-def test_key_subject_that_does_not_fit(schema: Any, pipeline: Pipeline) -> None:
+def test_a_key_subject_that_does_not_fit(schema: Any, pipeline: Pipeline) -> None:
     pipeline.subjects.register(f"{pipeline.output}-key", schema)
     pipeline.subjects.register(f"{pipeline.output}-value", LABELING_SCHEMA)
     pipeline.write([Placed(0, Change(Op.INSERT, ROWS[0]))])
@@ -108,7 +108,7 @@ def test_key_subject_that_does_not_fit(schema: Any, pipeline: Pipeline) -> None:
     )
 
 
-def test_value_subject_that_is_not_avro(pipeline: Pipeline) -> None:
+def test_a_value_subject_that_is_not_avro(pipeline: Pipeline) -> None:
     register_json(pipeline.subjects, f"{pipeline.output}-value")
     assert complaint(pipeline.arguments()) == unfit(pipeline)
 
@@ -130,14 +130,14 @@ def test_wrong_topic_names(pipeline: Pipeline) -> None:
 
 @pytest.mark.parametrize("more", [["-o", "x"], ["--error-handling-mode", "log", "--error-handling-log-target", "x"]])
 def test_one_topic_in_two_roles(more: list[str], pipeline: Pipeline) -> None:
-    said = complaint([str(pipeline.file), "-t", "x", *more], code=2)
+    message = complaint([str(pipeline.file), "-t", "x", *more], code=2)
     option = "--error-handling-log-target" if len(more) > 2 else "-o"
-    assert said == f"{option} and -t are both x; each needs a topic of its own"
+    assert message == f"{option} and -t are both x; each needs a topic of its own"
 
 
 @pytest.mark.parametrize("policy", ["delete", "compact,delete", "compact"])
-def test_an_output_that_forgets(policy: str, pipeline: Pipeline) -> None:
-    output = f"{pipeline.output}_forgetful"
+def test_an_output_that_is_not_compacted(policy: str, pipeline: Pipeline) -> None:
+    output = f"{pipeline.output}_uncompacted"
     pipeline.topics.create(output, 1, {"cleanup.policy": policy})
     finished = inside.run_to_end(pipeline.arguments("-o", output))
     warning = (

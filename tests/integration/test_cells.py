@@ -1,4 +1,4 @@
-"""`--cells` on a real broker: labels are those of one fit on the final counts, whatever is killed on the way."""
+"""`--cells` on a real broker: labels are those of one fit on the final counts, even after kills."""
 
 import random
 from collections import Counter
@@ -24,14 +24,14 @@ def cells(make_pipeline: MakePipeline) -> Cells:
     return found
 
 
-def test_labels_and_then_only_what_changes(cells: Cells) -> None:
+def test_only_changed_labels_are_written(cells: Cells) -> None:
     finished = inside.run_to_end(cells.arguments())
     assert f"{cells.input}: labels of 0 cells restored from {cells.output}" in finished.output
     cells.assert_labels_are_those_of_one_fit()
     before = cells.written
     assert len(before) == len(dict(before)) == len(cell_oracle.lattice(cells.counts, lattice.REACH))
     inside.run_to_end(cells.arguments())
-    assert cells.written == before, "the same labels are not told again"
+    assert cells.written == before, "the same labels are not written again"
     cells.move(random.Random(2), 400)
     inside.run_to_end(cells.arguments())
     cells.assert_labels_are_those_of_one_fit()
@@ -42,11 +42,11 @@ def test_labels_and_then_only_what_changes(cells: Cells) -> None:
 
 
 @pytest.mark.parametrize("at", ["init_transactions", "begin_transaction", "produce", "flush", "commit_transaction"])
-def test_a_death_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
-    """In pieces, at the first and at a later one; each next start writes what is missing."""
+def test_kills_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
+    """In the first and in a later part of a step; the next start writes the missing labels."""
     monkeypatch.setattr(
         "classifier.kafka.transaction_size.SHARE_OF_TIMEOUT", 1e-6
-    )  # each thousand labels fill a transaction
+    )  # a thousand labels fill a transaction
     rng, died = random.Random(at), []
     for after in (0, 3):
         died.append(inside.run_and_die(cells.arguments(), at, after))
@@ -57,7 +57,7 @@ def test_a_death_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at:
 
 
 def test_kill_9_while_it_runs(cells: Cells, tmp_path: Path) -> None:
-    """Killed as soon as it begins to write, again and again; the last one is left to end."""
+    """Three clients are killed as soon as they write; the last one ends."""
     rng = random.Random(7)
     for number in range(3):
         with Client(cells.arguments("--batch-interval", "0"), tmp_path / f"{number}.log") as running:
@@ -71,8 +71,8 @@ def test_kill_9_while_it_runs(cells: Cells, tmp_path: Path) -> None:
     cells.assert_labels_are_those_of_one_fit()
 
 
-def test_counts_that_are_taken_back_do_not_count(cells: Cells) -> None:
-    """Of a transaction that is aborted nothing is read, and the end behind it is reached."""
+def test_counts_of_an_aborted_transaction_are_not_read(cells: Cells) -> None:
+    """And the client reaches the end of the input after it."""
     cells.write({cell_oracle.cell_of(3.0, 3): 10_000}, commit=False)
     inside.run_to_end(cells.arguments())
     cells.assert_labels_are_those_of_one_fit()
@@ -91,7 +91,7 @@ def test_the_newer_client_takes_over(cells: Cells, tmp_path: Path) -> None:
     cells.assert_labels_are_those_of_one_fit()
 
 
-def test_looks_write_nothing(cells: Cells, tmp_path: Path) -> None:
+def test_previews_and_check_write_nothing(cells: Cells, tmp_path: Path) -> None:
     check = client.run(cells.arguments("--check"))
     assert check.code == 0, check.output
     assert f"ok      subjects {cells.input}-key and {cells.input}-value: cell, num_users" in check.output

@@ -1,4 +1,4 @@
-"""What is written and when: only what changed; a tombstone only once it is sure; `pending` while rows are in flight."""
+"""What is written: only changed users; a tombstone only at the second end; `pending` while rows are in flight."""
 
 from itertools import pairwise
 
@@ -11,12 +11,12 @@ OTHERS = [Row(f"other {number}", 100.0 * number, number) for number in range(1, 
 
 
 def inserts(rows: list[Row], partition: int = 0) -> list[Placed]:
-    """Each row comes for the first time."""
+    """Insert rows."""
     return [Placed(partition, Change(Op.INSERT, row)) for row in rows]
 
 
 def update(old: Row, new: Row, partition: int = 0) -> list[Placed]:
-    """A row takes the place of another."""
+    """Replace a row by another one."""
     return [
         Placed(partition, Change(Op.UPDATE_BEFORE, old)),
         Placed(partition, Change(Op.UPDATE_AFTER, new)),
@@ -24,7 +24,7 @@ def update(old: Row, new: Row, partition: int = 0) -> list[Placed]:
 
 
 def changes_of(placed: list[Placed]) -> list[Change]:
-    """The changes, without their places."""
+    """The changes, without their partitions."""
     return [change for _, change in placed]
 
 
@@ -34,7 +34,7 @@ def test_only_users_whose_row_or_label_changed_are_written(pipeline: Pipeline) -
     pipeline.write(start)
     inside.run_to_end(pipeline.arguments())
     assert sorted(row for _, row in pipeline.emitted() if row) == sorted(before.values())
-    # One user grows a little, one comes to spend so much that others find themselves in another cluster.
+    # One user spends a little more, another so much that others change their cluster.
     more = update(Row("user 03", 30.0, 3), Row("user 03", 30.5, 4)) + update(
         Row("user 40", 400.0, 40), Row("user 40", 4000.0, 41)
     )
@@ -47,20 +47,20 @@ def test_only_users_whose_row_or_label_changed_are_written(pipeline: Pipeline) -
     assert sorted(written) == sorted((user_id, after[user_id]) for user_id in changed)
 
 
-def test_a_deleted_user_gets_a_tombstone_although_no_record_follows(pipeline: Pipeline) -> None:
+def test_a_deleted_user_gets_a_tombstone_without_a_further_record(pipeline: Pipeline) -> None:
     start = inserts(OTHERS)
     pipeline.write([*start, Placed(0, Change(Op.DELETE, OTHERS[0])), Placed(0, Change(Op.DELETE, OTHERS[5]))])
     inside.run_to_end(pipeline.arguments("--batch-size", "12"))
-    gone = [user_id for user_id, row in pipeline.emitted() if row is None]
-    assert sorted(gone) == sorted({OTHERS[0].user_id, OTHERS[5].user_id})
-    assert set(pipeline.labelling()) == {row.user_id for row in OTHERS} - set(gone)
-    # And one who comes back is there again.
+    deleted = [user_id for user_id, row in pipeline.emitted() if row is None]
+    assert sorted(deleted) == sorted({OTHERS[0].user_id, OTHERS[5].user_id})
+    assert set(pipeline.labelling()) == {row.user_id for row in OTHERS} - set(deleted)
+    # A user who returns is labelled again.
     pipeline.write(inserts([Row(OTHERS[0].user_id, 7.0, 1)]))
     inside.run_to_end(pipeline.arguments())
     assert pipeline.labelling()[OTHERS[0].user_id][1:3] == (7.0, 1)
 
 
-def test_everybody_may_leave(pipeline: Pipeline) -> None:
+def test_all_users_are_deleted(pipeline: Pipeline) -> None:
     start = inserts(OTHERS)
     pipeline.write(start)
     inside.run_to_end(pipeline.arguments())
@@ -72,28 +72,30 @@ def test_everybody_may_leave(pipeline: Pipeline) -> None:
 
 
 def test_no_tombstone_while_a_partition_is_behind(make_pipeline: MakePipeline) -> None:
-    """Two users whose -U lies first in one partition and whose +U lies last in the other, the one this way, the other
-    that way. Whichever partition is read first, one of them has no row for a while; neither may seem to be gone."""
+    """Two users whose -U is first in one partition and whose +U is last in the other, in opposite directions.
+
+    Whichever partition is read first, one of them has no row for a while; neither may be deleted.
+    """
     pipeline = make_pipeline(partitions=2)
     ann, bob = (Row("ann", 10.0, 1), Row("ann", 20.0, 2)), (Row("bob", 30.0, 1), Row("bob", 40.0, 2))
     start = inserts([ann[0], bob[0]])
     pipeline.write(start)
     inside.run_to_end(pipeline.arguments())
-    (ann_goes, ann_comes), (bob_goes, bob_comes) = update(*ann), update(*bob)
-    first = [ann_goes, *inserts(OTHERS[:6]), bob_comes]
-    second = [bob_goes, *inserts(OTHERS[6:]), ann_comes]
+    (ann_before, ann_after), (bob_before, bob_after) = update(*ann), update(*bob)
+    first = [ann_before, *inserts(OTHERS[:6]), bob_after]
+    second = [bob_before, *inserts(OTHERS[6:]), ann_after]
     more = [Placed(0, change) for _, change in first] + [Placed(1, change) for _, change in second]
     pipeline.write(more)
     inside.run_to_end(pipeline.arguments("--batch-size", "1"))
     emitted = pipeline.emitted()
-    assert len(emitted) > len(more)  # it really went record by record
+    assert len(emitted) > len(more)  # one step per record
     assert [user_id for user_id, row in emitted if row is None] == []
     assert any(name == "pending" for record in pipeline.topics.read(pipeline.output) for name, _ in record.headers)
     assert pipeline.labelling() == oracle.labelled(changes_of(start + more))
     assert pipeline.pending() == {}
 
 
-def test_what_is_in_flight_is_pending_over_a_stop(make_pipeline: MakePipeline) -> None:
+def test_rows_in_flight_stay_pending_over_a_restart(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(partitions=2)
     rows = [Row("ann", float(number), number) for number in range(1, 5)]
     history = inserts(rows[:1]) + [each for old, new in pairwise(rows) for each in update(old, new)]
@@ -111,8 +113,8 @@ def test_what_is_in_flight_is_pending_over_a_stop(make_pipeline: MakePipeline) -
     assert pipeline.labelling() == oracle.labelled(changes_of(inserts(OTHERS) + history))
 
 
-def test_a_retraction_may_wait_for_its_user(make_pipeline: MakePipeline) -> None:
-    """The -D of a user is read to the end before the +I is there at all: nobody is to be shown, before or after."""
+def test_a_retraction_before_its_row(make_pipeline: MakePipeline) -> None:
+    """The -D of a user is read before the +I is written: the user is never shown."""
     pipeline = make_pipeline(partitions=2)
     ghost = Row("ghost", 5.0, 1)
     pipeline.write([*inserts(OTHERS), Placed(0, Change(Op.DELETE, ghost))])
@@ -125,7 +127,7 @@ def test_a_retraction_may_wait_for_its_user(make_pipeline: MakePipeline) -> None
     assert pipeline.labelling() == oracle.labelled(changes_of(inserts(OTHERS)))
 
 
-def test_a_row_that_lies_twice_goes_only_when_both_are_retracted(pipeline: Pipeline) -> None:
+def test_a_row_inserted_twice_is_deleted_when_both_are_retracted(pipeline: Pipeline) -> None:
     twice = OTHERS[3]
     pipeline.write(inserts([*OTHERS, twice]))
     inside.run_to_end(pipeline.arguments())
@@ -137,7 +139,7 @@ def test_a_row_that_lies_twice_goes_only_when_both_are_retracted(pipeline: Pipel
         assert pipeline.pending() == {}
 
 
-def test_what_flink_aborted_was_never_there(make_pipeline: MakePipeline) -> None:
+def test_records_of_aborted_transactions_are_not_read(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(partitions=3)
     real = aggregation(seed=1, n_users=10, n_transactions=60)
     never = aggregation(seed=2, n_users=15, n_transactions=60)

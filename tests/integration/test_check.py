@@ -19,7 +19,7 @@ def check(pipeline: Pipeline, *more: str) -> Finished:
 
 
 def to_do(finished: Finished) -> list[str]:
-    """The findings with something to do; the exit code must match."""
+    """The lines that begin with TO DO; the exit code must match."""
     found = [line.removeprefix("TO DO   ") for line in finished.stdout.splitlines() if line.startswith("TO DO")]
     assert finished.code == (1 if found else 0), finished.output
     assert finished.stdout.splitlines()[-1] == (f"{len(found)} to do; then run --check again" if found else "ready")

@@ -17,7 +17,7 @@ PREVIEWS = ["--explore-k", "--dry-run"]
 
 
 def grouped(n_groups: int, n_users: int, start: int = 0) -> list[Placed]:
-    """New users in groups far apart."""
+    """New users in distant groups."""
     rows = [
         Row(f"user {i:05}", 1000.0 * (i % n_groups + 1) + i % 97, 1 + i % n_groups)
         for i in range(start, start + n_users)

@@ -1,4 +1,4 @@
-"""Totals and users of the types that SQL gives them: read where exact and unambiguous, else refused with the CAST."""
+"""Columns of the types that SQL gives them: read where exact and unambiguous, otherwise refused with the CAST."""
 
 import random
 from decimal import Decimal
@@ -26,14 +26,14 @@ SUM_OF_DECIMAL = nullable(user_id="long", total_amount=DECIMAL, num_transactions
 
 
 def written(schema_id: int, change: Change, exact: Decimal) -> Outgoing:
-    """A record of a retract table whose total is exact."""
+    """A record of a retract table with an exact total."""
     op, row = change
     fields = {"user_id": int(row.user_id), "total_amount": exact, "num_transactions": row.num_transactions}
     return Outgoing(0, frame(schema_id, encoded(SUM_OF_DECIMAL, fields)), [("op", bytes([op]))])
 
 
 def test_a_retract_changelog_of_decimals_cancels_exactly(pipeline: Pipeline) -> None:
-    """Each total is a decimal that no double holds; beside some lies another that is rounded to the same double."""
+    """Totals are decimals that no double can represent; some others are rounded to the same double."""
     schema_id = pipeline.subjects.register(f"{pipeline.source}-value", SUM_OF_DECIMAL)
     rng = random.Random(5)
     changes = [
@@ -46,9 +46,9 @@ def test_a_retract_changelog_of_decimals_cancels_exactly(pipeline: Pipeline) -> 
         exact = Decimal(f"{change.row.total_amount:.20f}")
         records.append(written(schema_id, change, exact))
         twin = exact + least
-        if float(twin) == change.row.total_amount and rng.random() < 0.2:  # comes and goes, as another decimal
+        if float(twin) == change.row.total_amount and rng.random() < 0.2:  # inserted and deleted, as another decimal
             records += [written(schema_id, Change(op, change.row), twin) for op in (Op.INSERT, Op.DELETE)]
-    rng.shuffle(records)  # of a retract changelog any order is right
+    rng.shuffle(records)  # a retract changelog may be read in any order
     half = len(records) // 2
     for part in (records[:half], records[half:]):
         pipeline.topics.write(pipeline.source, part)
@@ -75,20 +75,20 @@ def test_sums_of_whole_numbers(pipeline: Pipeline) -> None:
 
 
 @pytest.mark.parametrize(
-    ("column", "kind", "told", "made", "sql"),
+    ("column", "kind", "named", "made", "sql"),
     [
         ("total_amount", "string", "string", "SUM(amount)", "DOUBLE"),
         ("num_transactions", DECIMAL, "decimal(38, 20)", "COUNT(purchase_id)", "BIGINT"),
         ("user_id", {"type": "long", "logicalType": "timestamp-millis"}, "timestamp-millis", "user_id", "STRING"),
     ],
 )
-def test_a_type_that_is_not_read(column: str, kind: Any, told: str, made: str, sql: str, pipeline: Pipeline) -> None:
-    """A run and --check say the same, and what to write in SQL."""
+def test_a_type_that_is_not_read(column: str, kind: Any, named: str, made: str, sql: str, pipeline: Pipeline) -> None:
+    """A run and --check have the same message, with the SQL to write."""
     schema = nullable(**{"user_id": "string", "total_amount": "double", "num_transactions": "long", column: kind})
     schema_id = pipeline.subjects.register(f"{pipeline.source}-value", schema)
     pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, b""), [])])
     line = (
-        f"{column} is of type {told}; write CAST({made} AS {sql}) AS {column} in statement 4, and {column} {sql}"
+        f"{column} is of type {named}; write CAST({made} AS {sql}) AS {column} in statement 4, and {column} {sql}"
         " in statement 3"
     )
     assert f"TO DO   subject {pipeline.source}-value: {line}\n" in inside.run(pipeline.arguments("--check")).stdout

@@ -53,7 +53,7 @@ def test_next_to_a_running_client(make_pipeline: MakePipeline, tmp_path: Path) -
             assert rows_of(tmp_path / name) == rows_in(pipeline)
             assert pipeline.topics.commit_history(pipeline.group) == before
         pipeline.write(second)
-        wait_until(lambda: pipeline.lag() == 0, "the client to go on")
+        wait_until(lambda: pipeline.lag() == 0, "the client to continue")
         assert running.stop() == 0, running.output
     finished = inside.run(pipeline.arguments("--export", str(tmp_path / "labels.csv"), "--export-label", "2"))
     assert finished.code == 0, finished.output
@@ -79,7 +79,7 @@ def test_an_open_transaction_is_reported_and_waited_for(pipeline: Pipeline, tmp_
         wait_until(lambda: pipeline.lag() == 0, "the first labels")
         with open_transaction(pipeline):
             pipeline.write(second)
-            wait_until(lambda: pipeline.lag() == 0, "labels behind the open transaction")
+            wait_until(lambda: pipeline.lag() == 0, "labels after the open transaction")
             with Client(arguments, tmp_path / "stopped") as stopped:
                 stopped.wait_for_output(BLOCKED)
                 assert stopped.stop() == 1

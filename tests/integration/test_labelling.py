@@ -1,4 +1,4 @@
-"""The labels in a real `user_labeling` are those of one fit on the table that a plain replay gives."""
+"""The labels in a real `user_labeling` are those of one fit on the replayed table."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_a_realistic_changelog(make_pipeline: MakePipeline) -> None:
 @settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_changelog(make_pipeline: MakePipeline, data: st.DataObject) -> None:
-    """Any changes, in any partitions, in any pieces with a stop between them; either format of the key and of `op`."""
+    """Any changes, in any partitions, with restarts anywhere; either format of the key and of `op`."""
     changes = data.draw(changelogs(max_users=9, max_steps=80), "changes")
     placed = data.draw(placements(changes), "places")
     n_clusters, avro_key, digits = data.draw(st.tuples(st.integers(1, 4), st.booleans(), st.booleans()), "settings")
@@ -43,7 +43,7 @@ def test_any_changelog(make_pipeline: MakePipeline, data: st.DataObject) -> None
     pipeline.assert_nothing_doubled()
 
 
-def test_an_output_made_by_hand_has_plain_keys_and_gets_a_schema(pipeline: Pipeline) -> None:
+def test_an_output_created_by_hand_gets_plain_keys_and_a_schema(pipeline: Pipeline) -> None:
     pipeline.write(place_by_hash(aggregation(seed=2, n_users=5, n_transactions=9, deleted=0), 1))
     inside.run_to_end(pipeline.arguments())
     records = list(pipeline.topics.compacted(pipeline.output).values())
@@ -55,7 +55,7 @@ def test_an_output_made_by_hand_has_plain_keys_and_gets_a_schema(pipeline: Pipel
     assert not pipeline.subjects.exists(f"{pipeline.output}-key")
 
 
-def test_an_output_made_by_statement_5_has_avro_keys(pipeline: Pipeline) -> None:
+def test_an_output_created_by_statement_5_has_avro_keys(pipeline: Pipeline) -> None:
     pipeline.make_output_with_avro_keys()
     key_id = pipeline.subjects.register(f"{pipeline.output}-key", KEY_SCHEMA)
     pipeline.write(place_by_hash(aggregation(seed=2, n_users=5, n_transactions=9, deleted=0), 1))
@@ -64,8 +64,8 @@ def test_an_output_made_by_statement_5_has_avro_keys(pipeline: Pipeline) -> None
     assert set(pipeline.topics.compacted(pipeline.output)) == keys
 
 
-def test_the_schema_that_is_there_is_kept(pipeline: Pipeline) -> None:
-    """Fields are found by name: another order, another record name, a column more, no nulls."""
+def test_an_existing_schema_is_kept(pipeline: Pipeline) -> None:
+    """Fields are found by name: another order, another record name, another column, no nulls."""
     columns = {"label": "int", "user_id": "string", "num_transactions": "long", "total_amount": "double"}
     fields: list[dict[str, object]] = [{"name": name, "type": kind} for name, kind in columns.items()]
     fields.insert(1, {"name": "note", "type": ["null", "string"], "default": None})
@@ -79,7 +79,7 @@ def test_the_schema_that_is_there_is_kept(pipeline: Pipeline) -> None:
     assert {schema_id_of(value) for value in values if value} == {schema_id}
 
 
-def test_the_clusters_are_drawn_if_wanted(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_the_clusters_are_drawn_with_plot(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.write(place_by_hash(aggregation(seed=2, n_users=12, n_transactions=60), 1))
     picture = tmp_path / "clusters.png"
     inside.run_to_end(pipeline.arguments("--plot", str(picture)))

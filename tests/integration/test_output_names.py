@@ -1,4 +1,4 @@
-"""Any name that Kafka allows for the output becomes a schema that the registry takes."""
+"""Any name of an output that Kafka allows gives a schema that the registry accepts."""
 
 import re
 import uuid
@@ -30,12 +30,12 @@ def test_the_name_of_the_schema(topic: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("beginning", ["2025_labels", "2025", "-labels", ".labels"], ids="abcd")
-def test_it_is_registered_and_read_again(beginning: str, pipeline: Pipeline) -> None:
+def test_the_schema_is_registered_and_read_again(beginning: str, pipeline: Pipeline) -> None:
     changes = aggregation(seed=3, n_users=5, n_transactions=9)
     pipeline.write(place_by_hash(changes, 1))
     pipeline.output = f"{beginning}{uuid.uuid4().int % 10**9}"
     pipeline.topics.create(pipeline.output, 1, {"cleanup.policy": "compact"})
-    arguments = [*pipeline.arguments()[:-2], f"-o{pipeline.output}"]  # joined: one may begin with a dash
-    for _ in range(2):  # the second run reads what the first one wrote
+    arguments = [*pipeline.arguments()[:-2], f"-o{pipeline.output}"]  # joined: the name may begin with a dash
+    for _ in range(2):  # the second run restores the first one's labels
         inside.run_to_end(arguments)
         assert pipeline.labelling() == oracle.labelled(changes)

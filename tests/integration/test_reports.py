@@ -26,7 +26,7 @@ def test_plot_summary_and_json_log(pipeline: Pipeline, tmp_path: Path) -> None:
     assert picture.read_bytes().startswith(b"\x89PNG")
 
 
-def test_metrics_are_served_while_it_runs(pipeline: Pipeline, tmp_path: Path) -> None:
+def test_metrics_are_served_during_a_run(pipeline: Pipeline, tmp_path: Path) -> None:
     pipeline.write(place_by_hash(aggregation(seed=1, n_users=N_USERS, n_transactions=100), 1))
     port = free_port()
     address = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""Stopping or dying anywhere and starting again ends in the same topic as never stopping; no record is read twice."""
+"""Restarts after stops and kills at any point give the same topic as one run; no record is read twice."""
 
 import signal
 from collections.abc import Callable
@@ -18,7 +18,7 @@ STEPS_OF_A_TRANSACTION = ("begin_transaction", "produce", "send_offsets_to_trans
 
 
 def final_topic(pipeline: Pipeline) -> dict[str, tuple[Labelled | None, Headers]]:
-    """The output, compacted: rows, tombstones and headers. A bare tombstone is the same as nothing at all."""
+    """The compacted output: rows, tombstones and headers, without tombstones that have no header."""
     records = pipeline.topics.compacted(pipeline.output).values()
     return {
         pipeline.user_of(record): (pipeline.labelled(record) if record.value else None, record.headers)
@@ -28,7 +28,7 @@ def final_topic(pipeline: Pipeline) -> dict[str, tuple[Labelled | None, Headers]
 
 
 @pytest.mark.parametrize("partitions", [1, 3])
-def test_stopping_after_every_step(make_pipeline: MakePipeline, partitions: int) -> None:
+def test_a_stop_after_every_step(make_pipeline: MakePipeline, partitions: int) -> None:
     pipeline = make_pipeline(partitions=partitions)
     changes = aggregation(seed=partitions, n_users=12, n_transactions=40)
     pipeline.write(place_at_random(changes, partitions, seed=1))
@@ -48,8 +48,8 @@ def test_stopping_after_every_step(make_pipeline: MakePipeline, partitions: int)
     assert final_topic(pipeline) == final_topic(undisturbed)
 
 
-def test_dying_in_every_part_of_a_transaction(make_pipeline: MakePipeline) -> None:
-    """Nothing of it is ever seen, and the next start does it all."""
+def test_a_kill_in_every_part_of_a_transaction(make_pipeline: MakePipeline) -> None:
+    """Nothing of the transaction is visible, and the next start does all of it."""
     pipeline = make_pipeline(partitions=3)
     changes = aggregation(seed=8, n_users=12, n_transactions=60)
     pieces = cut(place_by_hash(changes, 3), (40, 70, 90))
@@ -68,7 +68,7 @@ def test_dying_in_every_part_of_a_transaction(make_pipeline: MakePipeline) -> No
 
 
 def test_signals_while_records_arrive(make_pipeline: MakePipeline, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """SIGINT and SIGTERM end it with exit 0 and what it has read committed; kill -9 is made good by the next start."""
+    """SIGINT and SIGTERM commit what was read and end with exit code 0; after kill -9 the next start does the rest."""
     pipeline = make_pipeline(partitions=3)
     changes = aggregation(seed=5, n_users=30, n_transactions=900)
     pieces = cut(place_by_hash(changes, 3), range(100, len(changes), 100))
@@ -78,7 +78,7 @@ def test_signals_while_records_arrive(make_pipeline: MakePipeline, tmp_path_fact
             for _ in range(4):
                 before = sum(pipeline.offsets().values())
                 pipeline.write(pieces.pop(0))
-                wait_until(_moved_on(pipeline, before), "an offset to be committed")
+                wait_until(_committed_more_than(pipeline, before), "an offset to be committed")
             pipeline.write(pieces.pop(0))
             assert running.stop(number) == (-signal.SIGKILL if number == signal.SIGKILL else 0), running.output
     for piece in pieces:
@@ -89,11 +89,11 @@ def test_signals_while_records_arrive(make_pipeline: MakePipeline, tmp_path_fact
     pipeline.assert_nothing_doubled()
 
 
-def _moved_on(pipeline: Pipeline, before: int) -> Callable[[], bool]:
+def _committed_more_than(pipeline: Pipeline, before: int) -> Callable[[], bool]:
     return lambda: sum(pipeline.offsets().values()) > before
 
 
-def test_a_start_without_news_writes_nothing(pipeline: Pipeline) -> None:
+def test_a_start_without_new_records_writes_nothing(pipeline: Pipeline) -> None:
     pipeline.write(place_by_hash(aggregation(seed=2, n_users=5, n_transactions=20), 1))
     inside.run_to_end(pipeline.arguments())
     before = pipeline.topics.read(pipeline.output)
@@ -103,7 +103,7 @@ def test_a_start_without_news_writes_nothing(pipeline: Pipeline) -> None:
     assert pipeline.topics.read(pipeline.output) == before
 
 
-def test_a_topic_that_has_grown_is_read_from_the_start_of_its_new_partitions(pipeline: Pipeline) -> None:
+def test_new_partitions_are_read_from_their_beginning(pipeline: Pipeline) -> None:
     changes = aggregation(seed=3, n_users=8, n_transactions=40)
     first, second = cut(place_by_hash(changes, 1), [30])
     pipeline.configure("consumer", auto_offset_reset="earliest")

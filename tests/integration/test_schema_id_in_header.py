@@ -1,4 +1,4 @@
-"""Records whose schema id lies in a header, as Confluent's serializers can write it from 8.1 on."""
+"""Records with the schema id in a header, as Confluent's serializers can write it since 8.1."""
 
 import uuid
 
@@ -20,7 +20,7 @@ PREFIX = (
 
 
 def guid(schema_id: int) -> bytes:
-    """A schema's GUID as the header holds it."""
+    """The GUID of a schema, as in the header."""
     return b"\1" + uuid.UUID(int=schema_id).bytes
 
 
@@ -35,7 +35,7 @@ def moved(record: Outgoing) -> Outgoing:
 def test_a_retract_changelog(pipeline: Pipeline) -> None:
     changes = aggregation(seed=3, n_users=12, n_transactions=60)
     records = pipeline.outgoing(place_by_hash(changes, 1))
-    # Some as ever: one writer may have been changed.
+    # Some unchanged, as by another writer.
     pipeline.topics.write(pipeline.source, [moved(each) if at % 3 else each for at, each in enumerate(records)])
     with RegistryProxy(pipeline.subjects.url) as registry:
         pipeline.configure("schema_registry", url=registry.url)
@@ -45,7 +45,7 @@ def test_a_retract_changelog(pipeline: Pipeline) -> None:
 
 
 def test_the_same_bytes_of_two_schemas_do_not_cancel(pipeline: Pipeline) -> None:
-    """The header is a part of the record: a schema with the fields turned gives the same bytes another meaning."""
+    """The header belongs to the record: another schema gives the same bytes another meaning."""
     turned = {**AGGREGATE_SCHEMA, "name": "turned"}
     other = pipeline.subjects.register(f"{pipeline.source}-turned", turned)
     same = body(AGGREGATE_SCHEMA, ANN._asdict())
@@ -66,8 +66,8 @@ def test_an_upsert_input(pipeline: Pipeline) -> None:
     (ann, bob) = (
         moved(each) for each in pipeline.outgoing(place_by_hash([Change(Op.INSERT, ANN), Change(Op.INSERT, BOB)], 1))
     )
-    gone = Outgoing(0, None, [(KEY_ID, guid(key_id))], body(KEY_SCHEMA, {"user_id": "ann"}))
-    pipeline.topics.write(pipeline.source, [ann, bob, gone])
+    deleted = Outgoing(0, None, [(KEY_ID, guid(key_id))], body(KEY_SCHEMA, {"user_id": "ann"}))
+    pipeline.topics.write(pipeline.source, [ann, bob, deleted])
     with RegistryProxy(pipeline.subjects.url) as registry:
         pipeline.configure("schema_registry", url=registry.url)
         inside.run_to_end(pipeline.arguments("--changelog-mode", "upsert"))
@@ -94,7 +94,7 @@ def test_a_registry_that_knows_no_guids(pipeline: Pipeline) -> None:
         ([(VALUE_ID, b"\0\0\0\0\1")] * 2, r"[b'\x00\x00\x00\x00\x01', b'\x00\x00\x00\x00\x01']"),
     ],
 )
-def test_a_header_that_says_nothing(headers: Headers, shown: str, pipeline: Pipeline) -> None:
+def test_an_invalid_header(headers: Headers, shown: str, pipeline: Pipeline) -> None:
     pipeline.topics.write(pipeline.source, [Outgoing(0, body(AGGREGATE_SCHEMA, ANN._asdict()), headers)])
     finished = inside.run(pipeline.arguments("--until-end"))
     assert finished.stderr.splitlines()[-1] == (

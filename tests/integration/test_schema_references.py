@@ -1,4 +1,4 @@
-"""Schemas that refer to others: in the input, in an upsert input's key, in the output, and in --check."""
+"""Schemas with references: in the input, in the key of an upsert input, in the output, and in --check."""
 
 from typing import Any
 
@@ -49,11 +49,11 @@ def chained(pipeline: Pipeline) -> list[tuple[str, str, int]]:
 
 
 def rows(pipeline: Pipeline) -> dict[str, tuple[float, int]]:
-    """What is labelled."""
+    """The labelled rows."""
     return {user: (row.total_amount, row.num_transactions) for user, row in pipeline.labelling().items()}
 
 
-def test_a_chain_whose_end_is_named_twice(pipeline: Pipeline) -> None:
+def test_a_chain_of_references_whose_end_is_referred_to_twice(pipeline: Pipeline) -> None:
     """Total -> Store -> Place, and Total -> Place."""
     schema = total(*STORES, {"name": "home", "type": ["null", "Place"]})
     schema_id = pipeline.subjects.register(f"{pipeline.source}-value", schema, *chained(pipeline))
@@ -66,8 +66,8 @@ def test_a_chain_whose_end_is_named_twice(pipeline: Pipeline) -> None:
     assert rows(pipeline) == {"ann": (1.5, 2)}
 
 
-def test_a_version_replaced_since(pipeline: Pipeline) -> None:
-    """The version that is named counts, not the newest."""
+def test_a_reference_to_an_older_version(pipeline: Pipeline) -> None:
+    """The version of the reference is used, not the newest."""
     references = chained(pipeline)
     newer = {**PLACE, "fields": [*PLACE["fields"], {"name": "street", "type": "string", "default": ""}]}
     pipeline.subjects.register(f"{pipeline.source}-place", newer)
@@ -90,13 +90,15 @@ def test_the_user_id_is_a_type_of_another_schema(pipeline: Pipeline) -> None:
     key_id = pipeline.subjects.register(f"{pipeline.source}-key", key, reference)
     whole = {**schema, "fields": [{"name": "user_id", "type": kind}, *FIELDS[1:]]}
     values = [frame(schema_id, encoded(whole, {**ROW, "user_id": user_id})) for user_id in ("ann", "bob")]
-    gone = frame(key_id, b"\0")  # ann
-    pipeline.topics.write(pipeline.source, [*(Outgoing(0, each, []) for each in values), Outgoing(0, None, [], gone)])
+    deleted = frame(key_id, b"\0")  # ann
+    pipeline.topics.write(
+        pipeline.source, [*(Outgoing(0, each, []) for each in values), Outgoing(0, None, [], deleted)]
+    )
     inside.run_to_end(pipeline.arguments("--changelog-mode", "upsert"))
     assert rows(pipeline) == {"bob": (1.5, 2)}
 
 
-def test_an_output_that_refers(pipeline: Pipeline) -> None:
+def test_references_in_the_output(pipeline: Pipeline) -> None:
     references = chained(pipeline)
     store = {"name": "store", "type": ["null", "Store"], "default": None}
     schema = total()["fields"] + [{"name": "label", "type": "int"}, store]
@@ -107,29 +109,30 @@ def test_an_output_that_refers(pipeline: Pipeline) -> None:
     pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, encoded(total(), ROW)), [])])
     assert f"ok      subject {pipeline.output}-value: fits" in inside.run(pipeline.arguments("--check")).stdout
     inside.run_to_end(pipeline.arguments())
-    # The same again: what was written is read back.
+    # The next start restores it.
     assert "1 users restored" in inside.run_to_end(pipeline.arguments()).stderr
 
 
 @pytest.mark.parametrize("deep", [False, True])
-def test_a_reference_to_nothing(deep: bool, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As when somebody has deleted it for good; this registry keeps it, so the client's call is answered here."""
+def test_a_reference_that_does_not_exist(deep: bool, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a permanent deletion; this registry keeps versions in use, so the client's call is patched."""
     from confluent_kafka.schema_registry import SchemaRegistryClient
     from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-    ask, gone = SchemaRegistryClient.get_version, f"{pipeline.source}-{'place' if deep else 'store'}"
+    get_version = SchemaRegistryClient.get_version
+    missing = f"{pipeline.source}-{'place' if deep else 'store'}"
 
-    def asked(client: Any, subject: str, *more: Any, **options: Any) -> Any:
-        if subject == gone:
+    def patched(client: Any, subject: str, *more: Any, **options: Any) -> Any:
+        if subject == missing:
             raise SchemaRegistryError(404, 40402, "Version not found")
-        return ask(client, subject, *more, **options)
+        return get_version(client, subject, *more, **options)
 
-    monkeypatch.setattr(SchemaRegistryClient, "get_version", asked)
+    monkeypatch.setattr(SchemaRegistryClient, "get_version", patched)
     schema_id = pipeline.subjects.register(f"{pipeline.source}-value", total(STORES[0]), *chained(pipeline)[:1])
     pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, b""), [])])
     chain = f"refers to shop.Store, subject {pipeline.source}-store version 1, which"
     if deep:
-        chain += f" refers to shop.Place, subject {gone} version 1, which"
+        chain += f" refers to shop.Place, subject {missing} version 1, which"
     chain += " is not in the Schema Registry"
     finished = inside.run(pipeline.arguments("--until-end"))
     assert finished.stderr.splitlines()[-1] == (

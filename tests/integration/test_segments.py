@@ -1,4 +1,4 @@
-"""--scale and --fit over restarts: another scale gives new labels and changes nothing else."""
+"""--scale and --fit over restarts: another scale changes labels and nothing else."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ MANY_RUNS = 60
 
 
 def customers(n_users: int, start: int = 0) -> list[Placed]:
-    """New users who spend very differently."""
+    """New users with very different totals."""
     rng = np.random.default_rng(start)
     counts = rng.geometric(0.1, n_users).tolist()
     amounts = np.round(rng.lognormal(3, 1.5, n_users) * counts, 2).tolist()
@@ -25,13 +25,13 @@ def labels(pipeline: Pipeline) -> dict[str, int]:
 
 
 def run(pipeline: Pipeline, *options: str) -> set[str]:
-    """Run to the end of the input; return the users of whom something was written."""
+    """Run to the end of the input; return the users that were written."""
     before = len(pipeline.emitted())
     inside.run_to_end(pipeline.arguments(*options))
     return {user_id for user_id, _ in pipeline.emitted()[before:]}
 
 
-def test_another_scale_relabels_and_nothing_else(pipeline: Pipeline) -> None:
+def test_another_scale_changes_only_labels(pipeline: Pipeline) -> None:
     first, second = customers(N_USERS), customers(10, start=N_USERS)
     pipeline.write(first)
     table = oracle.settled_table(change for _, change in first)
@@ -48,7 +48,7 @@ def test_another_scale_relabels_and_nothing_else(pipeline: Pipeline) -> None:
         assert {user: (row.total_amount, row.num_transactions) for user, row in rows} == table
         before = expected[scale]
 
-    # The best of many runs on the same users, and then on some more of them.
+    # The best of many runs on the same users, and then on more users.
     best = scaled.labels(table, 3, "log", MANY_RUNS)[0]
     assert run(pipeline, "--scale", "log", "--fit", "cells") == {user for user in table if best[user] != before[user]}
     assert labels(pipeline) == best

@@ -1,4 +1,4 @@
-"""Offsets and output that do not belong together are refused with both numbers, and --rebuild mends it."""
+"""Offsets and output that do not match are refused with a message that names both; --rebuild fixes it."""
 
 from classifier import __version__
 from tests.conftest import MakePipeline
@@ -18,7 +18,7 @@ def labelled(pipeline: Pipeline) -> list[Change]:
 
 
 def assert_refused(pipeline: Pipeline, complaint: str) -> None:
-    """The client refuses with the complaint, and has changed neither output nor offsets."""
+    """The client refuses with this message, and changes neither output nor offsets."""
     before = pipeline.topics.read(pipeline.output), pipeline.topics.commit_history(pipeline.group)
     refused = inside.run(pipeline.arguments("--until-end"))
     assert (refused.code, refused.stderr.splitlines()[-1]) == (1, f"user_classifier.py: error: {complaint}")
@@ -26,7 +26,7 @@ def assert_refused(pipeline: Pipeline, complaint: str) -> None:
 
 
 def assert_rebuilt(pipeline: Pipeline, changes: list[Change]) -> None:
-    """--rebuild gives the oracle's answer, and a start after it goes on from there."""
+    """--rebuild gives the oracle's labels, and the next start reads nothing again."""
     inside.run_to_end(pipeline.arguments("--rebuild"))
     assert pipeline.labelling() == oracle.labelled(changes)
     with inside.counting_reads(pipeline.source) as read:
@@ -34,17 +34,17 @@ def assert_rebuilt(pipeline: Pipeline, changes: list[Change]) -> None:
     assert read() == 0
 
 
-def test_every_partition_bears_the_number_of_users(make_pipeline: MakePipeline) -> None:
+def test_the_metadata_of_every_partition_have_the_number_of_users(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(partitions=3)
     changes = labelled(pipeline)
     commits = pipeline.topics.committed(pipeline.group)
     assert set(commits) == {(pipeline.source, partition) for partition in range(3)}
     ids = f" input={pipeline.topics.topic_id(pipeline.source)} output={pipeline.topics.topic_id(pipeline.output)}"
-    told = f"{MARK}{len(oracle.settled_table(changes))} by={__version__}{ids}"
-    assert {commit.metadata for commit in commits.values()} == {told}
+    metadata = f"{MARK}{len(oracle.settled_table(changes))} by={__version__}{ids}"
+    assert {commit.metadata for commit in commits.values()} == {metadata}
 
 
-def test_an_output_made_anew(pipeline: Pipeline) -> None:
+def test_a_recreated_output(pipeline: Pipeline) -> None:
     changes = labelled(pipeline)
     then = pipeline.topics.topic_id(pipeline.output)
     pipeline.topics.delete(pipeline.output)
@@ -77,7 +77,7 @@ def test_another_group_on_the_same_output(pipeline: Pipeline) -> None:
     assert_rebuilt(pipeline, changes)
 
 
-def test_an_offset_behind_the_end(pipeline: Pipeline) -> None:
+def test_an_offset_after_the_end(pipeline: Pipeline) -> None:
     changes = labelled(pipeline)
     ((_, mark),) = pipeline.topics.committed(pipeline.group).items()
     pipeline.topics.commit(pipeline.group, pipeline.source, {0: 1000}, mark.metadata)
@@ -89,7 +89,7 @@ def test_an_offset_behind_the_end(pipeline: Pipeline) -> None:
     assert_rebuilt(pipeline, changes)
 
 
-def test_an_input_made_anew(pipeline: Pipeline) -> None:
+def test_a_recreated_input(pipeline: Pipeline) -> None:
     changes = labelled(pipeline)
     pipeline.topics.delete(pipeline.source)
     pipeline.topics.create(pipeline.source)

@@ -1,4 +1,4 @@
-"""The tests' own eyes: what they read back from a broker is what lies there."""
+"""Helpers of the tests on a real broker: they read what was written."""
 
 from tests.conftest import MakePipeline
 from tests.support.changelog import aggregation, place_by_hash
@@ -27,7 +27,7 @@ def test_only_committed_records_are_read(pipeline: Pipeline) -> None:
     assert record[2:] == (b"key", b"real", [("op", b"\2")])
 
 
-def test_every_commit_of_a_group_is_seen(pipeline: Pipeline) -> None:
+def test_every_commit_of_a_group_is_read(pipeline: Pipeline) -> None:
     for offset in (7, 3, 9):
         pipeline.topics.commit(pipeline.group, pipeline.source, {0: offset}, f"at {offset}")
     assert pipeline.topics.commit_history(pipeline.group) == [

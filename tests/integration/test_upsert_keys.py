@@ -1,4 +1,4 @@
-"""Upsert inputs as Kafka Streams, ksqlDB, Connect and Flink write their keys."""
+"""Keys of upsert inputs as Kafka Streams, ksqlDB, Connect and Flink write them."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ UPSERT = ("--changelog-mode", "upsert")
 NUMBERS = record_schema("numbers", user_id="long", total_amount="double", num_transactions="long")
 
 
-def gone_and_left(pipeline: Pipeline, value_schema: Any, users: list[Any], key: bytes) -> dict[str, Any]:
-    """Write these users, and a record without a value for the key of the first; return who is labelled."""
+def labelled_after_delete(pipeline: Pipeline, value_schema: Any, users: list[Any], key: bytes) -> dict[str, Any]:
+    """Write these users, and a tombstone with the key of the first one; return the labelled users."""
     schema_id = pipeline.subjects.register(f"{pipeline.source}-value", value_schema)
     rows = [{"user_id": user_id, "total_amount": 1.5, "num_transactions": 2} for user_id in users]
     values = [Outgoing(0, frame(schema_id, body(value_schema, row)), [], b"unread") for row in rows]
@@ -24,32 +24,32 @@ def gone_and_left(pipeline: Pipeline, value_schema: Any, users: list[Any], key: 
 
 
 @pytest.mark.parametrize("schema", ["string", ["null", "string"], {"type": "string", "logicalType": "uuid"}])
-def test_a_text_as_the_key(schema: Any, pipeline: Pipeline) -> None:
+def test_a_string_as_the_key(schema: Any, pipeline: Pipeline) -> None:
     key_id = pipeline.subjects.register(f"{pipeline.source}-key", schema)
     key = frame(key_id, (b"\2" if isinstance(schema, list) else b"") + body("string", "ann"))
-    assert set(gone_and_left(pipeline, AGGREGATE_SCHEMA, ["ann", "bob"], key)) == {"bob"}
+    assert set(labelled_after_delete(pipeline, AGGREGATE_SCHEMA, ["ann", "bob"], key)) == {"bob"}
 
 
 def test_a_number_as_the_key(pipeline: Pipeline) -> None:
     key_id = pipeline.subjects.register(f"{pipeline.source}-key", "long")
-    assert set(gone_and_left(pipeline, NUMBERS, [7, 8], frame(key_id, body("long", 7)))) == {"8"}
+    assert set(labelled_after_delete(pipeline, NUMBERS, [7, 8], frame(key_id, body("long", 7)))) == {"8"}
 
 
-def test_the_digits_of_a_number(pipeline: Pipeline) -> None:
-    assert set(gone_and_left(pipeline, NUMBERS, [7, 8], b"7")) == {"8"}
+def test_a_number_as_digits(pipeline: Pipeline) -> None:
+    assert set(labelled_after_delete(pipeline, NUMBERS, [7, 8], b"7")) == {"8"}
     checked = inside.run(pipeline.arguments("--check", *UPSERT))
     line = f"ok      subject {pipeline.source}-key: none: keys are plain user_ids as digits"
     assert line in checked.stdout.splitlines()
 
 
 def test_an_avro_key_under_another_subject(pipeline: Pipeline) -> None:
-    """With RecordNameStrategy no subject bears the topic's name; the key still says its schema's id."""
+    """With RecordNameStrategy no subject has the name of the topic; the key still has its schema id."""
     key_id = pipeline.subjects.register(f"{pipeline.source}.UserKey", "string")
-    assert set(gone_and_left(pipeline, AGGREGATE_SCHEMA, ["ann", "bob"], frame(key_id, b"\6ann"))) == {"bob"}
+    assert set(labelled_after_delete(pipeline, AGGREGATE_SCHEMA, ["ann", "bob"], frame(key_id, b"\6ann"))) == {"bob"}
 
 
 @pytest.mark.parametrize("schema", ["string", "long", None])
-def test_check_looks_at_the_key_of_an_upsert_input_only(schema: Any, pipeline: Pipeline) -> None:
+def test_check_reads_the_key_of_an_upsert_input_only(schema: Any, pipeline: Pipeline) -> None:
     if schema:
         pipeline.subjects.register(f"{pipeline.source}-key", schema)
     line = f"ok      subject {pipeline.source}-key: {'fits' if schema else 'none: keys are plain user_ids'}"
@@ -57,8 +57,8 @@ def test_check_looks_at_the_key_of_an_upsert_input_only(schema: Any, pipeline: P
     assert f"subject {pipeline.source}-key" not in inside.run(pipeline.arguments("--check")).stdout
 
 
-def test_a_key_that_names_no_user(pipeline: Pipeline) -> None:
-    """As of a window: a record without a value would delete a user of whom other windows have rows."""
+def test_a_key_without_a_user_id(pipeline: Pipeline) -> None:
+    """As of windows: a tombstone would delete a user who has rows in other windows."""
     fields = [{"name": "user_id", "type": "string"}, {"name": "window_start", "type": "long"}]
     pipeline.subjects.register(f"{pipeline.source}-key", {"type": "record", "name": "windowed", "fields": fields})
     line = (

@@ -21,14 +21,14 @@ JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
 class Secrets(NamedTuple):
-    """Made anew for each run; no output may hold them."""
+    """Random in each run; no output may contain them."""
 
     password: str
     token: str
 
 
 class Secured(NamedTuple):
-    """What the tests of this folder share; the ways in are named right, expired and elsewhere."""
+    """Shared by all tests here; brokers and registries are named by their certificate: valid, expired, elsewhere."""
 
     services: Services
     secrets: Secrets
@@ -39,7 +39,7 @@ class Secured(NamedTuple):
 
 
 def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: str) -> dict[str, str]:
-    """A listener of plain text for the tests' own use, and one of SASL_SSL for each certificate."""
+    """A plain-text listener for the tests, and a SASL_SSL listener for each certificate."""
     listeners = {"PLAINTEXT": free_port(), **{name.upper(): port for name, port in ports.items()}}
     ports["plain"] = listeners["PLAINTEXT"]
     protocols = {"PLAINTEXT": "PLAINTEXT", "CONTROLLER": "PLAINTEXT", **{name.upper(): "SASL_SSL" for name in pems}}
@@ -49,7 +49,7 @@ def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: st
         "inter.broker.listener.name": "PLAINTEXT",
         "sasl.enabled.mechanisms": "PLAIN",
         "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
-        # Who comes in without a password is the broker itself or the test.
+        # Connections without a password are those of the broker and of the tests.
         "super.users": "User:ANONYMOUS",
     }
     for name, pem in pems.items():
@@ -64,18 +64,18 @@ def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: st
 
 @pytest.fixture(scope="session")
 def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
-    """A broker of their own, started once, and three doors to the registry that all tests share."""
+    """A broker for these tests, started once, and three proxies of the registry that all tests share."""
     directory = tmp_path_factory.mktemp("secured")
     authority, stranger = Authority(directory, "ours"), Authority(directory, "stranger")
     pems = {
-        "right": authority.server("right"),
+        "valid": authority.server("valid"),
         "expired": authority.server("expired", fresh=False),
         "elsewhere": authority.server("elsewhere", ELSEWHERE),
     }
     made = Secrets(secrets.token_urlsafe(20), f"key:{secrets.token_urlsafe(20)}")
     ports = {name: free_port() for name in pems}
     properties = broker_properties(ports, pems, made.password)
-    broker = KafkaBroker(directory / "kafka", ports["right"], properties)
+    broker = KafkaBroker(directory / "kafka", ports["valid"], properties)
     url = services.subjects.url
     with ExitStack() as stack:
         stack.callback(broker.stop)
@@ -88,19 +88,19 @@ def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 class SecuredPipeline(Pipeline):
-    """A pipeline whose client comes in by the guarded doors."""
+    """A pipeline whose client uses TLS and passwords."""
 
     def secure(self, secured: Secured) -> None:
-        """Write the configuration of the seed: SASL_SSL with PLAIN, and a registry with basic auth."""
+        """Configure SASL_SSL with PLAIN, and a registry with basic auth."""
         ca = str(secured.authority.ca)
         self.sections["schema_registry"] = {
-            "url": secured.registries["right"].url,
+            "url": secured.registries["valid"].url,
             "basic.auth.user.info": secured.secrets.token,
             "ssl.ca.location": ca,
         }
         for name in ("consumer", "producer"):
             self.sections[name] |= {
-                "bootstrap.servers": secured.brokers["right"],
+                "bootstrap.servers": secured.brokers["valid"],
                 "security.protocol": "SASL_SSL",
                 "sasl.mechanisms": "PLAIN",
                 "sasl.username": USER,

@@ -1,4 +1,4 @@
-"""SASL_SSL with PLAIN, and a registry with TLS and basic auth: it works, and each way it can be wrong is told."""
+"""SASL_SSL with PLAIN, and a registry with TLS and basic auth: they work, and each mistake is reported."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,7 +6,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.rights import AccessControl, needed
+from tests.secure.permissions import AccessControl, needed
 from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Finished
@@ -19,7 +19,7 @@ WRONG = "not-the-password"
 
 
 class Mistake(NamedTuple):
-    """One thing wrong in the configuration, and what the one line must hold."""
+    """One mistake in the configuration, and the names that the message must contain."""
 
     make: Change_
     names: tuple[str, ...]
@@ -27,7 +27,7 @@ class Mistake(NamedTuple):
 
 @pytest.fixture
 def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
-    """A pipeline with one row, whose principal has its rights."""
+    """A pipeline with one row, whose principal has its permissions."""
     made = make_secured()
     AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
     made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
@@ -41,7 +41,7 @@ def run(pipeline: SecuredPipeline) -> Finished:
 
 
 def in_kafka(key: str, value: str) -> Change_:
-    """The same mistake in both sections."""
+    """The mistake in both sections of Kafka."""
 
     def change(pipeline: SecuredPipeline, _: Secured) -> None:
         for section in ("consumer", "producer"):
@@ -50,18 +50,20 @@ def in_kafka(key: str, value: str) -> Change_:
     return change
 
 
-def at_broker(door: str) -> Change_:
+def at_broker(certificate: str) -> Change_:
     """The broker with another certificate."""
-    return lambda pipeline, secured: in_kafka("bootstrap.servers", secured.brokers[door])(pipeline, secured)
+    return lambda pipeline, secured: in_kafka("bootstrap.servers", secured.brokers[certificate])(pipeline, secured)
 
 
-def at_registry(door: str) -> Change_:
+def at_registry(certificate: str) -> Change_:
     """The registry with another certificate."""
-    return lambda pipeline, secured: pipeline.sections["schema_registry"].update(url=secured.registries[door].url)
+    return lambda pipeline, secured: pipeline.sections["schema_registry"].update(
+        url=secured.registries[certificate].url
+    )
 
 
 def trusting_a_stranger(*sections: str) -> Change_:
-    """Another authority is trusted."""
+    """Another authority in ssl.ca.location."""
 
     def change(pipeline: SecuredPipeline, secured: Secured) -> None:
         for section in sections:
@@ -76,8 +78,8 @@ def with_token(token: str) -> Change_:
 
 
 def without_tls(pipeline: SecuredPipeline, secured: Secured) -> None:
-    """The registry's address with http."""
-    pipeline.sections["schema_registry"]["url"] = secured.registries["right"].url.replace("https", "http")
+    """The URL of the registry with http."""
+    pipeline.sections["schema_registry"]["url"] = secured.registries["valid"].url.replace("https", "http")
 
 
 KAFKA_CREDENTIALS = ("sasl.username", "sasl.password")
@@ -98,19 +100,19 @@ MISTAKES = {
 }
 
 
-def test_it_works(pipeline: SecuredPipeline, secured: Secured) -> None:
+def test_valid_credentials(pipeline: SecuredPipeline, secured: Secured) -> None:
     finished = run(pipeline)
     assert finished.code == 0, finished.output
-    # The first commit of a new broker is answered some time before it is seen.
+    # A new broker acknowledges its first commit before it can be read.
     wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")
-    assert secured.registries["right"].requests > 0
+    assert secured.registries["valid"].requests > 0
 
 
 @pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told(
+def test_a_mistake_is_reported(
     mistake: Mistake, pipeline: SecuredPipeline, secured: Secured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Where nothing but silence comes back, the client hopes for as long.
+    # Without any answer, the client makes all its attempts.
     monkeypatch.setattr("classifier.kafka.client.CONNECT_ATTEMPTS", 2)
     mistake.make(pipeline, secured)
     finished = run(pipeline)
@@ -127,7 +129,7 @@ def test_a_mistake_is_told(
     [("sasl.password", WRONG, "sasl.password"), ("ssl.ca.location", None, "ssl.ca.location")],
     ids=["wrong password", "unknown authority"],
 )
-def test_a_mistake_in_the_producer_alone(
+def test_a_mistake_in_the_producer_only(
     key: str, value: str | None, name: str, pipeline: SecuredPipeline, secured: Secured
 ) -> None:
     pipeline.sections["producer"][key] = value or str(secured.stranger.ca)

@@ -1,4 +1,4 @@
-"""Nothing of the local stack can be reached from another machine."""
+"""The local services cannot be reached from another machine."""
 
 from urllib.parse import urlsplit
 
@@ -22,5 +22,5 @@ def test_only_this_machine_can_connect(service: str, services: Services) -> None
     ("address", "local"),
     [("127.0.0.1", True), ("::ffff:127.0.0.1", True), ("::1", True), ("0.0.0.0", False), ("::", False)],
 )
-def test_loopback_is_known(address: str, local: bool) -> None:
+def test_is_loopback(address: str, local: bool) -> None:
     assert is_loopback(address) is local

@@ -1,4 +1,4 @@
-"""Passwords and tokens are in no output, however much is logged: processes of their own, with every debug switch on."""
+"""Passwords and tokens are in no output, even with every debug option on; in separate processes."""
 
 import base64
 from collections.abc import Callable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.rights import AccessControl, needed
+from tests.secure.permissions import AccessControl, needed
 from tests.support import client, configuration, inside
 from tests.support.changelog import Change, Op, Placed, Row
 
@@ -15,7 +15,7 @@ MakeSecured = Callable[[], SecuredPipeline]
 
 @pytest.fixture
 def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
-    """A pipeline with one row and everything told to talk."""
+    """A pipeline with one row and every debug option on."""
     made = make_secured()
     AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
     made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
@@ -26,7 +26,7 @@ def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
 
 
 def forms(secured: Secured) -> Iterator[str]:
-    """Each secret as it is, and as it goes over the wire."""
+    """Each secret in plain text and encoded as in requests."""
     password, token = secured.secrets
     for secret in (password, token, f"\0{USER}\0{password}", f"{USER}:{password}"):
         yield secret
@@ -35,16 +35,16 @@ def forms(secured: Secured) -> Iterator[str]:
     yield token.split(":")[1]
 
 
-def test_with_every_debug_switch_on(pipeline: SecuredPipeline, secured: Secured) -> None:
+def test_every_debug_option_in_a_run(pipeline: SecuredPipeline, secured: Secured) -> None:
     finished = client.run(pipeline.arguments("--until-end", "--log-level", "DEBUG"))
     assert finished.code == 0, finished.output[-2000:]
-    # The switches work: the libraries do tell what they do.
+    # The options work: the libraries log what they do.
     assert "SASL" in finished.stderr
     for form in forms(secured):
         assert form not in finished.output
 
 
-def test_when_it_fails_with_every_debug_switch_on(pipeline: SecuredPipeline, secured: Secured) -> None:
+def test_every_debug_option_in_a_run_that_fails(pipeline: SecuredPipeline, secured: Secured) -> None:
     for section in ("consumer", "producer"):
         pipeline.sections[section]["sasl.username"] = "nobody"
     configuration.write(pipeline.file, pipeline.sections)
@@ -55,7 +55,7 @@ def test_when_it_fails_with_every_debug_switch_on(pipeline: SecuredPipeline, sec
 
 
 def test_credentials_in_the_registry_address(pipeline: SecuredPipeline, secured: Secured) -> None:
-    token, url = secured.secrets.token, secured.registries["right"].url
+    token, url = secured.secrets.token, secured.registries["valid"].url
     pipeline.sections["schema_registry"] = {
         "url": url.replace("https://", f"https://{token}@"),
         "ssl.ca.location": str(secured.authority.ca),

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.secure.rights import needed
+from tests.secure.permissions import needed
 from tests.support.client import ROOT
 from tests.support.pages import CODE, CONFIGURATION, CONFLUENT_CLOUD, README, commands, inline_code, rows, shell_lines
 

@@ -1,4 +1,4 @@
-"""The rights of the client's principal: exactly those that docs/configuration.md lists."""
+"""The permissions (ACLs) of the client's principal: those that docs/configuration.md lists."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -19,7 +19,7 @@ TIMEOUT_S = 30.0
 ANY_HOST = "*"
 
 
-class Right(NamedTuple):
+class Permission(NamedTuple):
     """One operation on one resource."""
 
     operation: str
@@ -27,7 +27,7 @@ class Right(NamedTuple):
     name: str
 
     def binding(self, principal: str) -> AclBinding:
-        """As the broker has it."""
+        """The ACL of the broker."""
         return AclBinding(
             ResourceType[self.resource],
             self.name,
@@ -42,28 +42,28 @@ class Right(NamedTuple):
         return f"{self.operation} on {self.resource} {self.name}"
 
 
-def needed(pipeline: Pipeline, target: str) -> list[Right]:
-    """What that page lists. READ and WRITE include DESCRIBE."""
+def needed(pipeline: Pipeline, target: str) -> list[Permission]:
+    """The permissions that the page lists. READ and WRITE imply DESCRIBE."""
     transactional_id = f"user_classifier-{pipeline.group}-{pipeline.output}"
     return [
-        Right("READ", "TOPIC", pipeline.source),
-        Right("READ", "TOPIC", pipeline.output),
-        Right("WRITE", "TOPIC", pipeline.output),
-        Right("WRITE", "TOPIC", target),
-        Right("READ", "GROUP", pipeline.group),
-        Right("WRITE", "TRANSACTIONAL_ID", transactional_id),
+        Permission("READ", "TOPIC", pipeline.source),
+        Permission("READ", "TOPIC", pipeline.output),
+        Permission("WRITE", "TOPIC", pipeline.output),
+        Permission("WRITE", "TOPIC", target),
+        Permission("READ", "GROUP", pipeline.group),
+        Permission("WRITE", "TRANSACTIONAL_ID", transactional_id),
     ]
 
 
 class AccessControl:
-    """The broker's list of rights."""
+    """The ACLs of the broker."""
 
     def __init__(self, bootstrap_servers: str, user: str) -> None:
         self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
         self._principal = f"User:{user}"
 
-    def grant(self, rights: Iterable[Right]) -> None:
-        """Give these rights, and no others."""
+    def grant(self, permissions: Iterable[Permission]) -> None:
+        """Grant these permissions and remove all others."""
         anything = AclBindingFilter(
             ResourceType.ANY,
             None,  # type: ignore[arg-type]  # any name
@@ -74,13 +74,13 @@ class AccessControl:
             AclPermissionType.ANY,
         )
         self._admin.delete_acls([anything])[anything].result(TIMEOUT_S)
-        bindings = [right.binding(self._principal) for right in rights]
+        bindings = [each.binding(self._principal) for each in permissions]
         for done in self._admin.create_acls(bindings).values():
             done.result(TIMEOUT_S)
 
-    def revoke(self, right: Right) -> None:
-        """Take one right and leave the others alone, even for a moment."""
-        has = right.binding(self._principal)
+    def revoke(self, permission: Permission) -> None:
+        """Remove one permission without touching the others."""
+        has = permission.binding(self._principal)
         this = AclBindingFilter(
             has.restype,
             has.name,
@@ -91,4 +91,4 @@ class AccessControl:
             has.permission_type,
         )
         if not self._admin.delete_acls([this])[this].result(TIMEOUT_S):
-            raise AssertionError(f"nobody had {right}")
+            raise AssertionError(f"not granted: {permission}")
