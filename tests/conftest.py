@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, settings
 
 from tests.support.pipeline import Pipeline, Services, new_name, running_services
 
-# What is said of proxies and certificates on this machine is about the world outside; all that tests reach is on
-# loopback, and what they say of an environment they set themselves.
+# Variables for proxies and certificates concern other machines; tests use loopback only, and set the variables that
+# they test.
 OUTSIDE = ("all_proxy", "http_proxy", "https_proxy", "no_proxy", "ssl_cert_file", "ssl_cert_dir", "sslkeylogfile")
 for name in [each for each in os.environ if each.lower() in OUTSIDE]:
     del os.environ[name]
