@@ -17,7 +17,7 @@ def test_the_file_is_as_described() -> None:
 
 def test_without_the_file_it_says_how_to_fetch_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cdnow, "ROOT", tmp_path)
-    with pytest.raises(FileNotFoundError, match=f"^{cdnow.FILE} is not there; to fetch it: make cdnow$"):
+    with pytest.raises(FileNotFoundError, match=f"^{cdnow.FILE} does not exist; to fetch it: make cdnow$"):
         cdnow.cdnow_file()
 
 
