@@ -1,1 +1,1 @@
-"""What one run is configured with: command line options, INI file, client properties."""
+"""Configuration of a run: command line options, configuration file, properties of the client libraries."""

@@ -1,1 +1,1 @@
-"""The Kafka side: clients and their errors, topics, consuming from given offsets, one transaction per step."""
+"""Kafka: clients and their errors, topics, reading from given offsets, writing one transaction per step."""
