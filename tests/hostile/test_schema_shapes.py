@@ -279,4 +279,4 @@ def test_deleted_versions(pipeline: Pipeline, registry: ReadOnlyRegistry) -> Non
     assert absent.startswith(f"TO DO   subject {topic}-value: does not exist; ")
     assert none == f"ok      subject {topic}-key: none: keys are plain user_ids"
     assert output.startswith(f"ok      subject {topic}-value: does not exist yet; ")
-    assert output_key.startswith(f"ok      subject {topic}-key: none: keys are plain user_ids")
+    assert output_key.startswith(f"ok      subject {topic}-key: does not exist: keys are plain user_ids")

@@ -79,7 +79,7 @@ def test_a_registry_that_knows_no_guids(pipeline: Pipeline) -> None:
     finished = inside.run(pipeline.arguments("--until-end"))
     assert finished.stderr.splitlines()[-1] == (
         f"user_classifier.py: error: {pipeline.source} [0] at offset 0: schema guid"
-        f" {uuid.UUID(int=pipeline.schema_id)} is not in the Schema Registry; to have the id in the value,"
+        f" {uuid.UUID(int=pipeline.schema_id)} is not in the Schema Registry; to put the id into the value,"
         f" {PREFIX}PrefixSchemaIdSerializer; to skip such records: --error-handling-mode ignore, to keep them: log"
     )
 
