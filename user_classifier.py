@@ -21,18 +21,19 @@ With --cells the same loop labels cells, in which Flink counts users: it reads `
 This file has, from top to bottom: the command line, one-hot encoding and K-means fit, the run loop, `main`. The rest is
 in `classifier/`:
 
-    config/         settings (every option), ini_file and properties (the configuration file)
-    kafka/          client, source (reads a topic from given offsets), topics (checks and watches them),
+    config/         settings (every option), argument_types, ini_file and properties (the configuration file)
+    kafka/          client, record, source (reads a topic from given offsets), topics (checks and watches them),
                     sink (writes a step; cuts a large one into transactions, see transaction_size)
-    serialization/  avro, registry (Schema Registry), wire (Confluent's framing)
-    clustering/     scaling (--scale), grouping and search (--fit cells), number_of_clusters (-k), compare_k
+    serialization/  wire (Confluent's framing), registry and http (Schema Registry), schema, column_types, avro
+    clustering/     scaling (--scale), grouping and search (--fit cells), model (a fit), number_of_clusters (-k),
+                    compare_k
     loop/           intake (the interface between the loop and the two intakes), schedule (when a step is due)
     users/          intake (restore, gather, settle), progress (offsets, checks of a restore), offset_metadata (marks),
-                    changelog (nets and decodes the input), input_keys,
+                    changelog (nets and decodes the input), input_keys, multiset (the rows of one user),
                     table (the current row of each user; deletes users; keeps unmatched retractions as pending rows),
                     duplicate_rows (users with more than one row), output and output_codec (writes and reads labels)
     cells/          intake, lattice (the cells), codec: the same for --cells
-    reports/        summary, plot, metrics, progress, jsonlog; step (what one step found)
+    reports/        summary, plot, elbow, metrics, progress, jsonlog; step (what one step found)
     commands/       preview (--dry-run, --explore-k), check, export, print_config
     errors, stop, outage, row, label_names, stdio, formatting
 """

@@ -191,7 +191,7 @@ class UserIntake:
     def deletions_due(self) -> bool:
         """Whether a `last` step would delete users.
 
-        After the input was read again for another reason, no partition has reported its end yet: hence the memory.
+        After `_read_again` no partition has reported its end yet, so `source.at_end` alone is not enough.
         """
         return bool(self.table.rowless) and (self.source.at_end or self._settled_at_end)
 
