@@ -1,9 +1,6 @@
 """Clients to disturb: their current step is known, they can signal themselves, and they end with the test."""
 
 import itertools
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import psutil
@@ -13,7 +10,7 @@ from tests.support.client import ROOT, Client
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
-GUARD = ROOT / "local" / "services" / "guard.py"
+TRACED = ROOT / "tests" / "faults" / "traced.py"
 
 
 class TracedClient(Client):
@@ -22,10 +19,8 @@ class TracedClient(Client):
     def __init__(self, pipeline: Pipeline, name: str, *more: str, aim: Aim | None = None) -> None:
         self._log = pipeline.directory / f"{name}.log"
         self.board = Board(pipeline.directory / f"{name}.step")
-        traced = [sys.executable, "-u", "-m", "tests.faults.traced", str(pipeline.directory / f"{name}.step")]
-        command = [*_guard(), *traced, str(aim or "none"), *pipeline.arguments("--batch-interval", "0.1", *more)]
-        with self._log.open("wb") as out:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+        traced = [str(pipeline.directory / f"{name}.step"), str(aim or "none")]
+        super().__init__([*traced, *pipeline.arguments("--batch-interval", "0.1", *more)], self._log, TRACED)
 
     @property
     def pid(self) -> int:
@@ -52,11 +47,6 @@ class TracedClient(Client):
         wait_until(lambda: self.stopped or not self.running, "the client to stop itself")
         if not self.stopped:
             raise AssertionError(f"the client ended with {self.wait()} before it stopped itself:\n{self.output}")
-
-
-def _guard() -> list[str]:
-    """The beginning of a command that ends with this process, even by SIGKILL."""
-    return [sys.executable, "-S", "-E", str(GUARD), str(os.getpid())] if sys.platform == "linux" else []
 
 
 class Clients:

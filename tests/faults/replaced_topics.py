@@ -9,7 +9,7 @@ from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.clients import TracedClient
 from tests.faults.report import Result
 from tests.faults.stack import Stack
-from tests.support import client
+from tests.support import inside
 from tests.support.waiting import wait_until
 
 N_TRANSACTIONS = 400
@@ -110,7 +110,7 @@ def _continue(arena: Arena, running: TracedClient, topic: str) -> list[str]:
         running.stop()
     refusals: list[str] = []
     for more in ([], ["--rebuild"]):
-        done = client.run(arena.pipeline.arguments("--until-end", *more))
+        done = inside.run(arena.pipeline.arguments("--until-end", *more))
         if done.code == 0:
             return refusals
         refusals.append(done.stderr.splitlines()[-1])

@@ -13,7 +13,7 @@ from tests.faults.arena import PARTITIONS, Arena
 from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.faults.steps import EXIT, Aim, Step
-from tests.support import client
+from tests.support import inside
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
 
@@ -144,7 +144,7 @@ def kill_rebuild(stack: Stack, directory: Path, seed: int) -> Result:
 
 def _run(arena: Arena, code: int, *more: str) -> str:
     """Run the client to the end of the input; return the last line it wrote."""
-    done = client.run(arena.pipeline.arguments("--until-end", *more))
+    done = inside.run(arena.pipeline.arguments("--until-end", *more))
     if done.code != code:
         raise AssertionError(f"{arena.name} {more}: exit {done.code}, not {code}:\n{done.output}")
     return done.stderr.splitlines()[-1]

@@ -1,6 +1,5 @@
-"""The client as a user starts it: `python user_classifier.py ...`, in a separate process."""
+"""The client in a separate process: run to its end as a user starts it, or in the background."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from typing import NamedTuple
 
 import psutil
 
+from tests.support.forked import ForkedScript
 from tests.support.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -42,10 +42,8 @@ class Client:
 
     def __init__(self, arguments: Sequence[str | Path], log: Path, script: Path = SCRIPT) -> None:
         self._log = log
-        paths = {**os.environ, "PYTHONPATH": str(ROOT)}  # a script of a test imports the client
-        with log.open("wb") as out:
-            command = [sys.executable, "-u", str(script), *map(str, arguments)]
-            self._process = subprocess.Popen(command, cwd=ROOT, env=paths, stdout=out, stderr=subprocess.STDOUT)
+        log.touch()
+        self._process = ForkedScript(script, [*map(str, arguments)], ROOT, log)
 
     def __enter__(self) -> "Client":
         return self
@@ -86,8 +84,7 @@ class Client:
 
     def kill(self) -> None:
         """kill -9."""
-        if self.running:
-            self._process.kill()
+        self._process.kill()
         self._process.wait()
 
     def wait_for_output(self, text: str, timeout_s: float = TIMEOUT_S) -> None:
