@@ -308,7 +308,7 @@ class Classifier:
         # The producer comes first: it ends the transaction that an older instance left open.
         watch = self.intake.watch
         transactional_id, consumer = self.settings.transactional_id, self.intake.consumer
-        self.sink = Sink(self.kafka, consumer, transactional_id, self.transaction_size, on_stall=watch.check)
+        self.sink = Sink(self.kafka, consumer, transactional_id, self.transaction_size, check_step=watch.check)
         self.intake.restore()
         if not self.stop.requested:
             self.number.recall(self.intake.choice)

@@ -1,6 +1,6 @@
-"""Writing: one Kafka transaction per step, with labels, dead letters and input offsets.
+"""Writing: normally one Kafka transaction per step, with labels, dead letters and input offsets.
 
-A step that is too large for one transaction is committed in parts; `Sink.write` describes how.
+A step that is too large for one transaction is committed in parts, each of them a transaction; see `Sink.write`.
 """
 
 import contextlib
@@ -45,17 +45,17 @@ class Sink:
         consumer: Consumer,
         transactional_id: str,
         transaction_size: TransactionSize,
-        on_stall: Callable[[], None] = lambda: None,
+        check_step: Callable[[], None] = lambda: None,
     ) -> None:
         """Create the producer, which fences older instances and ends the transaction that one of them left open.
 
-        `on_stall` is called while the brokers accept no records, and before a part of a step is committed. If it
-        raises an error, the transaction is aborted.
+        `check_step` raises an error if the step must not be committed any more; the transaction is then aborted. It is
+        called while the brokers accept no records, and before each part but the last is committed.
         """
         self._kafka = kafka
         self._consumer = consumer
         self._size = transaction_size
-        self._on_stall = on_stall
+        self._check_step = check_step
         self._stop = kafka.stop
         self._outage = Outage(f"{kafka.outage.service}: the output")
         self._action = f"write transactional.id {transactional_id}"
@@ -78,7 +78,7 @@ class Sink:
         records : records that must be committed together with the offsets, such as changed rows and dead letters.
         offsets : the next offset of each input partition, with metadata.
         early_records : records that may be committed before the offsets. If a restore finds them without the offsets,
-            the table is right all the same, because another label changes no row.
+            its table is still correct, because a new label changes no row.
         part_offsets : offsets to commit with each part but the last; none to leave the group's offsets as they are.
 
         Raises
@@ -91,14 +91,14 @@ class Sink:
         Notes
         -----
         1. Begin a transaction.
-        2. Queue `early_records`. Whenever the undelivered ones take the rest of a quarter of the transaction's
-           time-out (`TransactionSize.full`), commit a part of the step: wait for delivery, send `part_offsets`, check
-           the topics (`on_stall`), commit, begin the next transaction. A small step never comes to this.
+        2. Queue `early_records`. When elapsed time plus the estimated delivery time reaches a quarter of the timeout
+           (`TransactionSize.full`), commit a part of the step: send `part_offsets`, wait for delivery, call
+           `check_step`, commit, begin the next transaction. A small step never reaches this limit.
         3. Queue `records`. They always go into the last transaction: the run loop takes no more rows into a step
            than one transaction can hold (`TransactionSize.max_rows`).
         4. Send `offsets`, and meanwhile deliver what is queued. Wait for the rest.
         5. Commit. Now the step is complete.
-        6. If 1 to 5 failed: abort the current transaction, so that readers need not wait for its time-out, and raise.
+        6. If 1 to 5 failed: abort the current transaction, so that readers need not wait for its timeout, and raise.
            The run loop then restores from what is committed, and repeats what is missing.
 
         An outage in any of these is waited for, as long as the transaction lives. `StopRequest.last_step` is
@@ -107,7 +107,7 @@ class Sink:
         self._stop.last_step = NOT_COMMITTED
         try:
             self._begin()
-            self._write_early(early_records, part_offsets)
+            self._write_in_parts(early_records, part_offsets)
             self._produce_all(records)
             self._deliver(offsets)
             self._stop.last_step = UNKNOWN
@@ -124,34 +124,34 @@ class Sink:
 
     def _begin(self) -> None:
         self._deliveries.failed = False
-        self._deliveries.n_written = 0
+        self._deliveries.n_queued = 0
         self._kafka.call(self._action, self._producer.begin_transaction)
         self._size.begin()
 
-    def _write_early(self, records: Iterable[OutputRecord], part_offsets: Sequence[TopicPartition]) -> None:
-        """Queue records; whenever they fill a transaction, commit a part of the step and begin the next one."""
+    def _write_in_parts(self, records: Iterable[OutputRecord], part_offsets: Sequence[TopicPartition]) -> None:
+        """Queue records; when the transaction is full, commit it as a part of the step and begin the next one."""
         remaining = iter(records)
         n_committed = 0
-        while portion := list(itertools.islice(remaining, MIN_RECORDS)):
-            self._produce_all(portion)
+        while chunk := list(itertools.islice(remaining, MIN_RECORDS)):
+            self._produce_all(chunk)
             if self._size.full(len(self._producer)) and not self._deliveries.failed:
                 self._deliver(part_offsets)
-                self._on_stall()
-                n_committed += self._deliveries.n_written
+                self._check_step()
+                n_committed += self._deliveries.n_queued
                 self._commit(complete=False)
                 log.info("a large step: %d labels are committed, more follow", n_committed)
                 self._kafka.on_wait()
                 self._begin()
 
     def _produce_all(self, records: Iterable[OutputRecord]) -> None:
-        """Queue records. Until a rate is known, wait for deliveries after each portion."""
+        """Queue records. Until a rate is known, wait for deliveries after each chunk."""
         remaining = iter(records)
         size = self._size
         producer = self._producer
         deliveries = self._deliveries
         produce = producer.produce  # looked up once, not for each record
-        while portion := list(itertools.islice(remaining, MIN_RECORDS)):
-            for record in portion:
+        while chunk := list(itertools.islice(remaining, MIN_RECORDS)):
+            for record in chunk:
                 topic, key, value, headers = record
                 try:
                     if headers:
@@ -161,11 +161,11 @@ class Sink:
                 except (BufferError, KafkaException) as error:
                     if not self._produce_again(error, record):
                         return  # the transaction has failed; the next call raises why
-            deliveries.n_written += len(portion)
+            deliveries.n_queued += len(chunk)
             while size.throttled(len(producer)) and not deliveries.failed:
                 self._flush(DELIVERY_POLL_SECONDS)
-                size.measure(deliveries.n_written, len(producer))
-            size.measure(deliveries.n_written, len(producer))
+                size.measure(deliveries.n_queued, len(producer))
+            size.measure(deliveries.n_queued, len(producer))
 
     def _produce_again(self, error: BufferError | KafkaException, record: OutputRecord) -> bool:
         """Queue a record that was not accepted; return False if the transaction has failed and accepts no more."""
@@ -192,7 +192,7 @@ class Sink:
             in_thread = functools.partial(self._kafka.call_in_thread, action, send, lambda: self._flush(POLL_SECONDS))
             self._kafka.call(action, in_thread)  # at the same time as the records: takes two thirds of the time
         self._await_deliveries()
-        self._size.measure(self._deliveries.n_written, len(self._producer))
+        self._size.measure(self._deliveries.n_queued, len(self._producer))
 
     def _await_deliveries(self) -> None:
         """Wait until all queued records are delivered, or one has failed; the commit raises which."""
@@ -200,10 +200,10 @@ class Sink:
         while n_outstanding and not self._deliveries.failed:
             before = n_outstanding
             n_outstanding = self._flush(CALL_TIMEOUT_SECONDS)
-            self._size.measure(self._deliveries.n_written, n_outstanding)  # counts even if the transaction is aborted
+            self._size.measure(self._deliveries.n_queued, n_outstanding)  # counts even if the transaction is aborted
             if n_outstanding == before:
                 self._outage.note_failure("accepts no records")
-                self._on_stall()
+                self._check_step()
         self._outage.note_recovery()
 
     def _flush(self, timeout: float) -> int:
@@ -237,7 +237,7 @@ class Deliveries:
     """
 
     def __init__(self, kafka: Kafka) -> None:
-        self.n_written = 0  # records of this transaction that were queued
+        self.n_queued = 0  # records of this transaction that were queued
         self.failed = False  # whether a record of this transaction could not be delivered
         self.refusal: ClassifierError | None = None  # error of a record that would be refused again
         self._kafka = kafka

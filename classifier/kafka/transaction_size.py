@@ -45,11 +45,11 @@ class TransactionSize:
         self._began = self._clock()
         self._began_time = time.time()
 
-    def measure(self, n_written: int, n_outstanding: int) -> None:
-        """Update the rate: `n_written` records of this transaction queued, `n_outstanding` of them undelivered."""
+    def measure(self, n_queued: int, n_outstanding: int) -> None:
+        """Update the rate: `n_queued` records of this transaction queued, `n_outstanding` of them undelivered."""
         seconds = self._clock() - self._began
-        n_delivered = n_written - n_outstanding
-        if n_written < MIN_RECORDS or n_delivered <= 0 or seconds <= 0:
+        n_delivered = n_queued - n_outstanding
+        if n_queued < MIN_RECORDS or n_delivered <= 0 or seconds <= 0:
             return  # a few records take the time of one request, which says nothing about many
         if n_delivered >= MIN_RECORDS or seconds >= LONG_TRANSACTION_SECONDS:
             self._rate = n_delivered / seconds

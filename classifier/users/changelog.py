@@ -57,7 +57,7 @@ class Tombstone(NamedTuple):
 
 Entry = bytes | Tombstone  # a change as read, not decoded: the value of a record, with the schema id of its header
 BadEntries = dict[Entry, RecordError]
-Sources = dict[str, tuple[Row, bytes]]  # new rows by user, with the values they were read from
+RowBytes = dict[str, tuple[Row, bytes]]  # by user: a new row, and the value it was read from
 
 
 @dataclass
@@ -179,13 +179,13 @@ class Batch:
         self.many_readded = False
 
 
-def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[Sources, BadEntries]:
+def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[RowBytes, BadEntries]:
     """Apply the net changes of a retract changelog to the table.
 
-    Returns the new rows by user, and the entries that cannot be read. Retractions come first: a user's old row is
-    removed before the new one is added, which is the table's fastest case.
+    Returns the new rows by user with their bytes, and the entries that cannot be read. Retractions come first: a user's
+    old row is removed before the new one is added, which is the table's fastest case.
     """
-    sources: Sources = {}
+    row_bytes: RowBytes = {}
     bad: BadEntries = {}
     first = not len(table)
     retracted = [value for value, count in net.items() if count < 0]
@@ -197,8 +197,8 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
             if entries is added:
                 pairs = zip(values, rows, strict=True)
                 # A row that is shown already is hardly ever written again; nearly all rows of a rebuild are.
-                sources.update({user: (row, value) for value, (user, row) in pairs if first or table.row(user) != row})
-    return sources, bad
+                row_bytes |= {user: (row, value) for value, (user, row) in pairs if first or table.row(user) != row}
+    return row_bytes, bad
 
 
 def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
@@ -221,7 +221,7 @@ def without_bad(
 
 def apply_last(
     net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: InputKeys | None
-) -> tuple[Sources, BadEntries]:
+) -> tuple[RowBytes, BadEntries]:
     """Apply an upsert or append changelog to the table: the last record of each user counts.
 
     `keys` decodes the keys of tombstones. Returns as `apply_retract` does, but no rows.

@@ -69,7 +69,7 @@ class DuplicateRows:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._warned = False
-        self.n_users = 0  # with more than one row at the last two ends
+        self.n_duplicated = 0  # with more than one row at the last two ends
         self.unordered_since: dict[int, int] = {}  # by partition: rows added before this offset are ordered
         self._last_end: dict[int, int] = {}  # by partition
         self._at_last_end: set[str] = set()  # users with more than one row
@@ -87,13 +87,13 @@ class DuplicateRows:
         self._last_end = dict(self.unordered_since)
         self._at_last_end = set(table.duplicated)
         self._unordered_at_last_end = set()
-        self.n_users = n_duplicated_before(committed.values()) or 0
+        self.n_duplicated = n_duplicated_before(committed.values()) or 0
         return not noted
 
     @property
     def needs_another_end(self) -> bool:
         """Whether the next end changes what is known even if no record arrives before it."""
-        return len(self._at_last_end) > self.n_users or bool(self._unordered_at_last_end)
+        return len(self._at_last_end) > self.n_duplicated or bool(self._unordered_at_last_end)
 
     def input_ended(self, table: UserTable, *, last: bool) -> bool:
         """Take note of an end of the input; return whether rows have to be read again now.
@@ -104,11 +104,11 @@ class DuplicateRows:
         unordered = table.unordered if last else table.unordered & self._unordered_at_last_end
         self._at_last_end = set(table.duplicated)
         self._unordered_at_last_end = set(table.unordered)
-        self.n_users = len(at_both_ends)
+        self.n_duplicated = len(at_both_ends)
         if at_both_ends and not self._warned:
             self._warned = True
             example = f"{format_user_id(min(at_both_ends))} for example"
-            log.warning("%s: %s; %s", self._topic, duplicates_found(self.n_users, example), remedy(self._topic))
+            log.warning("%s: %s; %s", self._topic, duplicates_found(self.n_duplicated, example), remedy(self._topic))
         return bool(unordered)
 
     def rows_ordered(self, table: UserTable, positions: Mapping[int, int]) -> None:
@@ -121,7 +121,7 @@ class DuplicateRows:
         """Return the mark of an offset to commit, with what a restart has to know of duplicate rows."""
         since = self.unordered_since.get(partition, position)
         unordered_since = since if since < position else None
-        return dataclasses.replace(mark, n_duplicated=self.n_users, unordered_since=unordered_since)
+        return dataclasses.replace(mark, n_duplicated=self.n_duplicated, unordered_since=unordered_since)
 
 
 def duplicates_found(n_users: int, example: str = "") -> str:

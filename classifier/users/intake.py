@@ -30,7 +30,7 @@ from classifier.stop import StopRequest
 from classifier.users.changelog import (
     BadEntries,
     Batch,
-    Sources,
+    RowBytes,
     apply_last,
     apply_retract,
     retraction_found,
@@ -85,7 +85,7 @@ class UserIntake:
         self.choice: Chosen | None = None
         self._settled_at_end = False  # whether the last `settle` was at an end of the input, and nothing was read since
         self._rowless_at_last_end: set[str] | None = set()  # None before the first end of a rebuild
-        self._sources: Sources = {}  # of the batch that was settled last
+        self._row_bytes: RowBytes = {}  # of the new rows of the last `settle`, until they are encoded
         self._changes: UserChanges | None = None  # of the last `relabel`, until they are encoded
         kafka.on_wait = self.heartbeat
 
@@ -100,7 +100,7 @@ class UserIntake:
         """Rebuild the table from the output, and read the input from the committed offsets."""
         self.batch = Batch(self.settings.changelog_mode)
         self.table = UserTable()
-        self._sources = {}
+        self._row_bytes = {}
         self._changes = None
         progress = self._progress
         progress.begin()
@@ -173,7 +173,7 @@ class UserIntake:
         """
         at_end = self.source.at_end or (last and self._settled_at_end)
         self._settled_at_end = at_end
-        self._sources = self._apply()
+        self._row_bytes = self._apply()
         self.table.settle()
         self._mark_unordered()
         if self._rowless_at_last_end is None:
@@ -207,19 +207,19 @@ class UserIntake:
         if not self.table.duplicated:  # else a step follows
             self._order_rows(last=False)
 
-    def _apply(self) -> Sources:
+    def _apply(self) -> RowBytes:
         """Apply the batch to the table, and handle the records that cannot be read."""
         batch = self.batch
         if batch.changelog_mode == "retract":
-            sources, bad = apply_retract(batch.net, self._reader, self.table)
+            row_bytes, bad = apply_retract(batch.net, self._reader, self.table)
         else:
-            sources, bad = apply_last(batch.net, self._reader, self.table, self._input_keys)
+            row_bytes, bad = apply_last(batch.net, self._reader, self.table, self._input_keys)
         batch.net = {}
         if bad:
             batch.bad += self._records_of(bad)
         if batch.bad:
             self._handle(batch.bad)
-        return sources
+        return row_bytes
 
     # records that cannot be read
 
@@ -329,10 +329,10 @@ class UserIntake:
     def records(self) -> Iterator[OutputRecord]:
         """Encode the changes of the last `relabel` one by one, from the bytes that their rows were read from."""
         changes = self._changes
-        sources = self._sources
+        row_bytes = self._row_bytes
         self._changes = None
-        self._sources = {}
-        return label_records(changes or (), self._keys, self._labels, self.settings.output, sources)
+        self._row_bytes = {}
+        return label_records(changes or (), self._keys, self._labels, self.settings.output, row_bytes)
 
     def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
         """Return the step for reports and the log."""
@@ -346,7 +346,7 @@ class UserIntake:
             fit_seconds=fit_seconds,
             commit_seconds=commit_seconds,
             lag=self.source.lag(),
-            n_several=self._duplicates.n_users,
+            n_several=self._duplicates.n_duplicated,
             scaling=found.scaling,
         )
 

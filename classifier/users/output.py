@@ -17,7 +17,7 @@ from classifier.kafka.source import Source, newest_records
 from classifier.row import Row
 from classifier.serialization.avro import RECORDS_PER_BLOCK
 from classifier.stop import StopRequest
-from classifier.users.changelog import Sources
+from classifier.users.changelog import RowBytes
 from classifier.users.multiset import EMPTY, Multiset
 from classifier.users.output_codec import KeyCodec, LabelCodec, LabelColumns
 from classifier.users.progress import OTHER_OUTPUT
@@ -30,16 +30,16 @@ SAMPLED = 64  # one user of so many is counted, to estimate how many users there
 
 
 def label_records(
-    changes: Iterable[Change], keys: KeyCodec, values: LabelCodec, topic: str, sources: Sources | None = None
+    changes: Iterable[Change], keys: KeyCodec, values: LabelCodec, topic: str, row_bytes: RowBytes | None = None
 ) -> Iterator[OutputRecord]:
     """Encode changes one by one; a deleted user becomes a tombstone.
 
-    `sources` holds rows as they were read, with their values, which are then not encoded again.
+    `row_bytes` holds, by user, a row and the value it was read from, which is then not encoded again.
     """
     left = iter(changes)
     while chunk := list(itertools.islice(left, RECORDS_PER_BLOCK)):
         labelled = [(user_id, row, label) for user_id, row, label, _ in chunk if row]
-        encoded = iter(values.encode(labelled, sources or {}))
+        encoded = iter(values.encode(labelled, row_bytes or {}))
         for key, (_, row, _, pending) in zip(keys.encode([change[0] for change in chunk]), chunk, strict=True):
             headers = pending_headers(pending) if pending else None
             yield topic, key, next(encoded) if row else None, headers

@@ -18,7 +18,7 @@ from classifier.serialization.wire import PREFIX, schema_id_of
 
 LabelColumns = tuple[list[str], list[Row], list[int]]  # user_ids, rows, labels
 MAX_LABEL = 2**31 - 1  # largest int of Avro
-NO_SOURCE: tuple[None, bytes] = (None, b"")
+NO_ROW_BYTES: tuple[None, bytes] = (None, b"")
 
 
 def label_schema(topic: str) -> dict[str, Any]:
@@ -57,18 +57,20 @@ class LabelCodec:
             )
 
     def encode(
-        self, labelled: Sequence[tuple[str, Row, int]], sources: Mapping[str, tuple[Row, bytes]] = MappingProxyType({})
+        self,
+        labelled: Sequence[tuple[str, Row, int]],
+        row_bytes: Mapping[str, tuple[Row, bytes]] = MappingProxyType({}),
     ) -> list[bytes]:
         """Return a value for each user, row and label.
 
-        `sources` holds rows by user as they were read, with their values. Where the schema of the input is that of the
-        output without the label, the value is such a source with the label appended: seven times as fast as encoding.
+        `row_bytes` holds, by user, a row and the value it was read from. Where the schema of the input is that of the
+        output without the label, the label is appended to these bytes: seven times as fast as encoding.
         """
         prefix, can_append, tail, size = self._writer.prefix, self._can_append_label, self._encoded_label, PREFIX.size
         values: list[bytes] = []
         others: list[int] = []  # indices of the values to encode
         for user_id, row, label in labelled:
-            known, value = sources.get(user_id, NO_SOURCE)
+            known, value = row_bytes.get(user_id, NO_ROW_BYTES)
             if known == row and can_append(value[:size]):
                 values.append(prefix + value[size:] + tail(label))
             else:

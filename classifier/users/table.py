@@ -78,7 +78,7 @@ class UserTable:
         self.duplicated: set[str] = set()  # users with more than one row, or with one row more than once
         self.unordered: set[str] = set()  # those of them whose rows are in the order of reading, not of writing
         self.settled_since_end = True  # whether batches were settled since the last end of the input
-        self._rows: dict[str, Row] = {}  # shown, by user
+        self._shown: dict[str, Row] = {}  # the shown row, by user
         self._pending: dict[str, Multiset] = {}  # by user: all rows but {shown row: 1}
         self._unsettled: dict[str, UserRows] = {}  # all rows of the users that changed since `settle`
         self._changed: set[str] = set()  # since `relabel`: users that were deleted or whose pending rows changed
@@ -92,16 +92,16 @@ class UserTable:
     @property
     def rows(self) -> list[Row]:
         """The shown rows, in the order of user_id."""
-        return [self._rows[user_id] for user_id in self.user_ids]
+        return [self._shown[user_id] for user_id in self.user_ids]
 
     @property
     def n_unmatched(self) -> int:
         """Number of users known by unmatched retractions alone."""
-        return sum(user_id not in self._rows for user_id in self._pending)
+        return sum(user_id not in self._shown for user_id in self._pending)
 
     def row(self, user_id: str) -> Row | None:
         """Return the shown row of a user."""
-        return self._rows.get(user_id)
+        return self._shown.get(user_id)
 
     def pending(self, user_id: str) -> Multiset:
         """Return the pending rows of a user: all but {shown row: 1}."""
@@ -120,7 +120,7 @@ class UserTable:
 
     def add_all(self, rows: Sequence[tuple[str, Row]], counts: Sequence[int]) -> None:
         """Add each row `count` times to its user; a negative count retracts."""
-        unsettled, shown, pending = self._unsettled, self._rows, self._pending
+        unsettled, shown, pending = self._unsettled, self._shown, self._pending
         if not (shown or pending) and set(counts) == {1} and are_new_users(rows, unsettled):
             unsettled.update(rows)  # the first batches, all at once
             return
@@ -148,22 +148,22 @@ class UserTable:
         self.user_ids = labelled.user_ids
         self.labels = labelled.labels
         self.totals = as_array(labelled.rows)
-        self._rows = dict(zip(labelled.user_ids, labelled.rows, strict=True))
+        self._shown = dict(zip(labelled.user_ids, labelled.rows, strict=True))
         pending = {user_id: rows for user_id, rows in labelled.pending.items() if rows}
         if confirmed:
             self._pending = pending
-            users = pending.keys() & self._rows.keys()
+            users = pending.keys() & self._shown.keys()
             self.rowless = {user_id for user_id in users if current_row(self._all_rows(user_id)) is None}
             for user_id in users - self.rowless:
                 self._note_duplicates(user_id, EMPTY, as_multiset(self._all_rows(user_id)))
         else:
-            self._unsettled = dict.fromkeys(self._rows, ())
+            self._unsettled = dict.fromkeys(self._shown, ())
             self._output_pending = pending
-            self._output_deleted = pending.keys() - self._rows.keys()
+            self._output_deleted = pending.keys() - self._shown.keys()
 
     def settle(self) -> None:
         """Choose the current row of every user that changed, and show it."""
-        if not (self._rows or self._pending) and have_one_row(self._unsettled):  # the first batch, all at once
+        if not (self._shown or self._pending) and have_one_row(self._unsettled):  # the first batch, all at once
             new = cast(dict[str, Row], self._unsettled)
             changed = dict[str, Row]()
         else:
@@ -174,7 +174,7 @@ class UserTable:
 
     def _choose_rows(self) -> tuple[dict[str, Row], dict[str, Row]]:
         """Choose the current row of every unsettled user; return those of new users, and those that changed."""
-        shown = self._rows
+        shown = self._shown
         new: dict[str, Row] = {}
         changed: dict[str, Row] = {}
         for user_id, known in self._unsettled.items():
@@ -201,7 +201,7 @@ class UserTable:
         deleted = self.rowless & user_ids
         for user_id in deleted:
             self._keep_pending(user_id, self._all_rows(user_id), None)
-            del self._rows[user_id]
+            del self._shown[user_id]
         self.rowless -= deleted
         self._changed |= deleted
         if deleted:
@@ -239,8 +239,8 @@ class UserTable:
     def relabel(self, labels: NDArray[np.int32]) -> UserChanges:
         """Take the labels of a fit, in the order of user_id; return what has changed since the last time."""
         self._compare_with_output()
-        deleted = sorted(user_id for user_id in self._changed if user_id not in self._rows)
-        pending_changed = sorted(user_id for user_id in self._changed if user_id in self._rows)
+        deleted = sorted(user_id for user_id in self._changed if user_id not in self._shown)
+        pending_changed = sorted(user_id for user_id in self._changed if user_id in self._shown)
         changed = self.labels == NO_LABEL
         changed[self._indices_of(pending_changed)] = True
         relabelled = np.flatnonzero((labels != self.labels) & ~changed)
@@ -258,13 +258,13 @@ class UserTable:
         """Return the shown rows, from the array where it is exact: as objects, rows are spread over the memory."""
         amounts, counts = self.totals[indices].T
         if counts.max(initial=0) >= EXACT:
-            return map(self._rows.__getitem__, user_ids)
+            return map(self._shown.__getitem__, user_ids)
         return zip(amounts.tolist(), counts.astype(np.int64).tolist(), strict=True)
 
     def _compare_with_output(self) -> None:
         """Make `_changed` the difference to an output that the input had to confirm."""
         for user_id, pending in self._output_pending.items():
-            is_shown = user_id in self._rows
+            is_shown = user_id in self._shown
             was_shown = user_id not in self._output_deleted
             update_membership(self._changed, user_id, is_shown != was_shown or not self._is_pending(user_id, pending))
         self._output_pending = {}
@@ -274,7 +274,7 @@ class UserTable:
 
     def _all_rows(self, user_id: str) -> UserRows:
         """Return all settled rows of a user: the shown row once, and the pending ones."""
-        shown = self._rows.get(user_id)
+        shown = self._shown.get(user_id)
         pending = self._pending.get(user_id)
         if pending is None:
             return shown or ()
@@ -311,11 +311,11 @@ class UserTable:
 
     def _show(self, new: dict[str, Row], changed: Mapping[str, Row]) -> None:
         """Show the rows of new users, and other rows of users that are there."""
-        if self._rows:
-            self._rows.update(new)
+        if self._shown:
+            self._shown.update(new)
         else:
-            self._rows = new
-        self._rows.update(changed)
+            self._shown = new
+        self._shown.update(changed)
         if new:
             self._insert(new)
         if changed:

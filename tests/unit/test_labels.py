@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.errors import RecordError, SchemaError
-from classifier.users.changelog import Sources
+from classifier.users.changelog import RowBytes
 from classifier.users.output_codec import LabelCodec
 from tests.support.memory import registry_of
 from tests.support.values import ROW, UNION, optional
@@ -74,7 +74,7 @@ def test_labels_in_a_schema_whose_null_comes_last(null_last: bool) -> None:
     assert codec.decode([value]) == (["ann"], [(1.5, 2)], [1])
 
 
-def source_of(schema: Any, row: Mapping[str, Any]) -> Sources:
+def row_bytes_of(schema: Any, row: Mapping[str, Any]) -> RowBytes:
     """A row with the value it was read from, of schema id 2."""
     return {"ann": ((row["total_amount"], row["num_transactions"]), frame(2, body(schema, row)))}
 
@@ -82,8 +82,8 @@ def source_of(schema: Any, row: Mapping[str, Any]) -> Sources:
 @pytest.mark.parametrize("label", [0, 1, 63, 64, 100_000])
 def test_a_value_that_was_read_is_written_with_a_label_appended(label: int) -> None:
     codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=AGGREGATE_SCHEMA), "x")
-    sources = source_of(AGGREGATE_SCHEMA, ROW)
-    (value,) = codec.encode([("ann", (1.5, 2), label)], sources)
+    row_bytes = row_bytes_of(AGGREGATE_SCHEMA, ROW)
+    (value,) = codec.encode([("ann", (1.5, 2), label)], row_bytes)
     assert value == frame(1, body(LABELING_SCHEMA, ROW | {"label": label}))
     assert [value] == codec.encode([("ann", (1.5, 2), label)])
 
@@ -94,14 +94,14 @@ def test_a_value_of_another_row_or_schema_is_not_copied() -> None:
     for columns in (UNION, mixed, longer, UNION | {"total_amount": "float"}):
         schema = record_schema("other", **columns)
         codec = LabelCodec(registry_of(x__value=LABELING_SCHEMA, y__value=schema), "x")
-        sources = source_of(schema, {**ROW, "more": 1})
+        row_bytes = row_bytes_of(schema, {**ROW, "more": 1})
         for row in ((1.5, 2), (2.5, 2), (1.5, 3)):
             fields = {"user_id": "ann", "total_amount": row[0], "num_transactions": row[1], "label": 1}
-            assert codec.encode([("ann", row, 1)], sources) == [frame(1, body(LABELING_SCHEMA, fields))]
+            assert codec.encode([("ann", row, 1)], row_bytes) == [frame(1, body(LABELING_SCHEMA, fields))]
 
 
 def test_an_output_in_another_order_is_written_field_by_field() -> None:
     columns = {"label": "int", **UNION}
     codec = LabelCodec(registry_of(x__value=record_schema("o", **columns), y__value=AGGREGATE_SCHEMA), "x")
-    (value,) = codec.encode([("ann", (1.5, 2), 1)], source_of(AGGREGATE_SCHEMA, ROW))
+    (value,) = codec.encode([("ann", (1.5, 2), 1)], row_bytes_of(AGGREGATE_SCHEMA, ROW))
     assert codec.decode([value]) == (["ann"], [(1.5, 2)], [1])

@@ -136,7 +136,7 @@ def test_an_output_that_accepts_no_records_is_logged_once(caplog: pytest.LogCapt
         patch.setattr(FakeProducer, "flush", lambda producer, timeout: next(n_outstanding))
         kafka = in_memory(producer, FakeConsumer(broker, seed=1))
         sink = Sink(
-            kafka, kafka.consumer(), "x", TransactionSize(60.0), on_stall=lambda: kafka.call("describe", lambda: None)
+            kafka, kafka.consumer(), "x", TransactionSize(60.0), check_step=lambda: kafka.call("describe", lambda: None)
         )
         sink.write([], [])
     lines = [record.getMessage().partition("; ")[0] for record in caplog.records]

@@ -34,7 +34,7 @@ def test_full_when_delivery_takes_the_rest_of_a_quarter_of_the_time_out(clock: C
     """At 2,000 records a second: after 10 s, 5 s are left for 10,000 records."""
     size = started(clock)
     clock.now += 10.0
-    size.measure(n_written=29_000, n_outstanding=9_000)
+    size.measure(n_queued=29_000, n_outstanding=9_000)
     assert not size.full(9_999)
     assert size.full(10_000)
     clock.now += 5.0
@@ -46,10 +46,10 @@ def test_throttled_until_a_rate_is_measured(clock: Clock) -> None:
     assert not size.throttled(999)
     assert size.throttled(1_000)
     clock.now += 0.9
-    size.measure(n_written=1_000, n_outstanding=200)
+    size.measure(n_queued=1_000, n_outstanding=200)
     assert size.throttled(1_000), "too few deliveries for a rate"
     clock.now += 0.1
-    size.measure(n_written=1_000, n_outstanding=200)
+    size.measure(n_queued=1_000, n_outstanding=200)
     assert not size.throttled(1_000)
     assert size.max_rows == 800 * 15
 
@@ -63,7 +63,7 @@ def test_not_throttled_after_the_time_of_a_transaction(clock: Clock) -> None:
 def test_the_rate_is_kept_for_the_next_transaction(clock: Clock) -> None:
     size = started(clock)
     clock.now += 2.0
-    size.measure(n_written=4_000, n_outstanding=0)
+    size.measure(n_queued=4_000, n_outstanding=0)
     size.note_commit(complete=False)
     clock.now += 50.0
     size.begin()
@@ -76,7 +76,7 @@ def test_few_records_do_not_change_the_rate(clock: Clock) -> None:
     size = started(clock)
     before = size.max_rows
     clock.now += 3.0
-    size.measure(n_written=999, n_outstanding=0)
+    size.measure(n_queued=999, n_outstanding=0)
     assert size.max_rows == before == 975_000
 
 
@@ -84,7 +84,7 @@ def test_minimum_size_for_the_slowest_broker(clock: Clock) -> None:
     """Enough to measure its rate when it gets faster."""
     size = started(clock)
     clock.now += 14.0
-    size.measure(n_written=1_000, n_outstanding=999)
+    size.measure(n_queued=1_000, n_outstanding=999)
     assert size.max_rows == 1_000
 
 
