@@ -8,7 +8,11 @@ from pathlib import Path
 
 from local.own_data.purchases import AMOUNT_NAMES, USER_NAMES, WHITESPACE, Purchases, ReadOptions
 
-CLIENT_OPTIONS = {"-k": "number of clusters", "--scale": "scale of the totals", "--fit": "points to fit"}
+CLIENT_OPTIONS = {
+    "-k": "number of clusters",
+    "--scale": "how totals are scaled",
+    "--fit": "what the model is fitted on",
+}
 """Options that are passed to user_classifier.py."""
 
 DEFAULTS = {
