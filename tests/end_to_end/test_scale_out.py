@@ -10,7 +10,7 @@ import pytest
 from fastavro import parse_schema
 from numpy.typing import NDArray
 
-from local.services.flink import FlinkCluster
+from local.services.flink import FlinkCluster, TaskManager
 from local.services.kafka import KafkaBroker
 from local.services.process import free_port, start_all, stop_all
 from local.services.registry import SchemaRegistry
@@ -29,8 +29,9 @@ from tests.support.wire import AGGREGATE_SCHEMA, schema_id_of, unframe
 
 N_USERS = 50_000
 N_AT_BORDERS = 3_000
+JOB_MANAGER = 0
 TASK_MANAGER = 1
-"""Its index among the processes of Flink."""
+"""Indexes of the processes of Flink."""
 BATCH_SIZE = 50_000
 """Labels per write."""
 BORDER_DISTANCE = 1e-12
@@ -208,12 +209,20 @@ def test_repeated_labels_change_nothing(deployment: Deployment) -> None:
 
 
 def test_a_killed_task_manager(deployment: Deployment) -> None:
-    """Flink recovers from the last checkpoint; counts and rows are exact."""
+    """A second one resumes its jobs from the last checkpoint; counts and rows are exact.
+
+    The second one is registered before the kill: without slots, a job fails after three restarts, in a few seconds.
+    """
     spend(deployment, seed=3, n_users=2_000)
-    task_manager = deployment.flink.processes[TASK_MANAGER]
+    flink = deployment.flink
+    job_manager = flink.processes[JOB_MANAGER]
+    task_manager = flink.processes[TASK_MANAGER]
+    second = TaskManager(flink.directory, task_manager.url, ends_with_parent=True)
+    flink.processes.append(second)
+    second.launch()
+    wait_until(lambda: job_manager.get("/overview").get("taskmanagers") == 2, "the second TaskManager")
     task_manager.kill()
     spend(deployment, seed=4, n_users=2_000)
-    task_manager.launch()
     deployment.wait_until_counted()
     deployment.label()
     deployment.wait_until_labelled()
