@@ -8,9 +8,9 @@ Writes  `user_labeling`: (user_id, total_amount, num_transactions, label), keyed
         label changed. Label 0 is the cluster that spends least.
 
 Guarantee: a read_committed reader of `user_labeling` sees every change of `transactions_aggregate` exactly once. Labels
-and input offsets are committed in one Kafka transaction. (Of a large step, records that a restore can do without are
-committed before it.) After a crash, an aborted transaction or a plain restart the client does the same: discard its
-state, restore it from Kafka, continue.
+and input offsets are committed in one Kafka transaction. A large step commits some records in earlier transactions; a
+restore does not depend on them. After a crash, an aborted transaction or a plain restart the client does the same:
+discard its state, restore it from Kafka, continue.
 
     python user_classifier.py ./configurations/configuration.ini
     python user_classifier.py ./configurations/local.ini -k 4 --until-end
@@ -23,14 +23,16 @@ in `classifier/`:
 
     config/         settings (every option), argument_types, ini_file and properties (the configuration file)
     kafka/          client, record, source (reads a topic from given offsets), topics (checks and watches them),
-                    sink (writes a step; cuts a large one into transactions, see transaction_size)
+                    sink (writes a step; cuts a large one into transactions),
+                    transaction_size (how much one transaction may hold)
     serialization/  wire (Confluent's framing), registry and http (Schema Registry), schema, column_types, avro
     clustering/     scaling (--scale), grouping and search (--fit cells), model (a fit), number_of_clusters (-k),
                     compare_k
     loop/           intake (the interface between the loop and the two intakes), schedule (when a step is due)
-    users/          intake (restore, gather, settle), progress (offsets, checks of a restore), offset_metadata (marks),
-                    changelog (nets and decodes the input), input_keys, multiset (the rows of one user),
-                    table (the current row of each user; deletes users; keeps unmatched retractions as pending rows),
+    users/          intake (restore, gather, settle; decides when a user is deleted), progress (offsets, checks of a
+                    restore), offset_metadata (marks), changelog (nets and decodes the input), input_keys,
+                    multiset (the rows of one user), table (the current row of each user; deletes users; keeps
+                    unmatched retractions as pending rows),
                     duplicate_rows (users with more than one row), output and output_codec (writes and reads labels)
     cells/          intake, lattice (the cells), codec: the same for --cells
     reports/        summary, plot, elbow, metrics, progress, jsonlog; step (what one step found)

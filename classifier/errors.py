@@ -18,7 +18,7 @@ class ClassifierError(Exception):
     |-- AccessDenied         wrong credentials, or a missing permission
     |-- SchemaError          a schema does not fit
     |-- RecordError          one record cannot be read
-    |-- StateError           offsets and output do not belong together; --rebuild
+    |-- StateError           the state, or --changelog-mode, does not fit the topics; mostly --rebuild
     |-- RestoreNeeded        discard the state, restore it, continue
     |   |-- TransactionAborted
     |   `-- TopicsChanged
@@ -54,7 +54,11 @@ class RecordError(ClassifierError):
 
 
 class StateError(ClassifierError):
-    """Raised at a restore if offsets, output and input do not belong together. The advice is mostly --rebuild."""
+    """Raised if offsets, output and input do not belong together, or the input does not fit --changelog-mode.
+
+    The first is found at a restore or by a command that reads the output, the second while the input is read. The
+    message has the advice, mostly --rebuild.
+    """
 
 
 class RestoreNeeded(ClassifierError):
@@ -150,7 +154,7 @@ def classify(error: KafkaError, action: str, transactional_id: str = "") -> Clas
     -----
     The order of the checks matters: a fenced producer may also have to abort, and an abort may have any cause.
 
-    1. ProducerFenced, unless the transaction only has to be aborted (a time-out has the same code).
+    1. ProducerFenced, unless the transaction only has to be aborted (a timeout has the same code).
     2. AccessDenied for a missing permission, also one that aborts the transaction.
     3. TransactionAborted if librdkafka says so.
     4. AccessDenied for credentials and certificates, TopicMissing, BrokerUnavailable, by code.

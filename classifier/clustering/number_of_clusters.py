@@ -39,7 +39,10 @@ class Chosen(NamedTuple):
 
 
 class NumberOfClusters:
-    """The number of clusters of a run. `value` is None until -k auto has chosen, at the first end of the input."""
+    """The number of clusters of a run.
+
+    `value` is None until -k auto has chosen: at the first end of the input, or earlier if a transaction is full.
+    """
 
     def __init__(self, settings: Settings, cluster: ClusterFunction, go_on: Callable[[], bool]) -> None:
         self._settings = settings

@@ -75,7 +75,7 @@ class Kafka:
             try:
                 return client.list_topics(timeout=1.0)
             except KafkaException as exception:
-                client.poll(0)  # calls _note_error, whose error is more specific than a time-out
+                client.poll(0)  # calls _note_error, whose error is more specific than a timeout
                 error = self.last_error or exception.args[0]
             if self.stop.requested or not isinstance(errors.classify(error, ""), BrokerUnavailable):
                 break  # retrying does not help
@@ -103,7 +103,7 @@ class Kafka:
     def call_in_thread(self, action: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
         """Run a call in a thread and `meanwhile` in this one; raise RestoreNeeded if the call does not return.
 
-        send_offsets_to_transaction ignores its time-out if a connection breaks at the wrong moment
+        send_offsets_to_transaction ignores its timeout if a connection breaks at the wrong moment
         (confluentinc/librdkafka issue 5456). A new producer with the same transactional.id then ends the transaction.
         """
         outcome: Future[None] = Future()

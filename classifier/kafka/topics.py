@@ -34,7 +34,10 @@ def topic_operations(settings: Settings) -> dict[str, tuple[str, ...]]:
 
 
 def compacted_topics(settings: Settings) -> tuple[str, ...]:
-    """Return the topics that every start reads from the beginning: they must keep the last record of each key."""
+    """Return the topics that are read from the beginning at every start.
+
+    They must be compacted, so that they keep the last record of each key.
+    """
     return (settings.topic, settings.output) if settings.cells else (settings.output,)
 
 

@@ -1,8 +1,8 @@
 """How much one Kafka transaction may hold, derived from how fast the brokers accepted earlier records.
 
-Guarantee: a transaction that is committed when it is `full` takes a quarter of its time-out, and so does one with the
+Guarantee: a transaction that is committed when it is `full` takes a quarter of its timeout, and so does one with the
 changes of `max_rows` rows, both at the last measured rate. After a transaction that timed out nevertheless, both
-limits are halved, for each time-out again; after each complete step they double, up to the full size.
+limits are halved, for each timeout again; after each complete step they double, up to the full size.
 """
 
 import time
@@ -22,7 +22,7 @@ class TransactionSize:
         self._timeout = timeout
         self._clock = clock
         self._rate: float | None = None  # delivered records a second
-        self._factor = 1.0  # smaller after time-outs
+        self._factor = 1.0  # smaller after timeouts
         self._began = clock()
         self._began_time: float | None = None  # time of day; None between transactions
 

@@ -24,7 +24,7 @@ from classifier.reports.step import Step
 log = logging.getLogger("user_classifier")
 
 MAX_POLL_SECONDS = 300.0  # Kafka's own default of max.poll.interval.ms
-REQUEST_SECONDS = 10.0  # time-out of a connection that sends nothing
+REQUEST_SECONDS = 10.0  # timeout of a connection that sends nothing
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -76,7 +76,7 @@ class Metrics:
         )
         self._commit = Histogram(
             "user_classifier_commit_seconds",
-            "Duration of a Kafka transaction.",
+            "Duration of the commit of a step, all its transactions.",
             buckets=SECONDS_BUCKETS,
             registry=registry,
         )

@@ -4,10 +4,11 @@ A changelog that is written twice leaves such users, e.g. when a statement is de
 retracts the rows of the old one.
 
 Rule: the current row is the one with the newest record, by the record's timestamp. Where a row was added several times,
-its record is the newest that was not retracted; a retraction removes the newest before it. Between equal timestamps
-the higher partition and then the higher offset count: Flink may write all changes of a user within one millisecond,
-but then retracts the earlier ones. So a rebuild, a fresh start and an undisturbed run agree. (Exception: a row that
-was added twice and is retracted once by a plain -D, which Flink's updates never do.)
+its record is the newest that was not retracted; a retraction removes the newest before it. Ties: the higher partition
+wins, then the higher offset. (Flink may write all changes of a user within one millisecond, but then retracts the
+earlier ones.) So a rebuild, a fresh start and an undisturbed run agree, with one exception: a row is added twice and
+retracted once by a plain -D, which Flink's updates never do. An undisturbed run may then still order the row by the
+newer record, and a rebuild orders it by the older one.
 
 Users with one row cost nothing: no timestamp is read. What is read after an end of the input is newer than what was
 read before it, which orders nearly all rows. The input is read again only where two rows of a user arrived between the

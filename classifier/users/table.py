@@ -56,7 +56,7 @@ class UserTable:
     while (an unmatched retraction). The current row is the one added last whose count is positive.
 
     The table shows one row per user: the current row, or for a rowless user the last current row, until `delete`. All
-    else that is known of a user is pending: the multiset less the shown row once.
+    else that is known of a user is pending: all counts, with the shown row's reduced by one.
 
     1. `add_all` and `replace` collect changes.
     2. `settle` chooses the current row of each user they concern.
@@ -221,7 +221,10 @@ class UserTable:
         self.unordered.update(user_id for user_id in user_ids if len(self.rows_of(user_id)) > 1)
 
     def mark_all_ordered(self) -> None:
-        """Note that the rows of every user are in the order in which they were added."""
+        """Note that the rows of every user are in the order in which they were added.
+
+        Rows added from now on are newer, as after an end of the input, so this resets `settled_since_end`.
+        """
         self.unordered.clear()
         self.settled_since_end = False
 

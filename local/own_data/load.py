@@ -39,7 +39,7 @@ POLL_SECONDS = 0.1
 ANSWER_SECONDS = 30.0
 MIN_TIMEOUT_MS = 60_000
 MIN_RATE = 5_000
-"""Purchases per second, from which the transaction's time-out is computed; brokers allow at most 15 minutes."""
+"""Purchases per second, from which the transaction's timeout is computed; brokers allow at most 15 minutes."""
 
 COLUMNS = frozenset({"transaction_id", "user_id", "purchase_id", "amount"})
 """The columns that a load sets; card_id and store_id are unknown and stay NULL."""
@@ -122,7 +122,7 @@ def load(
 
     Parameters
     ----------
-    n_purchases : the number of purchases, for the transaction's time-out.
+    n_purchases : the number of purchases, for the transaction's timeout.
     advance : called with the number of purchases written since the last call.
     """
     start = time.monotonic()
@@ -136,7 +136,7 @@ def load(
                 advance(len(values))
             _commit(producer, start + timeout_ms / 1000)
         except BaseException:
-            # An unreachable broker aborts the transaction itself after the time-out.
+            # An unreachable broker aborts the transaction itself after the timeout.
             with suppress(KafkaException):
                 producer.abort_transaction(ANSWER_SECONDS)
             raise
@@ -183,7 +183,7 @@ def _producer(servers: str, timeout_ms: int) -> Producer:
             "bootstrap.servers": servers,
             "transactional.id": TRANSACTIONAL_ID,
             "transaction.timeout.ms": timeout_ms,
-            # Less than the transaction's time-out: librdkafka aborts the process when an answer comes after it.
+            # Less than the transaction's timeout: librdkafka aborts the process when an answer comes after it.
             "socket.timeout.ms": MIN_TIMEOUT_MS // 2,
             "linger.ms": 20,
             "log_level": 0,  # errors are raised
@@ -226,5 +226,5 @@ def _cause(error: KafkaError, seconds: float, timeout_ms: int) -> str:
     if error.code() not in _FENCED:
         return f"Kafka: {error.str()}; see what runs: make status"
     if seconds * 1000 > timeout_ms:
-        return f"it took longer than the transaction time-out of {timeout_ms // 60_000} min; load the file in parts"
+        return f"it took longer than the transaction timeout of {timeout_ms // 60_000} min; load the file in parts"
     return "another load has replaced this one"

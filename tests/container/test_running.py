@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 CHANGES = aggregation(seed=7, n_users=12, n_transactions=60)
 MORE = of_other_users(aggregation(seed=9, n_users=20, n_transactions=100))
 STOP_S = 5.0
-"""Well below the 10 s after which Docker kills, and the time-outs of the client for a service that is down."""
+"""Well below the 10 s after which Docker kills, and the timeouts of the client for a service that is down."""
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tests.faults.steps import ENTRY, EXIT, Aim, Step
 
 TRANSACTION_MS = 5000
 FROZEN_S = 7.0
-"""Longer than the time-out of a transaction, and the broker's interval of checks for it."""
+"""Longer than the timeout of a transaction, and the broker's interval of checks for it."""
 MOMENTS = (
     (Step.COMMIT, ENTRY),
     (Step.GATHER, ENTRY),

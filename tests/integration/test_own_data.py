@@ -104,7 +104,7 @@ def test_a_bad_line_leaves_nothing(topic: LoadedTopic, tmp_path: Path) -> None:
 
 
 def test_a_killed_load_leaves_nothing(topic: LoadedTopic, tmp_path: Path) -> None:
-    """And the next load aborts its transaction: no reader waits for the time-out."""
+    """And the next load aborts its transaction: no reader waits for the timeout."""
     with topic.endless_load() as loader:
         wait_until(topic.has_records, "the loader to write")
         loader.kill()

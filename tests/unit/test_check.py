@@ -195,7 +195,7 @@ def test_a_certificate_that_is_not_accepted() -> None:
     )
 
 
-def test_a_refused_password_is_reported_instead_of_a_time_out() -> None:
+def test_a_refused_password_is_reported_instead_of_a_timeout() -> None:
     admin = everything()
     admin.reached = failure(KafkaError._TRANSPORT)
     refused = KafkaError(KafkaError._AUTHENTICATION, "wrong password")

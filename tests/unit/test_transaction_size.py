@@ -30,7 +30,7 @@ def started(clock: Clock, timeout: float = 60.0) -> TransactionSize:
     return size
 
 
-def test_full_when_delivery_takes_the_rest_of_a_quarter_of_the_time_out(clock: Clock) -> None:
+def test_full_when_delivery_takes_the_rest_of_a_quarter_of_the_timeout(clock: Clock) -> None:
     """At 2,000 records a second: after 10 s, 5 s are left for 10,000 records."""
     size = started(clock)
     clock.now += 10.0
