@@ -21,21 +21,23 @@
 # make check       run linter, type checker and layout rules
 # make setup       install virtual environment, packages, Java runtime and jars; other targets run it first
 #
-# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
+# Settings: PYTHON=python3.12   WORKERS=4   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
 # Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
-WORKERS ?= 3
+WORKERS ?= 4
 MINUTES ?= 30
 USERS ?= 1e9
 VENV := .venv
 BIN := $(VENV)/bin
 CODE := user_classifier.py classifier dashboard local tests $(wildcard benchmarks img)
-# Tests that need a real broker and registry, but no Flink; the longest first.
+# Tests that need a real broker and registry, but no Flink.
 BROKER_TESTS := $(wildcard tests/browser tests/faults tests/integration tests/upgrades tests/hostile tests/secure)
-# In parallel, file by file, as they mostly wait. Each worker has its own services.
-IN_PARALLEL := -n $(WORKERS) --dist loadfile
+# In parallel, as they mostly wait; tests/support/workers.py has the order. Each worker has its own services.
+IN_PARALLEL := -n $(WORKERS) --by-services
+# The image can be built and run only by root on Debian, see tests/container/debian.py.
+BUILDS_IMAGES := $(shell [ "$$(id -u)" = 0 ] && grep -sx ID=debian /etc/os-release)
 export KAFKA_PORT REGISTRY_PORT SQL_PORT DASHBOARD_PORT
 # These settings count only on make's command line, because every shell sets USER. make exports them, so the recipe can
 # pass them as shell variables, whatever characters they contain.
@@ -90,7 +92,12 @@ types: $(TEST_TOOLS)
 layout: $(TEST_TOOLS)
 	$(BIN)/pytest -q tests/unit/test_layout.py
 
-test: check test-unit test-services test-oldest test-container
+# Types are checked on one core, so unit tests, which include the layout test, run next to it.
+test: $(TEST_TOOLS) $(CDNOW)
+	@$(MAKE) --no-print-directory -j 3 lint types test-unit
+	@$(MAKE) --no-print-directory test-services IMAGE_TESTS=$(if $(BUILDS_IMAGES),tests/container)
+	@$(MAKE) --no-print-directory test-oldest
+	$(if $(BUILDS_IMAGES),,@echo "$(NO_IMAGE)")
 
 test-unit: $(TEST_TOOLS) $(CDNOW)
 	$(BIN)/pytest -n 2 tests/unit
@@ -100,7 +107,7 @@ browser: $(TEST_TOOLS)
 	@$(BIN)/python -m tests.browser.chromium --install
 
 test-services: $(TEST_TOOLS) $(FETCHED) $(CDNOW) browser
-	$(BIN)/pytest $(IN_PARALLEL) tests/end_to_end $(BROKER_TESTS)
+	$(BIN)/pytest $(IN_PARALLEL) $(IMAGE_TESTS) tests/end_to_end $(BROKER_TESTS)
 
 test-integration: $(TEST_TOOLS) $(FETCHED) $(CDNOW) browser
 	$(BIN)/pytest $(IN_PARALLEL) $(BROKER_TESTS)
@@ -114,11 +121,10 @@ test-oldest: $(OLDEST_INSTALLED) $(FETCHED) $(CDNOW)
 	$(OLDEST)/bin/node --version
 	$(OLDEST)/bin/pytest -W default::DeprecationWarning -n 2 tests/unit tests/integration/test_reports.py
 
-# Without Docker: Debian's buildah and debootstrap, see tests/container/debian.py.
+# Without Docker: Debian's buildah and debootstrap.
+NO_IMAGE := test-container: skipped, because it needs root on Debian; the image is not tested
 test-container: $(TEST_TOOLS) $(FETCHED)
-	@if [ "$$(id -u)" = 0 ] && grep -qx ID=debian /etc/os-release 2>/dev/null; then \
-	  $(BIN)/pytest tests/container; \
-	else echo "test-container: skipped, because it needs root on Debian; the image is not tested"; fi
+	$(if $(BUILDS_IMAGES),$(BIN)/pytest tests/container,@echo "$(NO_IMAGE)")
 
 chaos: $(TEST_TOOLS) $(FETCHED)
 	$(BIN)/python -m tests.faults.chaos --seed $(SEED)

@@ -1,14 +1,16 @@
-"""What all tests share: one real broker and one real registry per run, started when the first test asks for them."""
+"""What all tests share: one real broker and one real registry, started when the first test needs them."""
 
 import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 from tests.support.pipeline import Pipeline, Services, new_name, running_services
+from tests.support.workers import longest_first, unit_of
 
 # Variables for proxies and certificates concern other machines; tests use loopback only, and set the variables that
 # they test.
@@ -27,16 +29,38 @@ settings.load_profile("repeatable")
 
 @pytest.fixture(autouse=True)
 def collect_garbage_here() -> Iterator[None]:
-    """Python collects cycles in whatever thread it happens to be: a Kafka client that is collected in a thread of
-    librdkafka ends the process."""
+    """Collect garbage in this thread: collecting a Kafka client in a thread of librdkafka ends the process."""
     gc.disable()
     yield
-    gc.collect(1)  # what has come since; all that is imported would take a tenth of a second
+    gc.collect(1)  # recent objects; all of them would take a tenth of a second
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Leaving out the tests that need services is a choice that somebody must write down."""
+    """Add the options of these tests."""
     parser.addoption("--no-kafka", action="store_true", help="skip the tests that need a real broker and registry")
+    parser.addoption("--by-services", action="store_true", help="with -n: distribute tests by the services they share")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute units of work instead of files."""
+    if not config.getoption("--by-services"):
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class UnitScheduling(LoadScopeScheduling):  # type: ignore[misc]  # without types
+        def _split_scope(self, nodeid: str) -> str:
+            return unit_of(nodeid)
+
+    config.option.loadscopereorder = False
+    return UnitScheduling(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put the longest units first."""
+    if config.getoption("--by-services"):
+        order = {nodeid: index for index, nodeid in enumerate(longest_first(item.nodeid for item in items))}
+        items.sort(key=lambda item: order[item.nodeid])
 
 
 @pytest.fixture(scope="session")

@@ -185,8 +185,8 @@ class Pipeline:
 
     def offsets(self, isolation: str = "read_committed") -> dict[int, int]:
         """Partition of the input -> committed offset; see Topics.committed."""
-        committed = self.topics.committed(self.group, isolation)
-        return {partition: commit.offset for (topic, partition), commit in committed.items() if topic == self.source}
+        committed = self.topics.committed(self.group, isolation, self.source)
+        return {partition: commit.offset for (_, partition), commit in committed.items()}
 
     def lag(self) -> int:
         """The number of records whose offsets are not committed; of an input written without transactions."""

@@ -2,10 +2,12 @@
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import NamedTuple
 
 from confluent_kafka import (
     Consumer,
+    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -20,6 +22,12 @@ from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
+COORDINATOR_ERRORS = {
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+}
+"""Answers while the coordinator of a group is being elected."""
 OPEN_TRANSACTION_S = 4.0
 """How long to wait if only open transactions hold back the rest of all partitions."""
 
@@ -127,22 +135,38 @@ class Topics:
         finally:
             consumer.close()
 
-    def committed(self, group: str, isolation: str = "read_committed") -> dict[tuple[str, int], Commit]:
-        """The offsets of a group by topic and partition, once no transaction on them is open.
+    def committed(
+        self, group: str, isolation: str = "read_committed", topic: str | None = None
+    ) -> dict[tuple[str, int], Commit]:
+        """The offsets of a group by topic and partition, of one topic or of all, once no transaction on them is open.
 
         A commit is acknowledged before its offsets are in force, and an open transaction holds them back until it times
         out; with read_uncommitted this does not wait, and returns the offsets before the transaction.
         """
-        settings = {"group.id": group, "isolation.level": isolation}
-        consumer = Consumer({"bootstrap.servers": self.bootstrap_servers, **settings})
+        topics = self._admin.list_topics(topic, timeout=TIMEOUT_S).topics.items()
+        partitions = [TopicPartition(name, at) for name, found in topics if name[:2] != "__" for at in found.partitions]
+        stable = isolation == "read_committed"
+        read = partial(self._offsets, ConsumerGroupTopicPartitions(group, partitions), stable)
+        committed = [] if not partitions else wait_until(read, f"the offsets of {group}", TIMEOUT_S)
+        return {
+            (at.topic, at.partition): Commit(at.topic, at.partition, at.offset, at.metadata or "")
+            for at in committed
+            if at.offset >= 0
+        }
+
+    def _offsets(self, request: ConsumerGroupTopicPartitions, stable: bool) -> list[TopicPartition]:
+        """The offsets, or nothing if the request has to be repeated."""
+        options = {"require_stable": stable, "request_timeout": TIMEOUT_S}
         try:
-            known = self._admin.list_topics(timeout=TIMEOUT_S).topics.items()
-            places = [TopicPartition(name, at) for name, topic in known if name[:2] != "__" for at in topic.partitions]
-            wait_until(lambda: _knows_offsets(consumer), "the broker to know offsets of groups", TIMEOUT_S)
-            found = [each for each in consumer.committed(places, TIMEOUT_S) if each.offset >= 0]
-        finally:
-            consumer.close()
-        return {(at.topic, at.partition): Commit(at.topic, at.partition, at.offset, at.metadata or "") for at in found}
+            answer = self._admin.list_consumer_group_offsets([request], **options)[request.group_id].result()
+        except KafkaException as error:
+            if error.args[0].code() in COORDINATOR_ERRORS:
+                return []
+            raise
+        errors = [at.error for at in answer.topic_partitions if at.error is not None]
+        if any(error.code() != KafkaError.UNSTABLE_OFFSET_COMMIT for error in errors):
+            raise KafkaException(errors[0])
+        return [] if errors else list(answer.topic_partitions)
 
     def ends(self, topic: str) -> dict[int, int]:
         """Partition -> offset of the next record."""
@@ -183,8 +207,7 @@ def _knows_offsets(consumer: Consumer) -> bool:
     try:
         consumer.committed([TopicPartition("nothing", 0)], TIMEOUT_S)
     except KafkaException as error:
-        # Answers of a broker that is still being elected coordinator.
-        if error.args[0].code() in {KafkaError.NOT_COORDINATOR, KafkaError.COORDINATOR_LOAD_IN_PROGRESS}:
+        if error.args[0].code() in COORDINATOR_ERRORS:
             return False
         raise
     return True

@@ -9,8 +9,10 @@ from hypothesis import strategies as st
 
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Row, aggregation, cut, place_at_random, place_by_hash
+from tests.support.client import ROOT
 from tests.support.strategies import changelogs, interleavings, placements
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame, schema_id_of, unframe
+from tests.support.workers import STACKS, UNITS, longest_first, unit_of
 
 ANN_1, ANN_2 = Row("ann", 1.0, 1), Row("ann", 3.5, 2)
 BOB = Row("bob", 9.0, 4)
@@ -81,3 +83,24 @@ def test_framing_round_trip() -> None:
     assert unframe(AGGREGATE_SCHEMA, value) == BOB._asdict()
     with pytest.raises(ValueError, match="left over"):
         unframe(AGGREGATE_SCHEMA, value + b"\0")
+
+
+def test_workers_get_the_longest_units_first_and_share_services_within_a_unit() -> None:
+    nodeids = [
+        "tests/end_to_end/test_stack.py::test_demo",
+        "tests/end_to_end/test_stack.py::test_load",
+        "tests/faults/test_kills.py::test_kill_9",
+        "tests/faults/test_resets.py::test_reset[one]",
+        "tests/hostile/test_topics.py::test_names",
+        "tests/end_to_end/test_page.py::test_page",
+        "tests/end_to_end/test_segments.py::test_segments",
+    ]
+    assert [nodeids.index(nodeid) for nodeid in longest_first(nodeids)] == [5, 6, 2, 3, 0, 1, 4]
+    assert len({unit_of(nodeid) for nodeid in nodeids}) == 5
+    assert unit_of(nodeids[4]) == "tests/hostile/test_topics.py"
+
+
+def test_the_units_of_workers_exist() -> None:
+    beginnings = [ROOT / beginning for beginning in UNITS]
+    assert [path for path in beginnings if not list(path.parent.glob(f"{path.name}*"))] == []
+    assert (ROOT / STACKS).is_file()
