@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import json
+import logging
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
@@ -12,12 +13,14 @@ import fastavro
 from classifier.config.argument_types import seconds
 from classifier.config.properties import unknown_property, without_userinfo
 from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
-from classifier.outage import Outage
+from classifier.outage import Outage, pause
 from classifier.serialization.http import check_transport, http_errors, is_url, other_settings_to_check
 from classifier.serialization.schema import Types, min_size, qualified, schema_problem, self_contained
 from classifier.stop import StopRequest
 
 T = TypeVar("T")
+
+log = logging.getLogger("user_classifier")
 
 REGISTRY_TIMING = {"timeout": 10.0, "max.retries": 0}  # seconds; retries are made here, not by the library
 NUMERIC_PROPERTIES = {
@@ -30,6 +33,9 @@ NUMERIC_PROPERTIES = {
 }
 UNREGISTERED_ID = 2**32 - 1  # for ReadOnlyRegistry; no registry assigns it
 NOT_FOUND_CODES = range(40400, 40500)  # of a registry; another 404 comes from something else, or from a wrong path
+# A registry may lag behind the one that assigned an id, as a follower behind its leader. After so many more requests,
+# RETRY_SECONDS apart (half a minute), an unknown id does not exist.
+MAX_REPEATED_REQUESTS = 60
 GUID_ADVICE = (  # for a registry without GUIDs, such as Confluent's before version 8
     "; to put the id into the value, set value.schema.id.serializer (and key.schema.id.serializer) of the producer to"
     " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
@@ -67,6 +73,7 @@ class SchemaRegistry:
         self._properties = properties
         self._stop = stop
         self._answered = False
+        self._nonexistent: set[str] = set()  # ids, GUIDs and versions that stayed unknown for MAX_REPEATED_REQUESTS
         self._url = without_userinfo(properties["url"])
         self.outage = Outage(f"Schema Registry {self._url}")
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
@@ -88,17 +95,20 @@ class SchemaRegistry:
 
     def by_id(self, schema_id: int) -> Any:
         """Return the schema of an id, self-contained; RecordError if there is none."""
-        found = self._call(lambda: self._client.get_schema(schema_id))
+        name = f"schema id {schema_id}"
+        found = self._find(name, lambda: self._client.get_schema(schema_id))
         if found is None:
             raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
-        return self._parse(found, f"schema id {schema_id}")
+        return self._parse(found, name)
 
     def by_guid(self, guid: str) -> Any:
         """Return the schema of a GUID, self-contained; RecordError if there is none."""
-        found = self._call(lambda: self._get_by_guid(guid))
+        name = f"schema guid {guid}"
+        missing = RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
+        found = self._find(name, lambda: self._get_by_guid(guid, missing))
         if found is None:
-            raise RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
-        return self._parse(found, f"schema guid {guid}")
+            raise missing
+        return self._parse(found, name)
 
     def newest(self, subject: str) -> Subject | None:
         """Return the latest version of a subject; None if there is no such subject."""
@@ -122,20 +132,20 @@ class SchemaRegistry:
             raise self._error("HTTP 404", SchemaError)
         return Subject(schema_id, fastavro.parse_schema(dict(schema)))
 
-    def _get_by_guid(self, guid: str) -> Any:
-        """Return the registry's answer, None for an unknown GUID.
+    def _get_by_guid(self, guid: str, missing: RecordError) -> Any:
+        """Return the registry's answer; raise `missing` if the registry has no GUIDs.
 
-        A registry without GUIDs has no such path, and answers 404 without a code of its own. So does a proxy during an
-        outage. Another request tells the two apart: it waits for the end of an outage.
+        Such a registry has no such path, and answers 404 without a code of its own. So does a proxy during an outage.
+        Another request tells the two apart: it waits for the end of an outage.
         """
         for _ in range(2):
             try:
                 return self._client.get_schema_by_guid(guid)
             except self._registry_error as error:
-                if error.http_status_code != 404:
+                if error.http_status_code != 404 or error.error_code in NOT_FOUND_CODES:
                     raise
             self.subjects()
-        return None
+        raise missing
 
     def _parse(self, schema: Any, name: str) -> Any:
         """Return a registered schema, self-contained; RecordError says why it cannot be used."""
@@ -163,7 +173,27 @@ class SchemaRegistry:
 
     def _version(self, subject: str, version: int) -> Any:
         """Return a version of a subject, even a deleted one; None if it never existed."""
-        return self._call(lambda: self._client.get_version(subject, version, deleted=True))
+        name = f"subject {subject} version {version}"
+        return self._find(name, lambda: self._client.get_version(subject, version, deleted=True))
+
+    def _find(self, name: str, call: Callable[[], T]) -> T | None:
+        """Return the answer to a request, None if `name` does not exist.
+
+        The first time that `name` is unknown, repeat the request up to MAX_REPEATED_REQUESTS times.
+        """
+        found = self._call(call)
+        if found is not None or name in self._nonexistent:
+            return found
+        log.warning("Schema Registry %s: %s is unknown; asking again for half a minute", self._url, name)
+        for _ in range(MAX_REPEATED_REQUESTS):
+            if self._stop.requested:
+                raise self._error(f"{name} is unknown", RegistryUnavailable)
+            pause()
+            found = self._call(call)
+            if found is not None:
+                return found
+        self._nonexistent.add(name)
+        return None
 
     def _call(self, call: Callable[[], T]) -> T | None:
         """Return the answer to a request, None for 'not found'; retry through an outage, raise other errors."""

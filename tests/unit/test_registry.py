@@ -8,7 +8,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from classifier.errors import AccessDenied, ClassifierError, RecordError, RegistryUnavailable, SchemaError
 from classifier.serialization.http import http_libraries
-from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
+from classifier.serialization.registry import MAX_REPEATED_REQUESTS, ReadOnlyRegistry, SchemaRegistry
 from classifier.stop import StopRequest
 from classifier.users.output_codec import label_schema
 
@@ -64,6 +64,64 @@ def test_the_id_for_unregistered_schemas_is_unknown(client: Any) -> None:
     client.get_schema.side_effect = SchemaRegistryError(404, 40403, "refused")
     with pytest.raises(RecordError, match="schema id 4294967295 is not in the Schema Registry"):
         ReadOnlyRegistry({"url": "http://registry"}, StopRequest()).by_id(2**32 - 1)
+
+
+UNKNOWN = SchemaRegistryError(404, 40403, "refused")
+SCHEMA = Mock(schema_type="AVRO", schema_str='"string"', references=[])
+REFERENCE = Mock(subject="stores", version=2)
+REFERENCE.name = "Store"  # as an argument it would name the mock
+GUID = "00000000-0000-0000-0000-000000000007"
+
+
+@pytest.mark.parametrize("n_unknown", [0, 1, MAX_REPEATED_REQUESTS])
+@pytest.mark.parametrize("request_name", ["get_schema", "get_schema_by_guid", "get_version"])
+def test_an_unknown_schema_is_requested_again(
+    client: Any, n_unknown: int, request_name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As from a follower that lags behind its leader; one line of the log however long it takes."""
+    client.get_schema.return_value = Mock(schema_type="AVRO", schema_str='"string"', references=[REFERENCE])
+    found = Mock(schema=SCHEMA) if request_name == "get_version" else SCHEMA
+    asked = getattr(client, request_name)
+    asked.side_effect = [*[UNKNOWN] * n_unknown, found]
+    registry = opened()
+    assert (registry.by_guid(GUID) if request_name == "get_schema_by_guid" else registry.by_id(7)) == "string"
+    assert asked.call_count == n_unknown + 1
+    assert len(caplog.records) == min(n_unknown, 1)
+
+
+def test_a_schema_that_does_not_exist_is_waited_for_once(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    client.get_schema.side_effect = UNKNOWN
+    registry = opened()
+    for n_requests in (MAX_REPEATED_REQUESTS + 1, MAX_REPEATED_REQUESTS + 2):
+        with pytest.raises(RecordError, match=r"^schema id 7 is not in the Schema Registry$"):
+            registry.by_id(7)
+        assert client.get_schema.call_count == n_requests
+    assert [record.getMessage() for record in caplog.records] == [
+        f"{AT}: schema id 7 is unknown; asking again for half a minute"
+    ]
+    client.get_schema.side_effect = None
+    client.get_schema.return_value = SCHEMA
+    assert registry.by_id(7) == "string", "it may be registered later"
+
+
+def test_a_stop_request_ends_the_requests_for_an_unknown_schema(client: Any) -> None:
+    stop = StopRequest()
+
+    def unknown(schema_id: int) -> None:
+        stop.requested = client.get_schema.call_count == 3
+        raise UNKNOWN
+
+    client.get_schema.side_effect = unknown
+    with pytest.raises(RegistryUnavailable, match="schema id 7 is unknown"):
+        SchemaRegistry({"url": "http://registry"}, stop).by_id(7)
+    assert client.get_schema.call_count == 3
+
+
+def test_a_registry_without_guids_is_not_waited_for(client: Any) -> None:
+    client.get_schema_by_guid.side_effect = SchemaRegistryError(404, 404, "HTTP 404 Not Found")
+    with pytest.raises(RecordError, match=f"schema guid {GUID} is not in the Schema Registry; to put the id"):
+        opened().by_guid(GUID)
+    assert client.get_schema_by_guid.call_count == 2
 
 
 def test_missing_subject(client: Any) -> None:
