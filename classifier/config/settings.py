@@ -18,6 +18,9 @@ from classifier.errors import ConfigError
 SCALES = ("none", "standard", "log")
 GROUP_PLACEHOLDER = "args.group"  # group.id in the file: the group given with -g
 DEFAULT_GROUP = "user_classifier"
+# Close a connection before a NAT or load balancer forgets it, which many do after 240 s without traffic. The client
+# would notice only by the timeout of its next request, a minute later (librdkafka: never close).
+IDLE = {"connections.max.idle.ms": "180000"}
 LOOPBACK = "127.0.0.1"  # metrics hold business figures: other hosts see them only if --metrics-host says so
 
 # Headings in --help
@@ -196,6 +199,7 @@ class Settings:
     def consumer_properties(self) -> dict[str, Any]:
         """Properties of the consumer: read_committed, offsets set by the client."""
         ours = {
+            **IDLE,
             "fetch.queue.backoff.ms": "10",  # fetch again as soon as the queue has room (librdkafka: after 1 s)
             # The broker holds an idle fetch this long, and other requests wait behind it (librdkafka: 500 ms).
             "fetch.wait.max.ms": "100",
@@ -207,6 +211,7 @@ class Settings:
     def producer_properties(self) -> dict[str, Any]:
         """Properties of the producer: transactional, with the partitioner of the Java client."""
         ours = {
+            **IDLE,
             "transactional.id": self.transactional_id,
             "partitioner": "murmur2_random",
             # For 1 or 2 ms after a commit the coordinator refuses; librdkafka retries after this (default: 100 ms).

@@ -11,7 +11,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Produ
 
 from classifier import errors
 from classifier.config.properties import refused_property
-from classifier.config.settings import Settings
+from classifier.config.settings import IDLE, Settings
 from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
 from classifier.outage import Outage
 from classifier.stop import StopRequest
@@ -25,7 +25,7 @@ TRANSACTION_TIMEOUT_TOO_LONG = (
     "[producer] transaction.timeout.ms is larger than the brokers' transaction.max.timeout.ms (900000 unless set"
     " there); lower it, or remove the line"
 )
-CONNECTION_PROPERTIES = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.")  # prefixes
+CONNECTION_PROPERTIES = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.", "connections.")  # prefixes
 
 
 class Kafka:
@@ -55,7 +55,7 @@ class Kafka:
         properties: Mapping[str, str] = getattr(self._settings, section)
         connection = {name: value for name, value in properties.items() if name.startswith(CONNECTION_PROPERTIES)}
         # Learn each second which broker to ask: the last one may have left the cluster (librdkafka: after 5 minutes).
-        return self._make(AdminClient, section, {"topic.metadata.refresh.interval.ms": "1000", **connection})
+        return self._make(AdminClient, section, {"topic.metadata.refresh.interval.ms": "1000", **IDLE, **connection})
 
     def connect(self, client: Consumer | Producer, section: str) -> None:
         """Wait until the brokers answer; raise an error that names what is wrong with address or credentials."""

@@ -7,7 +7,8 @@ from classifier.config.settings import Settings
 
 FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, unless many rows have been read
 STEP_SECONDS_PER_ROW = 1e-5  # duration of a step per user that it labels for the first time, as measured
-REFRESH_SECONDS = 24 * 3600.0  # Kafka deletes offsets without a commit after offsets.retention.minutes, 7 days
+# Kafka deletes offsets without a commit after offsets.retention.minutes: 7 days, but only one day on some clusters.
+REFRESH_SECONDS = 6 * 3600.0
 CATCH_UP_FACTOR = 10  # while behind: time to read between two steps, in durations of a step
 
 

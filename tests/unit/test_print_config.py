@@ -23,6 +23,7 @@ url = https://host:8081/x
 [consumer]
 auto.offset.reset = earliest
 bootstrap.servers = host:9092
+connections.max.idle.ms = 180000
 enable.auto.commit = false
 enable.partition.eof = true
 fetch.queue.backoff.ms = 10
@@ -33,6 +34,7 @@ sasl.password = ****
 
 [producer]
 bootstrap.servers = host:9092
+connections.max.idle.ms = 180000
 enable.idempotence = true
 metadata.max.age.ms = 2000
 partitioner = murmur2_random

@@ -42,6 +42,8 @@ def test_a_first_step_of_many_rows_waits_longer(now: float, due: bool) -> None:
         (102.0, 0, True, True, True),  # no record, but a rowless user has to be deleted
         (101.0, 0, True, True, False),
         (199.0, 0, False, True, False),  # not at the end
+        (100.0 + 6 * 3600, 0, True, False, True),  # the offsets again, as some clusters keep them for a day only
+        (99.0 + 6 * 3600, 0, True, False, False),
     ],
 )
 def test_later_steps(now: float, records: int, at_end: bool, needs_another_end: bool, due: bool) -> None:

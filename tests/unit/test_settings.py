@@ -150,6 +150,13 @@ def test_socket_timeout_is_shorter_than_the_transaction(given: dict[str, str], s
     assert settings.producer_properties["socket.timeout.ms"] == socket_timeout_ms
 
 
+@pytest.mark.parametrize(("given", "found"), [({}, "180000"), ({"connections.max.idle.ms": "0"}, "0")])
+def test_idle_connections_are_closed_before_a_nat_forgets_them(given: dict[str, str], found: str) -> None:
+    settings = Settings(schema_registry={}, consumer=given, producer=given)
+    for properties in (settings.consumer_properties, settings.producer_properties):
+        assert properties["connections.max.idle.ms"] == found
+
+
 @pytest.mark.parametrize(("given", "found"), [(None, 300.0), ("600000", 600.0), ("soon", 300.0)])
 def test_max_poll_seconds(given: str | None, found: float) -> None:
     consumer = {} if given is None else {"max.poll.interval.ms": given}
