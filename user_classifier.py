@@ -28,7 +28,8 @@ in `classifier/`:
     serialization/  wire (Confluent's framing), registry and http (Schema Registry), schema, column_types, avro
     clustering/     scaling (--scale), grouping and search (--fit cells), model (a fit), number_of_clusters (-k),
                     compare_k
-    loop/           intake (the interface between the loop and the two intakes), schedule (when a step is due)
+    loop/           intake (the interface between the loop and the two intakes), schedule (when a step is due),
+                    aborts (pauses after aborted transactions)
     users/          intake (restore, gather, settle; decides when a user is deleted), progress (offsets, checks of a
                     restore), offset_metadata (marks), changelog (nets and decodes the input), input_keys,
                     multiset (the rows of one user), table (the current row of each user; deletes users; keeps
@@ -95,6 +96,7 @@ from classifier.kafka.sink import OutputRecord, Sink, dead_letter
 from classifier.kafka.source import MAX_POLL_RECORDS
 from classifier.kafka.topics import check_topics
 from classifier.kafka.transaction_size import TransactionSize
+from classifier.loop.aborts import Aborts
 from classifier.loop.intake import Changes, Intake
 from classifier.loop.schedule import Schedule
 from classifier.reports import Report
@@ -277,10 +279,12 @@ class Classifier:
     clock: Callable[[], float] = time.monotonic
     number: NumberOfClusters = field(init=False)
     transaction_size: TransactionSize = field(init=False)
+    aborts: Aborts = field(init=False)
     sink: Sink = field(init=False)  # of the last session, until the next one has fenced its producer
 
     def __post_init__(self) -> None:
         self.transaction_size = TransactionSize(self.settings.transaction_timeout)
+        self.aborts = Aborts(self.stop)
         self.number = NumberOfClusters(self.settings, self.cluster, self.intake.heartbeat)
 
     def run(self) -> None:
@@ -300,9 +304,11 @@ class Classifier:
         except RestoreNeeded as reason:
             if self.stop.requested:
                 raise
+            self.aborts.note(reason, self.transaction_size.n_commits)
             log.warning("%s; restoring from %s", reason, self.settings.output)
             self.transaction_size.note_failure()
             clear_frames(reason)  # they hold the table, and there is memory for one
+            self.aborts.pause()
             return False
 
     def restore(self) -> None:
@@ -416,7 +422,7 @@ class Classifier:
             # The broker also fences a producer whose transaction timed out, e.g. on a suspended machine. It was no
             # takeover if the offsets are still those of this instance.
             if self.transaction_size.timed_out and intake.owns_offsets(offsets, part_offsets):
-                raise TransactionAborted("the transaction timed out") from None
+                raise TransactionAborted("the transaction timed out", passes=True) from None
             raise
         intake.step_committed(offsets)
 

@@ -68,6 +68,11 @@ class RestoreNeeded(ClassifierError):
 class TransactionAborted(RestoreNeeded):
     """Raised if the transaction of a step was aborted: nothing of its last part is committed."""
 
+    def __init__(self, message: str, *, passes: bool = False) -> None:
+        """`passes` is whether the cause is known to pass by itself, as an outage or a time-out does."""
+        super().__init__(message)
+        self.passes = passes
+
 
 class TopicsChanged(RestoreNeeded):
     """Raised if a topic was deleted, recreated, or got new partitions since the restore."""
@@ -102,7 +107,30 @@ DENIED_CODES = {
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
     KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 }
-REFUSED_CODES = {KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_RECORD, KafkaError.POLICY_VIOLATION}
+CLOCK_ADVICE = (
+    "check the clock of this machine: the topic refuses a record whose timestamp differs from the broker's time by more"
+    " than message.timestamp.before.max.ms or message.timestamp.after.max.ms"
+)
+OTHER_GROUP_TYPE = "a group of another type, such as a share group, has this id; choose another group with -g"
+TOO_OLD = "the brokers are too old, or set to an old message format; upgrade them"
+# Refused for good: the same request would be refused again, also in a new transaction. With what to do about it.
+REFUSED_CODES = {
+    KafkaError.MSG_SIZE_TOO_LARGE: "raise message.max.bytes in [producer] and max.message.bytes of the topic",
+    KafkaError.RECORD_LIST_TOO_LARGE: "lower batch.size in [producer], or raise segment.bytes of the topic",
+    KafkaError.INVALID_RECORD: f"{CLOCK_ADVICE}; a compacted topic also refuses records without a key",
+    KafkaError.INVALID_TIMESTAMP: CLOCK_ADVICE,
+    KafkaError.POLICY_VIOLATION: "see the brokers' log for the policy",
+    KafkaError.TOPIC_EXCEPTION: "check the name of the topic",
+    KafkaError.GROUP_ID_NOT_FOUND: OTHER_GROUP_TYPE,
+    KafkaError.INCONSISTENT_GROUP_PROTOCOL: OTHER_GROUP_TYPE,
+    KafkaError.INVALID_GROUP_ID: "choose another group with -g",
+    KafkaError.OFFSET_METADATA_TOO_LARGE: "raise offset.metadata.max.bytes of the brokers to its default, 4096",
+    KafkaError.INVALID_COMMIT_OFFSET_SIZE: "raise max.message.bytes of the topic __consumer_offsets",
+    KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT: TOO_OLD,
+    KafkaError.UNSUPPORTED_VERSION: TOO_OLD,
+    KafkaError._UNSUPPORTED_FEATURE: TOO_OLD,
+}
+SMALLER_BATCHES = "lower batch.size in [producer], or raise max.message.bytes of the topic: the batch was too large"
 # Outages, and answers of brokers that start, elect a leader or stop. Only transactional calls mark them retriable.
 RETRIABLE_CODES = {
     KafkaError._TRANSPORT,
@@ -134,6 +162,19 @@ RETRIABLE_CODES = {
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.UNSTABLE_OFFSET_COMMIT,
 }
+# Of an abort: an outage, or a transaction or record that timed out.
+PASSING_ABORT_CODES = RETRIABLE_CODES | {
+    KafkaError._MSG_TIMED_OUT,
+    KafkaError.CONCURRENT_TRANSACTIONS,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+    KafkaError.UNKNOWN_PRODUCER_ID,
+}
+COORDINATOR_CODES = {
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.NOT_COORDINATOR,
+}
 
 CERTIFICATE_REFUSED = "certificate verify failed"
 CHECK_CERTIFICATE = (
@@ -156,9 +197,10 @@ def classify(error: KafkaError, action: str, transactional_id: str = "") -> Clas
 
     1. ProducerFenced, unless the transaction only has to be aborted (a timeout has the same code).
     2. AccessDenied for a missing permission, also one that aborts the transaction.
-    3. TransactionAborted if librdkafka says so.
-    4. AccessDenied for credentials and certificates, TopicMissing, BrokerUnavailable, by code.
-    5. KafkaFailed for the rest, and for all fatal errors.
+    3. KafkaFailed for what the brokers refuse for good, also if it aborts the transaction.
+    4. TransactionAborted if librdkafka says so.
+    5. AccessDenied for credentials and certificates, TopicMissing, BrokerUnavailable, by code.
+    6. KafkaFailed for the rest, and for all fatal errors.
     """
     text = error.str()
     if error.code() in FENCED_CODES and not error.txn_requires_abort():
@@ -169,8 +211,10 @@ def classify(error: KafkaError, action: str, transactional_id: str = "") -> Clas
         return AccessDenied(
             f"not allowed to {action} ({text}); grant this permission, see docs/configuration.md, Permissions"
         )
+    if error.code() in REFUSED_CODES:
+        return KafkaFailed(f"cannot {action}: {text} ({error.name()}); {REFUSED_CODES[error.code()]}")
     if error.txn_requires_abort():
-        return TransactionAborted(f"transaction aborted ({text})")
+        return aborted(error)
     if error.code() == KafkaError._AUTHENTICATION:
         return AccessDenied(f"{text}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
     # A handshake that breaks during a write is reported as a broken connection, with this text.
@@ -181,9 +225,12 @@ def classify(error: KafkaError, action: str, transactional_id: str = "") -> Clas
     if not error.fatal() and (error.retriable() or error.code() in RETRIABLE_CODES):
         return BrokerUnavailable(f"cannot {action}: {text}")
     advice = "start again; if it fails the same way, add --log-level DEBUG and read the last lines of the log"
-    if error.code() == KafkaError.MSG_SIZE_TOO_LARGE:
-        advice = "raise message.max.bytes in [producer] and max.message.bytes of the topic"
     return KafkaFailed(f"cannot {action}: {text} ({error.name()}); {advice}")
+
+
+def aborted(error: KafkaError) -> TransactionAborted:
+    """Return the client's error for an error that aborted a transaction."""
+    return TransactionAborted(f"transaction aborted ({error.str()})", passes=error.code() in PASSING_ABORT_CODES)
 
 
 def clear_frames(error: BaseException) -> None:

@@ -13,15 +13,24 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
 from classifier.config.settings import Settings
-from classifier.errors import CERTIFICATE_REFUSED, UNKNOWN_TOPIC_CODES, ClassifierError, RecordError, SchemaError
+from classifier.errors import (
+    CERTIFICATE_REFUSED,
+    COORDINATOR_CODES,
+    UNKNOWN_TOPIC_CODES,
+    ClassifierError,
+    RecordError,
+    SchemaError,
+)
 from classifier.formatting import format_count
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.record import Record
 from classifier.kafka.source import committed_offsets, last_records, partitions_of
 from classifier.kafka.topics import compacted_topics, missing_topic_message, not_compacted_message, topic_operations
+from classifier.outage import pause
 from classifier.row import ROW_FIELDS
 from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.registry import SchemaRegistry
+from classifier.stop import StopRequest
 from classifier.users.changelog import is_retraction, retraction_found
 from classifier.users.duplicate_rows import duplicates_found, remedy
 from classifier.users.input_keys import InputKeys
@@ -33,6 +42,7 @@ WITHOUT_SUBJECT = {  # of the output
     "key": "does not exist: keys are plain user_ids",
 }
 CODECS: dict[str, Callable[[SchemaRegistry, str], object]] = {"value": LabelCodec, "key": KeyCodec}
+COORDINATOR_ATTEMPTS = 60  # RETRY_SECONDS apart: half a minute, as a coordinator may take to start in a new cluster
 UNREACHABLE_CODES = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
 
 
@@ -181,16 +191,32 @@ def compaction_line(topic: str, settings: Settings, kafka: Kafka) -> Line:
 def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
     """Check the permission to use the group."""
     subject = f"group {group}"
-    futures = client.describe_consumer_groups(
-        [group], include_authorized_operations=True, request_timeout=CALL_TIMEOUT_SECONDS
-    )
     try:
-        found = futures[group].result()
+        found = describe_group(client, group, kafka.stop)
     except KafkaException as exception:
         if exception.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return unknown(subject, "does not exist before the first start, which needs permission READ")
         return to_do(subject, str(kafka.classify(exception.args[0], f"read group {group}")))
     return permission_line(subject, "READ", found.authorized_operations)
+
+
+def describe_group(client: AdminClient, group: str, stop: StopRequest) -> Any:
+    """Return the description of a group. A coordinator that does not answer yet is asked again."""
+
+    def answer() -> Any:
+        futures = client.describe_consumer_groups(
+            [group], include_authorized_operations=True, request_timeout=CALL_TIMEOUT_SECONDS
+        )
+        return futures[group].result()
+
+    for _ in range(COORDINATOR_ATTEMPTS - 1):
+        try:
+            return answer()
+        except KafkaException as exception:
+            if exception.args[0].code() not in COORDINATOR_CODES or stop.requested:
+                raise
+        pause()
+    return answer()
 
 
 def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:

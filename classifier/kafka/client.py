@@ -26,6 +26,8 @@ TRANSACTION_TIMEOUT_TOO_LONG = (
     " there); lower it, or remove the line"
 )
 CONNECTION_PROPERTIES = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.", "connections.")  # prefixes
+BATCH_SIZE = 1_000_000  # batch.size of librdkafka, bytes
+BATCH_LIMITS = ("max.message.bytes", "segment.bytes")  # of a topic: it refuses a larger batch
 
 
 class Kafka:
@@ -36,6 +38,7 @@ class Kafka:
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
         self.on_wait: Callable[[], object] = lambda: None  # called before each retry, so that health checks stay green
         self.last_error: KafkaError | None = None  # reported by a client in the background, not by a call
+        self._batch_limit: int | None = None  # of the topics that are written; None if it is not known
         self._settings = settings
         self._connected: set[str] = set()  # sections whose credentials were accepted
 
@@ -46,7 +49,15 @@ class Kafka:
     def producer(self, on_failure: Callable[[KafkaError, Message], None] = lambda error, message: None) -> Producer:
         """Return a new producer. It calls `on_failure` for each record that could not be delivered."""
         delivery_reports = {"delivery.report.only.error": True, "on_delivery": on_failure}
-        return self._make(Producer, "producer", {**self._settings.producer_properties, **delivery_reports})
+        batches = {} if self._batch_limit is None else {"batch.size": self.batch_size}
+        return self._make(Producer, "producer", {**self._settings.producer_properties, **batches, **delivery_reports})
+
+    @property
+    def batch_size(self) -> int:
+        """Largest batch of records that producers send, in bytes."""
+        given = self._settings.producer.get("batch.size", "")
+        batch_size = int(given) if given.isdecimal() else BATCH_SIZE
+        return batch_size if self._batch_limit is None else min(batch_size, self._batch_limit)
 
     def admin(self, section: str) -> Any:
         """Return a new AdminClient with the connection properties of a section."""
@@ -139,6 +150,20 @@ class Kafka:
 
     def cleanup_policy(self, topic: str) -> str | None:
         """Return cleanup.policy of a topic; None without the permission DescribeConfigs, which is optional."""
+        return self.topic_config(topic).get("cleanup.policy")
+
+    def limit_batches(self, topic: str) -> None:
+        """Let later producers send no batch that a topic refuses; without the permission DescribeConfigs, do nothing.
+
+        librdkafka does not split a batch that is refused.
+        """
+        config = self.topic_config(topic)
+        limits = [max(1, int(config[name])) for name in BATCH_LIMITS if config.get(name, "").isdecimal()]
+        if limits:
+            self._batch_limit = min(self.batch_size, *limits)
+
+    def topic_config(self, topic: str) -> Mapping[str, str]:
+        """Return the configuration of a topic; empty without the permission DescribeConfigs, which is optional."""
         from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
@@ -146,8 +171,8 @@ class Kafka:
         try:
             config = admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
         except KafkaException:
-            return None
-        return str(config["cleanup.policy"].value)
+            return {}
+        return {name: str(entry.value) for name, entry in config.items()}
 
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         """Return a new client; raise ConfigError with the property that the library refuses."""

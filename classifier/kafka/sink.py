@@ -14,11 +14,13 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from classifier.errors import (
     DENIED_CODES,
     REFUSED_CODES,
+    SMALLER_BATCHES,
     AccessDenied,
     ClassifierError,
     KafkaFailed,
     TopicsChanged,
     TransactionAborted,
+    aborted,
     clear_frames,
 )
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
@@ -30,6 +32,7 @@ from classifier.stop import COMMITTED, NOT_COMMITTED, UNKNOWN
 log = logging.getLogger("user_classifier")
 OutputRecord = tuple[str, bytes | None, bytes | None, Headers]  # topic, key, value, headers
 
+PURGED_CODES = {KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT}  # of records that an abort removes
 DELIVERY_POLL_SECONDS = 0.01  # pause between two checks of deliveries while no rate is known
 
 
@@ -118,13 +121,10 @@ class Sink:
             self._stop.last_step = NOT_COMMITTED
             clear_frames(failure)  # an error of the abort comes from C and would not lead to this one
             self._abort()
-            if self._deliveries.refusal is not None:  # a restore would only write the refused record again
-                raise self._deliveries.refusal from None
-            raise
+            raise self._deliveries.cause(failure) from None
 
     def _begin(self) -> None:
-        self._deliveries.failed = False
-        self._deliveries.n_queued = 0
+        self._deliveries.begin()
         self._kafka.call(self._action, self._producer.begin_transaction)
         self._size.begin()
 
@@ -239,14 +239,34 @@ class Deliveries:
     def __init__(self, kafka: Kafka) -> None:
         self.n_queued = 0  # records of this transaction that were queued
         self.failed = False  # whether a record of this transaction could not be delivered
-        self.refusal: ClassifierError | None = None  # error of a record that would be refused again
+        self._error: ClassifierError | None = None  # of the first such record, or of one that would be refused again
         self._kafka = kafka
+
+    def begin(self) -> None:
+        """Forget the last transaction."""
+        self.failed = False
+        self.n_queued = 0
+        self._error = None
 
     def note_failure(self, error: KafkaError, message: Message) -> None:
         """Record the producer's report of a record that could not be delivered."""
         self.failed = True
-        if error.code() in DENIED_CODES | REFUSED_CODES:
-            self.refusal = self._kafka.classify(error, f"write topic {message.topic()}")
+        if error.code() in DENIED_CODES or error.code() in REFUSED_CODES:
+            self._error = self._kafka.classify(error, f"write topic {message.topic()}")
+            n_bytes = len(message.key() or b"") + len(message.value() or b"")
+            if error.code() == KafkaError.MSG_SIZE_TOO_LARGE and 2 * n_bytes < self._kafka.batch_size:
+                self._error = KafkaFailed(f"cannot write topic {message.topic()}: {error.str()}; {SMALLER_BATCHES}")
+        elif self._error is None and error.code() not in PURGED_CODES:
+            self._error = aborted(error)
+
+    def cause(self, failure: ClassifierError) -> ClassifierError:
+        """Return why a transaction failed: the error of a record, if that is what aborted it, else `failure`.
+
+        If a record would be refused again, a restore would only write it again.
+        """
+        if isinstance(self._error, TransactionAborted) and not isinstance(failure, TransactionAborted):
+            return failure
+        return self._error or failure
 
 
 def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:

@@ -42,10 +42,15 @@ def compacted_topics(settings: Settings) -> tuple[str, ...]:
 
 
 def check_topics(settings: Settings, kafka: Kafka, consumer: Consumer) -> None:
-    """Raise TopicMissing for a topic that does not exist; log a warning for one that is not compacted but should be."""
+    """Raise TopicMissing for a topic that does not exist; log a warning for one that is not compacted but should be.
+
+    Batches for the topics that are written become as small as they require.
+    """
     for name, operations in topic_operations(settings).items():
         if not Topic(kafka, consumer, name).partitions(operations[0].lower()):
             raise TopicMissing(missing_topic_message(name, settings))
+        if "WRITE" in operations and not settings.read_only:
+            kafka.limit_batches(name)
     for name in compacted_topics(settings):
         policy = kafka.cleanup_policy(name)
         if policy not in (None, "compact"):

@@ -19,6 +19,7 @@ class TransactionSize:
 
     def __init__(self, timeout: float, clock: Callable[[], float] = time.monotonic) -> None:
         """`timeout` is transaction.timeout.ms in seconds."""
+        self.n_commits = 0  # committed transactions, each part of a step counted
         self._timeout = timeout
         self._clock = clock
         self._rate: float | None = None  # delivered records a second
@@ -65,6 +66,7 @@ class TransactionSize:
     def note_commit(self, *, complete: bool) -> None:
         """Record that the transaction is committed; `complete` if it was the last one of a step."""
         self._began_time = None
+        self.n_commits += 1
         if complete:
             self._factor = min(1.0, 2 * self._factor)
 

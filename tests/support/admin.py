@@ -52,6 +52,7 @@ class FakeAdmin:
     reached: KafkaException | None = None
     refusals: int = 1000
     attempts: int = 0
+    group_failures: list[KafkaException] = field(default_factory=list)
 
     def list_topics(self, timeout: float) -> SimpleNamespace:
         self.attempts += 1
@@ -69,6 +70,8 @@ class FakeAdmin:
         return {name: done(found if isinstance(found, KafkaException) else described)}
 
     def describe_consumer_groups(self, groups: list[str], **options: Any) -> Mapping[str, Future[Any]]:
+        if self.group_failures:
+            return {groups[0]: done(self.group_failures.pop())}
         described = SimpleNamespace(authorized_operations=self.group)
         return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else described)}
 
@@ -124,6 +127,7 @@ class FakeKafka(Kafka):
         """See Kafka."""
         return self._admins[section]
 
-    def cleanup_policy(self, topic: str) -> str | None:
+    def topic_config(self, topic: str) -> Mapping[str, str]:
         """See Kafka."""
-        return cast(FakeAdmin, self._admins["consumer"]).policy
+        policy = cast(FakeAdmin, self._admins["consumer"]).policy
+        return {} if policy is None else {"cleanup.policy": policy}

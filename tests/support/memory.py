@@ -1,5 +1,6 @@
 """The client's `Kafka` and registry over the fakes."""
 
+from collections.abc import Mapping
 from typing import Any, cast
 
 import fastavro
@@ -36,9 +37,9 @@ class KafkaInMemory(Kafka):
     def connect(self, *_: object) -> None:
         """Nothing to connect to."""
 
-    def cleanup_policy(self, topic: str) -> str | None:
+    def topic_config(self, topic: str) -> Mapping[str, str]:
         """See Kafka."""
-        return "compact"
+        return {"cleanup.policy": "compact"}
 
 
 def registry_of(**subjects: Any) -> SchemaRegistry:

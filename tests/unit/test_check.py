@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from classifier.commands.check import Line, check, run
+from classifier.commands.check import COORDINATOR_ATTEMPTS, Line, check, run
 from classifier.config.settings import Settings
 from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.http import http_libraries
@@ -164,6 +164,24 @@ def test_what_the_broker_does_not_report_is_no_problem() -> None:
     assert to_do(iter(found)) == []
     admin.group = failure(KafkaError.GROUP_ID_NOT_FOUND)
     assert to_do(lines(admin)) == []
+
+
+def test_a_coordinator_that_still_starts() -> None:
+    """As in a new cluster, or after a restart of the broker."""
+    admin = everything()
+    starting = [
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+    ]
+    admin.group_failures = [failure(code) for code in starting]
+    assert to_do(lines(admin)) == []
+    assert admin.group_failures == []
+    admin.group_failures = [failure(KafkaError.COORDINATOR_NOT_AVAILABLE)] * (2 * COORDINATOR_ATTEMPTS)
+    assert to_do(lines(admin)) == [
+        "TO DO   group user_classifier: cannot read group user_classifier: reason of the broker"
+    ]
+    assert len(admin.group_failures) == COORDINATOR_ATTEMPTS
 
 
 def test_brokers_that_do_not_answer() -> None:

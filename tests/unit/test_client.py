@@ -1,12 +1,17 @@
 """Kafka.call: logs an outage, retries through it, and gives up when a stop is requested."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from confluent_kafka import KafkaError
 
 from classifier import outage
 from classifier.errors import BrokerUnavailable
+from classifier.kafka.client import Kafka
+from classifier.stop import StopRequest
 from tests.support.fakes import failure
-from tests.support.memory import in_memory
+from tests.support.memory import SETTINGS, in_memory
 
 AGAIN = failure(KafkaError.COORDINATOR_LOAD_IN_PROGRESS, retriable=True)
 
@@ -67,3 +72,31 @@ def test_on_wait_is_called_before_each_retry() -> None:
 
     kafka.call("read topic t", call)
     assert len(waits) == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "configs", "sent"),
+    [
+        ({}, [{}], None),  # without the permission DescribeConfigs
+        ({}, [{"max.message.bytes": "1048588", "segment.bytes": "1073741824"}], 1_000_000),
+        ({}, [{"max.message.bytes": "1000", "segment.bytes": "1073741824"}], 1000),
+        ({}, [{"max.message.bytes": "1000"}, {}, {"max.message.bytes": "500"}], 500),
+        ({}, [{"max.message.bytes": "1048588", "segment.bytes": "16384"}], 16_384),
+        ({"batch.size": "700"}, [{"max.message.bytes": "1000"}], 700),
+        ({"batch.size": "1200"}, [{"max.message.bytes": "1000"}], 1000),
+        ({}, [{"max.message.bytes": "0"}], 1),  # librdkafka refuses 0
+        ({}, [{"max.message.bytes": ""}], None),
+    ],
+)
+def test_batches_are_as_small_as_the_topics_require(
+    given: dict[str, str], configs: list[dict[str, str]], sent: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Any] = []
+    monkeypatch.setattr("classifier.kafka.client.Producer", lambda properties, logger: made.append(properties))
+    monkeypatch.setattr(Kafka, "topic_config", lambda kafka, topic: configs[int(topic)])
+    kafka = Kafka(replace(SETTINGS, producer=given), StopRequest())
+    for topic in range(len(configs)):
+        kafka.limit_batches(str(topic))
+    kafka.producer()
+    assert made[0].get("batch.size") == sent
+    assert kafka.batch_size == (sent or 1_000_000)

@@ -23,6 +23,10 @@ CHECK_CERTIFICATE = (
     " the host in bootstrap.servers, and that it has not expired"
 )
 TOO_LARGE = "(MSG_SIZE_TOO_LARGE); raise message.max.bytes in [producer] and max.message.bytes of the topic"
+CLOCK = (
+    "check the clock of this machine: the topic refuses a record whose timestamp differs from the broker's time by more"
+    " than message.timestamp.before.max.ms or message.timestamp.after.max.ms"
+)
 MISSING = "cannot read topic t: reason; run with --check to see what is missing and how to create it"
 BROKEN = "ssl://host:9092/bootstrap: SSL routines::certificate verify failed (after 15ms in state SSL_HANDSHAKE)"
 AGAIN = "; start again; if it fails the same way, add --log-level DEBUG and read the last lines of the log"
@@ -66,12 +70,59 @@ def error(code: int, fatal: bool = False, retriable: bool = False, abort: bool =
         (error(E._STATE), KafkaFailed, f"cannot read topic t: reason (_STATE){AGAIN}"),
         (error(E.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True), KafkaFailed, None),
         (error(E.MSG_SIZE_TOO_LARGE), KafkaFailed, f"cannot read topic t: reason {TOO_LARGE}"),
+        # Refused for good, also where librdkafka only aborts the transaction.
+        (error(E.MSG_SIZE_TOO_LARGE, abort=True), KafkaFailed, f"cannot read topic t: reason {TOO_LARGE}"),
+        (error(E.RECORD_LIST_TOO_LARGE, abort=True), KafkaFailed, None),
+        (error(E.INVALID_RECORD, abort=True), KafkaFailed,
+            f"cannot read topic t: reason (INVALID_RECORD); {CLOCK}; a compacted topic also refuses records without a"
+            " key"),
+        (error(E.INVALID_TIMESTAMP, abort=True), KafkaFailed,
+            f"cannot read topic t: reason (INVALID_TIMESTAMP); {CLOCK}"),
+        (error(E.POLICY_VIOLATION, abort=True), KafkaFailed, None),
+        (error(E.TOPIC_EXCEPTION, abort=True), KafkaFailed, None),
+        (error(E.GROUP_ID_NOT_FOUND, abort=True), KafkaFailed,
+            "cannot read topic t: reason (GROUP_ID_NOT_FOUND); a group of another type, such as a share group, has this"
+            " id; choose another group with -g"),
+        (error(E.INCONSISTENT_GROUP_PROTOCOL, abort=True), KafkaFailed, None),
+        (error(E.INVALID_GROUP_ID, abort=True), KafkaFailed,
+            "cannot read topic t: reason (INVALID_GROUP_ID); choose another group with -g"),
+        (error(E.OFFSET_METADATA_TOO_LARGE, abort=True), KafkaFailed,
+            "cannot read topic t: reason (OFFSET_METADATA_TOO_LARGE); raise offset.metadata.max.bytes of the brokers to"
+            " its default, 4096"),
+        (error(E.INVALID_COMMIT_OFFSET_SIZE, abort=True), KafkaFailed, None),
+        (error(E.UNSUPPORTED_FOR_MESSAGE_FORMAT, abort=True), KafkaFailed, None),
+        (error(E.UNSUPPORTED_VERSION, abort=True), KafkaFailed, None),
+        (error(E._UNSUPPORTED_FEATURE), KafkaFailed, None),
+        # An abort of unknown cause.
+        (error(E.UNKNOWN_MEMBER_ID, abort=True), TransactionAborted, "transaction aborted (reason)"),
     ],
 )  # fmt: skip
 def test_classify(given: KafkaError, kind: type[ClassifierError], message: str | None) -> None:
     found = classify(given, "read topic t", "x")
     assert type(found) is kind
     assert message is None or str(found) == message
+
+
+@pytest.mark.parametrize(
+    ("code", "passes"),
+    [
+        (E._TIMED_OUT, True),
+        (E._MSG_TIMED_OUT, True),
+        (E._TRANSPORT, True),
+        (E.COORDINATOR_NOT_AVAILABLE, True),
+        (E.INVALID_PRODUCER_EPOCH, True),
+        (E.INVALID_PRODUCER_ID_MAPPING, True),
+        (E.UNKNOWN_PRODUCER_ID, True),
+        (E.CONCURRENT_TRANSACTIONS, True),
+        (E.UNKNOWN_MEMBER_ID, False),
+        (E.INVALID_TXN_STATE, False),
+        (E.UNKNOWN, False),
+    ],
+)
+def test_whether_the_cause_of_an_abort_passes(code: int, passes: bool) -> None:
+    found = classify(error(code, abort=True), "read topic t")
+    assert isinstance(found, TransactionAborted)
+    assert found.passes is passes
 
 
 def test_only_config_errors_have_exit_code_2() -> None:

@@ -9,13 +9,35 @@ from hypothesis import strategies as st
 
 from classifier import __version__
 from classifier.config.settings import Settings
-from classifier.errors import ProducerFenced, TransactionAborted
-from classifier.stop import NOT_COMMITTED
+from classifier.errors import KafkaFailed, ProducerFenced, TransactionAborted
+from classifier.loop.aborts import MAX_ABORTS, Aborts
+from classifier.stop import NOT_COMMITTED, StopRequest
 from tests.support import oracle
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.fakes import Accident, FakeConsumer, FakeMessage, failure
 from tests.support.strategies import changelogs, cuts, placements
 from tests.support.world import BASE, INSERTS, NO_TIME, ROWS, World, aborts, accidents, dies, smallest_parts
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Lengths of the pauses before each restore, in multiples of RETRY_SECONDS."""
+    found: list[int] = []
+    pause = Aborts.pause
+
+    def measured(aborts: Aborts) -> None:
+        slept: list[None] = []
+        monkeypatch.setattr("classifier.loop.aborts.pause", lambda: slept.append(None))
+        pause(aborts)
+        found.append(len(slept))
+
+    monkeypatch.setattr(Aborts, "pause", measured)
+    return found
+
+
+def refuses() -> None:
+    """The broker refuses the offsets, which aborts the transaction."""
+    raise failure(KafkaError.UNKNOWN_MEMBER_ID, abort=True)
 
 
 @pytest.mark.parametrize("producer", [{}, NO_TIME], ids=["whole", "in parts"])
@@ -182,6 +204,55 @@ def test_an_abort_is_logged_and_the_step_repeated(caplog: pytest.LogCaptureFixtu
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["transaction aborted (made up); restoring from out"] * 2
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+
+
+@pytest.mark.parametrize("until_end", [True, False])
+def test_aborts_of_an_unknown_cause_end_the_client(until_end: bool, pauses: list[int]) -> None:
+    """After MAX_ABORTS in a row; the pauses between them grow."""
+    world = World(until_end=until_end)
+    world.write(INSERTS)
+    queue: list[Accident | None] = [refuses] * (2 * MAX_ABORTS)
+    ended = world.run({"send_offsets_to_transaction": queue})
+    assert isinstance(ended and ended.reason, KafkaFailed)
+    assert str(ended and ended.reason) == (
+        "transaction aborted (made up), 10 times without a commit; fix the cause and start again"
+    )
+    assert len(queue) == MAX_ABORTS
+    assert pauses == [0, 1, 2, 4, 8, 16, 32, 32, 32]
+    assert world.labelling() == {}
+
+
+def test_aborts_that_pass_do_not_end_the_client(pauses: list[int]) -> None:
+    world = World()
+    world.write(INSERTS)
+    assert world.run({"commit_transaction": [aborts] * (2 * MAX_ABORTS)}) is None
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+    assert max(pauses) == 32
+
+
+def test_a_commit_resets_the_count_of_aborts(pauses: list[int]) -> None:
+    world = World(batch_size=1)
+    world.write(INSERTS)
+    few: list[Accident | None] = [refuses] * (MAX_ABORTS - 1)
+    assert world.run({"send_offsets_to_transaction": [*few, None, *few]}) is None
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
+    assert pauses == [0, 1, 2, 4, 8, 16, 32, 32, 32] * 2
+
+
+def test_a_stop_request_ends_the_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop = StopRequest()
+    slept: list[None] = []
+
+    def sleep() -> None:
+        slept.append(None)
+        stop.requested = True
+
+    monkeypatch.setattr("classifier.loop.aborts.pause", sleep)
+    found = Aborts(stop)
+    for _ in range(5):
+        found.note(TransactionAborted("made up"), 0)
+    found.pause()
+    assert len(slept) == 1
 
 
 def test_a_stop_during_an_abort_ends_with_the_abort() -> None:

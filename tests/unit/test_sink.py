@@ -1,11 +1,21 @@
 """Sink: the order of its calls, the result of each failure, and dead letters."""
 
 from collections.abc import Callable
+from typing import cast
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Message, TopicPartition
 
-from classifier.errors import AccessDenied, KafkaFailed, ProducerFenced, RecordError, TransactionAborted
+from classifier.errors import (
+    REFUSED_CODES,
+    SMALLER_BATCHES,
+    AccessDenied,
+    ClassifierError,
+    KafkaFailed,
+    ProducerFenced,
+    RecordError,
+    TransactionAborted,
+)
 from classifier.kafka.record import BadRecord
 from classifier.kafka.sink import Sink, dead_letter
 from classifier.kafka.transaction_size import TransactionSize
@@ -83,6 +93,48 @@ def test_other_errors_are_raised(method: str, error: KafkaException, kind: type[
     ended = [] if kind is ProducerFenced else ["abort_transaction"]
     assert producer.calls == COMMIT[: COMMIT.index(method) + 1] + ended
     assert committed(broker) == (0, 0)
+
+
+def failed_delivery(code: int, n_bytes: int, batch_size: int = 1_000_000) -> Exception:
+    """Return the error of a step of which a record of this size could not be delivered."""
+    broker = FakeBroker(out=1)
+    producer = FakeProducer(broker, {"commit_transaction": [raising(failure(KafkaError._INCONSISTENT, abort=True))]})
+    kafka = in_memory(producer, FakeConsumer(broker, seed=1))
+    kafka._batch_limit = batch_size
+    sink = Sink(kafka, kafka.consumer(), "x", TransactionSize(60.0))
+    report = FakeMessage(("out", 0, 0), b"v" * n_bytes)
+    errors = [KafkaError(code, "reason"), KafkaError(KafkaError._PURGE_QUEUE)]
+    notify = sink._deliveries.note_failure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FakeProducer, "produce", lambda *_: [notify(each, cast(Message, report)) for each in errors])
+        with pytest.raises(ClassifierError) as caught:
+            sink.write([("out", b"a", b"value", None)], [])
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("n_bytes", "batch_size", "advice"),
+    [
+        (118, 1_000_000, SMALLER_BATCHES),
+        (499_999, 1_000_000, SMALLER_BATCHES),
+        (500_000, 1_000_000, REFUSED_CODES[KafkaError.MSG_SIZE_TOO_LARGE]),
+        (118, 200, REFUSED_CODES[KafkaError.MSG_SIZE_TOO_LARGE]),
+    ],
+)
+def test_a_refusal_names_what_is_too_large_batch_or_record(n_bytes: int, batch_size: int, advice: str) -> None:
+    """A batch holds one record only, if the record takes half of it."""
+    error = failed_delivery(KafkaError.MSG_SIZE_TOO_LARGE, n_bytes, batch_size)
+    assert isinstance(error, KafkaFailed)
+    assert str(error).startswith("cannot write topic out: reason")
+    assert str(error).endswith(f"; {advice}")
+
+
+@pytest.mark.parametrize(("code", "passes"), [(KafkaError._MSG_TIMED_OUT, True), (KafkaError.UNKNOWN, False)])
+def test_the_cause_of_an_abort_is_the_record_that_was_not_delivered(code: int, passes: bool) -> None:
+    error = failed_delivery(code, 118)
+    assert isinstance(error, TransactionAborted)
+    assert str(error) == "transaction aborted (reason)"
+    assert error.passes is passes
 
 
 def test_the_message_of_a_fenced_producer() -> None:
