@@ -7,8 +7,8 @@ hold back the offsets that another one reads from __consumer_offsets.
 
 from collections.abc import Iterable
 
-STACKS = "tests/end_to_end/test_stack.py"
-"""Each of its tests starts a local stack of its own, so each is a unit."""
+STACKS = ("tests/end_to_end/test_stack.py", "tests/end_to_end/test_page.py")
+"""Each test of these files starts its own local stack, so each is a unit."""
 UNITS = {
     "tests/container/": "image",
     "tests/end_to_end/": "Flink",
@@ -23,12 +23,12 @@ UNITS = {
 def unit_of(nodeid: str) -> str:
     """The unit of a test."""
     path = nodeid.partition("::")[0]
-    if path == STACKS:
+    if path in STACKS:
         return nodeid
     return next((unit for beginning, unit in UNITS.items() if path.startswith(beginning)), path)
 
 
 def longest_first(nodeids: Iterable[str]) -> list[str]:
     """The tests in the order of their units: first those that take minutes, so that none of them is left at the end."""
-    ranks = {unit: rank for rank, unit in enumerate([*UNITS.values(), STACKS])}
-    return sorted(nodeids, key=lambda nodeid: ranks.get(unit_of(nodeid).partition("::")[0], len(UNITS) + 1))
+    ranks = {unit: rank for rank, unit in enumerate([*UNITS.values(), *STACKS])}
+    return sorted(nodeids, key=lambda nodeid: ranks.get(unit_of(nodeid).partition("::")[0], len(UNITS) + len(STACKS)))
