@@ -344,12 +344,18 @@ class Classifier:
                 self.step(schedule)
             if intake.at_end and schedule.last_end and not schedule.records:
                 intake.input_ended()
-                if self.settings.until_end and not intake.needs_another_end:
+                if self.settings.until_end and self.is_finished():
                     return
             if self.clock() >= next_check:
-                intake.watch.check()
+                intake.check()
                 next_check = self.clock() + TOPIC_CHECK_SECONDS
         self.finish(schedule)
+
+    def is_finished(self) -> bool:
+        """Return whether the leaders confirm the end of the input, and no other end is needed."""
+        intake = self.intake
+        # Whether another end is needed is known once the leaders have answered.
+        return not intake.needs_another_end and intake.confirm_end() and not intake.needs_another_end
 
     def finish(self, schedule: Schedule) -> None:
         """After a stop request, commit what was read; users without a row are deleted now, as there is no next end."""
@@ -376,7 +382,7 @@ class Classifier:
 
         1. Settle: apply the batch to the user table, and delete users without a row (`UserTable.delete`).
         2. With -k auto, choose the number of clusters if none was chosen; return if a stop request interrupts that.
-        3. Fit: `cluster` encodes the users and labels them.
+        3. Fit: `cluster` encodes the users and labels them. Meanwhile the brokers answer requests of 1.
         4. Relabel: compare with the output; the changes are the users whose row or label differs.
         5. Commit the changes, bad records and input offsets (`commit`).
         6. Log and report the step, and start the next batch.
@@ -396,6 +402,8 @@ class Classifier:
         changes = intake.relabel(clusters)
         fitted = self.clock()
         intake.watch.check()  # so that nothing is committed that comes from a recreated topic
+        if intake.at_end:
+            intake.input_ended()  # its leaders were asked before the fit
         self.commit(changes)
         now = self.clock()
         step = intake.step(clusters, len(changes), fitted - began, now - fitted)

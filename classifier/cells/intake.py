@@ -31,6 +31,7 @@ from classifier.config.settings import Settings
 from classifier.errors import RecordError, StateError
 from classifier.formatting import format_percentage
 from classifier.kafka.client import POLL_SECONDS, Kafka
+from classifier.kafka.end_check import EndCheck
 from classifier.kafka.record import BadRecord, Headers, Record, position_of
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import MAX_POLL_RECORDS, Topic, newest_records
@@ -119,6 +120,7 @@ class CellIntake:
         # From here on as of the last restore:
         self.batch = CellBatch()
         self.source = self._input.read_from({})
+        self._end_check = EndCheck()
         self.cells: Numbers = np.empty(0, np.int64)  # with users, ascending
         self.weights: Numbers = np.empty(0, np.int64)  # users of each
         self.choice: Chosen | None = None
@@ -175,10 +177,13 @@ class CellIntake:
 
         An input that is written to all the time may never be at its end, so its size at the start counts.
         """
-        bounds = {partition: self._input.watermarks(partition) for partition in self._input.partitions()}
-        self.source = self._input.read_from({partition: low for partition, (low, _) in bounds.items()})
-        while any(self.source.positions[partition] < end for partition, (_, end) in bounds.items()):
-            if self._stop.requested or self.source.at_end:
+        first_offsets = {partition: self._input.watermarks(partition)[0] for partition in self._input.partitions()}
+        self.source = self._input.read_from(first_offsets)
+        self._end_check = EndCheck()
+        request = self.source.request_ends()
+        while not self._stop.requested:
+            ends = request.wait()
+            if ends is not None and self.source.take_ends(ends):
                 break
             self.gather()
 
@@ -204,6 +209,15 @@ class CellIntake:
         if self.batch.bad:
             self._handle(self.batch.bad)
         self.cells, self.weights = as_arrays(self._n_users)
+
+    def confirm_end(self) -> bool:
+        """Return whether the leaders confirm that the input has been read to its end."""
+        return self._end_check.confirm(self.source)
+
+    def check(self) -> None:
+        """Raise TopicsChanged if a topic changed; ask the leaders for records that were not read."""
+        self.watch.check()
+        self.confirm_end()
 
     def input_ended(self) -> None:
         """Do nothing: no state depends on an end of the input."""

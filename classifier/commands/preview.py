@@ -36,10 +36,8 @@ class Preview:
         """Read to the end, and print the comparison or the labels."""
         try:
             self._restore()
-            while not self.stop.requested and not self.intake.at_end:
-                self.intake.gather()
+            self._read_to_end()
             if not self.stop.requested:
-                self.intake.settle(last=True)
                 self.intake.watch.check()
                 lines = self._comparison() if self.settings.explore_k else self._labels()
                 for line in lines:
@@ -49,6 +47,17 @@ class Preview:
                 raise
         if self.stop.requested:
             log.info("stopped before the result was ready")
+
+    def _read_to_end(self) -> None:
+        """Read to an end that the leaders confirm, and after which no user is left without a row."""
+        intake = self.intake
+        while not self.stop.requested:
+            intake.gather()
+            if intake.at_end and intake.confirm_end():
+                intake.settle(last=True)
+                if not intake.deletions_due:
+                    return
+                intake.batch.clear()
 
     def _restore(self) -> None:
         """Restore from one commit; again if a running instance committed meanwhile."""

@@ -40,6 +40,7 @@ class Kafka:
         self.last_error: KafkaError | None = None  # reported by a client in the background, not by a call
         self._batch_limit: int | None = None  # of the topics that are written; None if it is not known
         self._settings = settings
+        self._admin_clients: dict[str, Any] = {}  # by section
         self._connected: set[str] = set()  # sections whose credentials were accepted
 
     def consumer(self) -> Consumer:
@@ -60,13 +61,20 @@ class Kafka:
         return batch_size if self._batch_limit is None else min(batch_size, self._batch_limit)
 
     def admin(self, section: str) -> Any:
-        """Return a new AdminClient with the connection properties of a section."""
+        """Return the AdminClient with the connection properties of a section."""
+        if section not in self._admin_clients:
+            self._admin_clients[section] = self._make_admin(section)
+        return self._admin_clients[section]
+
+    def _make_admin(self, section: str) -> Any:
         from confluent_kafka.admin import AdminClient
 
         properties: Mapping[str, str] = getattr(self._settings, section)
         connection = {name: value for name, value in properties.items() if name.startswith(CONNECTION_PROPERTIES)}
-        # Learn each second which broker to ask: the last one may have left the cluster (librdkafka: after 5 minutes).
-        return self._make(AdminClient, section, {"topic.metadata.refresh.interval.ms": "1000", **IDLE, **connection})
+        # Learn each second which broker to ask (librdkafka: every 5 minutes): the last one may have left the cluster,
+        # or lead a partition no more. list_offsets does not look for a new leader until its metadata are that old.
+        refresh = {"topic.metadata.refresh.interval.ms": "1000", "metadata.max.age.ms": "1000"}
+        return self._make(AdminClient, section, {**refresh, **IDLE, **connection})
 
     def connect(self, client: Consumer | Producer, section: str) -> None:
         """Wait until the brokers answer; raise an error that names what is wrong with address or credentials."""
@@ -167,7 +175,7 @@ class Kafka:
         from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
-        admin = self.admin("consumer")  # a local variable: the client has to live until the answer is there
+        admin = self.admin("consumer")
         try:
             config = admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
         except KafkaException:

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from classifier.errors import UNKNOWN_TOPIC_CODES, BrokerUnavailable, RestoreNeeded
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
+from classifier.kafka.ends import EndOffsets
 from classifier.kafka.record import Record
 from classifier.stop import StopRequest
 
@@ -21,6 +22,7 @@ log = logging.getLogger("user_classifier")
 
 MAX_POLL_RECORDS = 2_000  # records of one poll; few enough to stay in a processor's cache until they are processed
 LABELS_PER_DECODE = 20_000  # keys to collect before their newest records are decoded; older records never are
+STALLED_SECONDS = 10.0  # of polls without a record from a partition that has some, until it is logged
 OPEN_TRANSACTION_SECONDS = 2.0  # an open transaction is reported after this; those of an older instance end earlier
 LAST_OFFSETS = 100  # of each partition, for `last_records`; transaction markers take some of them
 LAST_RECORDS_SECONDS = 5.0  # time limit of `last_records`
@@ -89,6 +91,10 @@ class Source:
         self._uses_group = uses_group
         self._partitions = set(offsets)
         self._at_end: set[int] = set()  # partitions
+        self._leader_ends: dict[int, int] = {}  # end offsets as of the last `take_ends`
+        self._polled_seconds = 0.0  # spent in polls
+        self._behind_since: dict[int, tuple[int, float]] = {}  # position and polled seconds, of partitions behind these
+        self._stalled: set[int] = set()  # those of them that were logged
         consumer.assign([TopicPartition(topic, partition, at) for partition, at in offsets.items()])
 
     @property
@@ -103,14 +109,65 @@ class Source:
             for partition in self.positions
         }
 
+    def request_ends(self, *, committed: bool = True) -> EndOffsets:
+        """Ask the leaders where the partitions end now; without `committed`, open transactions count as well."""
+        return EndOffsets(self._kafka, self.topic, self._partitions, committed=committed)
+
+    def behind(self, ends: Mapping[int, int]) -> set[int]:
+        """Return the partitions with records before these end offsets that are still to be read."""
+        return {partition for partition, end in ends.items() if self.positions.get(partition, 0) < end}
+
+    def take_ends(self, ends: Mapping[int, int]) -> bool:
+        """Take the leaders' end offsets of committed records; return whether all records before them have been read.
+
+        A partition that is behind is not at its end, whatever its last fetch reported.
+        """
+        behind = self.behind(ends)
+        self._at_end -= behind
+        self._leader_ends.update(ends)
+        self._log_stalled(behind)
+        return not behind
+
+    def _log_stalled(self, behind: set[int]) -> None:
+        """Log each partition with records that long polls did not return, and when it has been read to its end."""
+        now = self._polled_seconds
+        before = self._behind_since
+        self._behind_since = {}
+        for partition in sorted(behind):
+            position = self.positions.get(partition, 0)
+            position_before, since = before.get(partition, (position, now))
+            if position_before != position:
+                since = now
+            self._behind_since[partition] = (position, since)
+            if now - since >= STALLED_SECONDS and partition not in self._stalled:
+                self._stalled.add(partition)
+                log.warning(
+                    "%s [%d] at offset %d: there are records up to offset %d, but its leader has sent none for %.0f s",
+                    self.topic,
+                    partition,
+                    position,
+                    self._leader_ends[partition],
+                    now - since,
+                )
+        for partition in sorted(self._stalled - behind):
+            log.warning("%s [%d]: read to its end again", self.topic, partition)
+        self._stalled &= behind
+
     def lag(self) -> dict[int, int]:
         """Return the number of records still to be read in each partition, as last reported by the brokers."""
-        return {partition: max(0, end - self.positions[partition]) for partition, end in self.end_offsets().items()}
+        fetched_ends = self.end_offsets()  # of the last fetch, which is old while a broker hangs
+        leader_ends = self._leader_ends
+        return {
+            partition: max(0, fetched_ends[partition] - position, leader_ends.get(partition, 0) - position)
+            for partition, position in self.positions.items()
+        }
 
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
         self._on_poll()
+        began = time.monotonic()
         messages = cast(list[Record], self._consumer.consume(limit, timeout))
+        self._polled_seconds += min(time.monotonic() - began, timeout)
         records = [message for message in messages if message.error() is None]
         if len(records) < len(messages):
             messages = [message for message in messages if self._is_record_or_end(message)]
@@ -148,8 +205,8 @@ def newest_records(
     """Read an output to its end; yield its records in parts, the newest record of each key in that part.
 
     An open transaction of another program ends what a read_committed consumer sees before the end of the topic. It is
-    waited for: otherwise a part of the labels would pass for all of them. A caller that shows the warning passes
-    `open_transactions`.
+    waited for: otherwise a part of the labels would pass for all of them. So is a leader that is slow or hangs. A
+    caller that shows the warning passes `open_transactions`.
     """
     newest: dict[bytes | None, Record] = {}
     if open_transactions is None:
@@ -165,34 +222,50 @@ def newest_records(
 
 
 class OpenTransactions:
-    """Whether open transactions block records that were in a topic when its readable end was first reached."""
+    """Whether records are still to be read that were in a topic when its readable end was first reached.
+
+    An open transaction blocks them, or the leader of their partition is slow or hangs.
+    """
 
     def __init__(self, source: Source) -> None:
         self.warning = ""  # log line about the open transaction
         self._source = source
-        self._end_offsets: dict[int, int] = {}  # when the readable end was first reached
-        self._warn_at: float | None = None
+        self._all: EndOffsets | None = None  # open transactions included; requested at the readable end
+        self._committed: EndOffsets | None = None  # requested once it takes long, to tell the two causes apart
+        self._warn_at = math.inf
 
     def block_records(self) -> bool:
-        """Return whether some records are still blocked; log it once if that takes long."""
-        self._end_offsets = self._end_offsets or self._source.end_offsets()
-        positions = self._source.positions
-        blocked = [(partition, end) for partition, end in self._end_offsets.items() if positions[partition] < end]
-        if not blocked:
-            return False
-        now = time.monotonic()
-        if self._warn_at is None:
-            self._warn_at = now + OPEN_TRANSACTION_SECONDS
-        if now >= self._warn_at:
-            self._warn_at = math.inf
-            partition, end = blocked[0]
-            self.warning = (
-                f"{self._source.topic} [{partition}] at offset {positions[partition]}: an open transaction of another"
-                f" program blocks the records after it, up to offset {end}; waiting until that program or the broker"
-                " ends it"
-            )
-            log.warning(self.warning)
-        return True
+        """Return whether some records are still to be read; log it once if an open transaction takes long."""
+        if self._all is None:
+            self._all = self._source.request_ends(committed=False)
+            self._warn_at = time.monotonic() + OPEN_TRANSACTION_SECONDS
+        ends = self._all.wait()
+        if ends is None:
+            return True
+        blocked = self._source.behind(ends)
+        if blocked and time.monotonic() >= self._warn_at:
+            self._warn(min(blocked), ends)
+        return bool(blocked)
+
+    def _warn(self, partition: int, ends: Mapping[int, int]) -> None:
+        """Log the open transaction, unless the partition has committed records to read: then its leader is slow."""
+        if self._committed is None:
+            self._committed = self._source.request_ends()
+        committed = self._committed.wait()
+        if committed is None:
+            return
+        self._committed = None
+        self._warn_at = time.monotonic() + OPEN_TRANSACTION_SECONDS
+        self._source.take_ends(committed)
+        position = self._source.positions[partition]
+        if position < committed[partition]:
+            return
+        self._warn_at = math.inf
+        self.warning = (
+            f"{self._source.topic} [{partition}] at offset {position}: an open transaction of another program blocks"
+            f" the records after it, up to offset {ends[partition]}; waiting until that program or the broker ends it"
+        )
+        log.warning(self.warning)
 
 
 def last_records(

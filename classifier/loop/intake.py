@@ -98,7 +98,13 @@ class Intake(Protocol):
         """
 
     def input_ended(self) -> None:
-        """Take note of an end of the input that no step follows."""
+        """Take note of an end of the input, once all records before it are settled."""
+
+    def confirm_end(self) -> bool:
+        """Return whether the leaders confirm that the input has been read to its end; False until all have answered."""
+
+    def check(self) -> None:
+        """Raise TopicsChanged if a topic changed since the restore; ask the leaders for records that were not read."""
 
     @property
     def needs_another_end(self) -> bool:

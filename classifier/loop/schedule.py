@@ -9,6 +9,7 @@ FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, unless 
 STEP_SECONDS_PER_ROW = 1e-5  # duration of a step per user that it labels for the first time, as measured
 # Kafka deletes offsets without a commit after offsets.retention.minutes: 7 days, but only one day on some clusters.
 REFRESH_SECONDS = 6 * 3600.0
+MAX_ENDS_APART_SECONDS = 1.0  # with --until-end: time between two ends of the input, unless --batch-interval is shorter
 CATCH_UP_FACTOR = 10  # while behind: time to read between two steps, in durations of a step
 
 
@@ -35,8 +36,8 @@ class Schedule:
         With records since the last step: immediately if the batch is full or, with --until-end, at the end of the
         input; else --batch-interval after the last step, and later while behind.
 
-        Without records a step is due at the end of the input: the first one; one that `needs_another_end`; and one that
-        commits the offsets again before Kafka deletes them.
+        Without records a step is due at the end of the input: the first one; one that `needs_another_end`, some time
+        after the last; and one that commits the offsets again before Kafka deletes them.
         """
         first = self.last_end is None
         since = self.started if self.last_end is None else self.last_end
@@ -44,9 +45,9 @@ class Schedule:
             return False
         if self.full or (self.settings.batch_size and self.records >= self.settings.batch_size):
             return True
-        if self.settings.until_end and at_end:
-            return True
         wait = 0.0 if first else self.settings.batch_interval
+        if self.settings.until_end and at_end:
+            wait = 0.0 if self.records else min(wait, MAX_ENDS_APART_SECONDS)
         if not at_end:
             wait = max(wait, CATCH_UP_FACTOR * max(self.last_duration, STEP_SECONDS_PER_ROW * self.rows))
         return now - since >= wait

@@ -18,6 +18,7 @@ from classifier.config.settings import Settings
 from classifier.errors import RecordError, RestoreNeeded, StateError
 from classifier.formatting import abbreviated, format_users
 from classifier.kafka.client import POLL_SECONDS, Kafka
+from classifier.kafka.end_check import EndCheck
 from classifier.kafka.record import BadRecord, Record
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import MAX_POLL_RECORDS, Topic
@@ -36,6 +37,7 @@ from classifier.users.changelog import (
     retraction_found,
     users_of,
 )
+from classifier.users.deletions import Deletions
 from classifier.users.duplicate_rows import DuplicateRows, RowOrder
 from classifier.users.input_keys import InputKeys
 from classifier.users.offset_metadata import output_layout
@@ -83,8 +85,8 @@ class UserIntake:
         self.table = UserTable()
         self.source = self._input.read_from({})
         self.choice: Chosen | None = None
-        self._settled_at_end = False  # whether the last `settle` was at an end of the input, and nothing was read since
-        self._rowless_at_last_end: set[str] | None = set()  # None before the first end of a rebuild
+        self._end_check = EndCheck()
+        self._deletions = Deletions()
         self._row_bytes: RowBytes = {}  # of the new rows of the last `settle`, until they are encoded
         self._changes: UserChanges | None = None  # of the last `relabel`, until they are encoded
         kafka.on_wait = self.heartbeat
@@ -112,10 +114,8 @@ class UserIntake:
         progress.restore(layout, has_labels=bool(labelled.user_ids or labelled.pending))
         self.choice = progress.choice
         self.source = self._input.read_from(self._load(labelled))
-        # In a rebuild all users that the input does not have are deleted at its first end, so that -k auto does not
-        # count them.
-        self._rowless_at_last_end = None if progress.unconfirmed else set()
-        self._settled_at_end = False
+        self._deletions = Deletions(rebuild=progress.unconfirmed)
+        self._end_check = EndCheck()
         confirmed_offsets = {} if progress.unconfirmed else progress.committed
         is_ordered = self._duplicates.begin(self.table, progress.batch_start, confirmed_offsets)
         if is_ordered and not progress.unconfirmed:
@@ -155,8 +155,6 @@ class UserIntake:
     def gather(self, limit: int = MAX_POLL_RECORDS) -> None:
         """Poll once and add up to `limit` records to the batch."""
         messages = self.source.read(min(limit, MAX_POLL_RECORDS), POLL_SECONDS)
-        if messages:
-            self._settled_at_end = False
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.take(messages)
         if self.batch.retraction is not None:
@@ -164,48 +162,71 @@ class UserIntake:
             raise StateError(f"{found}: run with --changelog-mode retract{self._progress.rebuild_option}")
 
     def settle(self, *, last: bool = False, max_deletions: int | None = None) -> None:
-        """Apply the batch to the table and settle it; delete users that are rowless at two ends of the input in a row.
+        """Apply the batch to the table. At an end of the input, delete users and order the rows of others.
 
-        Records of one transaction may become readable in one partition a moment before another. So at an end a user
-        may be rowless whose old row is retracted and whose new row is not readable yet. The next end is that of the
-        next step, --batch-interval later. The `last` settling has no next end: one is enough. If more than
-        `max_deletions` users are to be deleted, the others stay until another end.
+        Both only if the leaders confirm the end, see `deletions` and `duplicate_rows`. The `last` settling has no next
+        end: one is enough. If more than `max_deletions` users are due, the others stay until another end.
         """
-        at_end = self.source.at_end or (last and self._settled_at_end)
-        self._settled_at_end = at_end
         self._row_bytes = self._apply()
         self.table.settle()
         self._mark_unordered()
-        if self._rowless_at_last_end is None:
-            self._rowless_at_last_end = set(self.table.rowless)
-        else:
-            self._rowless_at_last_end &= self.table.rowless
-        if at_end:
-            due = self.table.rowless if last else self._rowless_at_last_end
+        self._deletions.settled(self.table.rowless)
+        if not (self.source.at_end or last):
+            return
+        if not self._awaits_end:
+            self._request_end()  # the leaders answer during the fit, see `input_ended`
+        elif self.confirm_end():
+            due = self._deletions.due(self.table.rowless, last=last)
             self.table.delete(set(itertools.islice(due, max_deletions)))
-            self._rowless_at_last_end = set(self.table.rowless)
+            self._deletions.end_confirmed(self.table.rowless)
             self._check_retractions()
             self._order_rows(last=last)
 
     @property
-    def deletions_due(self) -> bool:
-        """Whether a `last` step would delete users.
+    def _awaits_end(self) -> bool:
+        """Whether the next confirmed end may delete a user or order rows, and so has to come before a fit."""
+        return bool(self.table.rowless or self.table.duplicated)
 
-        After `_read_again` no partition has reported its end yet, so `source.at_end` alone is not enough.
-        """
-        return bool(self.table.rowless) and (self.source.at_end or self._settled_at_end)
+    def _request_end(self) -> None:
+        """Ask the leaders for the end of the input, unless they were asked and have not answered."""
+        if not self._end_check.requested:
+            self._end_check.request(self.source)
+            self._deletions.end_requested(self.table.rowless)
+
+    def confirm_end(self) -> bool:
+        """Return whether the leaders confirm that the input has been read to its end; False until all have answered."""
+        self._request_end()
+        return self._end_check.confirm(self.source)
+
+    @property
+    def deletions_due(self) -> bool:
+        """Whether a `last` step may delete users."""
+        return bool(self.table.rowless)
 
     @property
     def needs_another_end(self) -> bool:
-        """Whether the next end of the input may change something even if no record arrives before it."""
+        """Whether the next end of the input may change something even if no record arrives before it.
+
+        Not while a leader has not answered: a step would find the same as the last one.
+        """
+        if self._end_check.unanswered:
+            return False
         duplicates = self._duplicates.needs_another_end or (self.table.duplicated and self.table.settled_since_end)
         return bool(self.table.rowless or duplicates)
 
     def input_ended(self) -> None:
-        """Take note of an end of the input that no step follows: all steps may have come before it."""
-        self._check_retractions()
-        if not self.table.duplicated:  # else a step follows
+        """Take note of an end at which no user is rowless or has several rows: what is read after it is newer.
+
+        A step is due for the others, and `settle` takes note of the end.
+        """
+        if self.table.settled_since_end and not self._awaits_end and self.confirm_end():
             self._order_rows(last=False)
+
+    def check(self) -> None:
+        """Raise TopicsChanged if a topic changed; ask the leaders for records that were not read, unless steps do."""
+        self.watch.check()
+        if not (self._awaits_end and self.source.at_end):
+            self.confirm_end()
 
     def _apply(self) -> RowBytes:
         """Apply the batch to the table, and handle the records that cannot be read."""
@@ -261,7 +282,7 @@ class UserIntake:
         """Yield the records read since the offsets `start`; then read on where the input was."""
         until = dict(self.source.positions)
         again = self._input.read_from(start)
-        while any(again.positions[partition] < end for partition, end in until.items()):
+        while not again.take_ends(until):
             if not self.heartbeat():
                 raise RestoreNeeded(f"stopped while looking for the {wanted}")
             messages = again.read(MAX_POLL_RECORDS, POLL_SECONDS)
@@ -279,7 +300,9 @@ class UserIntake:
             self.table.mark_unordered(duplicated)
 
     def _order_rows(self, *, last: bool) -> None:
-        """At an end of the input, order the rows of users with more than one; read them again where that takes it."""
+        """At a confirmed end, order the rows of users with more than one; read them again where that takes it."""
+        if self._end_check.positions != self.source.positions:
+            return  # what was read since the leaders were asked may be older than what is read next
         if self._duplicates.input_ended(self.table, last=last):
             if self._stop.requested:
                 return  # it may take long; the mark makes the next start do it

@@ -6,6 +6,7 @@ import pytest
 
 from tests.faults.cluster import running_cluster
 from tests.faults.stack import RelayedStack, Stack, running_stack
+from tests.faults.two_brokers import TwoBrokers, running_two_brokers
 
 
 @pytest.fixture(scope="session")
@@ -24,3 +25,19 @@ def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         pytest.skip("--no-kafka was given")
     with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def both_brokers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoBrokers]:
+    """Two brokers, a relay for each and a registry."""
+    if request.config.getoption("--no-kafka"):
+        pytest.skip("--no-kafka was given")
+    with running_two_brokers(tmp_path_factory.mktemp("two_brokers")) as running:
+        yield running
+
+
+@pytest.fixture
+def two_brokers(both_brokers: TwoBrokers) -> Iterator[TwoBrokers]:
+    """Two brokers without a fault at the beginning of the test, nor after it."""
+    yield both_brokers
+    both_brokers.lift_all()

@@ -104,6 +104,16 @@ class FakeAdmin:
         """Ids and partitions, or the error of an unknown topic."""
         return {name: self._described(name) for name in topics.topic_names}
 
+    def list_offsets(
+        self, wanted: dict[TopicPartition, Any], isolation_level: Any, request_timeout: float
+    ) -> dict[TopicPartition, Future[Any]]:
+        """The end offset of each partition; transactions are never open here."""
+        answers: dict[TopicPartition, Future[Any]] = {}
+        for at in wanted:
+            answers[at] = Future()
+            answers[at].set_result(SimpleNamespace(offset=len(self._broker.logs[at.topic][at.partition])))
+        return answers
+
     def _described(self, name: str) -> Future[Any]:
         future: Future[Any] = Future()
         if name in self._broker.logs:

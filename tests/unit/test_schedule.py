@@ -55,7 +55,7 @@ def test_later_steps(now: float, records: int, at_end: bool, needs_another_end: 
 
 @pytest.mark.parametrize(
     ("records", "at_end", "needs_another_end", "due"),
-    [(1, True, False, True), (0, True, True, True), (0, True, False, False), (1, False, False, False)],
+    [(1, True, False, True), (0, True, True, False), (0, True, False, False), (1, False, False, False)],
 )
 def test_with_until_end_there_is_no_interval_at_the_end(
     records: int, at_end: bool, needs_another_end: bool, due: bool
@@ -64,6 +64,18 @@ def test_with_until_end_there_is_no_interval_at_the_end(
     schedule.stepped(began=99.5, now=100.0)
     schedule.records = records
     assert schedule.due(100.1, at_end, needs_another_end) is due
+
+
+@pytest.mark.parametrize(
+    ("batch_interval", "now", "due"), [(3600.0, 100.9, False), (3600.0, 101.0, True), (0.2, 100.2, True)]
+)
+def test_with_until_end_a_second_end_comes_soon_but_not_immediately(
+    batch_interval: float, now: float, due: bool
+) -> None:
+    """A transaction may become readable in one partition a moment before another."""
+    schedule = Schedule(replace(SETTINGS, until_end=True, batch_interval=batch_interval), started=0.0)
+    schedule.stepped(began=99.5, now=100.0)
+    assert schedule.due(now, at_end=True, needs_another_end=True) is due
 
 
 @pytest.mark.parametrize(("records", "due"), [(6, False), (7, True), (8, True)])

@@ -89,3 +89,54 @@ def test_a_broken_connection_is_ignored() -> None:
     lost = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError._TRANSPORT, "made up"))
     reading = source(ScriptedConsumer([lost, record(0, 0)]), {0: 0})
     assert len(reading.read(10, 0)) == 1
+
+
+def test_a_partition_with_more_records_is_not_at_its_end() -> None:
+    """Its last fetch reported an end, and its leader another one since."""
+    reading = source(ScriptedConsumer([end_of("t", 0, 5), end_of("t", 1, 9)], [record(1, 9)]), {0: 5, 1: 9})
+    reading.read(10, 0)
+    assert reading.at_end
+    assert not reading.take_ends({0: 5, 1: 10})
+    assert (reading.at_end, reading.lag()) == (False, {0: 0, 1: 1})
+    reading.read(10, 0)
+    assert reading.take_ends({0: 5, 1: 10})
+    assert reading.lag() == {0: 0, 1: 0}
+
+
+def stalled_source(monkeypatch: pytest.MonkeyPatch, *batches: list[FakeMessage]) -> Source:
+    """A source whose polls take all of their time, on a clock without other delays."""
+    now = 0.0
+
+    class SlowConsumer(ScriptedConsumer):
+        def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
+            nonlocal now
+            now += timeout
+            return super().consume(limit, timeout)
+
+    monkeypatch.setattr("classifier.kafka.source.time.monotonic", lambda: now)
+    return source(SlowConsumer(*batches), {0: 5, 1: 9})
+
+
+def test_a_stalled_partition_is_logged_once_and_when_it_is_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    reading = stalled_source(monkeypatch, [record(0, 5)], [], [record(0, 6)], [record(0, 7)], [record(1, 9)])
+    for _ in range(5):
+        reading.take_ends({0: 9, 1: 10})
+        reading.read(10, 6.0)
+    assert [each.getMessage() for each in caplog.records] == [
+        "t [1] at offset 9: there are records up to offset 10, but its leader has sent none for 12 s"
+    ]
+    assert not reading.take_ends({0: 9, 1: 10}), "partition 0 is behind, but moves"
+    assert caplog.records[-1].getMessage() == "t [1]: read to its end again"
+    assert len(caplog.records) == 2
+
+
+def test_a_long_step_is_no_stall(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    """Only the time spent in polls counts."""
+    reading = stalled_source(monkeypatch, [], [])
+    reading.take_ends({0: 9, 1: 10})
+    reading.read(10, 0.1)
+    monkeypatch.setattr("classifier.kafka.source.time.monotonic", lambda: 3600.0)
+    reading.take_ends({0: 9, 1: 10})
+    assert caplog.records == []
