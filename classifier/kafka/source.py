@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 from classifier.errors import UNKNOWN_TOPIC_CODES, BrokerUnavailable, RestoreNeeded
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
 from classifier.kafka.ends import EndOffsets
-from classifier.kafka.record import Record
+from classifier.kafka.record import LogPoint, Record, log_point
 from classifier.stop import StopRequest
 
 log = logging.getLogger("user_classifier")
@@ -55,6 +55,11 @@ class Topic:
         get_watermarks = self._consumer.get_watermark_offsets
         return self._kafka.call(f"read topic {self.name}", lambda: get_watermarks(at, CALL_TIMEOUT_SECONDS))
 
+    def is_compacted(self) -> bool:
+        """Return whether compaction may remove records; True without the permission to read the configuration."""
+        policy = self._kafka.cleanup_policy(self.name)
+        return policy is None or "compact" in policy
+
     def read_from(self, offsets: Mapping[int, int], on_poll: Callable[[], object] = lambda: None) -> "Source":
         """Return a source that reads each partition from its offset on, and calls `on_poll` before each poll."""
         return Source(self._kafka, self._consumer, self.name, offsets, on_poll, uses_group=self._uses_group)
@@ -85,6 +90,7 @@ class Source:
         self.topic = topic
         # Offset of the next record by partition. Complete from the start, so that every commit covers all partitions.
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
+        self.last_read: dict[int, LogPoint] = {}  # the last record of each partition
         self._kafka = kafka
         self._consumer = consumer
         self._on_poll = on_poll
@@ -169,9 +175,10 @@ class Source:
         messages = cast(list[Record], self._consumer.consume(limit, timeout))
         self._polled_seconds += min(time.monotonic() - began, timeout)
         records = [message for message in messages if message.error() is None]
+        last = {message.partition(): message for message in records}
+        self.last_read.update((partition, log_point(message)) for partition, message in last.items())
         if len(records) < len(messages):
-            messages = [message for message in messages if self._is_record_or_end(message)]
-        last = {message.partition(): message for message in messages}
+            last = {message.partition(): message for message in messages if self._is_record_or_end(message)}
         for partition, message in last.items():
             error = message.error()
             if error is None:

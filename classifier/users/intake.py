@@ -78,7 +78,7 @@ class UserIntake:
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
         self._reader = AvroReader(registry)
         self.watch = TopicWatch(kafka, settings)
-        self._progress = Progress(settings, self._input, self.watch)
+        self._progress = Progress(settings, self._input, self.watch, self.heartbeat)
         self._duplicates = DuplicateRows(settings.topic)
         # From here on as of the last restore:
         self.batch = Batch(settings.changelog_mode)
@@ -138,6 +138,7 @@ class UserIntake:
         if progress.has_state:
             self.table.load(labelled, confirmed=not progress.unconfirmed)
             if not progress.unconfirmed:
+                progress.check_rows(self.table.row_checksum())
                 warn_of_lost_retractions(progress.committed.values(), self.table.n_unmatched)
         return start
 
@@ -156,6 +157,7 @@ class UserIntake:
         """Poll once and add up to `limit` records to the batch."""
         messages = self.source.read(min(limit, MAX_POLL_RECORDS), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
+        self._progress.last_read.update(self.source.last_read)
         self.batch.take(messages)
         if self.batch.retraction is not None:
             found = retraction_found(self.batch.retraction)

@@ -1,7 +1,7 @@
 """The format of the mark in the metadata of each committed offset: what the output held when the offset was reached.
 
     user_classifier/1 users=3 waiting=1 partitions=6 keys=avro mode=upsert k=4 scale=log by=0.1.0 input=ID output=ID
-    unfinished several=2 since=17
+    unfinished several=2 since=17 last=16.3 rows=00c0ffee
 
 Guarantee: every later version reads the marks of all earlier ones. If offsets or output change so that an earlier
 version would continue wrongly, FORMAT is raised. In every format a mark begins with the number of the format and names
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from confluent_kafka import TopicPartition
 
 from classifier.clustering.number_of_clusters import Chosen
+from classifier.kafka.record import LogPoint
 from classifier.users.output_codec import KeyCodec
 
 FORMAT = 1
@@ -27,6 +28,8 @@ MARK = re.compile(
 )
 SEVERAL = re.compile(r" several=(\d+)")
 SINCE = re.compile(r" since=(\d+)")
+LAST = re.compile(r" last=(\d+)\.(-?\d+)")
+ROWS = re.compile(r" rows=([0-9a-f]{8})")
 
 Ids = Mapping[str, str]  # topic ids by role, "input" and "output"; empty where the brokers give none
 NO_IDS: Ids = {"input": "", "output": ""}
@@ -49,6 +52,8 @@ class Mark:
     unfinished: bool = False
     n_duplicated: int = 0  # users with more than one row at the last two ends of the input
     unordered_since: int | None = None  # offset in this partition: rows added from here on may be in any order
+    last_read: LogPoint | None = None  # the last record of this partition before the offset
+    row_checksum: int | None = None  # of the rows in the output, see `UserTable.row_checksum`
 
     def __str__(self) -> str:
         parts = [f"user_classifier/{FORMAT} users={self.n_users}"]
@@ -66,10 +71,15 @@ class Mark:
         parts += [f" {role}={self.ids[role]}" for role in NO_IDS if self.ids[role]]
         if self.unfinished:
             parts.append(" unfinished")
-        if self.n_duplicated:
-            parts.append(f" several={self.n_duplicated}")
-        if self.unordered_since is not None:
-            parts.append(f" since={self.unordered_since}")
+        last_read = self.last_read and f"{self.last_read.offset}.{self.last_read.leader_epoch}"
+        checksum = None if self.row_checksum is None else f"{self.row_checksum:08x}"
+        others = {
+            "several": self.n_duplicated or None,
+            "since": self.unordered_since,
+            "last": last_read,
+            "rows": checksum,
+        }
+        parts += [f" {name}={value}" for name, value in others.items() if value is not None]
         return "".join(parts)
 
 
@@ -81,6 +91,8 @@ def mark_of(committed: TopicPartition) -> Mark | None:
         return None
     several = SEVERAL.search(metadata)
     since = SINCE.search(metadata)
+    last = LAST.search(metadata)
+    rows = ROWS.search(metadata)
     return Mark(
         n_users=int(match["users"]),
         n_unmatched=int(match["waiting"] or 0),
@@ -92,6 +104,8 @@ def mark_of(committed: TopicPartition) -> Mark | None:
         unfinished=match["unfinished"] is not None,
         n_duplicated=int(several[1]) if several else 0,
         unordered_since=int(since[1]) if since else None,
+        last_read=LogPoint(int(last[1]), int(last[2])) if last else None,
+        row_checksum=int(rows[1], 16) if rows else None,
     )
 
 

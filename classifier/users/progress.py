@@ -4,8 +4,9 @@ Guarantee: a restore continues from committed offsets only if input, output and 
 describe; else a StateError names what differs. A table restored from the output then belongs to these offsets.
 """
 
+import dataclasses
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
@@ -13,11 +14,13 @@ from classifier import __version__
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.config.settings import Settings
 from classifier.errors import StateError
+from classifier.kafka.record import LogPoint
 from classifier.kafka.source import Topic, offsets_of
 from classifier.kafka.topics import TopicWatch
 from classifier.users.duplicate_rows import DuplicateRows
 from classifier.users.offset_metadata import ANY_FORMAT, FORMAT, Ids, Mark, mark_of, marks_of
 from classifier.users.table import UserTable
+from classifier.users.truncation import check_truncation, lost_records_message
 
 log = logging.getLogger("user_classifier")
 
@@ -35,10 +38,11 @@ Offsets = Mapping[int, TopicPartition]  # by partition
 class Progress:
     """The committed offsets of one group in the input, and what belongs to them."""
 
-    def __init__(self, settings: Settings, topic: Topic, watch: TopicWatch) -> None:
+    def __init__(self, settings: Settings, topic: Topic, watch: TopicWatch, heartbeat: Callable[[], bool]) -> None:
         self._settings = settings
         self._input = topic
         self._watch = watch
+        self._heartbeat = heartbeat
         self._names = {"input": settings.topic, "output": settings.output}
         self._ids_before: Ids = {}  # as of the restore before
         self._layout = ""  # of the output
@@ -47,6 +51,7 @@ class Progress:
         self.unconfirmed = False  # whether the input has to confirm the users of the output
         self.committed: Offsets = {}  # as this instance knows them
         self.batch_start: dict[int, int] = {}  # by partition: offset of the first record of the batch
+        self.last_read: dict[int, LogPoint] = {}  # by partition: the last record read
 
     # restore
 
@@ -65,6 +70,7 @@ class Progress:
             known = [self._ids_before, *(mark.ids for mark in marks_of(committed))]
             check_ids(known, self._ids(), self._names)
         self._layout = layout
+        self.last_read = {}
         if has_labels:
             check_layout(committed, self._settings.output, layout)
         self.unconfirmed = self.rebuild or any(mark.unfinished for mark in marks_of(committed))
@@ -86,9 +92,28 @@ class Progress:
                 start = {partition: each[settings.reset_to] for partition, each in bounds.items()}
             else:
                 self._check_range(bounds, n_users)
+                self._check_log(bounds)
                 start = {partition: max(bounds[partition][0], at.offset) for partition, at in committed.items()}
         self.batch_start = start
         return start
+
+    def check_rows(self, checksum: int) -> None:
+        """Raise StateError where the rows of the output are not those that belong to the committed offsets."""
+        for mark in marks_of(self.committed.values()):
+            if mark.row_checksum not in (None, checksum) and not mark.unfinished:
+                raise StateError(
+                    f"{self._settings.output} does not hold the rows that belong to the committed offsets: it lost its"
+                    f" last records (unclean leader election, or lost disk of a broker); {START_OVER}"
+                )
+
+    def _check_log(self, bounds: Bounds) -> None:
+        """Raise StateError where the log was truncated before a committed offset: it lost records that were read."""
+        for partition, at in self.committed.items():
+            mark = mark_of(at)
+            if mark and mark.last_read:
+                self.last_read[partition] = mark.last_read
+        known = {each: point for each, point in self.last_read.items() if bounds[each][0] <= point.offset}
+        check_truncation(self._input, known, offsets_of(self.committed), self._heartbeat, START_OVER)
 
     def _check_range(self, bounds: Bounds, n_users: int) -> None:
         """Raise StateError where the input does not hold the records after a committed offset."""
@@ -125,11 +150,13 @@ class Progress:
         self, positions: Mapping[int, int], table: UserTable, choice: Chosen | None, duplicates: DuplicateRows
     ) -> list[TopicPartition]:
         """Return the offsets to commit with a step: that of the next record of each partition, with its mark."""
-        mark = self._mark(table, choice)
-        return [
-            TopicPartition(self._settings.topic, partition, at, str(duplicates.add_to(mark, partition, at)))
-            for partition, at in positions.items()
-        ]
+        shared = dataclasses.replace(self._mark(table, choice), row_checksum=table.row_checksum())
+        offsets = []
+        for partition, position in positions.items():
+            mark = duplicates.add_to(shared, partition, position)
+            mark = dataclasses.replace(mark, last_read=self.last_read.get(partition))
+            offsets.append(TopicPartition(self._settings.topic, partition, position, str(mark)))
+        return offsets
 
     def part_offsets(self, table: UserTable, choice: Chosen | None) -> list[TopicPartition]:
         """Return the offsets to commit with each part of a step that completes the output, else nothing.
@@ -237,7 +264,7 @@ def check_range(committed: Offsets, bounds: Bounds) -> None:
         if at != OFFSET_INVALID and at < low:
             raise StateError(f"{where} now begins at {low} (retention deleted unread records); {START_OVER}")
         if at > high:
-            raise StateError(f"{where} ends at {high} (it was deleted and recreated); {START_OVER}")
+            raise StateError(lost_records_message(committed[partition].topic, partition, high, START_OVER))
 
 
 def warn_of_lost_retractions(committed: Iterable[TopicPartition], n_unmatched: int) -> None:

@@ -2,6 +2,7 @@
 
 import bisect
 import itertools
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -98,6 +99,13 @@ class UserTable:
     def n_unmatched(self) -> int:
         """Number of users known by unmatched retractions alone."""
         return sum(user_id not in self._shown for user_id in self._pending)
+
+    def row_checksum(self) -> int:
+        """Return the CRC-32 of the shown rows in the order of user_id.
+
+        It does not depend on labels: those of a large step may be in the output before its offsets are committed.
+        """
+        return zlib.crc32((self.totals + 0.0).data)  # which makes 0.0 of -0.0: rows with either are equal
 
     def row(self, user_id: str) -> Row | None:
         """Return the shown row of a user."""

@@ -78,7 +78,7 @@ class Leadership:
         except KafkaException:
             return False
         partitions = [partition for topic in topics for partition in topic.partitions.values()]
-        return all(len(partition.isrs) == len(self._brokers) and partition.leader >= 0 for partition in partitions)
+        return all(len(partition.isrs) == len(partition.replicas) and partition.leader >= 0 for partition in partitions)
 
 
 def java_hash(text: str) -> int:

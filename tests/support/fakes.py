@@ -18,7 +18,7 @@ class FakeMessage:
 
     def __init__(
         self, position: tuple[str, int, int], value: bytes | None = None, headers: Headers | None = None,
-        key: bytes | None = None, error: KafkaError | None = None, timestamp: int = 0,
+        key: bytes | None = None, error: KafkaError | None = None, timestamp: int = 0, leader_epoch: int | None = 0,
     ) -> None:  # fmt: skip
         self._position = position
         self._value = value
@@ -26,6 +26,7 @@ class FakeMessage:
         self._key = key
         self._error = error
         self._timestamp = timestamp
+        self._leader_epoch = leader_epoch
 
     def topic(self) -> str:
         """See confluent_kafka.Message; so for the other methods."""
@@ -38,6 +39,10 @@ class FakeMessage:
     def offset(self) -> int:
         """The offset."""
         return self._position[2]
+
+    def leader_epoch(self) -> int | None:
+        """The epoch of the leader that took the record."""
+        return self._leader_epoch
 
     def timestamp(self) -> tuple[int, int]:
         """Kind and milliseconds."""
@@ -79,13 +84,15 @@ class FakeBroker:
         self.history: list[TopicPartition] = []
         self.beginnings: dict[tuple[str, int], int] = {}  # first offsets, after retention
         self.ids = dict.fromkeys(partitions, NO_ID)
+        self.leader_epoch = 0
 
     def append(
         self, topic: str, partition: int, value: bytes | None, headers: Headers, key: bytes | None, timestamp: int = 0
     ) -> None:
         """Write one record."""
         log = self.logs[topic][partition]
-        log.append(FakeMessage((topic, partition, len(log)), value, headers, key, timestamp=timestamp))
+        position = topic, partition, len(log)
+        log.append(FakeMessage(position, value, headers, key, None, timestamp, self.leader_epoch))
 
     def commit(self, offsets: Iterable[TopicPartition]) -> None:
         """Set offsets of the group."""

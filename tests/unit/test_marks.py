@@ -1,5 +1,7 @@
 """Marks of committed offsets: their text, and which output and input they fit."""
 
+import dataclasses
+
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.errors import StateError
+from classifier.kafka.record import LogPoint
 from classifier.users.offset_metadata import FORMAT, Mark, marks_of
 from classifier.users.progress import (
     START_OVER,
@@ -148,6 +151,19 @@ def test_a_choice_of_a_version_without_scales() -> None:
     assert mark.choice == Chosen(4, "none")
 
 
+def test_a_mark_of_a_version_that_did_not_note_the_last_record() -> None:
+    (mark,) = marks_of(committed("user_classifier/1 users=3 by=0.22.0 input=a1 output=b2 several=1 since=5"))
+    assert (mark.last_read, mark.row_checksum) == (None, None)
+    assert (mark.n_duplicated, mark.unordered_since) == (1, 5)
+
+
+def test_the_version_before_reads_a_mark_that_notes_the_last_record() -> None:
+    """It ignores what follows the parts that it knows."""
+    mark = Mark(3, ids={"input": "a1", "output": "b2"}, n_duplicated=1, unordered_since=5)
+    noted = dataclasses.replace(mark, last_read=LogPoint(16, 3), row_checksum=7)
+    assert str(noted) == f"{mark} last=16.3 rows=00000007"
+
+
 @given(
     st.builds(
         Mark,
@@ -161,6 +177,8 @@ def test_a_choice_of_a_version_without_scales() -> None:
         unfinished=st.booleans(),
         n_duplicated=st.integers(0, 3),
         unordered_since=st.none() | st.integers(0, 10**12),
+        last_read=st.none() | st.builds(LogPoint, st.integers(0, 10**12), st.integers(-1, 10**6)),
+        row_checksum=st.none() | st.integers(0, 2**32 - 1),
     )
 )
 def test_a_mark_is_read_back_as_written(mark: Mark) -> None:
@@ -178,17 +196,28 @@ def test_a_mark_is_read_back_as_written(mark: Mark) -> None:
         ),
         (Mark(3, ids={"input": "", "output": "b"}, unfinished=True), "user_classifier/1 users=3 output=b unfinished"),
         (Mark(3, n_duplicated=2, unordered_since=0), "user_classifier/1 users=3 several=2 since=0"),
+        (Mark(3, last_read=LogPoint(0, -1), row_checksum=0), "user_classifier/1 users=3 last=0.-1 rows=00000000"),
+        (
+            Mark(3, unordered_since=4, last_read=LogPoint(16, 3), row_checksum=0xC0FFEE),
+            "user_classifier/1 users=3 since=4 last=16.3 rows=00c0ffee",
+        ),
     ],
 )
 def test_the_text_of_a_mark(mark: Mark, text: str) -> None:
     assert str(mark) == text
+    assert marks_of(committed(text)) == [mark]
 
 
 @pytest.mark.parametrize(
     ("low", "high", "message"),
     [
         (8, 9, "in [0]: the committed offset is 7, but the topic now begins at 8 (retention deleted unread records)"),
-        (0, 6, "in [0]: the committed offset is 7, but the topic ends at 6 (it was deleted and recreated)"),
+        (
+            0,
+            6,
+            "in [0] lost its records from offset 6 on, which were read before (unclean leader election, lost disk of a"
+            " broker, or recreated topic)",
+        ),
     ],
 )
 def test_an_input_that_no_longer_holds_the_offset(low: int, high: int, message: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException
 
 from classifier.errors import AccessDenied, KafkaFailed, RestoreNeeded
+from classifier.kafka.record import LogPoint
 from classifier.kafka.source import Source, committed_offsets
 from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, end_of
 from tests.support.memory import in_memory
@@ -89,6 +90,14 @@ def test_a_broken_connection_is_ignored() -> None:
     lost = FakeMessage(("t", 0, 0), error=KafkaError(KafkaError._TRANSPORT, "made up"))
     reading = source(ScriptedConsumer([lost, record(0, 0)]), {0: 0})
     assert len(reading.read(10, 0)) == 1
+
+
+def test_the_last_record_of_each_partition_is_noted() -> None:
+    messages = [record(0, 3), FakeMessage(("t", 1, 7), b"x", leader_epoch=None), FakeMessage(("t", 0, 4), b"x")]
+    messages += [FakeMessage(("t", 0, 5), b"x", leader_epoch=2), end_of("t", 0, 7)]
+    reading = source(ScriptedConsumer(messages), {0: 3, 1: 7})
+    reading.read(10, 0)
+    assert reading.last_read == {0: LogPoint(5, 2), 1: LogPoint(7, -1)}
 
 
 def test_a_partition_with_more_records_is_not_at_its_end() -> None:

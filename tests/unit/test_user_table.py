@@ -302,3 +302,31 @@ def test_counts_beyond_the_precision_of_doubles_are_written_exactly(count: int) 
     add(table, "y", A, 1)
     settle(table)
     assert [change.row for change in states_to_write(table.relabel(np.zeros(2, np.int32)))] == [(0.1, count), A]
+
+
+def checksum(*rows: tuple[str, Totals], labels: list[int] | None = None) -> int:
+    """The checksum of a table of these rows."""
+    table = UserTable()
+    table.add_all(list(rows), [1] * len(rows))
+    table.settle()
+    if labels is not None:
+        table.relabel(np.array(labels, np.int32))
+    return table.row_checksum()
+
+
+def test_the_checksum_depends_on_rows_and_their_users() -> None:
+    """Not on labels, nor on the order of arrival, nor on the sign of zero."""
+    known = checksum(("x", A), ("y", B))
+    assert checksum(("y", B), ("x", A), labels=[1, 0]) == known
+    assert checksum(("x", B), ("y", A)) != known
+    assert checksum(("x", A), ("y", C)) != known
+    assert checksum(("x", (2.0, 1)), ("y", (4.0, 2))) != known, "all amounts doubled"
+    assert checksum(("x", (-0.0, 1))) == checksum(("x", (0.0, 1)))
+    assert checksum() == UserTable().row_checksum()
+
+
+def test_a_restored_table_has_the_checksum_of_the_one_written() -> None:
+    written = [UserState("x", A, 2, {B: -1}), UserState("y", B, 1, {}), UserState("z", None, -1, {C: -1})]
+    table = UserTable()
+    table.load(by_column(written), confirmed=True)
+    assert table.row_checksum() == checksum(("x", A), ("y", B))
