@@ -94,9 +94,11 @@ class Arena:
         began = logged = time.monotonic()
         written = 0
         while (seconds := self.watcher.label_since(start)) is None:
-            client, now = self.clients.all[-1], time.monotonic()
+            client = self.clients.all[-1]
+            now = time.monotonic()
             if client.n_written != written:
-                written, logged = client.n_written, now
+                written = client.n_written
+                logged = now
             if not client.running or now > min(logged + FLOW_S, began + FLOW_AT_MOST_S):
                 state = "ended" if not client.running else "still runs"
                 where = f"the client {state}, in step {client.step.name}"
@@ -113,13 +115,16 @@ class Arena:
         self.feeder.stop()
         ends = {partition: len(changes) for partition, changes in self.feeder.written_to.items()}
         expected = expectation(self.feeder.readable)[1]
-        moved, before = time.monotonic(), None
+        moved = time.monotonic()
+        before = None
         while time.monotonic() < moved + SETTLE_S and client.running:
-            offsets, pending = self.pipeline.offsets(), pending_of(self.pipeline)
+            offsets = self.pipeline.offsets()
+            pending = pending_of(self.pipeline)
             if all(offsets.get(at) == end for at, end in ends.items()) and pending == expected:
                 return
             if (offsets, pending) != before:
-                moved, before = time.monotonic(), (offsets, pending)
+                moved = time.monotonic()
+                before = (offsets, pending)
             time.sleep(0.1)
 
     def finish(self, client: TracedClient, stepwise: bool = True, watched: bool = True, onward: bool = True) -> Result:

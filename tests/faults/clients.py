@@ -53,7 +53,8 @@ class Clients:
     """Starts the clients of one pipeline, each with its own log; leaving the block kills them."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._pipeline, self._numbers = pipeline, itertools.count(1)
+        self._pipeline = pipeline
+        self._numbers = itertools.count(1)
         self.all: list[TracedClient] = []
 
     def __enter__(self) -> "Clients":

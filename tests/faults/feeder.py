@@ -30,7 +30,9 @@ class Feeder(threading.Thread):
         self, pipeline: Pipeline, seed: int, n_users: int = 200, per_second: int = 300, random_share: float = 0.2
     ) -> None:
         super().__init__(daemon=True)
-        self.pipeline, self.per_second, self.random_share = pipeline, per_second, random_share
+        self.pipeline = pipeline
+        self.per_second = per_second
+        self.random_share = random_share
         self.n_partitions = len(pipeline.topics.partitions(pipeline.source))
         self._rng = random.Random(seed)
         self._habits = {f"User_{number}": self._rng.choice((10.0, 100.0, 1000.0)) for number in range(n_users)}
@@ -103,7 +105,8 @@ class Feeder(threading.Thread):
         """
         before = len(self._table.changes)
         self._table.rows.clear()
-        self._transactions, again = [], self._transactions[-int(kept * len(self._transactions)) :]
+        again = self._transactions[-int(kept * len(self._transactions)) :]
+        self._transactions = []
         for transaction in again:
             self._aggregate(*transaction)
         self._send(before)
@@ -134,7 +137,10 @@ class Feeder(threading.Thread):
 
     def forget(self) -> None:
         """Start from an empty table, as the topic was recreated."""
-        self._table, self._transactions, self.written_to, self.begin = Aggregate(), [], {}, {}
+        self._table = Aggregate()
+        self._transactions = []
+        self.written_to = {}
+        self.begin = {}
 
     def stop(self) -> None:
         """Stop writing, and wait until everything is delivered."""
@@ -159,7 +165,8 @@ class Feeder(threading.Thread):
 
     def take_stock(self) -> None:
         """Compare with the input: this producer may have written twice when its broker went down."""
-        source, topics = self.pipeline.source, self.pipeline.topics
+        source = self.pipeline.source
+        topics = self.pipeline.topics
         twice = {at for at, end in topics.ends(source).items() if end > len(self.written_to.get(at, ()))}
         for at in twice:
             print(

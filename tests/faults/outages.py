@@ -37,7 +37,8 @@ def kill_broker(stack: Stack, directory: Path, seed: int, down_s: list[float]) -
 
 def _outage(arena: Arena, client: TracedClient, service: Service, name: str, down_s: float) -> None:
     """One outage, between labels that flow; check what was logged in it."""
-    written, killed = len(client.output), time.time()
+    written = len(client.output)
+    killed = time.time()
     service.kill()
     time.sleep(down_s)
     launched = time.time()
@@ -55,7 +56,8 @@ def check_logged_once(client: TracedClient, written: int, name: str) -> None:
     """Check that the client has logged once that a service does not respond, and once that it is back."""
     wait_until(lambda: ENDS.findall(client.output[written:]) or not client.running, "the end of the outage", LOGGED_S)
     output = client.output[written:]
-    begins, ends = BEGINS.findall(output), ENDS.findall(output)
+    begins = BEGINS.findall(output)
+    ends = ENDS.findall(output)
     if not client.running or begins != [name] or ends != [name]:
         raise AssertionError(f"one outage of {name}, but began: {begins}, ended: {ends}:\n{output[-4000:]}")
 
@@ -102,7 +104,8 @@ class Encoder:
     """Encodes values in a given schema."""
 
     def __init__(self, schema: dict[str, object], schema_id: int) -> None:
-        self._schema, self._id = schema, schema_id
+        self._schema = schema
+        self._id = schema_id
 
     def __call__(self, change: Change) -> bytes:
         return frame(self._id, body(self._schema, change.row._asdict()))

@@ -55,7 +55,8 @@ class Hidden:
     """A hidden topic: requests for it are changed to a name of the same length that no topic has."""
 
     def __init__(self, name: bytes) -> None:
-        self._name, self._other = name, name[:-1] + b"0"
+        self._name = name
+        self._other = name[:-1] + b"0"
         self.n_denied = 0
         """Number of answers that it does not exist."""
 
@@ -77,7 +78,8 @@ class Relay:
     """Listens on `port` and forwards each connection to `target`."""
 
     def __init__(self, port: int, target: int) -> None:
-        self.port, self._target = port, target
+        self.port = port
+        self._target = target
         self._lock = threading.Lock()
         self._trap: Trap | None = None
         self.sprung = threading.Event()
@@ -136,7 +138,9 @@ class _Connection:
     """One connection: a thread for requests, and one for replies."""
 
     def __init__(self, relay: Relay, client: socket.socket, broker: socket.socket) -> None:
-        self._relay, self._client, self._broker = relay, client, broker
+        self._relay = relay
+        self._client = client
+        self._broker = broker
         self._harmed: dict[int, Trap] = {}  # correlation id -> what happens to the reply
         self._disguised: dict[int, Disguise] = {}  # correlation id -> change to the reply
         for each in (client, broker):

@@ -53,7 +53,8 @@ def replace_topic(stack: Stack, directory: Path, seed: int, case: Case) -> Resul
         arena.settle(running)
         if not case.running:
             running.stop()
-        written, began = len(running.output), time.time()
+        written = len(running.output)
+        began = time.time()
         _delete(arena, case)
         if case.size is not None:
             _create(arena, case, case.size)

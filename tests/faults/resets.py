@@ -104,7 +104,8 @@ def reset(stack: Stack, directory: Path, seed: int, which: Reset) -> Result:
     """Label, stop, reset, check the refusal, rebuild."""
     name = "reset_" + re.sub(r"\W", "_", which.name)
     with Arena(stack, directory, name, seed, flowing=False) as arena:
-        pipeline, feeder = arena.pipeline, arena.feeder
+        pipeline = arena.pipeline
+        feeder = arena.feeder
         feeder.write(N_TRANSACTIONS)
         feeder.flush()
         _run(arena, 0)

@@ -25,7 +25,8 @@ WARNING = re.compile(r"^.*\bmore than one row\b.*$", re.MULTILINE)
 def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
     """A running client, a rebuild and a new client agree: of several rows, the newest is current. Each logs it once."""
     with Arena(stack, directory, "rebuild_second_statement", seed, flowing=False) as arena:
-        feeder, pipeline = arena.feeder, arena.pipeline
+        feeder = arena.feeder
+        pipeline = arena.pipeline
         feeder.write(N_TRANSACTIONS)
         undisturbed = arena.clients.start()
         _read_all(arena)
@@ -66,14 +67,16 @@ def expected(changes: Iterable[Change]) -> dict[str, Labelled]:
 
 def n_wrong(pipeline: Pipeline, changes: Iterable[Change]) -> int:
     """Count the users whose final record is not as expected."""
-    wanted, found = expected(changes), pipeline.labelling()
+    wanted = expected(changes)
+    found = pipeline.labelling()
     return sum(wanted.get(user_id) != found.get(user_id) for user_id in wanted.keys() | found.keys())
 
 
 def _read_all(arena: Arena) -> None:
     """Wait until all offsets are committed, and until the labels are as expected or no longer change."""
     arena.feeder.flush()
-    pipeline, changes = arena.pipeline, arena.feeder.changes
+    pipeline = arena.pipeline
+    changes = arena.feeder.changes
     running = arena.clients.all[-1]
     wait_until(lambda: not pipeline.lag() or not running.running, "all to be read", SETTLE_S)
     deadline = time.monotonic() + SETTLE_S / 4

@@ -59,7 +59,8 @@ def broker_properties(port: int, behind_relay: int, relay: int) -> dict[str, str
 @contextmanager
 def running_stack(directory: Path) -> Iterator[RelayedStack]:
     """Start one broker, a registry and a relay; stop all."""
-    port, behind_relay = free_port(), free_port()
+    port = free_port()
+    behind_relay = free_port()
     relay = Relay(free_port(), behind_relay)
     broker = KafkaBroker(directory / "kafka", port, broker_properties(port, behind_relay, relay.port))
     registry = SchemaRegistry(directory / "registry", free_port())

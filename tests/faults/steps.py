@@ -23,7 +23,8 @@ class Step(IntEnum):
 
 INSIDE = (Step.GATHER, Step.FIT, Step.PRODUCE, Step.OFFSETS, Step.COMMIT, Step.RESTORE)
 """The steps in which faults must happen."""
-ENTRY, EXIT = "entry", "exit"
+ENTRY = "entry"
+EXIT = "exit"
 
 
 class Aim(NamedTuple):

@@ -49,7 +49,8 @@ def _replace(arena: Arena, older: TracedClient, number: int, last: bool) -> Trac
     arena.recovered(started)
     if frozen:
         older.send(signal.SIGCONT)
-    code, name = older.wait(), f"user_classifier-{arena.pipeline.group}-{arena.pipeline.output}"
+    code = older.wait()
+    name = f"user_classifier-{arena.pipeline.group}-{arena.pipeline.output}"
     complaint = f"transactional.id '{name}' was taken over by a newer user_classifier; this one stops"
     if code != 1 or older.output.splitlines()[-1] != f"user_classifier.py: error: {complaint}":
         raise AssertionError(f"the older instance ended with {code}:\n{older.output[-3000:]}")

@@ -120,7 +120,8 @@ def _make_output(arena: Arena) -> None:
 def _kill_registry(arena: Arena) -> TracedClient:
     """Records of a schema id that the client has not seen arrive while the registry is away."""
     running = _flowing(arena)
-    pipeline, written = arena.pipeline, len(running.output)
+    pipeline = arena.pipeline
+    written = len(running.output)
     new_id = pipeline.subjects.register(f"{pipeline.source}-value", odd_schema(0))
     arena.stack.registry.kill()
     arena.feeder.encode = Encoder(odd_schema(0), new_id)

@@ -25,14 +25,17 @@ class Tracer:
     """Records the current step on the board."""
 
     def __init__(self, board: Board, aim: Aim | None) -> None:
-        self._board, self._aim, self._entries = board, aim, 0
+        self._board = board
+        self._aim = aim
+        self._entries = 0
 
     def wrap(self, step: Step, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function, recorded as a step."""
 
         @functools.wraps(function)
         def traced(*positional: Any, **named: Any) -> Any:
-            outer, aimed = self._board.step, self._enter(step)
+            outer = self._board.step
+            aimed = self._enter(step)
             try:
                 return function(*positional, **named)
             finally:

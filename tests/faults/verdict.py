@@ -77,7 +77,8 @@ def judge(
 def lost(pipeline: Pipeline, changes: Iterable[Change]) -> int:
     """Count the users whose final record or pending rows differ from the oracle's."""
     expected, expected_pending = expectation(changes)
-    found, pending = pipeline.labelling(), pending_of(pipeline)
+    found = pipeline.labelling()
+    pending = pending_of(pipeline)
     labels = sum(expected.get(user) != found.get(user) for user in expected.keys() | found.keys())
     users = expected_pending.keys() | pending.keys()
     return labels + sum(expected_pending.get(user) != pending.get(user) for user in users)
@@ -168,7 +169,8 @@ def wrong_commits(pipeline: Pipeline, feeder: Feeder, committed: Iterable[Record
 
     Commits of the parts of a first labelling are marked; the state after the last part may be complete.
     """
-    written, read = states_of_output(pipeline, committed), distinct(states_of_input(feeder, batches))
+    written = states_of_output(pipeline, committed)
+    read = distinct(states_of_input(feeder, batches))
     n_parts = len(list(itertools.takewhile(is_part, batches)))
     wrong = [differences(distinct(written[n:]), read) for n in (n_parts, max(0, n_parts - 1))]
     return min(wrong)
@@ -202,7 +204,8 @@ def states_of_input(feeder: Feeder, batches: Iterable[Batch]) -> list[int]:
 def states_of_output(pipeline: Pipeline, committed: Iterable[Record]) -> list[int]:
     """The fingerprint of the output after each transaction, pending rows included."""
     users: dict[str, int] = {}
-    states, total = list[int](), 0
+    states = list[int]()
+    total = 0
     last: int | None = None
     for record in committed:
         if last not in (None, record.offset - 1):

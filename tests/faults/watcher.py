@@ -59,7 +59,9 @@ class Watcher(threading.Thread):
         self._consumer.close()
 
     def _note(self, message: Message) -> None:
-        partition, offset, error = message.partition(), message.offset(), message.error()
+        partition = message.partition()
+        offset = message.offset()
+        error = message.error()
         if partition is None or offset is None:
             return
         if error is None:

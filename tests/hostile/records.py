@@ -42,7 +42,8 @@ class Schemas:
     """Registers the schemas of bad and unusual records."""
 
     def __init__(self, pipeline: Pipeline) -> None:
-        self._subjects, self._topic = pipeline.subjects, pipeline.source
+        self._subjects = pipeline.subjects
+        self._topic = pipeline.source
         self.own = pipeline.schema_id
 
     def value(self, schema: Any, record: Any) -> bytes:
@@ -112,7 +113,8 @@ def other_schemas(schemas: Schemas) -> list[Bad]:
     stranger = record_schema("stranger", purchase="long", store="string")
     missing = record_schema("missing", user_id="string", total_amount="double")
     text = schemas.value("string", "User_bad")
-    text_id, json_id = struct.unpack(">I", text[1:5])[0], schemas.json_id()
+    text_id = struct.unpack(">I", text[1:5])[0]
+    json_id = schemas.json_id()
     return [
         Bad(schemas.value(stranger, {"purchase": 1, "store": "x"}), f"has no field 'user_id'; {IN_THE_KEY}"),
         Bad(schemas.value(missing, {"user_id": "u", "total_amount": 1.0}), "has no field 'num_transactions'"),

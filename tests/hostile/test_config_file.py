@@ -202,7 +202,8 @@ def test_not_text(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_missing_file_and_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("folder.ini").mkdir()
-    missing, folder = inside.run(["missing.ini"]), inside.run(["folder.ini"])
+    missing = inside.run(["missing.ini"])
+    folder = inside.run(["folder.ini"])
     advice = "no such file; copy configurations/configuration.ini and fill it in"
     assert missing == (2, "", f"{PREFIX}missing.ini: {advice}\n")
     assert folder == (2, "", f"{PREFIX}folder.ini: cannot be read (Is a directory); choose a readable file\n")

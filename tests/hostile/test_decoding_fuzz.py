@@ -27,7 +27,8 @@ VARINT_TAILS = (0x80, 0xFF)
 USER_IDS = ("User_1", "", "\U0001f600\u00fc", "User_", "a\0b", "x" * 300, None)
 AMOUNTS = (12.5, 0.0, -0.0, 1e150, -1e150, 5e-324, 1.1e150, math.inf, -math.inf, math.nan, None)
 COUNTS = (1, 0, 2**31, 2**63 - 1, -1, -(2**63), None)
-REFUSED, EITHER = "refused", "either"
+REFUSED = "refused"
+EITHER = "either"
 
 MORE_FIELDS: list[Any] = [
     "null",
@@ -126,10 +127,13 @@ def expected(data: bytes) -> str:
 
 
 def test_damaged_values() -> None:
-    rng, client, verdicts = random.Random(20), reader(AGGREGATE_SCHEMA), Counter[str]()
+    rng = random.Random(20)
+    client = reader(AGGREGATE_SCHEMA)
+    verdicts = Counter[str]()
     for number in range(N_CASES):
         data = damaged(value(rng), rng) if number % 10 else rng.randbytes(rng.randrange(40))
-        wanted, got = expected(data), read(data, client)
+        wanted = expected(data)
+        got = read(data, client)
         assert wanted in (EITHER, got), data.hex()
         verdicts[wanted if wanted in (EITHER, REFUSED) else "read"] += 1
     # Both verdicts must be frequent, otherwise the test shows nothing.
@@ -151,7 +155,9 @@ def test_every_bit_flip_and_every_cut_of_a_value() -> None:
 def test_any_schema_raises_only_record_errors(kind: Any) -> None:
     schema = record_schema("more", user_id="string", total_amount="double", num_transactions="long")
     schema["fields"].insert(0, {"name": "more", "type": kind})
-    rng, client, read_ones = random.Random(30), reader(schema), 0
+    rng = random.Random(30)
+    client = reader(schema)
+    read_ones = 0
     fields = {"user_id": "u", "total_amount": 1.0, "num_transactions": 2}
     for _ in range(300):
         good = frame(SCHEMA_ID, body(schema, {"more": generate_one(fastavro.parse_schema(kind)), **fields}))
@@ -161,7 +167,9 @@ def test_any_schema_raises_only_record_errors(kind: Any) -> None:
 
 
 def test_a_batch_is_decoded_like_its_values_one_by_one() -> None:
-    rng, client, seen = random.Random(40), reader(AGGREGATE_SCHEMA), Counter[bool]()
+    rng = random.Random(40)
+    client = reader(AGGREGATE_SCHEMA)
+    seen = Counter[bool]()
     for _ in range(N_BATCHES):
         values = [frame(SCHEMA_ID, body(AGGREGATE_SCHEMA, good_row(rng))) for _ in range(rng.randrange(1, 6))]
         if rng.random() < 0.5:
@@ -184,7 +192,8 @@ def test_two_bad_values_do_not_hide_each_other() -> None:
     """Values are decoded as one array: the end of one that is too long must not complete one that is too short."""
     schema = record_schema("more", more="bytes", user_id="string", total_amount="double", num_transactions="long")
     row = body(schema, {"more": b"", "user_id": "ann", "total_amount": 1.0, "num_transactions": 1})
-    start, rest = b"\x02", row[2:]
+    start = b"\x02"
+    rest = row[2:]
     refused = []
     for gap in range(40):  # what the client may put between two values is taken in by the bytes field
         taken = body("bytes", b"?" * (gap + 1))[: -(gap + 1)]

@@ -76,7 +76,8 @@ def written(pipeline: Pipeline) -> Pipeline:
 
 @pytest.mark.parametrize("way", WAYS, ids=" ".join)
 def test_another_path_of_the_registry(written: Pipeline, way: tuple[str, ...]) -> None:
-    nowhere, hanging = f"{written.subjects.url}/nowhere", "no answer (timed out)"
+    nowhere = f"{written.subjects.url}/nowhere"
+    hanging = "no answer (timed out)"
     # Sometimes this registry does not answer for an unknown path.
     lines = (message_about(written, nowhere, way) for _ in range(ATTEMPTS))
     line = next(line for line in lines if hanging not in line)

@@ -193,7 +193,9 @@ def test_a_run_reads_rows_with_values_that_python_cannot_hold(pipeline: Pipeline
 
 
 def test_a_run_reports_it(pipeline: Pipeline) -> None:
-    target, expected, records = f"{pipeline.source}_errors", [], []
+    target = f"{pipeline.source}_errors"
+    expected = []
+    records = []
     pipeline.topics.create(target)
     for name, (schema, held, cause) in NAMED.items():
         schema_id = pipeline.subjects.register(f"{pipeline.source}-{name}", schema)
@@ -260,7 +262,8 @@ def test_other_kinds_of_schemas(services: Services, registry: ReadOnlyRegistry) 
 
 def test_deleted_versions(pipeline: Pipeline, registry: ReadOnlyRegistry) -> None:
     """Their ids stay valid: values with such an id are read; --check reports a subject without versions."""
-    subjects, topic = pipeline.subjects, f"{pipeline.source}_deleted"
+    subjects = pipeline.subjects
+    topic = f"{pipeline.source}_deleted"
     old = subjects.register(f"{topic}-value", more("int", default=0))
     for part, schema in [("key", KEY_SCHEMA), ("value", LABELING_SCHEMA)]:
         subjects.register(f"{topic}-{part}", schema)

@@ -102,7 +102,8 @@ def test_an_unknown_schema_is_requested_once_per_batch(
         return by_id(registry, schema_id)
 
     monkeypatch.setattr(SchemaRegistry, "by_id", counted)
-    unknown, n_records = 987_654, 500
+    unknown = 987_654
+    n_records = 500
     records = [Outgoing(0, frame(unknown, str(number).encode()), []) for number in range(n_records)]
     pipeline.topics.write(pipeline.source, records)
     arguments = pipeline.arguments("--error-handling-mode", "ignore", "--changelog-mode", mode)

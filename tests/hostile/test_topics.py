@@ -122,7 +122,8 @@ def test_labels_may_have_more_fields(pipeline: Pipeline) -> None:
 
 
 def test_wrong_topic_names(pipeline: Pipeline) -> None:
-    source, output = complaint(pipeline.arguments("-t", "misspelt")), complaint(pipeline.arguments("-o", "misspelt"))
+    source = complaint(pipeline.arguments("-t", "misspelt"))
+    output = complaint(pipeline.arguments("-o", "misspelt"))
     target = complaint(pipeline.arguments("--error-handling-mode", "log", "--error-handling-log-target", "misspelt"))
     make = "topic misspelt does not exist; check its name, or create it: confluent kafka topic create misspelt"
     assert (source, output, target) == (make, f"{make} --config cleanup.policy=compact", make)

@@ -47,7 +47,8 @@ def test_kills_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: s
     monkeypatch.setattr(
         "classifier.kafka.transaction_size.SHARE_OF_TIMEOUT", 1e-6
     )  # a thousand labels fill a transaction
-    rng, died = random.Random(at), []
+    rng = random.Random(at)
+    died = []
     for after in (0, 3):
         died.append(inside.run_and_die(cells.arguments(), at, after))
         cells.move(rng, 50)

@@ -77,7 +77,8 @@ def test_no_tombstone_while_a_partition_is_behind(make_pipeline: MakePipeline) -
     Whichever partition is read first, one of them has no row for a while; neither may be deleted.
     """
     pipeline = make_pipeline(partitions=2)
-    ann, bob = (Row("ann", 10.0, 1), Row("ann", 20.0, 2)), (Row("bob", 30.0, 1), Row("bob", 40.0, 2))
+    ann = (Row("ann", 10.0, 1), Row("ann", 20.0, 2))
+    bob = (Row("bob", 30.0, 1), Row("bob", 40.0, 2))
     start = inserts([ann[0], bob[0]])
     pipeline.write(start)
     inside.run_to_end(pipeline.arguments())

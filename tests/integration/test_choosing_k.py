@@ -42,7 +42,8 @@ def metadata(pipeline: Pipeline) -> set[str]:
 
 
 def test_auto_over_a_restart(pipeline: Pipeline) -> None:
-    first, second = grouped(4, 40), grouped(2, 200, start=40)
+    first = grouped(4, 40)
+    second = grouped(2, 200, start=40)
     pipeline.write(first)
     chosen = inside.run_to_end(pipeline.arguments("-k", "auto"))
     assert "-k auto: 4 clusters; kept until -k is a number\n" in chosen.stderr
@@ -111,7 +112,8 @@ def test_a_stop_while_choosing(
 @pytest.mark.parametrize("option", PREVIEWS)
 @pytest.mark.parametrize("after_a_run", [False, True])
 def test_a_preview_changes_nothing(option: str, after_a_run: bool, pipeline: Pipeline, tmp_path: Path) -> None:
-    first, second = grouped(3, 30), grouped(3, 10, start=30)
+    first = grouped(3, 30)
+    second = grouped(3, 10, start=30)
     pipeline.write(first)
     if after_a_run:
         inside.run_to_end(pipeline.arguments())

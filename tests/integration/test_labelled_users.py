@@ -12,7 +12,8 @@ from tests.support.topics import Outgoing
 from tests.support.waiting import wait_until
 from tests.support.wire import LABELING_SCHEMA, body, frame
 
-LABELS, FINAL = "labelled_labels", "labelled_final"
+LABELS = "labelled_labels"
+FINAL = "labelled_final"
 SECONDS = 0.05
 
 

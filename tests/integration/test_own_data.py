@@ -40,7 +40,8 @@ class LoadedTopic:
     """A topic of one test, as created by statement 1."""
 
     def __init__(self, services: Services, name: str) -> None:
-        self.topics, self.name = services.topics, name
+        self.topics = services.topics
+        self.name = name
         self.topics.create(name, N_PARTITIONS)
         self.schema_id = services.subjects.register(f"{name}-value", json.loads(SCHEMA))
         self.into = Target(name, N_PARTITIONS, self.schema_id, fastavro.parse_schema(json.loads(SCHEMA)))

@@ -11,8 +11,10 @@ from tests.support.registry_proxy import RegistryProxy
 from tests.support.topics import Outgoing
 from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, Headers, body, frame
 
-VALUE_ID, KEY_ID = "__value_schema_id", "__key_schema_id"
-ANN, BOB = Row("ann", 1.5, 2), Row("bob", 2.5, 3)
+VALUE_ID = "__value_schema_id"
+KEY_ID = "__key_schema_id"
+ANN = Row("ann", 1.5, 2)
+BOB = Row("bob", 2.5, 3)
 PREFIX = (
     "set value.schema.id.serializer (and key.schema.id.serializer) of the producer to"
     " io.confluent.kafka.serializers.schema.id."

@@ -42,7 +42,8 @@ def total(*fields: dict[str, Any]) -> dict[str, Any]:
 
 def chained(pipeline: Pipeline) -> list[tuple[str, str, int]]:
     """Register Store, which refers to Place; return what refers to both of them."""
-    place, store = f"{pipeline.source}-place", f"{pipeline.source}-store"
+    place = f"{pipeline.source}-place"
+    store = f"{pipeline.source}-store"
     pipeline.subjects.register(place, PLACE)
     pipeline.subjects.register(store, STORE, ("shop.Place", place, 1))
     return [("shop.Store", store, 1), ("shop.Place", place, 1)]

@@ -32,7 +32,8 @@ def run(pipeline: Pipeline, *options: str) -> set[str]:
 
 
 def test_another_scale_changes_only_labels(pipeline: Pipeline) -> None:
-    first, second = customers(N_USERS), customers(10, start=N_USERS)
+    first = customers(N_USERS)
+    second = customers(10, start=N_USERS)
     pipeline.write(first)
     table = oracle.settled_table(change for _, change in first)
     expected = {scale: scaled.labels(table, 3, scale)[0] for scale in ("log", "standard")}

@@ -19,7 +19,8 @@ def test_a_written_changelog_is_read_back(make_pipeline: MakePipeline) -> None:
 
 
 def test_only_committed_records_are_read(pipeline: Pipeline) -> None:
-    topics, source = pipeline.topics, pipeline.source
+    topics = pipeline.topics
+    source = pipeline.source
     topics.write_in_transaction(source, [Outgoing(0, b"never", [])], commit=False)
     topics.write_in_transaction(source, [Outgoing(0, b"real", [("op", b"\2")], b"key")], commit=True)
     assert [record.value for record in topics.read(source, "read_uncommitted")] == [b"never", b"real"]

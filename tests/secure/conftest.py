@@ -66,7 +66,8 @@ def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: st
 def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
     """A broker for these tests, started once, and three proxies of the registry that all tests share."""
     directory = tmp_path_factory.mktemp("secured")
-    authority, stranger = Authority(directory, "ours"), Authority(directory, "stranger")
+    authority = Authority(directory, "ours")
+    stranger = Authority(directory, "stranger")
     pems = {
         "valid": authority.server("valid"),
         "expired": authority.server("expired", fresh=False),

@@ -16,7 +16,8 @@ from tests.support.wire import LABELING_SCHEMA, body, frame
 
 
 def test_permission_to_read_the_output_is_enough(make_secured: Callable[[], SecuredPipeline], secured: Secured) -> None:
-    pipeline, access = make_secured(), AccessControl(secured.services.topics.bootstrap_servers, USER)
+    pipeline = make_secured()
+    access = AccessControl(secured.services.topics.bootstrap_servers, USER)
     schema_id = pipeline.subjects.register(f"{pipeline.output}-value", LABELING_SCHEMA)
     row = {"user_id": "ann", "total_amount": 1.0, "num_transactions": 1, "label": 0}
     pipeline.topics.write(pipeline.output, [Outgoing(0, frame(schema_id, body(LABELING_SCHEMA, row)), [], b"ann")])

@@ -55,7 +55,8 @@ def test_every_debug_option_in_a_run_that_fails(pipeline: SecuredPipeline, secur
 
 
 def test_credentials_in_the_registry_address(pipeline: SecuredPipeline, secured: Secured) -> None:
-    token, url = secured.secrets.token, secured.registries["valid"].url
+    token = secured.secrets.token
+    url = secured.registries["valid"].url
     pipeline.sections["schema_registry"] = {
         "url": url.replace("https://", f"https://{token}@"),
         "ssl.ca.location": str(secured.authority.ca),

@@ -18,7 +18,8 @@ from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
 from tests.support.fakes import FakeBroker, FakeConsumer
 
-READ, WRITE = AclOperation.READ, AclOperation.WRITE
+READ = AclOperation.READ
+WRITE = AclOperation.WRITE
 
 
 def schema(**kinds: Any) -> str:
@@ -117,7 +118,8 @@ class FakeKafka(Kafka):
         self, settings: Settings, consumer: AdminClient, producer: AdminClient, broker: FakeBroker | None = None
     ) -> None:
         super().__init__(replace(settings, consumer={"bootstrap.servers": "host:9092"}), StopRequest())
-        self._admins, self._broker = {"consumer": consumer, "producer": producer}, broker or FakeBroker()
+        self._admins = {"consumer": consumer, "producer": producer}
+        self._broker = broker or FakeBroker()
 
     def consumer(self) -> Consumer:
         """See Kafka."""

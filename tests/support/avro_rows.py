@@ -32,14 +32,16 @@ class Bytes:
     """Bytes that are read from front to back."""
 
     def __init__(self, data: bytes, start: int) -> None:
-        self._data, self._at = data, start
+        self._data = data
+        self._at = start
 
     def take(self, size: int) -> bytes:
         """The next bytes."""
         end = self._at + size
         if size < 0 or end > len(self._data):
             raise Misfit(f"{size} bytes wanted at {self._at} of {len(self._data)}")
-        taken, self._at = self._data[self._at : end], end
+        taken = self._data[self._at : end]
+        self._at = end
         return taken
 
     def long(self) -> int:

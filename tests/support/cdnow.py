@@ -10,10 +10,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 FILE = Path(".local", "cdnow", "lifetimes", "datasets", "CDNOW_master.txt")
 """Relative to the root of the repository; the Makefile has the same path."""
-USER, AMOUNT = "customer_id", "dollar_value"
-USER_NUMBER, AMOUNT_NUMBER = 1, 4
+USER = "customer_id"
+AMOUNT = "dollar_value"
+USER_NUMBER = 1
+AMOUNT_NUMBER = 4
 """The two columns that the pipeline needs, by name and by number."""
-N_PURCHASES, N_CUSTOMERS = 69_659, 23_570
+N_PURCHASES = 69_659
+N_CUSTOMERS = 23_570
 
 
 def cdnow_file() -> Path:

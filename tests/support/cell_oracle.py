@@ -8,7 +8,9 @@ import numpy as np
 
 from tests.support.kmeans import fitted_kmeans
 
-AMOUNT_BINS, COUNT_BINS, STRIDE = 256, 16, 1000
+AMOUNT_BINS = 256
+COUNT_BINS = 16
+STRIDE = 1000
 
 Counts = Mapping[int, int]
 """cell -> number of users in it"""
@@ -47,7 +49,8 @@ def centers(counts: Counts, n_clusters: int) -> list[tuple[float, float]]:
     """Centers of one fit, in ascending order of total_amount."""
     spread = (4, 2) if len(counts) > n_clusters else (1, 1)
     given = [(point, n) for cell, n in sorted(counts.items()) for point in points(cell, *spread)]
-    rows, weights = np.array([point for point, _ in given]), [float(n) for _, n in given]
+    rows = np.array([point for point, _ in given])
+    weights = [float(n) for _, n in given]
     if sum(counts.values()) < n_clusters:
         return [tuple(np.average(rows, axis=0, weights=weights))]
     number = min(n_clusters, len(rows))
@@ -69,7 +72,8 @@ def labels(counts: Counts, n_clusters: int, reach: float = 4.0) -> dict[int, int
         return {}
     found = np.array(centers(counts, n_clusters))
     cells = lattice(counts, reach)
-    columns, rows = {cell // STRIDE for cell in cells}, {cell % STRIDE for cell in cells}
+    columns = {cell // STRIDE for cell in cells}
+    rows = {cell % STRIDE for cell in cells}
     amounts = {column: points(STRIDE * column, 1, 1)[0][0] for column in columns}
     numbers = {row: points(row, 1, 1)[0][1] for row in rows}
     middles = np.array([(amounts[cell // STRIDE], numbers[cell % STRIDE]) for cell in cells])

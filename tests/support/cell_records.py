@@ -19,9 +19,12 @@ def value_schema(table: str, column: str, kind: str) -> dict[str, Any]:
     return {"type": "record", "name": f"{table}_value", "namespace": NAMESPACE, "fields": fields}
 
 
-CELLS_KEY, CELLS_VALUE = key_schema("user_cells"), value_schema("user_cells", "num_users", "long")
-LABELS_KEY, LABELS_VALUE = key_schema("user_cell_labels"), value_schema("user_cell_labels", "label", "int")
-PARSED_KEY, PARSED_VALUE = parse_schema(LABELS_KEY), parse_schema(LABELS_VALUE)
+CELLS_KEY = key_schema("user_cells")
+CELLS_VALUE = value_schema("user_cells", "num_users", "long")
+LABELS_KEY = key_schema("user_cell_labels")
+LABELS_VALUE = value_schema("user_cell_labels", "label", "int")
+PARSED_KEY = parse_schema(LABELS_KEY)
+PARSED_VALUE = parse_schema(LABELS_VALUE)
 
 
 def count_record(ids: tuple[int, int], cell: int, num_users: int) -> tuple[bytes, bytes | None]:

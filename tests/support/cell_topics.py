@@ -12,15 +12,19 @@ class Cells:
     """The two topics of one test, and the command line of a client for them."""
 
     def __init__(self, pipeline: Pipeline, partitions: int = 6) -> None:
-        self.topics, self.file, self.group = pipeline.topics, pipeline.file, pipeline.group
-        self.input, self.output = f"{pipeline.source}_cells", f"{pipeline.output}_cells"
+        self.topics = pipeline.topics
+        self.file = pipeline.file
+        self.group = pipeline.group
+        self.input = f"{pipeline.source}_cells"
+        self.output = f"{pipeline.output}_cells"
         register = pipeline.subjects.register
         for topic in (self.input, self.output):
             self.topics.create(topic, partitions, {"cleanup.policy": "compact"})
         self._ids = register(f"{self.input}-key", CELLS_KEY), register(f"{self.input}-value", CELLS_VALUE)
         register(f"{self.output}-key", LABELS_KEY)
         register(f"{self.output}-value", LABELS_VALUE)
-        self._partitions, self.counts = partitions, dict[int, int]()
+        self._partitions = partitions
+        self.counts = dict[int, int]()
 
     def arguments(self, *more: str) -> list[str]:
         """The command line of the client."""
@@ -38,7 +42,8 @@ class Cells:
         left = {cell: n for cell, n in self.counts.items() if n}
         changed = dict[int, int]()
         for totals in random_totals(rng, n_users):
-            cell, other = cell_oracle.cell_of(*totals), rng.choice(sorted(left))
+            cell = cell_oracle.cell_of(*totals)
+            other = rng.choice(sorted(left))
             changed[cell] = changed.get(cell, self.counts.get(cell, 0)) + 1
             changed[other] = max(0, changed.get(other, self.counts.get(other, 0)) - 1)
         self.write(changed)
@@ -50,7 +55,8 @@ class Cells:
 
     def assert_labels_are_those_of_one_fit(self, n_clusters: int = 3) -> None:
         """Every cell of the lattice has the label that the oracle gives it."""
-        labels, expected = dict(self.written), cell_oracle.labels(self.counts, n_clusters)
+        labels = dict(self.written)
+        expected = cell_oracle.labels(self.counts, n_clusters)
         differ = {cell for cell in expected if labels.get(cell) != expected[cell]}
         assert not differ, f"{len(differ)} of {len(expected)} labels"
 

@@ -25,7 +25,8 @@ class CellWorld:
         self.registry = registry_of(**subjects)
         ours: dict[str, Any] = {"cells": True, "batch_interval": 60.0, "producer": NO_TIME}
         self.settings = Settings(**{**vars(BASE), **ours, **given})
-        self.stop, self.seeds = StopRequest(), itertools.count()
+        self.stop = StopRequest()
+        self.seeds = itertools.count()
         self.counts: dict[int, int] = {}
 
     def write(self, counts: dict[int, int]) -> None:

@@ -143,7 +143,9 @@ class FakeConsumer:
     """Reads assigned partitions in random order, a few records at a time."""
 
     def __init__(self, broker: FakeBroker, seed: int, most: int = 7) -> None:
-        self.broker, self._rng, self._most = broker, random.Random(seed), most
+        self.broker = broker
+        self._rng = random.Random(seed)
+        self._most = most
         self._positions: dict[tuple[str, int], int] = {}
         self._reported: dict[tuple[str, int], int] = {}  # offset of the last end that was reported
         self.closed = False
@@ -206,7 +208,8 @@ class FakeProducer:
     """Writes transactions; an accident may happen before each call of a method."""
 
     def __init__(self, broker: FakeBroker, accidents: dict[str, list[Accident | None]] | None = None) -> None:
-        self._broker, self._accidents = broker, accidents or {}
+        self._broker = broker
+        self._accidents = accidents or {}
         self._records: list[tuple[str, int, bytes | None, Headers, bytes | None]] = []
         self._offsets: list[TopicPartition] = []
         self.calls: list[str] = []
@@ -225,7 +228,8 @@ class FakeProducer:
     def begin_transaction(self) -> None:
         """Begin an empty transaction."""
         self._called("begin_transaction")
-        self._records, self._offsets = [], []
+        self._records = []
+        self._offsets = []
 
     def produce(self, topic: str, value: bytes | None, key: bytes | None, *, headers: Any = None) -> None:
         """Keep a record until the commit."""
@@ -264,7 +268,8 @@ class FakeRegistry:
     """Schemas in memory, parsed as by the client's registry."""
 
     def __init__(self, subject: Callable[[int, Any], Any], parse: Callable[[Any], Any], **subjects: Any) -> None:
-        self._subject, self._parse = subject, parse
+        self._subject = subject
+        self._parse = parse
         self._schemas: list[Any] = []
         self._by_name: dict[str, Any] = {}
         for name, schema in subjects.items():

@@ -25,7 +25,8 @@ class Died(BaseException):
 
 def run(arguments: Sequence[str]) -> Finished:
     """Run the client until it ends; its log counts as stderr."""
-    out, err = io.StringIO(), io.StringIO()
+    out = io.StringIO()
+    err = io.StringIO()
     try:
         with (
             _process_restored(),
@@ -116,7 +117,9 @@ class _DyingProducer:
     """A producer whose method `at` works `after` times, and then ends the process."""
 
     def __init__(self, producer: Any, at: str, after: int) -> None:
-        self._producer, self._at, self._left = producer, at, after
+        self._producer = producer
+        self._at = at
+        self._left = after
 
     def __len__(self) -> int:
         return len(self._producer)
@@ -149,7 +152,8 @@ def _process_restored() -> Iterator[None]:
 @contextlib.contextmanager
 def _logging_to(stream: io.StringIO) -> Iterator[None]:
     """Collect the client's log, without the handlers that pytest sets on the root logger."""
-    handler, log = logging.StreamHandler(stream), logging.getLogger("user_classifier")
+    handler = logging.StreamHandler(stream)
+    log = logging.getLogger("user_classifier")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
     try:

@@ -69,7 +69,9 @@ class Pipeline:
     def __init__(self, services: Services, directory: Path, name: str, partitions: int = 1) -> None:
         self.topics, self.subjects = services
         self.directory = directory
-        self.source, self.output, self.group = f"{name}_aggregate", f"{name}_labeling", f"{name}_group"
+        self.source = f"{name}_aggregate"
+        self.output = f"{name}_labeling"
+        self.group = f"{name}_group"
         self.topics.create(self.source, partitions)
         self.topics.create(self.output, 1, {"cleanup.policy": "compact"})
         self.schema_id = self.subjects.register(f"{self.source}-value", AGGREGATE_SCHEMA)
@@ -91,7 +93,8 @@ class Pipeline:
     def twin(self) -> "Pipeline":
         """The pipeline of a second client: the same input, another output and group."""
         other = copy.copy(self)
-        other.output, other.group = f"{self.output}_twin", f"{self.group}_twin"
+        other.output = f"{self.output}_twin"
+        other.group = f"{self.group}_twin"
         other.topics.create(other.output, 1, {"cleanup.policy": "compact"})
         if self.avro_key:
             other.make_output_with_avro_keys()

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from tests.support.client import ROOT, SCRIPT
 
-ROWS, COLUMNS = 24, 100
+ROWS = 24
+COLUMNS = 100
 
 
 def screen(written: str) -> list[str]:

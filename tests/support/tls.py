@@ -18,7 +18,8 @@ class Authority:
     """Signs certificates; `ca` is the file of its own, which clients trust."""
 
     def __init__(self, directory: Path, name: str) -> None:
-        self._directory, self._name = directory, name
+        self._directory = directory
+        self._name = name
         self._key = ec.generate_private_key(ec.SECP256R1())
         basics = x509.BasicConstraints(ca=True, path_length=0)
         self._certificate = (

@@ -230,7 +230,8 @@ def _send(producer: Producer, topic: str, records: Iterable[Outgoing]) -> None:
 def _read_to_end(consumer: Consumer, topic: str, bounds: dict[int, tuple[int, int]]) -> list[Record]:
     # From the first offset as a number; OFFSET_BEGINNING costs half a second.
     consumer.assign([TopicPartition(topic, at, low) for at, (low, _) in bounds.items()])
-    not_ended, behind = set(bounds), set[int]()
+    not_ended = set(bounds)
+    behind = set[int]()
     records: list[Record] = []
     while not_ended:
         # A commit is acknowledged before its records can be read: a read_committed reader may first see an earlier end.
@@ -256,7 +257,8 @@ def _in_order(records: list[Record]) -> list[Record]:
 
 
 def _record(message: Message) -> Record:
-    partition, offset = message.partition(), message.offset()
+    partition = message.partition()
+    offset = message.offset()
     if partition is None or offset is None:
         raise ValueError("a record without a position")
     headers = message.headers() or []
@@ -286,7 +288,8 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     number = shift = 0
     while True:
         number |= (data[at] & 0x7F) << shift
-        at, shift = at + 1, shift + 7
+        at = at + 1
+        shift = shift + 7
         if data[at - 1] < 0x80:
             return number, at
 

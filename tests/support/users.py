@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from tests.support.topics import TIMEOUT_S
 
 RECORDS_PER_TRANSACTION = 100_000
-INSERT, UPDATE_BEFORE, UPDATE_AFTER = b"\0", b"\1", b"\2"
+INSERT = b"\0"
+UPDATE_BEFORE = b"\1"
+UPDATE_AFTER = b"\2"
 
 
 class Users:
@@ -21,7 +23,9 @@ class Users:
     def __init__(self, bootstrap_servers: str, topic: str, schema_id: int, partitions: int = 6) -> None:
         self.totals: NDArray[np.float64] = np.empty((0, 2))
         self.n_records = 0
-        self._topic, self._prefix, self._partitions = topic, b"\0" + struct.pack(">I", schema_id), partitions
+        self._topic = topic
+        self._prefix = b"\0" + struct.pack(">I", schema_id)
+        self._partitions = partitions
         settings = {"bootstrap.servers": bootstrap_servers, "transactional.id": f"users of {topic}", "linger.ms": 20}
         queue = {"queue.buffering.max.messages": 3 * RECORDS_PER_TRANSACTION, "log_level": 0}
         self._producer = Producer({**settings, **queue})
@@ -53,7 +57,8 @@ class Users:
 
     def _write(self, changes: Iterator[tuple[bytes, bytes]]) -> None:
         """Both records of an update are in one transaction."""
-        producer, partitions = self._producer, self._partitions
+        producer = self._producer
+        partitions = self._partitions
         while some := list(itertools.islice(changes, RECORDS_PER_TRANSACTION)):
             producer.begin_transaction()
             for op, value in some:
@@ -64,7 +69,8 @@ class Users:
 
 def varint(number: int) -> bytes:
     """The Avro encoding of a whole number from 0."""
-    left, found = 2 * number, bytearray()
+    left = 2 * number
+    found = bytearray()
     while left > 127:
         found.append(left & 127 | 128)
         left >>= 7
