@@ -14,6 +14,7 @@ PROPERTIES = {
     "enable.auto.commit": "false",
     "enable.partition.eof": "true",
     "isolation.level": "read_committed",
+    "connections.max.idle.ms": "180000",
     "fetch.queue.backoff.ms": "10",
     "fetch.wait.max.ms": "100",
 }
