@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from tests.faults.committed_records import wait_for_labels, wrong_labels, wrong_records
@@ -21,6 +21,7 @@ from tests.support.changelog import Aggregate, Change, Op, Placed, Row
 from tests.support.client import Client
 from tests.support.pipeline import Pipeline, new_name
 from tests.support.topics import Outgoing
+from tests.support.waiting import wait_until
 from tests.support.wire import AGGREGATE_SCHEMA, body, frame
 
 PARTITIONS = 2
@@ -152,18 +153,33 @@ def test_output_cut_to_the_step_before(stack: Stack, pipeline: Pipeline) -> None
 # What looks alike, and is not to be refused
 
 
+def restart(stack: Stack, pipeline: Pipeline) -> None:
+    """Restart the broker; return once it leads the topics again."""
+    stack.broker.stop()
+    stack.broker.start()
+    wait_until(lambda: has_leaders(pipeline), "the broker to lead the topics")
+
+
+def has_leaders(pipeline: Pipeline) -> bool:
+    """Return whether every partition of input and output has a leader."""
+    try:
+        for topic in (pipeline.source, pipeline.output):
+            pipeline.topics.ends(topic)
+    except KafkaException:
+        return False
+    return True
+
+
 def test_a_clean_restart_of_the_broker(stack: Stack, pipeline: Pipeline, tmp_path: Path) -> None:
     """Under a running client, and while it is stopped."""
     changes = write(pipeline, inserts(0, 20), 0) + write(pipeline, inserts(20, 20), 1)
     with Client(pipeline.arguments("--batch-interval", "0.2"), tmp_path / "client.log") as running:
         wait_for_labels(running, pipeline, changes)
-        stack.broker.stop()
-        stack.broker.start()
+        restart(stack, pipeline)
         changes += write(pipeline, inserts(40, 5), 0)
         wait_for_labels(running, pipeline, changes)
         assert running.stop() == 0, running.output
-    stack.broker.stop()
-    stack.broker.start()
+    restart(stack, pipeline)
     run_well(pipeline)
     changes += write(pipeline, inserts(45, 5), 1)
     run_well(pipeline)
