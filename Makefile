@@ -21,12 +21,12 @@
 # make check       run linter, type checker and layout rules
 # make setup       install virtual environment, packages, Java runtime and jars; other targets run it first
 #
-# Settings: PYTHON=python3.12   WORKERS=4   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
+# Settings: PYTHON=python3.12   WORKERS=3   OLDEST_PYTHON=python3.11   KAFKA_PORT=9092   REGISTRY_PORT=8081   SQL_PORT=8083   DASHBOARD=1   DASHBOARD_PORT=8501   SEED=1   MINUTES=30   BENCH=--quick   USERS=1e9
 # Settings with CSV: CSV=purchases.csv   USER=customer   AMOUNT=price   DELIMITER=tab   DECIMAL=,   OUT=labels   K=4   SCALE=log   FIT=cells
 
 PYTHON ?= python3
 SEED ?= 1
-WORKERS ?= 4
+WORKERS ?= 3
 MINUTES ?= 30
 USERS ?= 1e9
 VENV := .venv

@@ -1,6 +1,6 @@
 """A topic loses its last records on the broker's disk and grows again: the client refuses to go on as if nothing were.
 
-Beside these cases: what looks alike and is no loss of records that were read.
+Other cases look alike, but lose no record that was read.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""What the code imports: no private module of a library, which may be gone with the next release."""
+"""What the code imports: no private module of a library, which the next release may remove."""
 
 import ast
 import sys
