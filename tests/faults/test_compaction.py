@@ -27,6 +27,6 @@ def test_a_retraction_lost_by_compaction_is_logged(stack: Stack, tmp_path: Path)
     wait_for_compaction(pipeline)
     assert pipeline.pending() == {}
     finished = inside.run(pipeline.arguments("--until-end"))
-    warning = "WARNING 1 unmatched retractions were older than delete.retention.ms and are lost;"
+    warning = "1 unmatched retractions were older than delete.retention.ms and are lost;"
     assert finished.code == 0
     assert warning in finished.stderr
