@@ -48,7 +48,7 @@ SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py"))
 """Where the messages are that the pages explain."""
 
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-MADE_WHEN_RUN = (".local", ".venv", "clustering.png", "labels.csv")
+MADE_WHEN_RUN = (".local", ".venv", "__pycache__", "clustering.png", "labels.csv")
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
