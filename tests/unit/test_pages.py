@@ -142,7 +142,7 @@ def test_the_layout_names_everything_at_the_top() -> None:
     named = {row[0].strip("`/") for row in rows(DEVELOPING.section("Layout of the repository"))}
     folders = {path.relative_to(ROOT).parts[0] for path in ROOT.glob("[!.]*/**/*.*")}
     files = {path.name for path in ROOT.glob("[!.]*") if path.is_file()}
-    assert folders | files - {README.path.name, *MADE_WHEN_RUN} <= named
+    assert (folders | files) - {README.path.name, *MADE_WHEN_RUN} <= named
 
 
 # Commands and options
