@@ -26,6 +26,13 @@ def format_percentage(part: int, whole: int) -> str:
     return f"{part / max(whole, 1):.1%}"
 
 
+def format_duration(seconds: float) -> str:
+    """Return '45.0 s', '90.0 min', '24.0 h', '3.0 days'."""
+    units = (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+    unit, size = next(((unit, size) for unit, size in units if abs(seconds) >= 2 * size), units[-1])
+    return f"{seconds / size:.1f} {unit}"
+
+
 def format_amount(amount: float) -> str:
     """Return an amount with two decimals, very large ones in scientific notation."""
     if math.isnan(amount):

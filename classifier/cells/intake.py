@@ -30,6 +30,7 @@ from classifier.clustering.scaling import Scaling
 from classifier.config.settings import Settings
 from classifier.errors import RecordError, StateError
 from classifier.formatting import format_percentage
+from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.end_check import EndCheck
 from classifier.kafka.record import BadRecord, Headers, Record, position_of
@@ -116,6 +117,7 @@ class CellIntake:
         self._count_codec = CellCodec(registry, settings.topic, NUM_USERS)
         self._label_codec = CellCodec(registry, settings.output, LABEL)
         self.watch = TopicWatch(kafka, settings)
+        self._caught_up = CaughtUp(self._input)
         self._warned_of_borders = False
         # From here on as of the last restore:
         self.batch = CellBatch()
@@ -177,6 +179,7 @@ class CellIntake:
 
         An input that is written to all the time may never be at its end, so its size at the start counts.
         """
+        self._caught_up.begin_anew()
         first_offsets = {partition: self._input.watermarks(partition)[0] for partition in self._input.partitions()}
         self.source = self._input.read_from(first_offsets)
         self._end_check = EndCheck()
@@ -212,7 +215,9 @@ class CellIntake:
 
     def confirm_end(self) -> bool:
         """Return whether the leaders confirm that the input has been read to its end."""
-        return self._end_check.confirm(self.source)
+        confirmed = self._end_check.confirm(self.source)
+        self._caught_up.note(self._end_check.caught_up_at, stopping=self._stop.requested)
+        return confirmed
 
     def check(self) -> None:
         """Raise TopicsChanged if a topic changed; ask the leaders for records that were not read."""

@@ -5,6 +5,8 @@ codecs), so that both report a problem in the same words.
 """
 
 import contextlib
+import math
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -21,10 +23,11 @@ from classifier.errors import (
     RecordError,
     SchemaError,
 )
-from classifier.formatting import format_count
+from classifier.formatting import format_count, format_duration
+from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.record import Record
-from classifier.kafka.source import committed_offsets, last_records, partitions_of
+from classifier.kafka.source import Topic, committed_offsets, last_records, partitions_of
 from classifier.kafka.topics import compacted_topics, missing_topic_message, not_compacted_message, topic_operations
 from classifier.outage import pause
 from classifier.row import ROW_FIELDS
@@ -36,6 +39,7 @@ from classifier.users.duplicate_rows import duplicates_found, remedy
 from classifier.users.input_keys import InputKeys
 from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.output_codec import KeyCodec, LabelCodec
+from classifier.users.progress import CANNOT_TELL, START_OVER, caught_up_before, why_users_lack
 
 WITHOUT_SUBJECT = {  # of the output
     "value": "does not exist yet; the first start registers it, which needs permission to write this subject",
@@ -220,7 +224,7 @@ def describe_group(client: AdminClient, group: str, stop: StopRequest) -> Any:
 
 
 def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
-    """Check the mode of the last input records, and users with several rows at the last commit, if there are any."""
+    """Check the mode of the last input records, and what the last commit notes of the input, if there are any."""
     consumer = kafka.consumer()
     # A topic or group that cannot be read has a line already.
     with contextlib.closing(consumer), contextlib.suppress(KafkaException):
@@ -232,6 +236,8 @@ def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
         n_several = n_duplicated_before(committed)
         if n_several is not None:
             yield several_line(settings.topic, n_several)
+        if n_several is not None and settings.changelog_mode == "upsert":
+            yield from tombstone_lines(Topic(kafka, consumer, settings.topic), settings, committed)
 
 
 def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:
@@ -248,6 +254,28 @@ def several_line(topic: str, n_users: int) -> Line:
     if n_users:
         return to_do(subject, f"{duplicates_found(n_users)}; {remedy(topic)}")
     return ok(subject, "one at the last commit")
+
+
+def tombstone_lines(topic: Topic, settings: Settings, committed: Collection[TopicPartition]) -> Iterator[Line]:
+    """Check that compaction has removed no tombstone that the client has not read, if the last commit tells."""
+    subject = f"topic {topic.name}, tombstones"
+    caught_up = CaughtUp(topic)
+    caught_up.begin(caught_up_before(committed))
+    if caught_up.at is None or math.isinf(caught_up.retention_seconds):
+        return
+    if not caught_up.is_too_old:
+        ago = format_duration(time.time() - caught_up.at)
+        stay = format_duration(caught_up.retention_seconds)
+        yield ok(subject, f"kept for {stay} (delete.retention.ms); the client last read all of them {ago} ago")
+        return
+    beginnings = {at.partition: topic.watermarks(at.partition)[0] for at in committed}
+    reason = why_users_lack(settings, beginnings)
+    if not reason:
+        yield ok(subject, f"{caught_up}; the next start reads the topic from its beginning to find them")
+    elif topic.cleanup_policy() is None:
+        yield unknown(subject, f"{caught_up}, if the topic is compacted: {CANNOT_TELL}")
+    else:
+        yield to_do(subject, f"{caught_up}, and it cannot show which: {reason}; {START_OVER}")
 
 
 # ------------------------------------------------------------------------------------- Schema Registry

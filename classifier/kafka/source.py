@@ -26,6 +26,7 @@ STALLED_SECONDS = 10.0  # of polls without a record from a partition that has so
 OPEN_TRANSACTION_SECONDS = 2.0  # an open transaction is reported after this; those of an older instance end earlier
 LAST_OFFSETS = 100  # of each partition, for `last_records`; transaction markers take some of them
 LAST_RECORDS_SECONDS = 5.0  # time limit of `last_records`
+TOMBSTONE_MS = "86400000"  # default of delete.retention.ms: one day
 
 
 class Topic:
@@ -57,8 +58,22 @@ class Topic:
 
     def is_compacted(self) -> bool:
         """Return whether compaction may remove records; True without the permission to read the configuration."""
-        policy = self._kafka.cleanup_policy(self.name)
+        policy = self.cleanup_policy()
         return policy is None or "compact" in policy
+
+    def cleanup_policy(self) -> str | None:
+        """Return cleanup.policy; None without the permission to read the configuration."""
+        return self._kafka.cleanup_policy(self.name)
+
+    def tombstone_seconds(self) -> float:
+        """Return how long compaction keeps a tombstone, infinite where nothing is compacted.
+
+        Without the permission to read the configuration, the topic is assumed to be compacted, with Kafka's default.
+        """
+        config = self._kafka.topic_config(self.name)
+        if "compact" not in config.get("cleanup.policy", "compact"):
+            return math.inf
+        return int(config.get("delete.retention.ms", TOMBSTONE_MS)) / 1000
 
     def read_from(self, offsets: Mapping[int, int], on_poll: Callable[[], object] = lambda: None) -> "Source":
         """Return a source that reads each partition from its offset on, and calls `on_poll` before each poll."""

@@ -198,7 +198,9 @@ class UserIntake:
     def confirm_end(self) -> bool:
         """Return whether the leaders confirm that the input has been read to its end; False until all have answered."""
         self._request_end()
-        return self._end_check.confirm(self.source)
+        confirmed = self._end_check.confirm(self.source)
+        self._progress.caught_up.note(self._end_check.caught_up_at, stopping=self._stop.requested)
+        return confirmed
 
     @property
     def deletions_due(self) -> bool:

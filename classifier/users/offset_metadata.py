@@ -1,7 +1,7 @@
 """The format of the mark in the metadata of each committed offset: what the output held when the offset was reached.
 
     user_classifier/1 users=3 waiting=1 partitions=6 keys=avro mode=upsert k=4 scale=log by=0.1.0 input=ID output=ID
-    unfinished several=2 since=17 last=16.3 rows=00c0ffee
+    unfinished several=2 since=17 last=16.3 rows=00c0ffee caught_up=1764580000
 
 Guarantee: every later version reads the marks of all earlier ones. If offsets or output change so that an earlier
 version would continue wrongly, FORMAT is raised. In every format a mark begins with the number of the format and names
@@ -30,6 +30,7 @@ SEVERAL = re.compile(r" several=(\d+)")
 SINCE = re.compile(r" since=(\d+)")
 LAST = re.compile(r" last=(\d+)\.(-?\d+)")
 ROWS = re.compile(r" rows=([0-9a-f]{8})")
+CAUGHT_UP = re.compile(r" caught_up=(\d+)")
 
 Ids = Mapping[str, str]  # topic ids by role, "input" and "output"; empty where the brokers give none
 NO_IDS: Ids = {"input": "", "output": ""}
@@ -54,6 +55,7 @@ class Mark:
     unordered_since: int | None = None  # offset in this partition: rows added from here on may be in any order
     last_read: LogPoint | None = None  # the last record of this partition before the offset
     row_checksum: int | None = None  # of the rows in the output, see `UserTable.row_checksum`
+    caught_up_at: int | None = None  # of an input with tombstones, in seconds since the epoch; see `CaughtUp`
 
     def __str__(self) -> str:
         parts = [f"user_classifier/{FORMAT} users={self.n_users}"]
@@ -78,6 +80,7 @@ class Mark:
             "since": self.unordered_since,
             "last": last_read,
             "rows": checksum,
+            "caught_up": self.caught_up_at,
         }
         parts += [f" {name}={value}" for name, value in others.items() if value is not None]
         return "".join(parts)
@@ -93,6 +96,7 @@ def mark_of(committed: TopicPartition) -> Mark | None:
     since = SINCE.search(metadata)
     last = LAST.search(metadata)
     rows = ROWS.search(metadata)
+    caught_up = CAUGHT_UP.search(metadata)
     return Mark(
         n_users=int(match["users"]),
         n_unmatched=int(match["waiting"] or 0),
@@ -106,6 +110,7 @@ def mark_of(committed: TopicPartition) -> Mark | None:
         unordered_since=int(since[1]) if since else None,
         last_read=LogPoint(int(last[1]), int(last[2])) if last else None,
         row_checksum=int(rows[1], 16) if rows else None,
+        caught_up_at=int(caught_up[1]) if caught_up else None,
     )
 
 

@@ -14,6 +14,7 @@ from classifier import __version__
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.config.settings import Settings
 from classifier.errors import StateError
+from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.record import LogPoint
 from classifier.kafka.source import Topic, offsets_of
 from classifier.kafka.topics import TopicWatch
@@ -26,6 +27,7 @@ log = logging.getLogger("user_classifier")
 
 START_OVER = "to start over: run again with --rebuild"
 OTHER_OUTPUT = "choose another output with -o, or recreate the topic and run with --rebuild"
+CANNOT_TELL = "to find out, the client needs the permission DescribeConfigs on the topic"
 LOST_WITH_TOPIC = {
     "input": "the committed offsets count records of the old topic",
     "output": "the labels that belong to the committed offsets were in the old topic",
@@ -52,6 +54,8 @@ class Progress:
         self.committed: Offsets = {}  # as this instance knows them
         self.batch_start: dict[int, int] = {}  # by partition: offset of the first record of the batch
         self.last_read: dict[int, LogPoint] = {}  # by partition: the last record read
+        self.caught_up = CaughtUp(topic, has_tombstones=settings.changelog_mode == "upsert")
+        self._tombstones_lost = False  # before this restore; the input has to confirm every user again
 
     # restore
 
@@ -74,6 +78,7 @@ class Progress:
         if has_labels:
             check_layout(committed, self._settings.output, layout)
         self.unconfirmed = self.rebuild or any(mark.unfinished for mark in marks_of(committed))
+        self._check_tombstones()
         self.incomplete = self.unconfirmed or not self._has_offsets
 
     def start_offsets(self, n_users: int) -> dict[int, int]:
@@ -84,18 +89,45 @@ class Progress:
         """
         settings, committed = self._settings, self.committed
         bounds = {partition: self._input.watermarks(partition) for partition in committed}
-        if self.rebuild:
-            start = {partition: low for partition, (low, _) in bounds.items()}
-        else:
+        if not self.rebuild:
             check_marks(committed.values(), settings.output, n_users, settings.changelog_mode)
-            if not self._has_offsets:
-                start = {partition: each[settings.reset_to] for partition, each in bounds.items()}
-            else:
+            if self._has_offsets:
                 self._check_range(bounds, n_users)
                 self._check_log(bounds)
-                start = {partition: max(bounds[partition][0], at.offset) for partition, at in committed.items()}
+        if self.rebuild or self._tombstones_lost:
+            start = {partition: low for partition, (low, _) in bounds.items()}
+            self.last_read = {}
+        elif self._has_offsets:
+            start = {partition: max(bounds[partition][0], at.offset) for partition, at in committed.items()}
+        else:
+            start = {partition: each[settings.reset_to] for partition, each in bounds.items()}
         self.batch_start = start
         return start
+
+    def _check_tombstones(self) -> None:
+        """Find out whether tombstones may have been removed since the committed offsets, before they were read.
+
+        The input then has to confirm every user, as in a rebuild; StateError where it cannot.
+        """
+        self._tombstones_lost = False
+        if self.unconfirmed or not self._has_offsets:
+            self.caught_up.begin_anew()
+            return
+        self.caught_up.begin(caught_up_before(self.committed.values()))
+        if not self.caught_up.is_too_old:
+            return
+        beginnings = {partition: self._input.watermarks(partition)[0] for partition in self.committed}
+        reason = why_users_lack(self._settings, beginnings)
+        if reason and self._input.cleanup_policy() is None:  # it may well be one that is not compacted at all
+            log.warning("%s, if the topic is compacted: %s", str(self.caught_up), CANNOT_TELL)
+            self.caught_up.begin(None)
+            return
+        if reason:
+            raise StateError(f"{self.caught_up}, and it cannot show which: {reason}; {START_OVER}")
+        log.warning("%s; reading it from its beginning to find them", str(self.caught_up))
+        self._tombstones_lost = True
+        self.unconfirmed = True
+        self.caught_up.begin_anew()
 
     def check_rows(self, checksum: int) -> None:
         """Raise StateError where the rows of the output are not those that belong to the committed offsets."""
@@ -117,7 +149,7 @@ class Progress:
 
     def _check_range(self, bounds: Bounds, n_users: int) -> None:
         """Raise StateError where the input does not hold the records after a committed offset."""
-        if self.unconfirmed:
+        if self.unconfirmed and not self._tombstones_lost:
             log.info("%s: continuing an unfinished labelling, %d users so far", self._settings.output, n_users)
             # A fresh start would not find either what retention has deleted since the labelling began.
             bounds = {partition: (0, high) for partition, (_, high) in bounds.items()}
@@ -150,7 +182,10 @@ class Progress:
         self, positions: Mapping[int, int], table: UserTable, choice: Chosen | None, duplicates: DuplicateRows
     ) -> list[TopicPartition]:
         """Return the offsets to commit with a step: that of the next record of each partition, with its mark."""
-        shared = dataclasses.replace(self._mark(table, choice), row_checksum=table.row_checksum())
+        caught_up_at = None if self.caught_up.at is None else int(self.caught_up.at)
+        shared = dataclasses.replace(
+            self._mark(table, choice), row_checksum=table.row_checksum(), caught_up_at=caught_up_at
+        )
         offsets = []
         for partition, position in positions.items():
             mark = duplicates.add_to(shared, partition, position)
@@ -204,6 +239,27 @@ class Progress:
 def has_offsets(committed: Iterable[TopicPartition]) -> bool:
     """Return whether the group has committed an offset in any partition."""
     return any(each.offset != OFFSET_INVALID for each in committed)
+
+
+def caught_up_before(committed: Iterable[TopicPartition]) -> int | None:
+    """Return when the input was last caught up before the last commit; None if a mark does not tell."""
+    times = [mark.caught_up_at for mark in marks_of(committed)]
+    known = [at for at in times if at is not None]
+    return min(known) if known and len(known) == len(times) else None
+
+
+def why_users_lack(settings: Settings, beginnings: Mapping[int, int]) -> str:
+    """Return why the input may not hold the records of all users in the output; empty if it does.
+
+    Compaction keeps the last record of each user, and the first offset. Only retention and a deletion of records, with
+    any cleanup.policy, move it.
+    """
+    if settings.reset_to:
+        return "auto.offset.reset is latest, so the labels did not begin with its first record"
+    trimmed = next(((partition, low) for partition, low in beginnings.items() if low), None)
+    if trimmed is None:
+        return ""
+    return f"retention has deleted the records of other users ({settings.topic} [{trimmed[0]}] begins at {trimmed[1]})"
 
 
 def check_format(committed: Iterable[TopicPartition]) -> None:

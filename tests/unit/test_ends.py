@@ -59,7 +59,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         time.now += seconds
 
     monkeypatch.setattr("classifier.kafka.ends.time", SimpleNamespace(monotonic=lambda: time.now, sleep=sleep))
-    monkeypatch.setattr("classifier.kafka.end_check.time", SimpleNamespace(monotonic=lambda: time.now))
+    wall = SimpleNamespace(monotonic=lambda: time.now, time=lambda: time.now)
+    monkeypatch.setattr("classifier.kafka.end_check.time", wall)
     return time
 
 
@@ -179,3 +180,28 @@ def test_a_late_answer_is_for_a_later_call(
     assert len(leaders.requests) == 1
     leaders.answer(0, 5)
     assert check.confirm(source)
+
+
+def test_an_input_that_is_never_at_its_end_is_caught_up_with_an_earlier_one(
+    leaders: Leaders, clock: SimpleNamespace
+) -> None:
+    source, check = source_at_end(5), EndCheck()
+    times: list[float | None] = []
+    for end in (6, 8, 10, 12):
+        check.request(source)
+        clock.now += 1.0
+        leaders.answer(0, end)
+        assert not check.confirm(source)
+        times.append(check.caught_up_at)
+        source.positions[0] = end + 1
+    assert times == [None, 100.0, 100.0, 102.0]
+
+
+@pytest.mark.usefixtures("clock")
+def test_an_end_that_is_confirmed_is_caught_up(leaders: Leaders, clock: SimpleNamespace) -> None:
+    source, check = source_at_end(5), EndCheck()
+    check.request(source)
+    clock.now += 0.5
+    leaders.answer(0, 5)
+    assert check.confirm(source)
+    assert check.caught_up_at == 100.0, "when the leaders were asked"

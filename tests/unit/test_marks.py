@@ -13,6 +13,7 @@ from classifier.kafka.record import LogPoint
 from classifier.users.offset_metadata import FORMAT, Mark, marks_of
 from classifier.users.progress import (
     START_OVER,
+    caught_up_before,
     check_format,
     check_marks,
     check_range,
@@ -179,6 +180,7 @@ def test_the_version_before_reads_a_mark_that_notes_the_last_record() -> None:
         unordered_since=st.none() | st.integers(0, 10**12),
         last_read=st.none() | st.builds(LogPoint, st.integers(0, 10**12), st.integers(-1, 10**6)),
         row_checksum=st.none() | st.integers(0, 2**32 - 1),
+        caught_up_at=st.none() | st.integers(0, 10**11),
     )
 )
 def test_a_mark_is_read_back_as_written(mark: Mark) -> None:
@@ -200,6 +202,10 @@ def test_a_mark_is_read_back_as_written(mark: Mark) -> None:
         (
             Mark(3, unordered_since=4, last_read=LogPoint(16, 3), row_checksum=0xC0FFEE),
             "user_classifier/1 users=3 since=4 last=16.3 rows=00c0ffee",
+        ),
+        (
+            Mark(3, changelog_mode="upsert", row_checksum=7, caught_up_at=1764580000),
+            "user_classifier/1 users=3 mode=upsert rows=00000007 caught_up=1764580000",
         ),
     ],
 )
@@ -224,6 +230,20 @@ def test_an_input_that_no_longer_holds_the_offset(low: int, high: int, message: 
     with pytest.raises(StateError) as caught:
         check_range({0: committed("x")[0]}, {0: (low, high)})
     assert str(caught.value) == f"{message}; {START_OVER}"
+
+
+@pytest.mark.parametrize(
+    ("marks", "at"),
+    [
+        ([None], None),
+        ([" caught_up=8", " caught_up=7", None], 7),
+        (["", " caught_up=7"], None),
+        ([""], None),
+    ],
+)
+def test_when_the_input_was_caught_up(marks: list[str | None], at: int | None) -> None:
+    texts = [None if mark is None else f"user_classifier/1 users=3{mark}" for mark in marks]
+    assert caught_up_before(committed(*texts)) == at
 
 
 @pytest.mark.parametrize(("offset", "low", "high"), [(7, 7, 7), (7, 0, 9), (OFFSET_INVALID, 5, 9), (0, 0, 0)])
