@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-LOOPBACK = "127.0.0.1"
+from tests.faults.frames import LOOPBACK, Closed, Frame, read_frame
+
 PRODUCE = 0
 """The api_key of a request to write records."""
 FETCH = 1
@@ -25,12 +26,6 @@ RESET = struct.pack("ii", 1, 0)
 
 PAUSE_S = 0.2
 """How often a late reply checks whether its connection is still open."""
-Frame = bytes
-"""A length of four bytes and a request or a reply. A request begins with api_key, api_version and correlation id."""
-
-
-class Closed(Exception):
-    """One side has closed the connection."""
 
 
 def nothing(_: Frame) -> bool:
@@ -98,6 +93,11 @@ class FaultyRelay:
         self._connections: list[_Connection] = []
         self._listener = socket.create_server((LOOPBACK, port))
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The value of `bootstrap.servers` of a client behind the relay."""
+        return f"{LOOPBACK}:{self.port}"
 
     @contextmanager
     def with_fault(self, fault: BrokerFault) -> Iterator[None]:
@@ -208,7 +208,7 @@ class _Connection:
             each.close()
 
     def _forward_request(self) -> None:
-        request = _read_frame(self._client)
+        request = read_frame(self._client)
         (correlation,) = struct.unpack_from(">i", request, 8)
         fault = self._relay.fault
         if fault is not None and fault.resets(request):
@@ -223,7 +223,7 @@ class _Connection:
                 self._broker.sendall(request)
 
     def _receive_reply(self) -> None:
-        reply = _read_frame(self._broker)
+        reply = read_frame(self._broker)
         (correlation,) = struct.unpack_from(">i", reply, 4)
         with self._holding:
             request = self._requests.pop(correlation)
@@ -244,19 +244,3 @@ class _Connection:
         self._client.sendall(reply)
         if api_key_of(request) == FETCH:
             self._relay.count_fetch()
-
-
-def _read_frame(source: socket.socket) -> Frame:
-    """Return one length and what follows it."""
-    head = _read_exactly(source, 4)
-    return head + _read_exactly(source, struct.unpack(">i", head)[0])
-
-
-def _read_exactly(source: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        part = source.recv(size - len(data))
-        if not part:
-            raise Closed
-        data += part
-    return bytes(data)

@@ -1,6 +1,7 @@
 """Services that fault tests may kill, shared by all of them."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,29 +11,31 @@ from tests.faults.two_brokers import TwoBrokers, running_two_brokers
 
 
 @pytest.fixture(scope="session")
-def stack(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RelayedStack]:
-    """A broker, a registry and a relay for fault tests."""
+def services_path(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of all services; skips the test if there are to be none."""
     if request.config.getoption("--no-kafka"):
         pytest.skip("--no-kafka was given")
-    with running_stack(tmp_path_factory.mktemp("faults")) as running:
+    return tmp_path_factory.mktemp("faults")
+
+
+@pytest.fixture(scope="session")
+def stack(services_path: Path) -> Iterator[RelayedStack]:
+    """A broker, a registry and relays for fault tests."""
+    with running_stack(services_path / "one") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Three brokers and a registry for fault tests."""
-    if request.config.getoption("--no-kafka"):
-        pytest.skip("--no-kafka was given")
-    with running_cluster(tmp_path_factory.mktemp("cluster")) as running:
+def cluster(services_path: Path) -> Iterator[Stack]:
+    """Three brokers, a registry and relays for fault tests."""
+    with running_cluster(services_path / "three") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def both_brokers(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TwoBrokers]:
+def both_brokers(services_path: Path) -> Iterator[TwoBrokers]:
     """Two brokers, a relay for each and a registry."""
-    if request.config.getoption("--no-kafka"):
-        pytest.skip("--no-kafka was given")
-    with running_two_brokers(tmp_path_factory.mktemp("two_brokers")) as running:
+    with running_two_brokers(services_path / "two") as running:
         yield running
 
 

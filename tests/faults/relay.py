@@ -1,7 +1,6 @@
 """A TCP relay between a client and the broker that loses, delays or cuts off chosen requests and replies.
 
-It parses only Kafka's framing: a length, then in a request api_key, api_version and correlation id, in a reply the
-correlation id. It can also hide a topic, as a broker does whose metadata are old, and take records slowly.
+It can also hide a topic, as a broker does whose metadata are old, and take records slowly.
 """
 
 import socket
@@ -13,7 +12,8 @@ from contextlib import suppress
 from enum import Enum, IntEnum
 from typing import NamedTuple
 
-LOOPBACK = "127.0.0.1"
+from tests.faults.frames import LOOPBACK, Closed, read_frame
+
 METADATA = 3
 """The api_key of metadata requests."""
 
@@ -45,10 +45,6 @@ class Trap(NamedTuple):
     api: Api
     harm: Harm
     delay_s: float
-
-
-class Cut(Exception):
-    """The connection is closed."""
 
 
 class Hidden:
@@ -88,6 +84,11 @@ class Relay:
         """Bytes of records per second; None without a limit."""
         self._listener = socket.create_server((LOOPBACK, port))
         threading.Thread(target=self._accept, daemon=True).start()
+
+    @property
+    def bootstrap_servers(self) -> str:
+        """The value of `bootstrap.servers` of a client behind the relay."""
+        return f"{LOOPBACK}:{self.port}"
 
     def arm(self, api: Api, harm: Harm, delay_s: float = 1.0) -> None:
         """Disturb the next request of this kind; `sprung` is set when it has happened."""
@@ -151,7 +152,7 @@ class _Connection:
             threading.Thread(target=self._until_cut, args=(way,), daemon=True).start()
 
     def _until_cut(self, way: Callable[[], None]) -> None:
-        with suppress(OSError, Cut):
+        with suppress(OSError, Closed):
             while True:
                 way()
         for each in (self._client, self._broker):
@@ -160,13 +161,13 @@ class _Connection:
             each.close()
 
     def _requests(self) -> None:
-        frame = _frame(self._client)
+        frame = read_frame(self._client)
         api_key, _, correlation = struct.unpack_from(">hhi", frame, 4)
         if api_key == METADATA and (hidden := self._relay.hidden) is not None:
             frame, self._disguised[correlation] = hidden.ask(frame)
         trap = self._relay.take(api_key)
         if trap is not None and trap.harm is Harm.CUT_REQUEST:
-            raise Cut
+            raise Closed
         if trap is not None and trap.harm is Harm.DROP_REQUEST:
             return
         if trap is not None:
@@ -176,31 +177,15 @@ class _Connection:
         self._broker.sendall(frame)
 
     def _replies(self) -> None:
-        frame = _frame(self._broker)
+        frame = read_frame(self._broker)
         (correlation,) = struct.unpack_from(">i", frame, 4)
         if (disguise := self._disguised.pop(correlation, None)) is not None:
             frame = disguise(frame)
         trap = self._harmed.pop(correlation, None)
         if trap is not None and trap.harm is Harm.CUT_REPLY:
-            raise Cut
+            raise Closed
         if trap is not None and trap.harm is Harm.DROP_REPLY:
             return
         if trap is not None:
             time.sleep(trap.delay_s)
         self._client.sendall(frame)
-
-
-def _frame(source: socket.socket) -> bytes:
-    """One length and what follows it."""
-    head = _exactly(source, 4)
-    return head + _exactly(source, struct.unpack(">i", head)[0])
-
-
-def _exactly(source: socket.socket, size: int) -> bytes:
-    data = bytearray()
-    while len(data) < size:
-        part = source.recv(size - len(data))
-        if not part:
-            raise Cut
-        data += part
-    return bytes(data)

@@ -50,6 +50,22 @@ def hang_instead(two_brokers: TwoBrokers, fault: BrokerFault) -> None:
     two_brokers.struck.lift()
 
 
+def with_held_labels(two_brokers: TwoBrokers, directory: Path, name: str) -> tuple[Pipeline, Pipeline, UsersInput]:
+    """Label users in an output on both brokers, and have the steady one send none of the labels.
+
+    Returns the pipeline, the same behind relays, and the input, which has changes that are not labelled yet.
+    """
+    pipeline = two_brokers.pipeline(directory, name, PARTITIONS)
+    pipeline.output = f"{pipeline.output}_of_two"
+    pipeline.topics.create(pipeline.output, 2, {"cleanup.policy": "compact"})
+    source = UsersInput(pipeline)
+    source.spend()
+    inside.run_to_end(pipeline.arguments())
+    source.spend()
+    hold_steady(two_brokers, pipeline, pipeline.output)
+    return pipeline, two_brokers.behind_relays(pipeline), source
+
+
 @pytest.mark.parametrize("fault", [HANGS, DISK_HANGS], ids=str)
 def test_until_end(two_brokers: TwoBrokers, tmp_path: Path, fault: BrokerFault) -> None:
     """A rebuild would delete the users whose newest rows were written last."""
@@ -74,15 +90,7 @@ def test_until_end(two_brokers: TwoBrokers, tmp_path: Path, fault: BrokerFault) 
 @pytest.mark.parametrize("fault", [HANGS, DISK_HANGS], ids=str)
 def test_export(two_brokers: TwoBrokers, tmp_path: Path, fault: BrokerFault) -> None:
     """A transaction of labels that came while the export was reading is in the file as a whole."""
-    pipeline = two_brokers.pipeline(tmp_path, "export", PARTITIONS)
-    pipeline.output = f"{pipeline.output}_of_two"
-    pipeline.topics.create(pipeline.output, 2, {"cleanup.policy": "compact"})
-    relayed = two_brokers.behind_relays(pipeline)
-    source = UsersInput(pipeline)
-    source.spend()
-    inside.run_to_end(pipeline.arguments())
-    source.spend()
-    hold_steady(two_brokers, pipeline, pipeline.output)
+    pipeline, relayed, _ = with_held_labels(two_brokers, tmp_path, "export")
     file = tmp_path / "labels.csv"
     with Client(relayed.arguments("--export", str(file)), tmp_path / "client.log") as client:
         wait_for_stale_end(two_brokers, client)
@@ -126,15 +134,7 @@ def moved(counts: dict[int, int]) -> dict[int, int]:
 @pytest.mark.parametrize("fault", [HANGS, DISK_HANGS], ids=str)
 def test_restore(two_brokers: TwoBrokers, tmp_path: Path, fault: BrokerFault) -> None:
     """The output is read while a broker hangs that leads one of its partitions, and half of the input."""
-    pipeline = two_brokers.pipeline(tmp_path, "restore", PARTITIONS)
-    pipeline.output = f"{pipeline.output}_of_two"
-    pipeline.topics.create(pipeline.output, 2, {"cleanup.policy": "compact"})
-    relayed = two_brokers.behind_relays(pipeline)
-    source = UsersInput(pipeline)
-    source.spend()
-    inside.run_to_end(pipeline.arguments())
-    source.spend()
-    hold_steady(two_brokers, pipeline, pipeline.output)
+    pipeline, relayed, source = with_held_labels(two_brokers, tmp_path, "restore")
     with Client(relayed.arguments("--batch-interval", "0.2"), tmp_path / "client.log") as client:
         wait_for_stale_end(two_brokers, client)
         two_brokers.struck.begin(fault)

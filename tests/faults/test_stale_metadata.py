@@ -11,7 +11,7 @@ from classifier.config.settings import Settings
 from classifier.kafka.client import Kafka
 from classifier.kafka.source import Source, partitions_of
 from classifier.stop import StopRequest
-from tests.faults.relay import LOOPBACK, Hidden, Relay
+from tests.faults.relay import Hidden, Relay
 from tests.faults.stack import RelayedStack
 from tests.faults.watcher import Watcher
 from tests.support.pipeline import Pipeline, Services
@@ -26,7 +26,7 @@ POLL_S = 0.1
 @pytest.fixture
 def relayed(stack: RelayedStack) -> Iterator[Topics]:
     """The broker behind the relay, which hides nothing at the end."""
-    yield Topics(f"{LOOPBACK}:{stack.relay.port}")
+    yield Topics(stack.relay.bootstrap_servers)
     stack.relay.show()
 
 

@@ -29,7 +29,7 @@ def pipeline(stack: RelayedStack, tmp_path: Path, request: pytest.FixtureRequest
     """A pipeline whose client is connected through the relay."""
     made = Pipeline(stack.services, tmp_path, new_name(request.node.name))
     for section in ("consumer", "producer"):
-        made.configure(section, bootstrap_servers=f"127.0.0.1:{stack.relay.port}")
+        made.configure(section, bootstrap_servers=stack.relay.bootstrap_servers)
     made.write(place_by_hash(CHANGES, 1))
     return made
 
