@@ -8,7 +8,6 @@ from types import TracebackType
 
 from tests.faults.clients import Clients, TracedClient
 from tests.faults.feeder import Feeder
-from tests.faults.relay import LOOPBACK, Relay
 from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.faults.verdict import expectation, judge, pending_of
@@ -31,7 +30,7 @@ class Arena:
     Parameters
     ----------
     producer : properties to add to [producer] of the configuration.
-    relay : between the client and the broker; by default none.
+    bootstrap_servers : of the client, if it is to reach the brokers through relays.
     flowing : whether the input flows by itself.
     per_second : transactions per second of the flow.
     n_users : number of users of these transactions.
@@ -44,7 +43,7 @@ class Arena:
         name: str,
         seed: int,
         producer: Mapping[str, str] | None = None,
-        relay: Relay | None = None,
+        bootstrap_servers: str | None = None,
         output_partitions: int = 1,
         flowing: bool = True,
         per_second: int = 300,
@@ -61,9 +60,9 @@ class Arena:
             self.pipeline.topics.grow(self.pipeline.output, output_partitions)
         sections = self.pipeline.sections
         sections["producer"].update(producer or {})
-        if relay is not None:
+        if bootstrap_servers is not None:
             for section in ("consumer", "producer"):
-                sections[section]["bootstrap.servers"] = f"{LOOPBACK}:{relay.port}"
+                sections[section]["bootstrap.servers"] = bootstrap_servers
         configuration.write(self.pipeline.file, sections)
         self.clients = Clients(self.pipeline)
         self.feeder = Feeder(self.pipeline, seed, n_users, per_second)
@@ -136,5 +135,5 @@ class Arena:
         code = client.stop() if client.running else client.wait()
         if code != 0:
             raise AssertionError(f"{self.name}: the client ended with {code}:\n{output[-4000:]}")
-        verdict = judge(self.pipeline, self.feeder, self.watcher if watched else None, stepwise, onward)
+        verdict = judge(self.pipeline, self.feeder, self.watcher, stepwise, watched, onward)
         return Result(self.name, self.faults, self.recovery, verdict)

@@ -1,7 +1,8 @@
 """Judges every committed record of the output, and waits for the labels that the oracle expects."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
+from tests.faults.history import History, Written
 from tests.support import oracle
 from tests.support.changelog import Change, Row
 from tests.support.client import Client
@@ -13,23 +14,10 @@ LABELS_S = 90.0
 """How long the expected labels may take to appear on a busy machine."""
 
 
-def wrong_records(pipeline: Pipeline, changes: Iterable[Change], deleted: Collection[str] = ()) -> list[str]:
-    """Return what is wrong with any committed record of the output.
-
-    A tombstone may only delete a user in `deleted`, and a row must be one that the input added for that user.
-    """
-    added = {change.row for change in changes if change.op.sign > 0}
-    wrong, labelled = [], set[str]()
-    for user_id, row in pipeline.emitted():
-        if row is None and user_id in labelled and user_id not in deleted:
-            wrong.append(f"{user_id} deleted")
-        if row is not None and Row(*row[:3]) not in added:
-            wrong.append(f"{user_id} has {row}, which the input never added")
-        if row is None:
-            labelled.discard(user_id)
-        else:
-            labelled.add(user_id)
-    return wrong
+def wrong_records(pipeline: Pipeline, changes: Iterable[Change]) -> list[str]:
+    """Return what is wrong with any committed record of the output; see `History.wrong`."""
+    rows = [(user_id, None if row is None else Row(*row[:3])) for user_id, row in pipeline.emitted()]
+    return History(changes).wrong(Written(user_id, row, made=0.0) for user_id, row in rows)
 
 
 def differences(found: Mapping[str, Labelled], expected: Mapping[str, Labelled]) -> list[str]:

@@ -2,12 +2,14 @@
 
 import random
 import threading
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from tests.faults.history import History
 from tests.support.changelog import Aggregate, Change, Placed
 from tests.support.pipeline import Pipeline
 from tests.support.waiting import wait_until
@@ -44,13 +46,13 @@ class Feeder(threading.Thread):
         """Partition -> its changes: number n is at offset n."""
         self.begin: dict[int, int] = {}
         """Partition -> offset of its first record, by default 0."""
+        self.history = History()
         self._sent: dict[tuple[bytes | None, tuple[tuple[str, str | bytes | None], ...]], Change] = {}
         self.encode: Callable[[Change], bytes] | None = None
         """Encodes values in another schema than that of the pipeline."""
         self._failures: list[KafkaError] = []
         self._stopping = threading.Event()
-        own = {"enable.idempotence": True, "linger.ms": 5, "reconnect.backoff.max.ms": 500, "log_level": 0}
-        self._producer = Producer({"bootstrap.servers": pipeline.topics.bootstrap_servers, **own})
+        self._producer = self._new_producer()
 
     @property
     def changes(self) -> list[Change]:
@@ -121,6 +123,7 @@ class Feeder(threading.Thread):
     def trim(self) -> None:
         """Delete all records written so far, as retention does."""
         self.flush()
+        self.history.lose(self._table.rows, time.time())
         self.begin = {at: len(changes) for at, changes in self.written_to.items()}
         admin = AdminClient({"bootstrap.servers": self.pipeline.topics.bootstrap_servers, "log_level": 0})
         wanted = [TopicPartition(self.pipeline.source, at, offset) for at, offset in self.begin.items()]
@@ -137,6 +140,7 @@ class Feeder(threading.Thread):
 
     def forget(self) -> None:
         """Start from an empty table, as the topic was recreated."""
+        self.history.lose(self._table.rows, time.time())
         self._table = Aggregate()
         self._transactions = []
         self.written_to = {}
@@ -178,15 +182,24 @@ class Feeder(threading.Thread):
             if record.partition in twice:
                 self.written_to[record.partition].append(self._sent[record.value, tuple(record.headers)])
 
+    def _new_producer(self) -> Producer:
+        own = {"enable.idempotence": True, "linger.ms": 5, "reconnect.backoff.max.ms": 500, "log_level": 0}
+        return Producer({"bootstrap.servers": self.pipeline.topics.bootstrap_servers, **own})
+
     def _partition_of(self, change: Change) -> int:
         if self._rng.random() < self.random_share:
             return self._rng.randrange(self.n_partitions)
         return zlib.crc32(repr(tuple(change.row)).encode()) % self.n_partitions
 
-    def _send(self, first: int) -> None:
-        """Send the changes from the given one on."""
-        placed = [Placed(self._partition_of(change), change) for change in self._table.changes[first:]]
+    def _send(self, first: int, partition: int | None = None) -> None:
+        """Send the changes from the given one on, by default spread over the partitions."""
+        began = time.time()
+        placed = [
+            Placed(self._partition_of(change) if partition is None else partition, change)
+            for change in self._table.changes[first:]
+        ]
         for (at, change), record in zip(placed, self.pipeline.outgoing(placed), strict=True):
+            self.history.note(change, began)
             self.written_to.setdefault(at, []).append(change)
             value = record.value if self.encode is None else self.encode(change)
             self._sent[value, tuple(record.headers)] = change

@@ -31,7 +31,9 @@ ALL_TRAPS = [*TRAPS, *(trap for trap in itertools.product(Api, Harm) if trap not
 def lose_replies(stack: RelayedStack, directory: Path, seed: int, times: int) -> Result:
     """Spring `times` traps, one after the other, while labels flow."""
     settings = {"transaction.timeout.ms": str(TRANSACTION_MS)}
-    with Arena(stack, directory, "replies_lost", seed, producer=settings, relay=stack.relay) as arena:
+    with Arena(
+        stack, directory, "replies_lost", seed, producer=settings, bootstrap_servers=stack.relay.bootstrap_servers
+    ) as arena:
         client = arena.clients.start()
         arena.labels_flow()
         traps = [ALL_TRAPS[number % len(ALL_TRAPS)] for number in range(times)]

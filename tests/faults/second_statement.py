@@ -36,6 +36,7 @@ def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
         began = time.time()
         _read_all(arena)
         arena.recovery.append(time.time() - began)
+        undisturbed.wait_for_output("more than one row")  # logged once two ends are confirmed, after the labels
         warnings = [_warning(undisturbed.output)]
         if (code := undisturbed.stop()) != 0:
             raise AssertionError(f"the client ended with {code}:\n{undisturbed.output[-3000:]}")
@@ -48,8 +49,8 @@ def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
             warnings.append(_warning(done.output))
             n_lost += n_wrong(each, feeder.changes)
         _check_reports_them(pipeline)
-        verdict = judge(pipeline, feeder, None, stepwise=False, onward=False)._replace(lost=n_lost)
-        return Result(arena.name, arena.faults, arena.recovery, verdict, warnings)
+        verdict = judge(pipeline, feeder, arena.watcher, stepwise=False, watched=False, onward=False)
+        return Result(arena.name, arena.faults, arena.recovery, verdict._replace(lost=n_lost), warnings)
 
 
 def expected(changes: Iterable[Change]) -> dict[str, Labelled]:

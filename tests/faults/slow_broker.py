@@ -29,7 +29,8 @@ PART = "labels are committed, more follow"
 def label_slowly(stack: RelayedStack, directory: Path, seed: int) -> Result:
     """A first labelling and one in which most labels change, both in parts; clients are killed in them."""
     producer = {"transaction.timeout.ms": str(TRANSACTION_MS)}
-    with Arena(stack, directory, "slow_broker", seed, producer, stack.relay, flowing=False, n_users=N_USERS) as arena:
+    through = stack.relay.bootstrap_servers
+    with Arena(stack, directory, "slow_broker", seed, producer, through, flowing=False, n_users=N_USERS) as arena:
         arena.feeder.write(N_TRANSACTIONS)
         arena.feeder.flush()
         stack.relay.bytes_per_s = BYTES_PER_S

@@ -131,7 +131,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="soak-") as name, running_stack(Path(name)) as stack:
         result = soak(stack, Path(name), arguments.seed, arguments.minutes)
     print(table([result]))
-    return 0 if result.verdict.clean else 1
+    return 0 if result.passed else 1
 
 
 if __name__ == "__main__":

@@ -9,4 +9,4 @@ from tests.faults.stack import RelayedStack
 def test_kills_in_each_part_of_a_long_step(stack: RelayedStack, tmp_path: Path) -> None:
     result = label_slowly(stack, tmp_path, seed=1)
     print(result.line(), *result.notes, sep="\n")
-    assert result.verdict.clean, result
+    assert result.passed, str(result)

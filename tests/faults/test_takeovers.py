@@ -8,4 +8,4 @@ from tests.faults.takeovers import take_over
 
 def test_an_instance_is_taken_over_in_a_transaction(stack: Stack, tmp_path: Path) -> None:
     result = take_over(stack, tmp_path, seed=1, times=3)
-    assert result.verdict.clean, result
+    assert result.passed, str(result)

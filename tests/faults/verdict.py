@@ -9,7 +9,8 @@ from itertools import accumulate, pairwise, zip_longest
 from typing import NamedTuple
 
 from tests.faults.feeder import Feeder
-from tests.faults.watcher import Watcher
+from tests.faults.history import Written
+from tests.faults.watcher import Seen, Watcher
 from tests.support import oracle
 from tests.support.changelog import Change, Row
 from tests.support.oracle import Labelled, Multiset
@@ -39,22 +40,31 @@ class Verdict(NamedTuple):
     """Records of aborted transactions seen by a read_committed reader."""
     aborted: int
     """Records of aborted transactions."""
+    untrue: tuple[str, ...] = ()
+    """What is wrong with any committed record of the output: users deleted or rows written without a cause."""
 
     @property
     def clean(self) -> bool:
         """Whether every guarantee was kept."""
-        return not (self.lost or self.duplicates or self.wrong_commits or self.moved_back or self.uncommitted_seen)
+        steps = self.duplicates or self.wrong_commits or self.moved_back or self.uncommitted_seen
+        return not (steps or self.lost or self.untrue)
 
 
 def judge(
-    pipeline: Pipeline, feeder: Feeder, watcher: Watcher | None, stepwise: bool = True, onward: bool = True
+    pipeline: Pipeline,
+    feeder: Feeder,
+    watcher: Watcher,
+    stepwise: bool = True,
+    watched: bool = True,
+    onward: bool = True,
 ) -> Verdict:
     """Judge a pipeline whose client has ended.
 
     Parameters
     ----------
-    watcher : the reader of the output; None if the broker has removed records since.
+    watcher : the reader of the output.
     stepwise : whether to compare each commit with the input; needs a complete output with one partition.
+    watched : whether the watcher must have met each record that the output has; not so after some outages.
     onward : whether offsets must not move back, as they do with --rebuild.
     """
     feeder.take_stock()
@@ -69,8 +79,9 @@ def judge(
         duplicates=duplicates(committed),
         wrong_commits=wrong_commits(pipeline, feeder, committed, batches) if stepwise else 0,
         moved_back=moved_back(batches) if onward else 0,
-        uncommitted_seen=uncommitted_seen(watcher, committed, aborted),
+        uncommitted_seen=uncommitted_seen(watcher, committed, aborted) if watched else 0,
         aborted=len(aborted),
+        untrue=tuple(untrue(pipeline, feeder, watcher)),
     )
 
 
@@ -114,10 +125,26 @@ def duplicates(committed: Iterable[Record]) -> int:
     return count
 
 
-def uncommitted_seen(watcher: Watcher | None, committed: Sequence[Record], aborted: set[tuple[int, int]]) -> int:
+def untrue(pipeline: Pipeline, feeder: Feeder, watcher: Watcher) -> list[str]:
+    """Return what is wrong with any record that the output has, or had before the broker removed it."""
+    after = Watcher(pipeline)
+    after.start()
+    after.stop()
+    watcher.stop()
+    # A recreated output counts from zero again, so a record has its time in addition to its position.
+    records = {(each.made, each.partition, each.offset): each for each in (*watcher.seen, *after.seen)}
+    return feeder.history.wrong(written(pipeline, seen) for _, seen in sorted(records.items()))
+
+
+def written(pipeline: Pipeline, seen: Seen) -> Written:
+    """Decode a record."""
+    record = Record(seen.partition, seen.offset, seen.key, seen.value, [])
+    row = None if record.value is None else Row(*pipeline.labelled(record)[:3])
+    return Written(pipeline.user_of(record), row, seen.made)
+
+
+def uncommitted_seen(watcher: Watcher, committed: Sequence[Record], aborted: set[tuple[int, int]]) -> int:
     """Count the aborted records that the watcher saw, once it has seen all committed ones."""
-    if watcher is None:
-        return 0
     positions = {record[:2] for record in committed}
     wait_until(lambda: len(watcher.seen) >= len(positions), "the watcher to see every label", timeout_s=15.0)
     watcher.stop()

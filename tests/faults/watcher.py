@@ -27,6 +27,8 @@ class Seen(NamedTuple):
     """When the client produced it; seconds since the epoch."""
     arrived: float
     """When it was read; seconds since the epoch."""
+    key: bytes | None
+    value: bytes | None
 
 
 class Watcher(threading.Thread):
@@ -65,7 +67,8 @@ class Watcher(threading.Thread):
         if partition is None or offset is None:
             return
         if error is None:
-            self.seen.append(Seen(partition, offset, message.timestamp()[1] / 1000, time.time()))
+            made = message.timestamp()[1] / 1000
+            self.seen.append(Seen(partition, offset, made, time.time(), message.key(), message.value()))
         elif error.code() == KafkaError._PARTITION_EOF:
             self._ended.add(partition)
 

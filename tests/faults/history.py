@@ -1,0 +1,82 @@
+"""What the input did to each user, and when: every committed record of the output must have a cause in it."""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tests.support.changelog import Change, Op, Row
+
+CLOCK_S = 0.001
+"""Timestamps of records are whole milliseconds."""
+
+
+class Event(NamedTuple):
+    """A row that was added for a user, or the deletion of the user."""
+
+    row: Row | None
+    """None: deleted."""
+    at: float
+    """A moment before it was written; seconds since the epoch."""
+
+
+class Written(NamedTuple):
+    """One committed record of the output."""
+
+    user_id: str
+    row: Row | None
+    """None: a tombstone."""
+    made: float
+    """When the client produced it; seconds since the epoch."""
+
+
+class History:
+    """The events of each user, in the order of the aggregation."""
+
+    def __init__(self, changes: Iterable[Change] = ()) -> None:
+        self._events: dict[str, list[Event]] = {}
+        self._first: dict[Row, int] = {}
+        """Row -> its index among the events of its user; of a row that was added several times, the first."""
+        for change in changes:
+            self.note(change)
+
+    def note(self, change: Change, at: float = 0.0) -> None:
+        """Take note of a change; a retraction in an update is no event."""
+        op, row = change
+        events = self._events.setdefault(row.user_id, [])
+        if op.sign > 0:
+            self._first.setdefault(row, len(events))
+            events.append(Event(row, at))
+        elif op is Op.DELETE:
+            events.append(Event(None, at))
+
+    def lose(self, user_ids: Iterable[str], at: float) -> None:
+        """Take note that the input has lost the rows of users, which deletes them."""
+        for user_id in user_ids:
+            self._events.setdefault(user_id, []).append(Event(None, at))
+
+    def wrong(self, records: Iterable[Written]) -> list[str]:
+        """Return what is wrong with any record of the output, in the order in which a reader meets them.
+
+        A row must be one that the input had added for the user. A tombstone needs a deletion of the user that came
+        after the row that it deletes, and before the tombstone.
+        """
+        wrong: list[str] = []
+        labelled: dict[str, Row] = {}
+        for record in records:
+            user_id, row, _ = record
+            before = labelled.pop(user_id, None)
+            if row is not None:
+                labelled[user_id] = row
+                if not self._added(record):
+                    wrong.append(f"{user_id} has {tuple(row[1:])}, which the input had not added")
+            elif before is not None and not self._deleted(record, before):
+                wrong.append(f"{user_id} deleted, whom the input had not deleted since {tuple(before[1:])}")
+        return wrong
+
+    def _added(self, record: Written) -> bool:
+        row = record.row
+        index = self._first.get(row) if row is not None else None
+        return index is not None and self._events[record.user_id][index].at <= record.made + CLOCK_S
+
+    def _deleted(self, record: Written, row: Row) -> bool:
+        later = self._events.get(record.user_id, [])[self._first.get(row, -1) + 1 :]
+        return any(event.row is None and event.at <= record.made + CLOCK_S for event in later)
