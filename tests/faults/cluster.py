@@ -10,7 +10,8 @@ from confluent_kafka.admin import AdminClient
 from local.services.kafka import KafkaBroker, Quorum, new_cluster_id
 from local.services.process import free_port, start_all, stop_all
 from local.services.registry import SchemaRegistry
-from tests.faults.stack import SHORT_WAITS, Stack
+from tests.faults.broker_faults import FaultyRelay
+from tests.faults.stack import Relayed, Stack, broker_properties
 from tests.support.metadata import partitions_in
 from tests.support.pipeline import Services
 from tests.support.subjects import Subjects
@@ -34,20 +35,24 @@ IN_SYNC_S = 90.0
 
 @contextmanager
 def running_cluster(directory: Path) -> Iterator[Stack]:
-    """Start three brokers and a registry; stop all."""
+    """Start three brokers, a relay for each and a registry; stop all."""
     quorum = Quorum(new_cluster_id(), {node_id: free_port() for node_id in NODES})
-    properties = {**REPLICATED, **SHORT_WAITS}
-    brokers = [
-        KafkaBroker(directory / f"kafka_{node_id}", free_port(), properties, quorum=quorum, node_id=node_id)
-        for node_id in NODES
-    ]
+    relays, brokers = [], []
+    for node_id in NODES:
+        port, behind_relay = free_port(), free_port()
+        relays.append(FaultyRelay(free_port(), behind_relay))
+        relayed = {"FAULTY": Relayed(behind_relay, relays[-1].port)}
+        properties = {**REPLICATED, **broker_properties(port, relayed)}
+        brokers.append(KafkaBroker(directory / f"kafka_{node_id}", port, properties, quorum=quorum, node_id=node_id))
     registry = SchemaRegistry(directory / "registry", free_port())
     try:
         start_all([*brokers, registry])
         topics = Topics(",".join(broker.bootstrap_servers for broker in brokers))
         topics.wait_for_coordinator()
-        yield Stack(brokers, registry, Services(topics, Subjects(registry.url)))
+        yield Stack(brokers, registry, Services(topics, Subjects(registry.url)), relays)
     finally:
+        for relay in relays:
+            relay.close()
         stop_all([*brokers, registry])
 
 

@@ -113,6 +113,25 @@ class Feeder(threading.Thread):
             self._aggregate(*transaction)
         self._send(before)
 
+    def insert_into(self, partition: int, user_ids: Iterable[str]) -> None:
+        """Write the first transactions of users, all into one partition, as batches of their own."""
+        self.flush()
+        before = len(self._table.changes)
+        for user_id in user_ids:
+            self._aggregate(user_id, self._rng.uniform(0, 1000.0))
+        self._send(before, partition)
+        self.flush()
+
+    def lose(self, partition: int, first_lost: int) -> None:
+        """Take note that the broker has lost the records of a partition from an offset on, and the users with them."""
+        lost = {change.row.user_id for change in self.written_to[partition][first_lost:]}
+        self.history.lose(lost, time.time())
+        del self.written_to[partition][first_lost:]
+        for user_id in lost:
+            del self._table.rows[user_id]
+        # An idempotent producer would count on from what the broker has lost.
+        self._producer = self._new_producer()
+
     def delete_all(self) -> None:
         """Delete every user."""
         before = len(self._table.changes)

@@ -38,6 +38,11 @@ class LaggingRegistry:
         self._server.shutdown()
         self._server.server_close()
 
+    @property
+    def denied(self) -> set[int]:
+        """The ids that it has denied."""
+        return set(self._first_asked)
+
     def answer(self, method: str, path: str, body: bytes) -> tuple[int, bytes]:
         """Return status and body for a request."""
         asked = SCHEMA_BY_ID.match(path)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.faults.committed_records import wait_for_labels, wrong_labels, wrong_records
 from tests.faults.lagging_registry import LaggingRegistry
+from tests.faults.lagging_schemas import delay_schemas
 from tests.faults.stack import Stack
 from tests.support import inside
 from tests.support.changelog import Change, Op, Placed, Row
@@ -104,3 +105,9 @@ def test_an_id_that_nobody_knows_is_skipped_at_last(pipeline: Pipeline) -> None:
     assert finished.code == 0, finished.output
     assert f"schema id {NO_SCHEMA_ID} is not in the Schema Registry" in finished.stderr
     assert wrong_labels(pipeline, changes) == []
+
+
+def test_new_schemas_among_flowing_changes(stack: Stack, tmp_path: Path) -> None:
+    """The scenario of `make chaos`, with one schema."""
+    result = delay_schemas(stack, tmp_path, seed=1, name="registry_late", times=1)
+    assert result.passed, str(result)

@@ -14,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 
 from tests.faults.committed_records import wait_for_labels, wrong_labels, wrong_records
 from tests.faults.input_compaction import compact_until
+from tests.faults.shortened_input import shorten_input
 from tests.faults.stack import Stack
 from tests.faults.truncation import lose_records, truncate
 from tests.support import client, oracle
@@ -124,6 +125,12 @@ def test_input_cut_under_a_running_client(stack: Stack, pipeline: Pipeline, tmp_
         assert REBUILD in running.output.splitlines()[-1]
     assert_rebuilt(pipeline, first + more)
     assert not any(user in pipeline.labelling() for user in ("User_035", "User_054"))
+
+
+def test_input_cut_among_random_changes(stack: Stack, tmp_path: Path) -> None:
+    """The scenario of `make chaos`: cut under a stopped and under a running client."""
+    result = shorten_input(stack, tmp_path, seed=1)
+    assert result.passed, str(result)
 
 
 # The output loses the labels of its last step

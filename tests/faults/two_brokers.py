@@ -16,9 +16,9 @@ from confluent_kafka.admin import NewTopic  # type: ignore[attr-defined]
 from local.services.kafka import KafkaBroker, Quorum, new_cluster_id
 from local.services.process import free_port, start_all, stop_all
 from local.services.registry import SchemaRegistry
-from tests.faults.broker_faults import LOOPBACK, FaultyRelay
+from tests.faults.broker_faults import FaultyRelay
 from tests.faults.cluster import Leadership
-from tests.faults.stack import Stack, broker_properties
+from tests.faults.stack import Relayed, Stack, broker_properties
 from tests.support import configuration
 from tests.support.pipeline import Pipeline, Services
 from tests.support.subjects import Subjects
@@ -51,8 +51,15 @@ class PlacedTopics(Topics):
 class TwoBrokers(Stack):
     """Both brokers and their relays."""
 
-    steady: FaultyRelay
-    struck: FaultyRelay
+    @property
+    def steady(self) -> FaultyRelay:
+        """The relay in front of the first broker."""
+        return self.faulty[0]
+
+    @property
+    def struck(self) -> FaultyRelay:
+        """The relay in front of the second broker."""
+        return self.faulty[1]
 
     def pipeline(self, directory: Path, name: str, partitions: int = 6) -> Pipeline:
         """Make a pipeline whose coordinators are on the steady broker; it reaches both brokers directly."""
@@ -72,15 +79,10 @@ class TwoBrokers(Stack):
         relayed = copy.copy(pipeline)
         relayed.sections = copy.deepcopy(pipeline.sections)
         for section in ("consumer", "producer"):
-            relayed.sections[section] |= {"bootstrap.servers": f"{LOOPBACK}:{self.steady.port}", **RECONNECT}
+            relayed.sections[section] |= {"bootstrap.servers": self.steady.bootstrap_servers, **RECONNECT}
         path = pipeline.directory / f"{pipeline.group}_relayed.ini"
         relayed.file = configuration.write(path, relayed.sections)
         return relayed
-
-    def lift_all(self) -> None:
-        """End every fault."""
-        self.steady.lift()
-        self.struck.lift()
 
 
 @contextmanager
@@ -91,7 +93,7 @@ def running_two_brokers(directory: Path) -> Iterator[TwoBrokers]:
     for node_id in (STEADY, STRUCK):
         port, behind_relay = free_port(), free_port()
         relays.append(FaultyRelay(free_port(), behind_relay))
-        properties = broker_properties(port, behind_relay, relays[-1].port)
+        properties = broker_properties(port, {"FAULTY": Relayed(behind_relay, relays[-1].port)})
         brokers.append(KafkaBroker(directory / f"kafka_{node_id}", port, properties, quorum=quorum, node_id=node_id))
     registry = SchemaRegistry(directory / "registry", free_port())
     try:
@@ -100,7 +102,7 @@ def running_two_brokers(directory: Path) -> Iterator[TwoBrokers]:
         topics.wait_for_coordinator()
         topics.create("first")
         topics.write_in_transaction("first", [], commit=True)  # makes __transaction_state
-        yield TwoBrokers(brokers, registry, Services(topics, Subjects(registry.url)), *relays)
+        yield TwoBrokers(brokers, registry, Services(topics, Subjects(registry.url)), relays)
     finally:
         for relay in relays:
             relay.close()
