@@ -22,6 +22,8 @@ from tests.support.waiting import wait_until
 from tests.support.wire import Headers
 
 TIMEOUT_S = 30.0
+ANSWER_S = 5.0
+"""How long to wait for the offsets of a group: a client from before a restart of the broker may never get an answer."""
 COORDINATOR_ERRORS = {
     KafkaError.NOT_COORDINATOR,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
@@ -65,7 +67,10 @@ class Topics:
 
     def __init__(self, bootstrap_servers: str) -> None:
         self.bootstrap_servers = bootstrap_servers
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 0})
+        self._admin = self._new_admin()
+
+    def _new_admin(self) -> AdminClient:
+        return AdminClient({"bootstrap.servers": self.bootstrap_servers, "log_level": 0})
 
     def create(self, name: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> None:
         """Create a topic with the default number of replicas; returns when every broker knows it."""
@@ -156,13 +161,16 @@ class Topics:
 
     def _offsets(self, request: ConsumerGroupTopicPartitions, stable: bool) -> list[TopicPartition]:
         """The offsets, or nothing if the request has to be repeated."""
-        options = {"require_stable": stable, "request_timeout": TIMEOUT_S}
+        options = {"require_stable": stable, "request_timeout": ANSWER_S}
         try:
             answer = self._admin.list_consumer_group_offsets([request], **options)[request.group_id].result()
         except KafkaException as error:
-            if error.args[0].code() in COORDINATOR_ERRORS:
-                return []
-            raise
+            code = error.args[0].code()
+            if code == KafkaError._TIMED_OUT:
+                self._admin = self._new_admin()
+            elif code not in COORDINATOR_ERRORS:
+                raise
+            return []
         errors = [at.error for at in answer.topic_partitions if at.error is not None]
         if any(error.code() != KafkaError.UNSTABLE_OFFSET_COMMIT for error in errors):
             raise KafkaException(errors[0])
