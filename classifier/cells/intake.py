@@ -14,6 +14,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 from numpy.typing import NDArray
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
+from classifier.cells.headers import check_layout, choice_in, output_headers, partitions_in
 from classifier.cells.lattice import (
     AMOUNT_BINS,
     COUNT_BINS,
@@ -33,7 +34,8 @@ from classifier.formatting import format_percentage
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.end_check import EndCheck
-from classifier.kafka.record import BadRecord, Headers, Record, position_of
+from classifier.kafka.last_written import LastWritten
+from classifier.kafka.record import BadRecord, Record, position_of
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import MAX_POLL_RECORDS, Topic, newest_records
 from classifier.kafka.topics import TopicWatch
@@ -47,7 +49,6 @@ log = logging.getLogger("user_classifier")
 CELLS_PER_DECODE = 20_000  # cells whose last record is kept until records are decoded; earlier records never are
 MAX_SHARE_AT_BORDERS = 0.01  # of the users; if more, cells are too large
 UNLABELLED = -1
-CHOICE_HEADER = "chosen"  # of the record of cell 0: what -k auto has chosen
 TOO_MANY_AT_BORDERS = (
     "%s of the users are in cells that a cluster border crosses and may have the label of the other side; finer cells"
     f" reduce this, see docs/scale-out.md: larger constants than {AMOUNT_BINS:.0f} and {COUNT_BINS:.0f} in"
@@ -119,6 +120,7 @@ class CellIntake:
         self.watch = TopicWatch(kafka, settings)
         self._caught_up = CaughtUp(self._input)
         self._warned_of_borders = False
+        self._last_written = LastWritten(settings.topic)  # of each cell
         # From here on as of the last restore:
         self.batch = CellBatch()
         self.source = self._input.read_from({})
@@ -129,6 +131,8 @@ class CellIntake:
         self._n_users: dict[int, int] = {}  # by cell
         self._written = CellLabels(self.cells, np.empty(0, np.int32))  # in the output
         self._written_choice: Chosen | None = None
+        self._n_partitions = 0  # of the output
+        self._n_partitions_written: int | None = None  # as its labels say; None where they do not
         self._fitted = self._written  # labels of the last fit
         self._changes = self._written  # of the last `relabel`
         kafka.on_wait = self.heartbeat
@@ -148,12 +152,16 @@ class CellIntake:
         self.weights = np.empty(0, np.int64)
         self.choice = None
         self._n_users = {}
-        beginnings = dict.fromkeys(self._output.partitions(), OFFSET_BEGINNING)
+        partitions = self._output.partitions()
+        self._n_partitions = len(partitions)
+        self._n_partitions_written = None
+        beginnings = dict.fromkeys(partitions, OFFSET_BEGINNING)
         labels: dict[int, int] = {}
         for newest in newest_records(self._output.read_from(beginnings, self.heartbeat), self._stop):
             self._take_labels([*newest.values()], labels)
         if self._stop.requested:
             return
+        check_layout(self.settings.output, self._n_partitions_written, self._n_partitions)
         cells, numbers = as_arrays(labels)
         self._written = CellLabels(cells, numbers.astype(np.int32))
         self._written_choice = self.choice
@@ -173,6 +181,7 @@ class CellIntake:
             labels[cell] = UNLABELLED if label is None else label
             if cell == 0:
                 self.choice = choice_in(message.headers())
+                self._n_partitions_written = partitions_in(message.headers())
 
     def _read_counts(self) -> None:
         """Read all that the input holds by now: a fit on a part of it would move users to other labels and back.
@@ -183,6 +192,7 @@ class CellIntake:
         first_offsets = {partition: self._input.watermarks(partition)[0] for partition in self._input.partitions()}
         self.source = self._input.read_from(first_offsets)
         self._end_check = EndCheck()
+        self._last_written.begin(first_offsets, {})
         request = self.source.request_ends()
         while not self._stop.requested:
             ends = request.wait()
@@ -202,13 +212,17 @@ class CellIntake:
         messages = self.source.read(max(1, min(limit, MAX_POLL_RECORDS)), POLL_SECONDS)
         self._report.read(len(messages), sum(self.source.lag().values()))
         self.batch.n_records += len(messages)
-        self.batch.net.update({message.key(): message for message in messages})
+        is_newest = self._last_written.is_newest
+        for message in messages:
+            if is_newest(message.key(), message.partition(), message.timestamp()[1]):
+                self.batch.net[message.key()] = message
         if len(self.batch.net) >= CELLS_PER_DECODE:
             self._apply()
 
     def settle(self, *, last: bool = False, max_deletions: int | None = None) -> None:
         """Apply the batch to the counts. A cell without users is not deleted: its label is for users to come."""
         self._apply()
+        self._last_written.note_end(self.source)
         if self.batch.bad:
             self._handle(self.batch.bad)
         self.cells, self.weights = as_arrays(self._n_users)
@@ -296,7 +310,8 @@ class CellIntake:
         before = np.full(len(cells), UNLABELLED, np.int32)
         before[np.searchsorted(cells, written.cells)] = written.labels
         changed = labels != before
-        changed[0] |= self.choice != self._written_choice  # which is kept in the record of cell 0
+        headers_written = self._written_choice, self._n_partitions_written
+        changed[0] |= (self.choice, self._n_partitions) != headers_written  # of the record of cell 0
         self._fitted = CellLabels(cells, labels)
         self._changes = CellLabels(cells[changed], labels[changed])
         return self._changes
@@ -309,7 +324,7 @@ class CellIntake:
             cells = changes.cells[block].tolist()
             labels = changes.labels[block].tolist()
             for cell, (key, value) in zip(cells, self._label_codec.encode(cells, labels), strict=True):
-                headers = choice_headers(self.choice) if cell == 0 and self.choice else None
+                headers = None if cell else output_headers(self.choice, self._n_partitions)
                 yield self.settings.output, key, value, headers
 
     def step(self, found: Clusters, n_changes: int, fit_seconds: float, commit_seconds: float) -> Step:
@@ -345,6 +360,7 @@ class CellIntake:
         if len(self.cells):
             self._written = self._fitted
             self._written_choice = self.choice
+            self._n_partitions_written = self._n_partitions
 
 
 def users_at_borders(cells: Numbers, users: Numbers, centers: NDArray[np.float64], scaling: Scaling) -> int:
@@ -361,17 +377,3 @@ def as_arrays(numbers: dict[int, int]) -> tuple[Numbers, Numbers]:
     cells = np.fromiter(numbers.keys(), np.int64, len(numbers))
     order = np.argsort(cells)
     return cells[order], np.fromiter(numbers.values(), np.int64, len(numbers))[order]
-
-
-def choice_headers(choice: Chosen) -> Headers:
-    """Return the header that keeps what -k auto has chosen."""
-    return [(CHOICE_HEADER, f"{choice.n_clusters} {choice.scale}".encode())]
-
-
-def choice_in(headers: Headers) -> Chosen | None:
-    """Decode the header of `choice_headers`; None where there is none."""
-    for name, value in headers or ():
-        number, _, scale = bytes(value or b"").partition(b" ")
-        if name == CHOICE_HEADER and number.isdigit():
-            return Chosen(int(number), scale.decode(errors="replace"))
-    return None

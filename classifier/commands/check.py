@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPa
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
+from classifier.cells.headers import layout_problem, partitions_in
 from classifier.config.settings import Settings
 from classifier.errors import (
     CERTIFICATE_REFUSED,
@@ -126,7 +127,9 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
     """Check topics, group and transactional id; only if both connections are ok."""
     for topic, operations in topic_operations(settings).items():
         yield from topic_lines(clients, settings, topic, operations, kafka)
-    if not settings.cells:  # --cells commits no offsets
+    if settings.cells:  # which commits no offsets
+        yield from cell_layout_lines(settings, kafka)
+    else:
         yield group_line(clients["consumer"], settings.group, kafka)
         yield from record_lines(settings, kafka)
     yield unknown(
@@ -238,6 +241,21 @@ def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
             yield several_line(settings.topic, n_several)
         if n_several is not None and settings.changelog_mode == "upsert":
             yield from tombstone_lines(Topic(kafka, consumer, settings.topic), settings, committed)
+
+
+def cell_layout_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
+    """Check that the output of --cells has the partitions that it had when its labels were written, if it has any."""
+    consumer = kafka.consumer()
+    # A topic that cannot be read has a line already.
+    with contextlib.closing(consumer), contextlib.suppress(KafkaException):
+        partitions = partitions_of(consumer, settings.output)
+        records = last_records(consumer, settings.output, partitions, n_offsets=None)
+        n_before = next((n for each in reversed(records) if (n := partitions_in(each.headers())) is not None), None)
+        if n_before is None:
+            return
+        subject = f"topic {settings.output}, partitions"
+        problem = layout_problem(settings.output, n_before, len(partitions))
+        yield to_do(subject, problem) if problem else ok(subject, "as when its labels were written")
 
 
 def mode_line(records: Iterable[Record], settings: Settings) -> Iterator[Line]:

@@ -56,6 +56,10 @@ class Topic:
         get_watermarks = self._consumer.get_watermark_offsets
         return self._kafka.call(f"read topic {self.name}", lambda: get_watermarks(at, CALL_TIMEOUT_SECONDS))
 
+    def available(self, offsets: Mapping[int, int]) -> dict[int, int]:
+        """Return the offset in each partition, or that of its first record where the one at the offset was deleted."""
+        return {partition: max(at, self.watermarks(partition)[0]) for partition, at in offsets.items()}
+
     def is_compacted(self) -> bool:
         """Return whether compaction may remove records; True without the permission to read the configuration."""
         policy = self.cleanup_policy()
@@ -291,13 +295,18 @@ class OpenTransactions:
 
 
 def last_records(
-    consumer: Consumer, topic: str, partitions: list[int], clock: Callable[[], float] = time.monotonic
+    consumer: Consumer,
+    topic: str,
+    partitions: list[int],
+    clock: Callable[[], float] = time.monotonic,
+    n_offsets: int | None = LAST_OFFSETS,
 ) -> list[Record]:
-    """Return records from the last offsets of each partition, as many as arrive within the time limit."""
+    """Return records from the last `n_offsets` of each partition (None: all), those that arrive in the time limit."""
     starts = []
     for partition in partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), CALL_TIMEOUT_SECONDS)
-        starts.append(TopicPartition(topic, partition, max(low, high - LAST_OFFSETS)))
+        start = low if n_offsets is None else max(low, high - n_offsets)
+        starts.append(TopicPartition(topic, partition, start))
     consumer.assign(starts)
     found: list[Record] = []
     unread = set(partitions)

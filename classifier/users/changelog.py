@@ -4,7 +4,7 @@ Guarantee: a record that cannot be read is set aside with its error and changes 
 """
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
 
@@ -57,6 +57,9 @@ class Tombstone(NamedTuple):
 
 Entry = bytes | Tombstone  # a change as read, not decoded: the value of a record, with the schema id of its header
 BadEntries = dict[Entry, RecordError]
+# By partition: entries in the order of their last record, each with the largest timestamp of its records.
+LastEntries = dict[int, dict[Entry, int]]
+IsNewest = Callable[[str, int, int], bool]  # of a user, a partition and a timestamp, see `LastWritten.is_newest`
 RowBytes = dict[str, tuple[Row, bytes]]  # by user: a new row, and the value it was read from
 
 
@@ -70,14 +73,15 @@ class Batch:
     keys_seen: bool = False
     retraction: Record | None = None  # the first one, in another mode than retract
     bad: list[BadRecord] = field(default_factory=list)
-    net: dict[Entry, int] = field(default_factory=dict)  # entry -> times added less times retracted
+    net: dict[bytes, int] = field(default_factory=dict)  # of a retract changelog: times added less times retracted
+    last: LastEntries = field(default_factory=dict)  # of the other modes
     readded: set[bytes] = field(default_factory=set)  # retracted and added again, which leaves no trace in `net`
     many_readded: bool = False  # more than MAX_READDED
 
     @property
     def n_net(self) -> int:
         """Changes left after netting, records that cannot be read included."""
-        return len(self.net) + len(self.bad)
+        return len(self.net) + sum(map(len, self.last.values())) + len(self.bad)
 
     def take(self, messages: Sequence[Record]) -> None:
         """Add records."""
@@ -143,11 +147,10 @@ class Batch:
             return None, 0
 
     def _keep_last(self, messages: Sequence[Record]) -> None:
-        """Net records of an upsert or append changelog: of equal ones the last is kept.
+        """Net records of an upsert or append changelog: of equal ones in a partition the last is kept.
 
         A retraction shows that the mode is wrong.
         """
-        net = self.net
         for message in messages:
             value, headers = message.value(), message.headers()
             try:
@@ -157,8 +160,9 @@ class Batch:
                 continue
             if headers and value is not None and self.retraction is None and is_retraction(headers):
                 self.retraction = message
-            net.pop(entry, None)
-            net[entry] = 1
+            entries = self.last.setdefault(message.partition(), {})
+            timestamp = message.timestamp()[1]
+            entries[entry] = max(entries.pop(entry, timestamp), timestamp)
 
     def rows_in(self, messages: Sequence[Record], reader: AvroReader) -> Iterator[tuple[Record, tuple[str, Row], int]]:
         """Yield user, row and sign of each record of a retract changelog; bad records are left out."""
@@ -172,14 +176,14 @@ class Batch:
                 yield message, row, sign
 
     def clear(self) -> None:
-        """Start the next batch after a step, which has emptied `net` already."""
+        """Start the next batch after a step, which has emptied `net` and `last` already."""
         self.n_records = 0
         self.bad = []
         self.readded = set()
         self.many_readded = False
 
 
-def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable) -> tuple[RowBytes, BadEntries]:
+def apply_retract(net: Mapping[bytes, int], reader: AvroReader, table: UserTable) -> tuple[RowBytes, BadEntries]:
     """Apply the net changes of a retract changelog to the table.
 
     Returns the new rows by user with their bytes, and the entries that cannot be read. Retractions come first: a user's
@@ -191,7 +195,7 @@ def apply_retract(net: Mapping[Entry, int], reader: AvroReader, table: UserTable
     retracted = [value for value, count in net.items() if count < 0]
     added = [value for value, count in net.items() if count > 0]
     for entries in (retracted, added):
-        for values in in_blocks(cast(list[bytes], entries)):
+        for values in in_blocks(entries):
             values, rows = without_bad(values, parse_rows(reader.all_fields(values)), bad)
             table.add_all(rows, list(map(net.__getitem__, values)))
             if entries is added:
@@ -219,27 +223,42 @@ def without_bad(
     return [each for each in values if each not in found], [row for row in rows if not isinstance(row, RecordError)]
 
 
+def last_rows(
+    last: LastEntries, reader: AvroReader, keys: InputKeys | None, is_newest: IsNewest, bad: BadEntries
+) -> Iterator[tuple[str, Row | None]]:
+    """Yield user and row of each entry that is the newest of its user so far; None deletes the user.
+
+    `keys` decodes the keys of tombstones. Entries that cannot be read are added to `bad`.
+    """
+    for partition, timestamps in last.items():
+        for entries in in_blocks(list(timestamps)):
+            rows = iter(parse_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
+            for entry in entries:
+                found = deleted_user(entry, keys) if isinstance(entry, Tombstone) else next(rows)
+                if isinstance(found, RecordError):
+                    bad[entry] = found
+                elif is_newest(found[0], partition, timestamps[entry]):
+                    yield found
+
+
+def deleted_user(entry: Tombstone, keys: InputKeys | None) -> tuple[str, None] | RecordError:
+    """Return the user that a tombstone deletes, with no row."""
+    if entry.key is None or keys is None:
+        return RecordError("no key and no value")
+    try:
+        return keys.decode(entry.key, has_header=entry.has_header), None
+    except RecordError as error:
+        return error
+
+
 def apply_last(
-    net: Iterable[Entry], reader: AvroReader, table: UserTable, keys: InputKeys | None
+    last: LastEntries, reader: AvroReader, table: UserTable, keys: InputKeys | None, is_newest: IsNewest
 ) -> tuple[RowBytes, BadEntries]:
     """Apply an upsert or append changelog to the table: the last record of each user counts.
 
-    `keys` decodes the keys of tombstones. Returns as `apply_retract` does, but no rows.
+    Returns as `apply_retract` does, but no rows.
     """
     bad: BadEntries = {}
-    for entries in in_blocks(list(net)):
-        rows = iter(parse_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
-        for entry in entries:
-            try:
-                if isinstance(entry, Tombstone):
-                    if entry.key is None or keys is None:
-                        raise RecordError("no key and no value")
-                    table.replace(keys.decode(entry.key, has_header=entry.has_header), None)
-                    continue
-                row = next(rows)
-                if isinstance(row, RecordError):
-                    raise row
-                table.replace(*row)
-            except RecordError as error:
-                bad[entry] = error
+    for user_id, row in last_rows(last, reader, keys, is_newest, bad):
+        table.replace(user_id, row)
     return {}, bad

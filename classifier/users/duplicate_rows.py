@@ -15,7 +15,6 @@ read before it, which orders nearly all rows. The input is read again only where
 same two ends and are both still there at the next end, from the first of these ends on (`RowOrder`).
 """
 
-import dataclasses
 import logging
 from collections.abc import Iterable, Mapping
 
@@ -24,7 +23,7 @@ from confluent_kafka import TopicPartition
 from classifier.formatting import format_user_id, format_users
 from classifier.kafka.record import Record
 from classifier.row import Row
-from classifier.users.offset_metadata import Mark, mark_of, n_duplicated_before
+from classifier.users.offset_metadata import n_duplicated_before, unordered_since
 from classifier.users.table import UserTable
 
 log = logging.getLogger("user_classifier")
@@ -71,21 +70,16 @@ class DuplicateRows:
         self._topic = topic
         self._warned = False
         self.n_duplicated = 0  # with more than one row at the last two ends
-        self.unordered_since: dict[int, int] = {}  # by partition: rows added before this offset are ordered
+        self.since: dict[int, int] = {}  # by partition: rows added before this offset are ordered
         self._last_end: dict[int, int] = {}  # by partition
         self._at_last_end: set[str] = set()  # users with more than one row
         self._unordered_at_last_end: set[str] = set()
 
     def begin(self, table: UserTable, start: Mapping[int, int], committed: Mapping[int, TopicPartition]) -> bool:
         """Start to read at the offsets `start`; return whether the rows that were restored are ordered."""
-        marks = {partition: mark_of(at) for partition, at in committed.items()}
-        noted = {
-            partition: mark.unordered_since
-            for partition, mark in marks.items()
-            if mark and mark.unordered_since is not None
-        }
-        self.unordered_since = {**start, **noted}
-        self._last_end = dict(self.unordered_since)
+        noted = unordered_since(committed)
+        self.since = {**start, **noted}
+        self._last_end = dict(self.since)
         self._at_last_end = set(table.duplicated)
         self._unordered_at_last_end = set()
         self.n_duplicated = n_duplicated_before(committed.values()) or 0
@@ -115,14 +109,8 @@ class DuplicateRows:
     def rows_ordered(self, table: UserTable, positions: Mapping[int, int]) -> None:
         """Take note that at this end all rows were ordered but those of the table's `unordered` users."""
         self._unordered_at_last_end = set(table.unordered)
-        self.unordered_since = self._last_end if table.unordered else dict(positions)
+        self.since = self._last_end if table.unordered else dict(positions)
         self._last_end = dict(positions)
-
-    def add_to(self, mark: Mark, partition: int, position: int) -> Mark:
-        """Return the mark of an offset to commit, with what a restart has to know of duplicate rows."""
-        since = self.unordered_since.get(partition, position)
-        unordered_since = since if since < position else None
-        return dataclasses.replace(mark, n_duplicated=self.n_duplicated, unordered_since=unordered_since)
 
 
 def duplicates_found(n_users: int, example: str = "") -> str:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from classifier.clustering.model import ClusterFunction, Clusters, kmeans_class
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.config.settings import Settings
-from classifier.errors import RecordError, RestoreNeeded, StateError
-from classifier.formatting import abbreviated, format_users
+from classifier.errors import RecordError, RestoreNeeded
+from classifier.formatting import format_users
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.end_check import EndCheck
+from classifier.kafka.last_written import LastWritten
 from classifier.kafka.record import BadRecord, Record
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import MAX_POLL_RECORDS, Topic
@@ -34,17 +35,18 @@ from classifier.users.changelog import (
     RowBytes,
     apply_last,
     apply_retract,
-    retraction_found,
+    last_rows,
     users_of,
 )
 from classifier.users.deletions import Deletions
 from classifier.users.duplicate_rows import DuplicateRows, RowOrder
 from classifier.users.input_keys import InputKeys
-from classifier.users.offset_metadata import output_layout
+from classifier.users.offset_metadata import output_layout, unordered_since
 from classifier.users.output import label_records, read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.progress import Progress, warn_of_lost_retractions
 from classifier.users.table import LabelledUsers, UserChanges, UserTable
+from classifier.users.wrong_mode import check_no_retraction, check_retractions
 
 log = logging.getLogger("user_classifier")
 
@@ -80,6 +82,7 @@ class UserIntake:
         self.watch = TopicWatch(kafka, settings)
         self._progress = Progress(settings, self._input, self.watch, self.heartbeat)
         self._duplicates = DuplicateRows(settings.topic)
+        self._last_written = LastWritten(settings.topic)  # of each user; in mode retract, rows show it
         # From here on as of the last restore:
         self.batch = Batch(settings.changelog_mode)
         self.table = UserTable()
@@ -120,6 +123,8 @@ class UserIntake:
         is_ordered = self._duplicates.begin(self.table, progress.batch_start, confirmed_offsets)
         if is_ordered and not progress.unconfirmed:
             self.table.mark_all_ordered()
+        self._last_written.begin(progress.batch_start, unordered_since(confirmed_offsets))
+        self._read_ages()
         # The rows restored may come from records with op headers, which another process has read.
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
@@ -142,6 +147,17 @@ class UserIntake:
                 warn_of_lost_retractions(progress.committed.values(), self.table.n_unmatched)
         return start
 
+    def _read_ages(self) -> None:
+        """In the modes in which the last record counts, read again the records that may not be the last ones."""
+        since = self._last_written.since
+        if self.settings.changelog_mode == "retract" or since == self.source.positions:
+            return
+        for messages in self._read_again(self._input.available(since), "newest records of users"):
+            batch = Batch(self.settings.changelog_mode)
+            batch.take(messages)
+            for _ in last_rows(batch.last, self._reader, self._input_keys, self._last_written.is_newest, bad={}):
+                pass
+
     def committed_now(self) -> dict[int, TopicPartition]:
         """Return the group's committed offsets by partition, as the broker knows them now."""
         return self._progress.committed_now()
@@ -159,9 +175,7 @@ class UserIntake:
         self._report.read(len(messages), sum(self.source.lag().values()))
         self._progress.last_read.update(self.source.last_read)
         self.batch.take(messages)
-        if self.batch.retraction is not None:
-            found = retraction_found(self.batch.retraction)
-            raise StateError(f"{found}: run with --changelog-mode retract{self._progress.rebuild_option}")
+        check_no_retraction(self.batch, self._progress.rebuild_option)
 
     def settle(self, *, last: bool = False, max_deletions: int | None = None) -> None:
         """Apply the batch to the table. At an end of the input, delete users and order the rows of others.
@@ -173,6 +187,7 @@ class UserIntake:
         self.table.settle()
         self._mark_unordered()
         self._deletions.settled(self.table.rowless)
+        self._last_written.note_end(self.source)
         if not (self.source.at_end or last):
             return
         if not self._awaits_end:
@@ -181,7 +196,7 @@ class UserIntake:
             due = self._deletions.due(self.table.rowless, last=last)
             self.table.delete(set(itertools.islice(due, max_deletions)))
             self._deletions.end_confirmed(self.table.rowless)
-            self._check_retractions()
+            check_retractions(self.batch, self.table, self.settings.topic, self._progress.rebuild_option)
             self._order_rows(last=last)
 
     @property
@@ -223,6 +238,7 @@ class UserIntake:
 
         A step is due for the others, and `settle` takes note of the end.
         """
+        self._last_written.note_end(self.source)
         if self.table.settled_since_end and not self._awaits_end and self.confirm_end():
             self._order_rows(last=False)
 
@@ -238,8 +254,10 @@ class UserIntake:
         if batch.changelog_mode == "retract":
             row_bytes, bad = apply_retract(batch.net, self._reader, self.table)
         else:
-            row_bytes, bad = apply_last(batch.net, self._reader, self.table, self._input_keys)
+            is_newest = self._last_written.is_newest
+            row_bytes, bad = apply_last(batch.last, self._reader, self.table, self._input_keys, is_newest)
         batch.net = {}
+        batch.last = {}
         if bad:
             batch.bad += self._records_of(bad)
         if batch.bad:
@@ -268,19 +286,6 @@ class UserIntake:
             raise RecordError(f"{bad[0]}; to skip such records: --error-handling-mode ignore, to keep them: log")
         self._report.bad(len(bad))
         log.warning("%d records cannot be read (mode %s), the first: %s", len(bad), mode, bad[0])
-
-    def _check_retractions(self) -> None:
-        """Raise StateError for a changelog that never retracts: its old rows would pile up as pending."""
-        if self.settings.changelog_mode != "retract" or self.batch.ops_seen:
-            return
-        n_rows, user_id = self.table.largest_n_rows()
-        if n_rows > 1:
-            mode = "upsert" if self.batch.keys_seen else "append"
-            raise StateError(
-                f"{self.settings.topic}: user_id {abbreviated(user_id)} has {n_rows} rows and no record has an op"
-                " header, so nothing ever retracts one; this is not a retract changelog: run with"
-                f" --changelog-mode {mode}{self._progress.rebuild_option}"
-            )
 
     def _read_again(self, start: Mapping[int, int], wanted: str) -> Iterator[list[Record]]:
         """Yield the records read since the offsets `start`; then read on where the input was."""
@@ -319,9 +324,7 @@ class UserIntake:
         unordered = self.table.unordered
         log.info("%s: reading again to find the newest rows of %s", self.settings.topic, format_users(len(unordered)))
         order = RowOrder((user_id, row) for user_id in unordered for row in self.table.rows_of(user_id))
-        unordered_since = self._duplicates.unordered_since
-        lows = {partition: self._input.watermarks(partition)[0] for partition in unordered_since}
-        start = {partition: max(at, lows[partition]) for partition, at in unordered_since.items()}
+        start = self._input.available(self._duplicates.since)
         for messages in self._read_again(start, "newest rows"):
             for message, user_row, sign in self.batch.rows_in(messages, self._reader):
                 order.take(message, user_row, sign)
@@ -379,7 +382,9 @@ class UserIntake:
 
     def offsets(self) -> list[TopicPartition]:
         """Return the offsets to commit with a step, each with its mark."""
-        return self._progress.offsets(self.source.positions, self.table, self.choice, self._duplicates)
+        since = (self._duplicates if self.settings.changelog_mode == "retract" else self._last_written).since
+        n_duplicated = self._duplicates.n_duplicated
+        return self._progress.offsets(self.source.positions, self.table, self.choice, n_duplicated, since)
 
     def part_offsets(self) -> list[TopicPartition]:
         """Return the offsets to commit with each part of a step that completes the output, else nothing."""

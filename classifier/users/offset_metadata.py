@@ -52,7 +52,7 @@ class Mark:
     # A first labelling or a rebuild is under way: the output holds part of what the records after this offset make it.
     unfinished: bool = False
     n_duplicated: int = 0  # users with more than one row at the last two ends of the input
-    unordered_since: int | None = None  # offset in this partition: rows added from here on may be in any order
+    unordered_since: int | None = None  # offset in this partition: records from here on may be in any order
     last_read: LogPoint | None = None  # the last record of this partition before the offset
     row_checksum: int | None = None  # of the rows in the output, see `UserTable.row_checksum`
     caught_up_at: int | None = None  # of an input with tombstones, in seconds since the epoch; see `CaughtUp`
@@ -128,3 +128,13 @@ def output_layout(n_partitions: int, keys: KeyCodec) -> str:
 def n_duplicated_before(committed: Iterable[TopicPartition]) -> int | None:
     """Return how many users had more than one row at the last commit; None before the first."""
     return max((mark.n_duplicated for mark in marks_of(committed)), default=None)
+
+
+def unordered_since(committed: Mapping[int, TopicPartition]) -> dict[int, int]:
+    """Return by partition the offset from which on records have to be read again to know their order."""
+    marks = {partition: mark_of(at) for partition, at in committed.items()}
+    return {
+        partition: mark.unordered_since
+        for partition, mark in marks.items()
+        if mark and mark.unordered_since is not None
+    }

@@ -18,7 +18,6 @@ from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.record import LogPoint
 from classifier.kafka.source import Topic, offsets_of
 from classifier.kafka.topics import TopicWatch
-from classifier.users.duplicate_rows import DuplicateRows
 from classifier.users.offset_metadata import ANY_FORMAT, FORMAT, Ids, Mark, mark_of, marks_of
 from classifier.users.table import UserTable
 from classifier.users.truncation import check_truncation, lost_records_message
@@ -179,18 +178,29 @@ class Progress:
     # steps
 
     def offsets(
-        self, positions: Mapping[int, int], table: UserTable, choice: Chosen | None, duplicates: DuplicateRows
+        self,
+        positions: Mapping[int, int],
+        table: UserTable,
+        choice: Chosen | None,
+        n_duplicated: int,
+        unordered_since: Mapping[int, int],
     ) -> list[TopicPartition]:
         """Return the offsets to commit with a step: that of the next record of each partition, with its mark."""
-        caught_up_at = None if self.caught_up.at is None else int(self.caught_up.at)
-        shared = dataclasses.replace(
-            self._mark(table, choice), row_checksum=table.row_checksum(), caught_up_at=caught_up_at
+        mark = dataclasses.replace(
+            self._mark(table, choice),
+            n_duplicated=n_duplicated,
+            row_checksum=table.row_checksum(),
+            caught_up_at=None if self.caught_up.at is None else int(self.caught_up.at),
         )
         offsets = []
         for partition, position in positions.items():
-            mark = duplicates.add_to(shared, partition, position)
-            mark = dataclasses.replace(mark, last_read=self.last_read.get(partition))
-            offsets.append(TopicPartition(self._settings.topic, partition, position, str(mark)))
+            since = unordered_since.get(partition, position)
+            of_partition = dataclasses.replace(
+                mark,
+                unordered_since=since if since < position else None,
+                last_read=self.last_read.get(partition),
+            )
+            offsets.append(TopicPartition(self._settings.topic, partition, position, str(of_partition)))
         return offsets
 
     def part_offsets(self, table: UserTable, choice: Chosen | None) -> list[TopicPartition]:

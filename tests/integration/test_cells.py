@@ -41,6 +41,25 @@ def test_only_changed_labels_are_written(cells: Cells) -> None:
     assert cells.topics.committed(cells.group) == {}, "no offsets"
 
 
+def test_labels_in_a_topic_that_was_given_partitions_are_refused(cells: Cells) -> None:
+    """The old and the new label of a cell would be in two partitions."""
+    inside.run_to_end(cells.arguments())
+    same = f"ok      topic {cells.output}, partitions: as when its labels were written\n"
+    assert same in inside.run(cells.arguments("--check")).stdout
+    before = cells.written
+    cells.topics.grow(cells.output, 8)
+    cells.move(random.Random(3), 400)
+    problem = (
+        f"{cells.output} had 6 partitions when its labels were written, and has 8 now, so the old and the new label of"
+        " a cell may lie in two; choose another output with -o, or recreate the topic\n"
+    )
+    refused = inside.run(cells.arguments("--until-end"))
+    assert (refused.code, refused.stderr.endswith(problem)) == (1, True)
+    assert cells.written == before
+    checked = inside.run(cells.arguments("--check"))
+    assert (checked.code, f"TO DO   topic {cells.output}, partitions: {problem}" in checked.stdout) == (1, True)
+
+
 @pytest.mark.parametrize("at", ["init_transactions", "begin_transaction", "produce", "flush", "commit_transaction"])
 def test_kills_at_each_call(cells: Cells, monkeypatch: pytest.MonkeyPatch, at: str) -> None:
     """In the first and in a later part of a step; the next start writes the missing labels."""

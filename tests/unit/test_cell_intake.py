@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from classifier.cells import intake, lattice
-from classifier.cells.intake import choice_headers, choice_in, users_at_borders
+from classifier.cells.headers import choice_in, output_headers, partitions_in
+from classifier.cells.intake import users_at_borders
 from classifier.cells.lattice import Numbers, Totals, cells_at
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import fit_scaling
@@ -18,9 +19,9 @@ from classifier.config.settings import SCALES
 from classifier.errors import ProducerFenced, RecordError, SchemaError, StateError
 from classifier.kafka import source
 from tests.support import cell_oracle
-from tests.support.cell_records import CELLS_KEY, LABELS_VALUE
-from tests.support.cell_world import CellWorld
-from tests.support.fakes import failure
+from tests.support.cell_records import CELLS_KEY, LABELS_VALUE, count_record
+from tests.support.cell_world import IDS, CellWorld
+from tests.support.fakes import FakeMessage, failure
 from tests.support.memory import registry_of
 from tests.support.wire import body, frame
 from tests.support.world import aborts, accidents, dies, smallest_parts
@@ -66,6 +67,35 @@ def test_the_same_counts_again_write_nothing() -> None:
     world.write(THREE)
     assert world.run() is None
     assert world.written == before
+
+
+def test_the_newest_count_of_a_cell_in_two_partitions_is_used() -> None:
+    """As after partitions were added to the input; whatever is read last."""
+    world = CellWorld(partitions=2)
+    world.write(THREE)
+    for partition, n, time in ((1, 500, 30), (0, 20, 20)):
+        key, value = count_record(IDS, B, n)
+        world.broker.append("in", partition, value, [], key, time)
+    world.counts[B] = 500
+    for _ in range(5):
+        assert world.run() is None
+        assert world.labels() == expected(world)
+
+
+def test_labels_without_the_number_of_partitions_are_continued() -> None:
+    """As earlier versions wrote them; the next step writes the number."""
+    world = CellWorld()
+    world.write(THREE)
+    world.run()
+    for log in world.broker.logs["out"]:
+        log[:] = [FakeMessage(("out", 0, at), each.value(), None, each.key()) for at, each in enumerate(log)]
+    n_before = len(world.written)
+    assert world.run() is None
+    assert world.written[n_before:] == [] or {cell for cell, _ in world.written[n_before:]} == {0}
+    assert sum(partitions_in(each.headers()) == 2 for log in world.broker.logs["out"] for each in log) == 1
+    world.broker.logs["out"].append([])
+    ended = world.run()
+    assert str(ended and ended.reason).startswith("out had 2 partitions when its labels were written, and has 3 now")
 
 
 def test_only_labels_that_change_are_written() -> None:
@@ -287,7 +317,7 @@ def choices(world: CellWorld) -> list[Chosen | None]:
 
 @pytest.mark.parametrize("choice", [Chosen(2), Chosen(10, "log")])
 def test_a_choice_as_a_header(choice: Chosen) -> None:
-    assert choice_in(choice_headers(choice)) == choice
+    assert choice_in(output_headers(choice, 2)) == choice
 
 
 def test_a_choice_as_release_0_1_0_wrote_it() -> None:

@@ -42,7 +42,8 @@ def last(mode: str, records: Sequence[FakeMessage], table: UserTable) -> tuple[B
     """Apply records of an upsert or append changelog to the table."""
     batch, reader = Batch(mode), CountingReader()
     batch.take(records)
-    return batch, apply_last(batch.net, reader, table, InputKeys(reader.registry, "t"))[1]
+    keys = InputKeys(reader.registry, "t")
+    return batch, apply_last(batch.last, reader, table, keys, lambda user_id, partition, timestamp: True)[1]
 
 
 def value(user_id: str, amount: float) -> bytes:
