@@ -118,6 +118,7 @@ def _attempt(scenario: Callable[[S, Path, int], Result], stack: S, directory: Pa
         stack.revive()
         return None
     print(result.line(), f"  {time.monotonic() - began:.0f} s", flush=True)
+    print("".join(f"    {each}\n" for each in result.verdict.untrue), end="", flush=True)
     return result
 
 

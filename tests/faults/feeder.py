@@ -5,6 +5,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -222,13 +223,15 @@ class Feeder(threading.Thread):
             self.written_to.setdefault(at, []).append(change)
             value = record.value if self.encode is None else self.encode(change)
             self._sent[value, tuple(record.headers)] = change
-            self._produce(at, value, record.headers)
+            self._produce(at, value, record.headers, change)
         self._producer.poll(0)
 
-    def _produce(self, at: int, value: bytes | None, headers: Headers) -> None:
+    def _produce(self, at: int, value: bytes | None, headers: Headers, change: Change) -> None:
+        delivered = partial(self._delivered, change)
+
         def queued() -> bool:
             try:
-                self._producer.produce(self.pipeline.source, value, None, at, self._delivered, headers=headers)
+                self._producer.produce(self.pipeline.source, value, None, at, delivered, headers=headers)
             except KafkaException as error:
                 # The producer may learn of new partitions a moment after list_topics.
                 if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
@@ -238,6 +241,8 @@ class Feeder(threading.Thread):
 
         wait_until(queued, f"partition {at} to be known")
 
-    def _delivered(self, error: KafkaError | None, _: Message) -> None:
+    def _delivered(self, change: Change, error: KafkaError | None, _: Message) -> None:
         if error is not None:
             self._failures.append(error)
+        else:
+            self.history.delivered(change, time.time())

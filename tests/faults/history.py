@@ -1,5 +1,6 @@
 """What the input did to each user, and when: every committed record of the output must have a cause in it."""
 
+import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
@@ -7,6 +8,10 @@ from tests.support.changelog import Change, Op, Row
 
 CLOCK_S = 0.001
 """Timestamps of records are whole milliseconds."""
+LATE_S = 0.5
+"""How long it takes to write a row only if the brokers of the input are disturbed."""
+STEP_S = 5.0
+"""How long a client may take from the end of the input to the tombstone."""
 
 
 class Event(NamedTuple):
@@ -35,6 +40,8 @@ class History:
         self._events: dict[str, list[Event]] = {}
         self._first: dict[Row, int] = {}
         """Row -> its index among the events of its user; of a row that was added several times, the first."""
+        self._late: dict[Row, float] = {}
+        """Row that took long to write -> when it was written."""
         for change in changes:
             self.note(change)
 
@@ -48,6 +55,12 @@ class History:
         elif op is Op.DELETE:
             events.append(Event(None, at))
 
+    def delivered(self, change: Change, at: float) -> None:
+        """Take note that the brokers have confirmed a change."""
+        began = self._events[change.row.user_id][self._first[change.row]].at if change.op.sign > 0 else at
+        if at - began > LATE_S:
+            self._late[change.row] = at
+
     def lose(self, user_ids: Iterable[str], at: float) -> None:
         """Take note that the input has lost the rows of users, which deletes them."""
         for user_id in user_ids:
@@ -57,7 +70,8 @@ class History:
         """Return what is wrong with any record of the output, in the order in which a reader meets them.
 
         A row must be one that the input had added for the user. A tombstone needs a deletion of the user that came
-        after the row that it deletes, and before the tombstone.
+        after the row that it deletes, and before the tombstone. The feeder uses no transactions: while it cannot write
+        to a broker, the input may have the retraction of a row and not the next row; such a user may be deleted.
         """
         wrong: list[str] = []
         labelled: dict[str, Row] = {}
@@ -79,4 +93,8 @@ class History:
 
     def _deleted(self, record: Written, row: Row) -> bool:
         later = self._events.get(record.user_id, [])[self._first.get(row, -1) + 1 :]
-        return any(event.row is None and event.at <= record.made + CLOCK_S for event in later)
+        return any(
+            event.at <= record.made + CLOCK_S
+            and (event.row is None or self._late.get(event.row, -math.inf) > record.made - STEP_S)
+            for event in later
+        )
