@@ -241,8 +241,9 @@ class Feeder(threading.Thread):
 
         wait_until(queued, f"partition {at} to be known")
 
-    def _delivered(self, change: Change, error: KafkaError | None, _: Message) -> None:
+    def _delivered(self, change: Change, error: KafkaError | None, message: Message) -> None:
         if error is not None:
             self._failures.append(error)
         else:
-            self.history.delivered(change, time.time())
+            # The callback comes with the next write; the latency is that of the brokers.
+            self.history.delivered(change, message.latency() or 0.0)

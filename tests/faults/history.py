@@ -55,11 +55,11 @@ class History:
         elif op is Op.DELETE:
             events.append(Event(None, at))
 
-    def delivered(self, change: Change, at: float) -> None:
-        """Take note that the brokers have confirmed a change."""
-        began = self._events[change.row.user_id][self._first[change.row]].at if change.op.sign > 0 else at
-        if at - began > LATE_S:
-            self._late[change.row] = at
+    def delivered(self, change: Change, seconds: float) -> None:
+        """Take note of how long the brokers took to confirm a change."""
+        if change.op.sign > 0 and seconds > LATE_S:
+            began = self._events[change.row.user_id][self._first[change.row]].at
+            self._late[change.row] = began + seconds
 
     def lose(self, user_ids: Iterable[str], at: float) -> None:
         """Take note that the input has lost the rows of users, which deletes them."""
