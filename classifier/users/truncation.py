@@ -47,7 +47,8 @@ def check_truncation(
             found.setdefault(record.partition(), record)
     for partition, known in last_read.items():
         if is_lost(known, found.get(partition), next_offsets[partition], topic):
-            raise StateError(lost_records_message(topic.name, partition, known.offset, advice))
+            offset = first_lost(topic, partition, known, heartbeat)
+            raise StateError(lost_records_message(topic.name, partition, offset, advice))
 
 
 def is_lost(known: LogPoint, found: Record | None, next_offset: int, topic: Topic) -> bool:
@@ -57,3 +58,30 @@ def is_lost(known: LogPoint, found: Record | None, next_offset: int, topic: Topi
     # Compaction may have removed it. But nothing was read between it and the committed offset.
     replaced = found is not None and found.offset() < next_offset
     return replaced or not topic.is_compacted()
+
+
+def first_lost(topic: Topic, partition: int, known: LogPoint, heartbeat: Callable[[], bool]) -> int:
+    """Return the offset from which on a partition has other records than before, at most that of the last one read.
+
+    They have later leader epochs than the last record read, and epochs never fall within a partition.
+    """
+    low = topic.watermarks(partition)[0]
+    high = known.offset
+    while low < high and heartbeat():
+        middle = (low + high) // 2
+        record = first_record(topic, partition, middle, heartbeat)
+        if record is None or record.offset() >= high or log_point(record).leader_epoch > known.leader_epoch:
+            high = middle
+        else:
+            low = record.offset() + 1
+    return high
+
+
+def first_record(topic: Topic, partition: int, offset: int, heartbeat: Callable[[], bool]) -> Record | None:
+    """Return the first record at or after an offset; None if there is none."""
+    source = topic.read_from({partition: offset})
+    while heartbeat():
+        records = source.read(1, POLL_SECONDS)
+        if records or source.at_end:
+            return records[0] if records else None
+    return None
