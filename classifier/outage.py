@@ -5,6 +5,7 @@ import time
 
 log = logging.getLogger("user_classifier")
 
+RETRYING = "retrying until it is back"
 RETRY_SECONDS = 0.5  # pause between two attempts
 CALM_SECONDS = 15.0  # without a failure; longer than a call that was sent during the outage can hang
 
@@ -15,7 +16,7 @@ def pause() -> None:
 
 
 class Outage:
-    """State of one service: available, or away since some time. Logs only the changes.
+    """State of one service: available, or away since some time. Logs only the changes, also of the advice.
 
     One answer does not end an outage: a call of another client may still hang on a broken connection, and coordinators
     start after their broker. It ends when the service has done its work (a commit, an answer of the registry), or when
@@ -26,19 +27,32 @@ class Outage:
         self.service = service
         self.since: float | None = None  # time of the first failure
         self.answered_at: float | None = None  # time of the first answer after the last failure
-        self.message = ""  # log line of the current outage
+        self.message = ""  # last log line of the current outage
+        self._advice: set[str] = set()  # logged in the current outage
+        self._over = "back"  # what is logged at its end
 
-    def note_failure(self, cause: object) -> None:
-        """Record a failed call; log it if it is the first one."""
+    def note_failure(self, cause: object, advice: str = "", meanwhile: str = RETRYING) -> None:
+        """Record a failed call; log it if it is the first one, or if the advice is new in this outage.
+
+        `meanwhile` is what the client does about it.
+        """
         self.answered_at = None
-        if self.since is None:
-            self.since = time.monotonic()
-            self.message = f"{self.service}: {cause}; retrying until it is back"
-            log.warning(self.message)
+        begins = self.since is None
+        if not begins and (not advice or advice in self._advice):
+            return
+        self.since = self.since or time.monotonic()
+        self._advice.add(advice)
+        what = f"{cause}; {advice}" if advice else str(cause)
+        if begins:
+            self.message = f"{self.service}: {what}; {meanwhile}"
+            self._over = "back" if meanwhile == RETRYING else "continued"
+        else:
+            self.message = f"{self.service}: now {what}; {'still retrying' if meanwhile == RETRYING else meanwhile}"
+        log.warning(self.message)
 
-    def wait(self, cause: object) -> None:
+    def wait(self, cause: object, advice: str = "", meanwhile: str = RETRYING) -> None:
         """Record a failed call, and sleep before the next attempt."""
-        self.note_failure(cause)
+        self.note_failure(cause, advice, meanwhile)
         pause()
 
     def note_answer(self) -> None:
@@ -55,7 +69,8 @@ class Outage:
         if self.since is None:
             return
         back_at = self.answered_at or time.monotonic()
-        log.warning("%s: back after %.1f s", self.service, back_at - self.since)
+        log.warning("%s: %s after %.1f s", self.service, self._over, back_at - self.since)
         self.since = None
         self.answered_at = None
         self.message = ""
+        self._advice = set()

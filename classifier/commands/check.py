@@ -152,7 +152,7 @@ def topic_lines(
             if exception.args[0].code() in UNKNOWN_TOPIC_CODES:
                 yield to_do(subject, without(subject, missing_topic_message(topic, settings)))
             else:
-                yield to_do(subject, str(kafka.classify(exception.args[0], f"{operation.lower()} topic {topic}")))
+                yield to_do(subject, kafka.explained(exception.args[0], f"{operation.lower()} topic {topic}"))
             return
         allowed[operation] = found.authorized_operations
     yield ok(subject, format_count(len(found.partitions), "partition"))
@@ -203,7 +203,7 @@ def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
     except KafkaException as exception:
         if exception.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
             return unknown(subject, "does not exist before the first start, which needs permission READ")
-        return to_do(subject, str(kafka.classify(exception.args[0], f"read group {group}")))
+        return to_do(subject, kafka.explained(exception.args[0], f"read group {group}"))
     return permission_line(subject, "READ", found.authorized_operations)
 
 

@@ -1,5 +1,6 @@
 """The brokers: makes the Kafka clients, classifies their errors, and retries calls through an outage."""
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -13,6 +14,7 @@ from classifier import errors
 from classifier.config.properties import refused_property
 from classifier.config.settings import IDLE, Settings
 from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
+from classifier.kafka.diagnosis import UNSTABLE, Advice, Refusals, connection_advice, coordinator_advice, refusal
 from classifier.outage import Outage
 from classifier.stop import StopRequest
 
@@ -38,6 +40,7 @@ class Kafka:
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
         self.on_wait: Callable[[], object] = lambda: None  # called before each retry, so that health checks stay green
         self.last_error: KafkaError | None = None  # reported by a client in the background, not by a call
+        self._refusals = Refusals()
         self._batch_limit: int | None = None  # of the topics that are written; None if it is not known
         self._settings = settings
         self._admin_clients: dict[str, Any] = {}  # by section
@@ -112,12 +115,46 @@ class Kafka:
                 error = self.classify(exception.args[0], action)
                 if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
-                self.outage.wait(f"{error} ({self.last_error.str()})" if self.last_error else error)
-                self.on_wait()
+                self._wait(error, exception.args[0], action)
             else:
                 self.outage.note_answer()
                 self.last_error = None
                 return result
+
+    def _wait(self, error: ClassifierError, original: KafkaError, action: str) -> None:
+        """Log why a call failed, if that is new, and sleep; raise AccessDenied after a minute of refusals."""
+        advice = self.advice(original, action)
+        self.check_refusals()
+        self.outage.wait(self._with_cause(error), *advice)
+        self.on_wait()
+
+    def explained(self, error: KafkaError, action: str) -> str:
+        """Return the message of an error that is not retried, with its cause and what to do."""
+        classified = self.classify(error, action)
+        if not isinstance(classified, BrokerUnavailable):
+            return str(classified)
+        advice = self.advice(error, action).text
+        return self._with_cause(classified) + (f"; {advice}" if advice else "")
+
+    def _with_cause(self, error: ClassifierError) -> str:
+        return f"{error} ({self.last_error.str()})" if self.last_error else str(error)
+
+    def advice(self, error: KafkaError, action: str) -> Advice:
+        """Return what to do about a call that failed because no broker answered in time."""
+        for section in ("consumer", "producer"):
+            self.admin(section).poll(0)  # calls _note_error; a consumer's own poll would take a record
+        if error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+            return UNSTABLE
+        if self.last_error is None:  # the brokers can be reached
+            return coordinator_advice(self.admin("consumer"), action)
+        refused = refusal(self.last_error)
+        if refused:
+            return Advice(str(refused).removeprefix(f"{self.last_error.str()}; "))
+        return connection_advice(self.last_error, self._settings.consumer["bootstrap.servers"])
+
+    def check_refusals(self) -> None:
+        """Raise AccessDenied if credentials or a certificate have been refused for a minute."""
+        self._refusals.check(self.outage.service)
 
     def call_in_thread(self, action: str, call: Callable[[], None], meanwhile: Callable[[], object]) -> None:
         """Run a call in a thread and `meanwhile` in this one; raise RestoreNeeded if the call does not return.
@@ -185,11 +222,14 @@ class Kafka:
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         """Return a new client; raise ConfigError with the property that the library refuses."""
         try:
-            return client({**properties, "error_cb": self._note_error}, logger=logging.getLogger("librdkafka"))
+            note_error = functools.partial(self._note_error, section)
+            return client({**properties, "error_cb": note_error}, logger=logging.getLogger("librdkafka"))
         except (KafkaException, TypeError, ValueError, AttributeError) as error:
             in_file = getattr(self._settings, section)
             raise ConfigError(refused_property(section, in_file, properties, str(error))) from None
 
-    def _note_error(self, error: KafkaError) -> None:
+    def _note_error(self, section: str, error: KafkaError) -> None:
         if error.code() != KafkaError._ALL_BROKERS_DOWN:
             self.last_error = error
+            if refused := refusal(error):
+                self._refusals.note(str(refused), section)

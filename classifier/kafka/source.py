@@ -8,9 +8,9 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from typing import Any, cast
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
 
 from classifier.errors import UNKNOWN_TOPIC_CODES, BrokerUnavailable, RestoreNeeded
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
@@ -25,6 +25,7 @@ LABELS_PER_DECODE = 20_000  # keys to collect before their newest records are de
 STALLED_SECONDS = 10.0  # of polls without a record from a partition that has some, until it is logged
 OPEN_TRANSACTION_SECONDS = 2.0  # an open transaction is reported after this; those of an older instance end earlier
 LAST_OFFSETS = 100  # of each partition, for `last_records`; transaction markers take some of them
+NO_ANSWER = "failed to query logical offset"  # in an _AUTO_OFFSET_RESET that does not come from retention
 LAST_RECORDS_SECONDS = 5.0  # time limit of `last_records`
 TOMBSTONE_MS = "86400000"  # default of delete.retention.ms: one day
 
@@ -47,8 +48,17 @@ class Topic:
         """Return the group's committed offset in each partition, with its metadata."""
         wanted = [TopicPartition(self.name, partition) for partition in self.partitions()]
         action = f"read the offsets of group {group}"
-        found = self._kafka.call(action, lambda: committed_offsets(self._consumer, wanted))
+        found = self._kafka.call(action, lambda: self._committed(wanted, group))
         return {each.partition: each for each in found}
+
+    def _committed(self, wanted: list[TopicPartition], group: str) -> list[TopicPartition]:
+        """Return the committed offsets; raise KafkaException with the reason, also where librdkafka times out on it."""
+        try:
+            return committed_offsets(self._consumer, wanted)
+        except KafkaException as exception:
+            if exception.args[0].code() == KafkaError._TIMED_OUT:
+                check_stable(self._kafka.admin("consumer"), wanted, group)
+            raise
 
     def watermarks(self, partition: int) -> tuple[int, int]:
         """Return the first offset of a partition, and the one after its last record."""
@@ -190,6 +200,7 @@ class Source:
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
         self._on_poll()
+        self._kafka.check_refusals()
         began = time.monotonic()
         messages = cast(list[Record], self._consumer.consume(limit, timeout))
         self._polled_seconds += min(time.monotonic() - began, timeout)
@@ -216,6 +227,9 @@ class Source:
         if error.code() == KafkaError._AUTO_OFFSET_RESET:
             # Deleted by retention or with the topic: the restore finds out which.
             where = f"{self.topic} [{message.partition()}]"
+            if NO_ANSWER in error.str():
+                advice = self._kafka.advice(error, f"read topic {self.topic}").text or "its leader does not answer"
+                raise RestoreNeeded(f"{where}: no first offset ({error.str()}); {advice}")
             raise RestoreNeeded(f"{where}: the next record to read is no longer available ({error.str()})")
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._uses_group:
             return False  # librdkafka asks for the group's coordinator even if nothing needs it
@@ -339,6 +353,19 @@ def committed_offsets(consumer: Consumer, wanted: list[TopicPartition]) -> list[
         if each.error is not None:
             raise KafkaException(each.error)
     return found
+
+
+def check_stable(admin: Any, wanted: list[TopicPartition], group: str) -> None:
+    """Raise KafkaException if an open transaction holds offsets of the group."""
+    request = [ConsumerGroupTopicPartitions(group, wanted)]
+    try:
+        answers = admin.list_consumer_group_offsets(request, require_stable=True, request_timeout=CALL_TIMEOUT_SECONDS)
+        found = answers[group].result().topic_partitions
+    except KafkaException:  # the caller has an error already
+        return
+    for each in found:
+        if each.error is not None and each.error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
+            raise KafkaException(each.error)
 
 
 def partitions_of(consumer: Consumer, topic: str) -> list[int]:

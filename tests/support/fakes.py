@@ -107,6 +107,10 @@ class FakeAdmin:
     def __init__(self, broker: FakeBroker) -> None:
         self._broker = broker
 
+    def poll(self, timeout: float) -> int:
+        """No callbacks."""
+        return 0
+
     def describe_topics(self, topics: Any, request_timeout: float) -> dict[str, Future[Any]]:
         """Ids and partitions, or the error of an unknown topic."""
         return {name: self._described(name) for name in topics.topic_names}

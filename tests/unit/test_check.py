@@ -179,7 +179,9 @@ def test_a_coordinator_that_still_starts() -> None:
     assert admin.group_failures == []
     admin.group_failures = [failure(KafkaError.COORDINATOR_NOT_AVAILABLE)] * (2 * COORDINATOR_ATTEMPTS)
     assert to_do(lines(admin)) == [
-        "TO DO   group user_classifier: cannot read group user_classifier: reason of the broker"
+        "TO DO   group user_classifier: cannot read group user_classifier: reason of the broker; the brokers have"
+        " not created topic __consumer_offsets; they cannot if there are fewer of them than"
+        " offsets.topic.replication.factor"
     ]
     assert len(admin.group_failures) == COORDINATOR_ATTEMPTS
 
