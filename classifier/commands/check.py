@@ -7,10 +7,11 @@ codecs), so that both report a problem in the same words.
 import contextlib
 import math
 import time
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
@@ -19,6 +20,7 @@ from classifier.config.settings import Settings
 from classifier.errors import (
     CERTIFICATE_REFUSED,
     COORDINATOR_CODES,
+    OTHER_GROUP_TYPE,
     UNKNOWN_TOPIC_CODES,
     ClassifierError,
     RecordError,
@@ -196,15 +198,27 @@ def compaction_line(topic: str, settings: Settings, kafka: Kafka) -> Line:
 
 
 def group_line(client: AdminClient, group: str, kafka: Kafka) -> Line:
-    """Check the permission to use the group."""
+    """Check the permission to use the group, and that its id is not that of another type of group."""
     subject = f"group {group}"
+    found = None
     try:
         found = describe_group(client, group, kafka.stop)
     except KafkaException as exception:
-        if exception.args[0].code() == KafkaError.GROUP_ID_NOT_FOUND:
-            return unknown(subject, "does not exist before the first start, which needs permission READ")
-        return to_do(subject, kafka.explained(exception.args[0], f"read group {group}"))
+        if exception.args[0].code() != KafkaError.GROUP_ID_NOT_FOUND:
+            return to_do(subject, kafka.explained(exception.args[0], f"read group {group}"))
+    if (found is None or found.state is ConsumerGroupState.DEAD) and is_listed(client, group):
+        return to_do(subject, OTHER_GROUP_TYPE)
+    if found is None:
+        return unknown(subject, "does not exist before the first start, which needs permission READ")
     return permission_line(subject, "READ", found.authorized_operations)
+
+
+def is_listed(client: AdminClient, group: str) -> bool:
+    """Whether there is a group of any type with this id, as far as the brokers tell."""
+    # list_consumer_groups, which is not deprecated, leaves out share groups.
+    with warnings.catch_warnings(action="ignore"), contextlib.suppress(KafkaException):
+        return bool(client.list_groups(group, CALL_TIMEOUT_SECONDS))
+    return False
 
 
 def describe_group(client: AdminClient, group: str, stop: StopRequest) -> Any:

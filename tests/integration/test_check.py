@@ -1,14 +1,17 @@
 """--check on real services: what exists, what is missing, and that a check changes nothing."""
 
+import logging
 import re
 
 import pytest
+from confluent_kafka import ShareConsumer
 
 from local.services.process import free_port
 from tests.support import inside
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import Finished
 from tests.support.pipeline import Pipeline
+from tests.support.waiting import wait_until
 
 OTHER_SCHEMA = {"type": "record", "name": "other", "fields": [{"name": "user_id", "type": "long"}]}
 
@@ -73,6 +76,22 @@ def test_an_output_that_is_not_compacted_and_subjects_that_do_not_fit(pipeline: 
         f" confluent kafka topic update {uncompacted} --config cleanup.policy=compact",
         f"subject {uncompacted}-key: is not a record of one string user_id; delete the subject or choose another topic",
     ]
+
+
+def test_an_id_that_a_share_group_uses(pipeline: Pipeline) -> None:
+    servers = {"bootstrap.servers": pipeline.topics.bootstrap_servers}
+    other = ShareConsumer({**servers, "group.id": pipeline.group}, logger=logging.getLogger("librdkafka"))
+    try:
+        other.subscribe([pipeline.source])
+
+        def found() -> list[str]:
+            other.poll(0.1)  # joins the group
+            return to_do(check(pipeline))
+
+        used = "a group of another type, such as a share group, has this id; choose another group with -g"
+        assert wait_until(found, "the share group") == [f"group {pipeline.group}: {used}"]
+    finally:
+        other.close()
 
 
 @pytest.mark.parametrize("section", ["consumer", "producer"])

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaError, KafkaException
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -54,6 +54,9 @@ class FakeAdmin:
     refusals: int = 1000
     attempts: int = 0
     group_failures: list[KafkaException] = field(default_factory=list)
+    group_state: ConsumerGroupState = ConsumerGroupState.STABLE
+    listed: Any = ()
+    """The groups with this id, of any type, or the error."""
 
     def list_topics(self, timeout: float) -> SimpleNamespace:
         self.attempts += 1
@@ -73,8 +76,13 @@ class FakeAdmin:
     def describe_consumer_groups(self, groups: list[str], **options: Any) -> Mapping[str, Future[Any]]:
         if self.group_failures:
             return {groups[0]: done(self.group_failures.pop())}
-        described = SimpleNamespace(authorized_operations=self.group)
+        described = SimpleNamespace(authorized_operations=self.group, state=self.group_state)
         return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else described)}
+
+    def list_groups(self, group: str, timeout: float) -> Any:
+        if isinstance(self.listed, KafkaException):
+            raise self.listed
+        return self.listed
 
 
 @dataclass

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import ConsumerGroupState, KafkaError
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
@@ -163,6 +163,23 @@ def test_what_the_broker_does_not_report_is_no_problem() -> None:
     ]
     assert to_do(iter(found)) == []
     admin.group = failure(KafkaError.GROUP_ID_NOT_FOUND)
+    assert to_do(lines(admin)) == []
+
+
+@pytest.mark.parametrize("group", [(READ,), failure(KafkaError.GROUP_ID_NOT_FOUND)])
+def test_a_group_that_only_a_list_of_all_types_has(group: Any) -> None:
+    """Brokers describe a share group as one that does not exist, in either of two ways."""
+    admin = everything()
+    admin.group, admin.group_state = group, ConsumerGroupState.DEAD
+    assert to_do(lines(admin)) == []
+    admin.listed = failure(KafkaError._TIMED_OUT)
+    assert to_do(lines(admin)) == []
+    admin.listed = [object()]
+    assert to_do(lines(admin)) == [
+        "TO DO   group user_classifier: a group of another type, such as a share group, has this id; choose another"
+        " group with -g"
+    ]
+    admin.group, admin.group_state = (READ,), ConsumerGroupState.STABLE
     assert to_do(lines(admin)) == []
 
 
