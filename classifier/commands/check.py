@@ -35,7 +35,7 @@ from classifier.kafka.topics import compacted_topics, missing_topic_message, not
 from classifier.outage import pause
 from classifier.row import ROW_FIELDS
 from classifier.serialization.column_types import row_type_problem
-from classifier.serialization.registry import SchemaRegistry
+from classifier.serialization.registry import MODE_ADVICE, MODES_WITHOUT_REGISTRATION, SchemaRegistry
 from classifier.stop import StopRequest
 from classifier.users.changelog import is_retraction, retraction_found
 from classifier.users.duplicate_rows import duplicates_found, remedy
@@ -376,6 +376,9 @@ def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
     try:
         CODECS[part](registry, topic)
         if registry.newest(f"{topic}-{part}") is None:
+            mode = registry.mode(f"{topic}-{part}") if part == "value" else None
+            if mode in MODES_WITHOUT_REGISTRATION:
+                return to_do(subject, f"does not exist, and no start can register it in mode {mode}; {MODE_ADVICE}")
             return ok(subject, WITHOUT_SUBJECT[part])
     except (RecordError, SchemaError) as error:
         return to_do(subject, without(subject, str(error)))

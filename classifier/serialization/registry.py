@@ -40,6 +40,19 @@ GUID_ADVICE = (  # for a registry without GUIDs, such as Confluent's before vers
     "; to put the id into the value, set value.schema.id.serializer (and key.schema.id.serializer) of the producer to"
     " io.confluent.kafka.serializers.schema.id.PrefixSchemaIdSerializer"
 )
+# What to do if a registry refuses to register a schema, by HTTP status.
+REGISTRATION_ADVICE = {
+    402: "its limit of schemas may be reached; delete subjects that nobody needs, or raise the limit",
+    403: "grant the permission to write this subject, see docs/configuration.md, Permissions",
+    409: (
+        "the compatibility of the subject excludes this schema; set it to NONE, delete the subject, or choose another"
+        " output with -o"
+    ),
+    422: "if the reason is a rule or a limit of the registry, change it, or choose another output with -o",
+}
+NOT_PERMITTED_CODE = 42205  # a registry or a subject in one of these modes takes no new schema
+MODES_WITHOUT_REGISTRATION = {"READONLY", "READONLY_OVERRIDE", "IMPORT"}
+MODE_ADVICE = "set the mode of the registry, or of this subject, to READWRITE"
 SCHEMA_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # raised for an invalid schema
 
 
@@ -127,10 +140,39 @@ class SchemaRegistry:
     def register(self, subject: str, schema: Mapping[str, Any]) -> Subject:
         """Register a schema, unless it is registered already; return it with its id."""
         wanted = self._schema_type(json.dumps(schema), "AVRO")
-        schema_id = self._call(lambda: self._client.register_schema(subject, wanted))
+        schema_id = self._call(lambda: self._register(subject, wanted))
         if schema_id is None:
             raise self._error("HTTP 404", SchemaError)
         return Subject(schema_id, fastavro.parse_schema(dict(schema)))
+
+    def mode(self, subject: str) -> str | None:
+        """Return the mode of a subject, or that of the registry; None if the registry does not report it.
+
+        READONLY_OVERRIDE of the registry takes precedence over the mode of a subject.
+        """
+        found = self._one_answer(self._client.get_global_mode)
+        if found == "READONLY_OVERRIDE":
+            return found
+        return self._one_answer(lambda: self._client.get_mode(subject)) or found
+
+    def _one_answer(self, call: Callable[[], str]) -> str | None:
+        """Return the answer to an optional request, which is not repeated; None if it fails."""
+        with contextlib.suppress(self._registry_error, *self._network_errors, *self._response_errors):
+            return call()
+        return None
+
+    def _register(self, subject: str, schema: Any) -> int:
+        """Return the id of a schema; raise the client's error if the registry refuses to register it."""
+        try:
+            return int(self._client.register_schema(subject, schema))
+        except self._registry_error as error:
+            status = error.http_status_code
+            advice = MODE_ADVICE if error.error_code == NOT_PERMITTED_CODE else REGISTRATION_ADVICE.get(status)
+            if advice is None:
+                raise
+            kind = AccessDenied if status == 403 else SchemaError
+            refused = f"cannot register subject {subject}: HTTP {status} ({error.error_message})"
+            raise kind(f"Schema Registry {self._url}: {refused}; {advice}") from None
 
     def _get_by_guid(self, guid: str, missing: RecordError) -> Any:
         """Return the registry's answer; raise `missing` if the registry has no GUIDs.

@@ -11,6 +11,7 @@ from tests.support import inside
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import Finished
 from tests.support.pipeline import Pipeline
+from tests.support.registry_proxy import RegistryProxy
 from tests.support.waiting import wait_until
 
 OTHER_SCHEMA = {"type": "record", "name": "other", "fields": [{"name": "user_id", "type": "long"}]}
@@ -112,6 +113,35 @@ def test_a_registry_that_does_not_answer(pipeline: Pipeline) -> None:
     assert line.startswith("[schema_registry] url and credentials: Schema Registry http://127.0.0.1:")
     assert ": no answer (" in line
     assert line.endswith("; check [schema_registry] url")
+
+
+class ReadOnly(RegistryProxy):
+    """A registry in mode READONLY."""
+
+    def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
+        if "/mode" in path:
+            return 200, "application/json", b'{"mode": "READONLY"}'
+        if method == "POST":
+            return 422, "application/json", b'{"error_code": 42205, "message": "it is in read-only mode"}'
+        return super().answer(method, path, headers, body)
+
+
+def test_a_registry_that_is_read_only(pipeline: Pipeline) -> None:
+    """A check finds out beforehand what the first start would end in; the registry of all tests can be written."""
+    subject = f"subject {pipeline.output}-value"
+    advice = "set the mode of the registry, or of this subject, to READWRITE"
+    assert to_do(check(pipeline)) == []
+    with ReadOnly(pipeline.subjects.url) as registry:
+        pipeline.configure("schema_registry", url=registry.url)
+        assert to_do(check(pipeline)) == [
+            f"{subject}: does not exist, and no start can register it in mode READONLY; {advice}"
+        ]
+        started = inside.run(pipeline.arguments("--until-end"))
+    assert started.code == 1
+    assert started.stderr.splitlines()[-1] == (
+        f"user_classifier.py: error: Schema Registry {registry.url}: cannot register {subject}: HTTP 422 (it is in"
+        f" read-only mode); {advice}"
+    )
 
 
 def test_a_mistake_in_the_file_is_the_same_error_as_in_a_run(pipeline: Pipeline) -> None:

@@ -93,6 +93,13 @@ class FakeRegistry:
     schema_type: str = "AVRO"
     error: Exception | None = None
     list_error: Exception | None = None
+    mode: str = "READWRITE"
+
+    def get_global_mode(self) -> str:
+        return self.mode
+
+    def get_mode(self, subject_name: str) -> str:
+        raise SchemaRegistryError(404, 40409, "no mode of its own")
 
     def get_subjects(self) -> list[str]:
         if self.error or self.list_error:

@@ -13,6 +13,7 @@ from classifier.commands.check import COORDINATOR_ATTEMPTS, Line, check, run
 from classifier.config.settings import Settings
 from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.http import http_libraries
+from classifier.serialization.registry import MODE_ADVICE
 from tests.support.admin import READ, WRITE, FakeAdmin, FakeKafka, FakeRegistry, as_the_client_sees, failure, schema
 
 (httpx,) = http_libraries()
@@ -273,6 +274,16 @@ def test_an_account_that_can_read_its_subjects_but_not_list_all() -> None:
     found = list(lines(everything(), registry))[-4:]
     assert [line.verdict for line in found] == ["ok"] * 4
     assert found[0].finding == "accepted; the account has no permission to list all subjects, and needs none"
+
+
+def test_a_registry_whose_mode_lets_nobody_register() -> None:
+    """It matters only if the output has no subject yet."""
+    inputs = {name: text for name, text in SUBJECTS.items() if name.startswith(INPUT)}
+    assert to_do(lines(everything(), FakeRegistry(SUBJECTS, mode="READONLY"))) == []
+    assert to_do(lines(everything(), FakeRegistry(inputs))) == []
+    assert to_do(lines(everything(), FakeRegistry(inputs, mode="READONLY"))) == [
+        f"{VALUE_LINE}: does not exist, and no start can register it in mode READONLY; {MODE_ADVICE}"
+    ]
 
 
 def row_schema(**kinds: Any) -> str:

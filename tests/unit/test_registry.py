@@ -29,20 +29,73 @@ def opened() -> SchemaRegistry:
     return SchemaRegistry({"url": "http://key:secret@registry"}, StopRequest())
 
 
+REGISTER = f"{AT}: cannot register subject labels-value: HTTP"
+
+
 @pytest.mark.parametrize(
-    ("status", "kind", "message"),
+    ("code", "kind", "message"),
     [
-        (401, AccessDenied, f"{AT}: refused (HTTP 401); check [schema_registry] basic.auth.user.info"),
-        (403, AccessDenied, f"{AT}: refused (HTTP 403); check [schema_registry] basic.auth.user.info"),
-        (404, SchemaError, f"{AT}: HTTP 404; check [schema_registry] url"),
-        (422, SchemaError, f"{AT}: HTTP 422 (refused); check [schema_registry] url"),
+        (40101, AccessDenied, f"{AT}: refused (HTTP 401); check [schema_registry] basic.auth.user.info"),
+        (
+            40201,
+            SchemaError,
+            f"{REGISTER} 402 (refused); its limit of schemas may be reached; delete subjects that nobody needs, or"
+            " raise the limit",
+        ),
+        (
+            40301,
+            AccessDenied,
+            f"{REGISTER} 403 (refused); grant the permission to write this subject, see docs/configuration.md,"
+            " Permissions",
+        ),
+        (40401, SchemaError, f"{AT}: HTTP 404; check [schema_registry] url"),
+        (40501, SchemaError, f"{AT}: HTTP 405 (refused); check [schema_registry] url"),
+        (
+            40901,
+            SchemaError,
+            f"{REGISTER} 409 (refused); the compatibility of the subject excludes this schema; set it to NONE, delete"
+            " the subject, or choose another output with -o",
+        ),
+        (
+            42201,
+            SchemaError,
+            f"{REGISTER} 422 (refused); if the reason is a rule or a limit of the registry, change it, or choose"
+            " another output with -o",
+        ),
+        (
+            42205,
+            SchemaError,
+            f"{REGISTER} 422 (refused); set the mode of the registry, or of this subject, to READWRITE",
+        ),
     ],
 )
-def test_register_is_refused(client: Any, status: int, kind: type[ClassifierError], message: str) -> None:
-    client.register_schema.side_effect = SchemaRegistryError(status, 100 * status + 1, "refused")
+def test_register_is_refused(client: Any, code: int, kind: type[ClassifierError], message: str) -> None:
+    client.register_schema.side_effect = SchemaRegistryError(code // 100, code, "refused")
     with pytest.raises(kind) as caught:
         opened().register("labels-value", label_schema("labels"))
     assert str(caught.value) == message
+
+
+NO_MODE = SchemaRegistryError(404, 40409, "no mode of its own")
+
+
+@pytest.mark.parametrize(
+    ("of_registry", "of_subject", "expected"),
+    [
+        ("READWRITE", NO_MODE, "READWRITE"),
+        ("READONLY", NO_MODE, "READONLY"),
+        ("READONLY", "READWRITE", "READWRITE"),
+        ("READWRITE", "IMPORT", "IMPORT"),
+        ("READONLY_OVERRIDE", "READWRITE", "READONLY_OVERRIDE"),
+        (SchemaRegistryError(403, 40301, "no"), "READONLY", "READONLY"),
+        (SchemaRegistryError(404, 404, "no such path"), SchemaRegistryError(405, 405, "no"), None),
+        (httpx.ConnectError("away"), KeyError("mode"), None),
+    ],
+)
+def test_mode(client: Any, of_registry: str | Exception, of_subject: str | Exception, expected: str | None) -> None:
+    client.get_global_mode.side_effect = [of_registry]
+    client.get_mode.side_effect = [of_subject]
+    assert opened().mode("labels-value") == expected
 
 
 @pytest.mark.parametrize("raised", [ValueError("<html>"), AttributeError("get"), httpx.DecodingError("gzip")])
