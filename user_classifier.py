@@ -32,8 +32,8 @@ in `classifier/`:
                     aborts (pauses after aborted transactions)
     users/          intake (restore, gather, settle; decides when a user is deleted), progress (offsets, checks of a
                     restore), offset_metadata (marks), changelog (nets and decodes the input), input_keys,
-                    multiset (the rows of one user), table (the current row of each user; deletes users; keeps
-                    unmatched retractions as pending rows),
+                    last_schema, multiset (the rows of one user), table (the current row of each user; deletes
+                    users; keeps unmatched retractions as pending rows),
                     duplicate_rows (users with more than one row), output and output_codec (writes and reads labels)
     cells/          intake, lattice (the cells), codec: the same for --cells
     reports/        summary, plot, elbow, metrics, progress, jsonlog; step (what one step found)

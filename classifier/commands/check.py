@@ -29,7 +29,7 @@ from classifier.errors import (
 from classifier.formatting import format_count, format_duration
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
-from classifier.kafka.record import Record
+from classifier.kafka.record import Record, position_of
 from classifier.kafka.source import Topic, committed_offsets, last_records, partitions_of
 from classifier.kafka.topics import compacted_topics, missing_topic_message, not_compacted_message, topic_operations
 from classifier.outage import pause
@@ -40,6 +40,7 @@ from classifier.stop import StopRequest
 from classifier.users.changelog import is_retraction, retraction_found
 from classifier.users.duplicate_rows import duplicates_found, remedy
 from classifier.users.input_keys import InputKeys
+from classifier.users.last_schema import last_record, value_schema
 from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.progress import CANNOT_TELL, START_OVER, caught_up_before, why_users_lack
@@ -89,7 +90,7 @@ def check(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterato
             break
     else:
         yield from kafka_lines(clients, settings, kafka)
-    yield from registry_lines(settings, registry)
+    yield from registry_lines(settings, registry, kafka)
 
 
 def run(lines: Iterable[Line], echo: Callable[[str], object]) -> int:
@@ -313,12 +314,12 @@ def tombstone_lines(topic: Topic, settings: Settings, committed: Collection[Topi
 # ------------------------------------------------------------------------------------- Schema Registry
 
 
-def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
+def registry_lines(settings: Settings, registry: SchemaRegistry, kafka: Kafka) -> Iterator[Line]:
     """Check the registry and the subjects that the client uses."""
     subject = "[schema_registry] url and credentials"
     try:
         subjects = registry.subjects()
-        lines = list(cell_lines(settings, registry) if settings.cells else user_lines(settings, registry))
+        lines = list(cell_lines(settings, registry) if settings.cells else user_lines(settings, registry, kafka))
     except ClassifierError as error:
         yield to_do(subject, str(error))
     else:
@@ -327,9 +328,9 @@ def registry_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Lin
         yield from lines
 
 
-def user_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
+def user_lines(settings: Settings, registry: SchemaRegistry, kafka: Kafka) -> Iterator[Line]:
     """Check the subjects of users and their labels."""
-    yield input_line(settings.topic, registry)
+    yield input_line(settings.topic, registry, kafka)
     if settings.changelog_mode == "upsert":
         yield input_key_line(settings.topic, registry)
     yield from (output_line(settings.output, part, registry) for part in CODECS)
@@ -346,19 +347,27 @@ def cell_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
             yield to_do(subject, without(subject, str(error)))
 
 
-def input_line(topic: str, registry: SchemaRegistry) -> Line:
-    """Check that the latest schema of the input has the fields of a row."""
+def input_line(topic: str, registry: SchemaRegistry, kafka: Kafka) -> Line:
+    """Check that the schema of the input has the fields of a row: the latest one, or that of the last record."""
     subject = f"subject {topic}-value"
+    where = ""
     try:
         found = registry.newest(f"{topic}-value")
+        if found is not None:
+            complaint = row_type_problem(found.schema)
+        elif (record := last_record(kafka, topic)) is not None:  # of another subject, such as TopicRecordNameStrategy's
+            where = f"does not exist; {position_of(record)}: "
+            name, schema = value_schema(record, registry)
+            where = f"does not exist; {name} of {position_of(record)}: "
+            complaint = row_type_problem(schema)
+        else:
+            return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that creates it")
     except (RecordError, SchemaError) as error:
-        return to_do(subject, f"{without(subject, str(error))}; read another topic with -t")
-    if found is None:
-        return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that creates it")
-    complaint = row_type_problem(found.schema)
+        complaint = without(subject, str(error))
     if complaint:
-        return to_do(subject, complaint if ";" in complaint else f"{complaint}; read another topic with -t")
-    return ok(subject, ", ".join(ROW_FIELDS))
+        advice = "" if ";" in complaint else "; read another topic with -t"
+        return to_do(subject, f"{where}{complaint}{advice}")
+    return ok(subject, where + ", ".join(ROW_FIELDS))
 
 
 def input_key_line(topic: str, registry: SchemaRegistry) -> Line:

@@ -8,6 +8,8 @@ import pytest
 import requests
 
 from classifier.commands import check
+from classifier.config.settings import Settings
+from classifier.kafka.client import Kafka
 from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
 from tests.hostile.records import COLUMNS, encoded
@@ -219,7 +221,8 @@ def registry(services: Services) -> Iterator[ReadOnlyRegistry]:
 
 def lines_of(topic: str, registry: ReadOnlyRegistry) -> list[str]:
     """The lines of --check about the subjects of a topic, as an input and as an output."""
-    found = [check.input_line(topic, registry), check.input_key_line(topic, registry)]
+    kafka = Kafka(Settings(schema_registry={}, consumer={"bootstrap.servers": ""}, producer={}), StopRequest())
+    found = [check.input_line(topic, registry, kafka), check.input_key_line(topic, registry)]
     return list(map(str, [*found, *(check.output_line(topic, part, registry) for part in check.CODECS)]))
 
 

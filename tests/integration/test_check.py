@@ -2,17 +2,20 @@
 
 import logging
 import re
+from typing import Any
 
 import pytest
 from confluent_kafka import ShareConsumer
 
 from local.services.process import free_port
 from tests.support import inside
-from tests.support.changelog import aggregation, place_by_hash
+from tests.support.changelog import Row, aggregation, place_by_hash
 from tests.support.client import Finished
 from tests.support.pipeline import Pipeline
 from tests.support.registry_proxy import RegistryProxy
+from tests.support.topics import Outgoing
 from tests.support.waiting import wait_until
+from tests.support.wire import AGGREGATE_SCHEMA, Headers, body, frame
 
 OTHER_SCHEMA = {"type": "record", "name": "other", "fields": [{"name": "user_id", "type": "long"}]}
 
@@ -76,6 +79,39 @@ def test_an_output_that_is_not_compacted_and_subjects_that_do_not_fit(pipeline: 
         f"topic {uncompacted}, cleanup.policy: delete, so labels of quiet users will be deleted; to fix it:"
         f" confluent kafka topic update {uncompacted} --config cleanup.policy=compact",
         f"subject {uncompacted}-key: is not a record of one string user_id; delete the subject or choose another topic",
+    ]
+
+
+@pytest.mark.parametrize("in_header", [False, True])
+def test_values_whose_subject_does_not_name_the_topic(in_header: bool, pipeline: Pipeline) -> None:
+    """As with RecordNameStrategy."""
+    topic = f"{pipeline.source}_records"
+    pipeline.topics.create(topic, 1)
+
+    def write(schema: Any, row: Any) -> str:
+        schema_id = pipeline.subjects.register(f"{topic}.{schema['name']}", schema)
+        prefix, value = frame(schema_id, b""), body(schema, row)
+        headers: Headers = [("__value_schema_id", prefix)] if in_header else []
+        pipeline.topics.write(topic, [Outgoing(0, value if in_header else prefix + value, headers)])
+        return f"subject {topic}-value: does not exist; schema id {schema_id} of {topic} [0] at offset "
+
+    (empty,) = to_do(check(pipeline, "-t", topic))
+    assert empty.endswith("-value: does not exist; write to the topic once, or run the SQL statement that creates it")
+    other = write(OTHER_SCHEMA, {"user_id": 1})
+    assert to_do(check(pipeline, "-t", topic)) == [f"{other}0: has no field total_amount; read another topic with -t"]
+    right = write(AGGREGATE_SCHEMA, Row("ann", 1.0, 1)._asdict())
+    found = check(pipeline, "-t", topic)
+    assert to_do(found) == []
+    assert f"ok      {right}1: user_id, total_amount, num_transactions\n" in found.stdout
+
+
+def test_values_without_a_subject_that_are_not_avro(pipeline: Pipeline) -> None:
+    topic = f"{pipeline.source}_text"
+    pipeline.topics.create(topic, 1)
+    pipeline.topics.write(topic, [Outgoing(0, b"ann", [])])
+    assert to_do(check(pipeline, "-t", topic)) == [
+        f"subject {topic}-value: does not exist; {topic} [0] at offset 0: not Confluent Avro (first byte 0x61); read"
+        " another topic with -t"
     ]
 
 
