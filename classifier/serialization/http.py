@@ -16,6 +16,7 @@ from classifier.errors import ConfigError
 HTTP_LIBRARIES = ("httpx2", "httpx")  # of Confluent's client: the first one from confluent-kafka 2.16 on
 PROXY_SCHEMES = ("all", "http", "https")
 CA_PROPERTY = "ssl.ca.location"
+CREDENTIALS_PROPERTY = "basic.auth.user.info"
 
 
 def http_libraries() -> tuple[ModuleType, ...]:
@@ -138,6 +139,8 @@ def client_accepts(**arguments: object) -> bool:
 def other_settings_to_check(properties: Mapping[str, str], cause: str) -> str:
     """Return the settings that may cause a failed request, as ', a and b' to follow the property url; or nothing."""
     names: list[str] = []
+    if cause == "HTTP 401":
+        names.append(CREDENTIALS_PROPERTY)
     if "CERTIFICATE" in cause:
         names.append(CA_PROPERTY)
         if CA_PROPERTY not in properties:

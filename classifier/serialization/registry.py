@@ -13,8 +13,16 @@ import fastavro
 from classifier.config.argument_types import seconds
 from classifier.config.properties import unknown_property, without_userinfo
 from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
+from classifier.kafka.diagnosis import Refusals
 from classifier.outage import Outage, pause
-from classifier.serialization.http import check_transport, http_errors, is_url, other_settings_to_check
+from classifier.serialization.http import (
+    CA_PROPERTY,
+    CREDENTIALS_PROPERTY,
+    check_transport,
+    http_errors,
+    is_url,
+    other_settings_to_check,
+)
 from classifier.serialization.schema import Types, min_size, qualified, schema_problem, self_contained
 from classifier.stop import StopRequest
 
@@ -53,6 +61,8 @@ REGISTRATION_ADVICE = {
 NOT_PERMITTED_CODE = 42205  # a registry or a subject in one of these modes takes no new schema
 MODES_WITHOUT_REGISTRATION = {"READONLY", "READONLY_OVERRIDE", "IMPORT"}
 MODE_ADVICE = "set the mode of the registry, or of this subject, to READWRITE"
+CERTIFICATE_ADVICE = f"check {CA_PROPERTY}, and host and expiry date of the registry's certificate"
+SERVER_ADVICE = "see the log of the registry, or of a proxy in front of it"
 SCHEMA_ERRORS = (ValueError, KeyError, TypeError, AttributeError, RecursionError)  # raised for an invalid schema
 
 
@@ -89,6 +99,7 @@ class SchemaRegistry:
         self._nonexistent: set[str] = set()  # ids, GUIDs and versions that stayed unknown for MAX_REPEATED_REQUESTS
         self._url = without_userinfo(properties["url"])
         self.outage = Outage(f"Schema Registry {self._url}")
+        self._refusals = Refusals()  # since the last answer
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
         check_transport(properties)
@@ -249,31 +260,45 @@ class SchemaRegistry:
                     self._handle_status(error.http_status_code, error.error_message)
                     continue
             except self._network_errors as error:
-                self._wait(f"no answer ({error or type(error).__name__})")
+                self._wait_for_connection(f"no answer ({error or type(error).__name__})")
                 continue
             except self._response_errors:
-                self._wait("the response is not that of a Schema Registry")
+                self._wait("the response is not that of a Schema Registry", SERVER_ADVICE)
                 continue
             self._answered = True
             self.outage.note_recovery()
+            self._refusals = Refusals()
             return answer
 
     def _handle_status(self, status: int, message: str) -> None:
         """Raise the error of an HTTP status; wait if the status may pass."""
-        if status in (401, 403):
+        if status == 403 or (status == 401 and not self._answered):
             raise AccessDenied(
                 f"Schema Registry {self._url}: refused (HTTP {status}); check [schema_registry] basic.auth.user.info"
             )
+        if status == 401:  # accepted before
+            self._wait(f"HTTP {status}", f"check {CREDENTIALS_PROPERTY}", refused=True)
+            return
         if status == 404 and not self._answered:  # later, a 404 without a registry's code comes from a proxy
             raise self._error("HTTP 404", SchemaError)
         if status < 500 and status not in (404, 429):
             raise self._error(f"HTTP {status} ({message})", SchemaError)
-        self._wait(f"HTTP {status}")
+        self._wait(f"HTTP {status}", SERVER_ADVICE)
 
-    def _wait(self, cause: str) -> None:
+    def _wait_for_connection(self, cause: str) -> None:
+        if "CERTIFICATE" in cause:
+            self._wait(cause, CERTIFICATE_ADVICE, refused=True)
+        else:
+            self._wait(cause)
+
+    def _wait(self, cause: str, advice: str = "", *, refused: bool = False) -> None:
+        """Log why a request failed, if that is new, and sleep; raise AccessDenied after a minute of refusals."""
         if not self._answered or self._stop.requested:
             raise self._error(cause, RegistryUnavailable)
-        self.outage.wait(cause)
+        if refused:
+            self._refusals.note(f"{cause}; {advice}", "schema_registry")
+            self._refusals.check(self.outage.service)
+        self.outage.wait(cause, advice)
 
     def _error(self, cause: str, kind: type[ClassifierError]) -> ClassifierError:
         others = other_settings_to_check(self._properties, cause)

@@ -1,4 +1,4 @@
-"""Password or certificate of the brokers are renewed while the client runs: it names the new cause, and ends."""
+"""Password or certificate of brokers or registry are renewed while the client runs: it names the cause, and ends."""
 
 import re
 from collections.abc import Iterator
@@ -14,7 +14,9 @@ from tests.support import configuration
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Client
 from tests.support.pipeline import Services, new_name
-from tests.support.topics import Topics
+from tests.support.registry_proxy import RegistryProxy
+from tests.support.topics import Outgoing, Topics
+from tests.support.wire import AGGREGATE_SCHEMA, body, frame
 
 IMPATIENT = """
 from classifier.kafka import diagnosis
@@ -64,6 +66,13 @@ def renewal(secured: Secured, tmp_path: Path) -> Iterator[Renewal]:
     made.broker.stop()
 
 
+def impatient(directory: Path) -> Path:
+    """The client, which ends after a second of refusals."""
+    script = directory / "impatient.py"
+    script.write_text(IMPATIENT, encoding="utf-8")
+    return script
+
+
 @pytest.mark.parametrize("what", NAMES)
 def test_renewed_while_the_client_runs(what: str, renewal: Renewal, tmp_path: Path) -> None:
     services = renewal.secured.services
@@ -72,9 +81,7 @@ def test_renewed_while_the_client_runs(what: str, renewal: Renewal, tmp_path: Pa
     configuration.write(pipeline.file, pipeline.sections)
     AccessControl(services.topics.bootstrap_servers, USER).grant(needed(pipeline, pipeline.source))
     pipeline.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
-    script = tmp_path / "impatient.py"
-    script.write_text(IMPATIENT, encoding="utf-8")
-    with Client(pipeline.arguments(), tmp_path / "log", script) as client:
+    with Client(pipeline.arguments(), tmp_path / "log", impatient(tmp_path)) as client:
         client.wait_for_output("1 changes")
         renewal.broker.stop()
         client.wait_for_output("; retrying until it is back")
@@ -90,4 +97,47 @@ def test_renewed_while_the_client_runs(what: str, renewal: Renewal, tmp_path: Pa
         assert name in changed
         assert name in last
     for secret in (renewal.secured.secrets.password, NEW_PASSWORD):
+        assert secret not in client.output
+
+
+@pytest.fixture
+def registry(secured: Secured) -> Iterator[RegistryProxy]:
+    """A registry whose password and certificate a test renews."""
+    pem = secured.authority.server("renewed_registry")
+    with RegistryProxy(secured.services.subjects.url, pem, secured.secrets.token) as made:
+        yield made
+
+
+def write_by_new_schema(pipeline: SecuredPipeline) -> None:
+    """Write a record for which the client has to ask the registry."""
+    more = {"name": "country", "type": ["null", "string"], "default": None}
+    schema = {**AGGREGATE_SCHEMA, "fields": [*AGGREGATE_SCHEMA["fields"], more]}
+    schema_id = pipeline.subjects.register(f"{pipeline.source}-value", schema)
+    row = {"user_id": "bob", "total_amount": 2.0, "num_transactions": 1}
+    pipeline.topics.write(pipeline.source, [Outgoing(0, frame(schema_id, body(schema, row)), [])])
+
+
+@pytest.mark.parametrize(
+    ("what", "advice"), [("password", "basic.auth.user.info"), ("certificate", "certificate verify failed.*ssl.ca.loc")]
+)
+def test_a_registry_renewed_while_the_client_runs(
+    what: str, advice: str, registry: RegistryProxy, secured: Secured, tmp_path: Path
+) -> None:
+    pipeline = SecuredPipeline(secured.services, tmp_path, new_name(f"registry_{what}"))
+    pipeline.secure(secured)
+    pipeline.configure("schema_registry", url=registry.url)
+    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(pipeline, pipeline.source))
+    pipeline.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    with Client(pipeline.arguments(), tmp_path / "log", impatient(tmp_path)) as client:
+        client.wait_for_output("1 changes")
+        if what == "password":
+            registry.renew(token=f"key:{NEW_PASSWORD}")
+        else:
+            registry.renew(pem=secured.stranger.server("renewed_registry"))
+        write_by_new_schema(pipeline)
+        assert client.wait() == 1
+    last = client.output.splitlines()[-1]
+    assert re.search(rf"Schema Registry .*{advice}.*; see \[schema_registry\]; refused for 1 s$", last)
+    assert re.search(rf"WARNING Schema Registry .*{advice}.*", client.output)
+    for secret in (secured.secrets.token, NEW_PASSWORD):
         assert secret not in client.output

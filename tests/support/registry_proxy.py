@@ -16,6 +16,11 @@ BY_GUID = "/schemas/guids/"
 UNAUTHORIZED = 401, "application/json", b'{"error_code": 40101, "message": "Unauthorized"}'
 
 
+def basic(token: str) -> str:
+    """The header of basic authentication."""
+    return "Basic " + base64.b64encode(token.encode()).decode()
+
+
 class RegistryProxy:
     """Forwards requests to another registry; the GUID of schema id n is UUID(int=n).
 
@@ -25,7 +30,9 @@ class RegistryProxy:
     def __init__(self, url: str, pem: Path | None = None, token: str | None = None) -> None:
         self.requests = 0
         self._target = urlsplit(url)
-        self._authorization = "Basic " + base64.b64encode(token.encode()).decode() if token else None
+        self._authorization = basic(token) if token else None
+        self._context: ssl.SSLContext | None = None
+        self._n_renewed = 0  # connections of before a renewal are closed
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         if pem:
@@ -39,6 +46,14 @@ class RegistryProxy:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def renew(self, pem: Path | None = None, token: str | None = None) -> None:
+        """Serve another certificate, or ask for another password, from now on."""
+        if pem and self._context:
+            self._context.load_cert_chain(pem)
+        if token:
+            self._authorization = basic(token)
+        self._n_renewed += 1
 
     def answer(self, method: str, path: str, headers: dict[str, str], body: bytes) -> tuple[int, str, bytes]:
         """Status, content type and body of the response; the names of the headers are in lower case."""
@@ -60,6 +75,7 @@ class RegistryProxy:
     def _use_tls(self, pem: Path) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
+        self._context = context
         # The handshake belongs to the thread of the connection, not to the one that accepts.
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
@@ -70,7 +86,14 @@ class RegistryProxy:
             protocol_version = "HTTP/1.1"
             timeout = TIMEOUT_S
 
+            def setup(self) -> None:
+                super().setup()
+                self._n_renewed = proxy._n_renewed
+
             def do_GET(self) -> None:
+                if self._n_renewed != proxy._n_renewed:
+                    self.close_connection = True
+                    return
                 size = int(self.headers.get("Content-Length") or 0)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status, kind, body = proxy.answer(self.command, self.path, headers, self.rfile.read(size))

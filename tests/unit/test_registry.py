@@ -98,6 +98,72 @@ def test_mode(client: Any, of_registry: str | Exception, of_subject: str | Excep
     assert opened().mode("labels-value") == expected
 
 
+AWAY = httpx.ConnectError("Connection refused")
+UNTRUSTED = httpx.ConnectError("CERTIFICATE_VERIFY_FAILED")
+PASSWORD = SchemaRegistryError(401, 40101, "no")
+WRONG_PASSWORD = "HTTP 401; check basic.auth.user.info"
+WRONG_CERTIFICATE = (
+    "no answer (CERTIFICATE_VERIFY_FAILED); check ssl.ca.location, and host and expiry date of the registry's"
+    " certificate"
+)
+
+
+@pytest.fixture
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retry at once."""
+    monkeypatch.setattr("classifier.outage.RETRY_SECONDS", 0.0)
+
+
+def answered() -> SchemaRegistry:
+    """Return the client's registry after its first answer."""
+    registry = opened()
+    registry.subjects()
+    return registry
+
+
+@pytest.mark.usefixtures("no_pause")
+def test_a_changed_cause_is_logged_once(client: Any, caplog: pytest.LogCaptureFixture) -> None:
+    proxy = SchemaRegistryError(503, -1, "<html>")
+    client.get_schema.side_effect = [AWAY, AWAY, PASSWORD, proxy, AWAY, PASSWORD, UNTRUSTED, proxy, SCHEMA]
+    assert answered().by_id(7) == "string"
+    began, *changed, back = caplog.messages
+    assert began == f"{AT}: no answer (Connection refused); retrying until it is back"
+    assert changed == [
+        f"{AT}: now {cause}; still retrying"
+        for cause in (
+            WRONG_PASSWORD,
+            "HTTP 503; see the log of the registry, or of a proxy in front of it",
+            WRONG_CERTIFICATE,
+        )
+    ]
+    assert back.startswith(f"{AT}: back after ")
+
+
+@pytest.mark.usefixtures("no_pause")
+@pytest.mark.parametrize(("refusal", "message"), [(PASSWORD, WRONG_PASSWORD), (UNTRUSTED, WRONG_CERTIFICATE)])
+def test_refusals_that_last_end_the_client(
+    client: Any, refusal: Exception, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those before the last answer do not count."""
+    now = iter([1000.0, 1050.0, 1055.0, 1080.0, 1115.0])
+    monkeypatch.setattr("classifier.kafka.diagnosis.time", Mock(monotonic=lambda: next(now)))
+    client.get_schema.side_effect = [refusal, refusal, SCHEMA, *[refusal] * 3]
+    registry = answered()
+    assert registry.by_id(7) == "string"
+    with pytest.raises(AccessDenied) as caught:
+        registry.by_id(8)
+    assert str(caught.value) == f"{AT}: {message}; see [schema_registry]; refused for 60 s"
+
+
+def test_a_stop_request_while_the_registry_refuses(client: Any) -> None:
+    registry = answered()
+    registry._stop.requested = True
+    client.get_schema.side_effect = PASSWORD
+    with pytest.raises(RegistryUnavailable) as caught:
+        registry.by_id(7)
+    assert str(caught.value) == f"{AT}: HTTP 401; check [schema_registry] url and basic.auth.user.info"
+
+
 @pytest.mark.parametrize("raised", [ValueError("<html>"), AttributeError("get"), httpx.DecodingError("gzip")])
 def test_a_web_page_instead_of_a_registry(client: Any, raised: Exception) -> None:
     client.get_latest_version.side_effect = raised
