@@ -27,7 +27,16 @@ TRANSACTION_TIMEOUT_TOO_LONG = (
     "[producer] transaction.timeout.ms is larger than the brokers' transaction.max.timeout.ms (900000 unless set"
     " there); lower it, or remove the line"
 )
-CONNECTION_PROPERTIES = ("bootstrap.", "security.", "sasl.", "ssl.", "enable.ssl.", "connections.")  # prefixes
+# Beginnings of the names of properties that an AdminClient does not take over: those that only a consumer has, and the
+# transactions of a producer. All others may be needed to connect.
+OWN_PROPERTIES = {
+    "consumer": (
+        *("group.", "auto.", "enable.auto.", "enable.partition.eof", "session.", "heartbeat.", "partition.assignment"),
+        *("max.poll.", "max.partition.fetch.", "queued.", "fetch.", "isolation.", "check.crcs", "offset.store."),
+        *("coordinator.query.", "consume.", "allow.auto."),
+    ),
+    "producer": ("transactional.", "transaction.", "enable.idempotence"),
+}
 BATCH_SIZE = 1_000_000  # batch.size of librdkafka, bytes
 BATCH_LIMITS = ("max.message.bytes", "segment.bytes")  # of a topic: it refuses a larger batch
 
@@ -64,7 +73,7 @@ class Kafka:
         return batch_size if self._batch_limit is None else min(batch_size, self._batch_limit)
 
     def admin(self, section: str) -> Any:
-        """Return the AdminClient with the connection properties of a section."""
+        """Return the AdminClient with the properties of a section, without those of `OWN_PROPERTIES`."""
         if section not in self._admin_clients:
             self._admin_clients[section] = self._make_admin(section)
         return self._admin_clients[section]
@@ -73,7 +82,8 @@ class Kafka:
         from confluent_kafka.admin import AdminClient
 
         properties: Mapping[str, str] = getattr(self._settings, section)
-        connection = {name: value for name, value in properties.items() if name.startswith(CONNECTION_PROPERTIES)}
+        own = OWN_PROPERTIES[section]
+        connection = {name: value for name, value in properties.items() if not name.startswith(own)}
         # Learn each second which broker to ask (librdkafka: every 5 minutes): the last one may have left the cluster,
         # or lead a partition no more. list_offsets does not look for a new leader until its metadata are that old.
         refresh = {"topic.metadata.refresh.interval.ms": "1000", "metadata.max.age.ms": "1000"}

@@ -100,3 +100,48 @@ def test_batches_are_as_small_as_the_topics_require(
     kafka.producer()
     assert made[0].get("batch.size") == sent
     assert kafka.batch_size == (sent or 1_000_000)
+
+
+CONNECTION = {
+    "bootstrap.servers": "127.0.0.1:1",
+    "security.protocol": "SASL_SSL",
+    "sasl.mechanisms": "OAUTHBEARER",
+    "https.ca.location": "/etc/ssl/certs",
+    "client.dns.lookup": "resolve_canonical_bootstrap_servers_only",
+    "broker.address.family": "v4",
+    "socket.keepalive.enable": "true",
+    "reconnect.backoff.max.ms": "500",
+    "client.id": "ours",
+}
+OF_A_CONSUMER = {
+    "group.id": "g",
+    "auto.offset.reset": "earliest",
+    "enable.auto.commit": "false",
+    "enable.partition.eof": "true",
+    "session.timeout.ms": "45000",
+    "heartbeat.interval.ms": "3000",
+    "max.poll.interval.ms": "300000",
+    "max.partition.fetch.bytes": "1000",
+    "queued.min.messages": "1000",
+    "fetch.wait.max.ms": "100",
+    "isolation.level": "read_committed",
+    "check.crcs": "true",
+    "partition.assignment.strategy": "range",
+    "allow.auto.create.topics": "false",
+}
+
+
+def test_an_admin_client_gets_all_properties_but_those_of_a_consumer(caplog: pytest.LogCaptureFixture) -> None:
+    """The library itself warns of properties that are not of this kind of client."""
+    made: dict[str, str] = {}
+
+    class Recording(Kafka):
+        def _make(self, client: Any, section: str, properties: Any) -> Any:
+            made.update(properties)
+            return super()._make(client, section, properties)
+
+    kafka = Recording(replace(SETTINGS, consumer={**OF_A_CONSUMER, **CONNECTION}), StopRequest())
+    admin = kafka.admin("consumer")
+    admin.poll(0.1)
+    assert CONNECTION.items() <= made.items()
+    assert "is a consumer property" not in caplog.text
