@@ -15,7 +15,7 @@ from classifier.config.properties import refused_property
 from classifier.config.settings import IDLE, Settings
 from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
 from classifier.kafka.diagnosis import UNSTABLE, Advice, Refusals, connection_advice, coordinator_advice, refusal
-from classifier.outage import Outage
+from classifier.outage import Outage, pause
 from classifier.stop import StopRequest
 
 T = TypeVar("T")
@@ -218,16 +218,25 @@ class Kafka:
             self._batch_limit = min(self.batch_size, *limits)
 
     def topic_config(self, topic: str) -> Mapping[str, str]:
-        """Return the configuration of a topic; empty without the permission DescribeConfigs, which is optional."""
+        """Return the configuration of a topic; empty without the permission DescribeConfigs, which is optional.
+
+        A broker that does not answer is asked again: its silence must not pass for a missing permission.
+        """
         from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         admin = self.admin("consumer")
-        try:
-            config = admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
-        except KafkaException:
-            return {}
-        return {name: str(entry.value) for name, entry in config.items()}
+        for _ in range(CONNECT_ATTEMPTS):
+            try:
+                config = admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
+            except KafkaException as exception:
+                error = self.classify(exception.args[0], f"describe topic {topic}")
+                if not isinstance(error, BrokerUnavailable) or self.stop.requested:
+                    break
+                pause()
+            else:
+                return {name: str(entry.value) for name, entry in config.items()}
+        return {}
 
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         """Return a new client; raise ConfigError with the property that the library refuses."""

@@ -1,6 +1,8 @@
 """Kafka.call: logs an outage, retries through it, and gives up when a stop is requested."""
 
+from concurrent.futures import Future
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -145,3 +147,29 @@ def test_an_admin_client_gets_all_properties_but_those_of_a_consumer(caplog: pyt
     admin.poll(0.1)
     assert CONNECTION.items() <= made.items()
     assert "is a consumer property" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [(KafkaError._TIMED_OUT, {"cleanup.policy": "compact"}), (KafkaError.TOPIC_AUTHORIZATION_FAILED, {})],
+)
+def test_only_a_missing_permission_hides_the_configuration_of_a_topic(
+    code: int, found: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A leader that does not answer at once is asked again."""
+    monkeypatch.setattr(outage, "RETRY_SECONDS", 0.0)
+    answers: list[Any] = [failure(code), {"cleanup.policy": SimpleNamespace(value="compact")}]
+
+    class Admin:
+        def describe_configs(self, resources: list[Any], request_timeout: float) -> dict[Any, Future[Any]]:
+            answer = answers.pop(0)
+            future: Future[Any] = Future()
+            if isinstance(answer, Exception):
+                future.set_exception(answer)
+            else:
+                future.set_result(answer)
+            return {resources[0]: future}
+
+    kafka = in_memory()
+    monkeypatch.setattr(kafka, "admin", lambda section: Admin())
+    assert Kafka.topic_config(kafka, "t") == found
