@@ -22,7 +22,8 @@ This file has, from top to bottom: the command line, one-hot encoding and K-mean
 in `classifier/`:
 
     config/         settings (every option), argument_types, ini_file and properties (the configuration file)
-    kafka/          client, record, source (reads a topic from given offsets), topics (checks and watches them),
+    kafka/          client, diagnosis, record, source (reads a topic from given offsets), topics (checks and watches
+                    them), ends, end_check, last_written and caught_up (what has been read, and what is the newest),
                     sink (writes a step; cuts a large one into transactions),
                     transaction_size (how much one transaction may hold)
     serialization/  wire (Confluent's framing), registry and http (Schema Registry), schema, column_types, avro
@@ -35,7 +36,7 @@ in `classifier/`:
                     last_schema, multiset (the rows of one user), table (the current row of each user; deletes
                     users; keeps unmatched retractions as pending rows),
                     duplicate_rows (users with more than one row), output and output_codec (writes and reads labels)
-    cells/          intake, lattice (the cells), codec: the same for --cells
+    cells/          intake, lattice (the cells), codec, headers: the same for --cells
     reports/        summary, plot, elbow, metrics, progress, jsonlog; step (what one step found)
     commands/       preview (--dry-run, --explore-k), check, export, print_config
     errors, stop, outage, row, label_names, stdio, formatting

@@ -239,7 +239,8 @@ class CellIntake:
         self.confirm_end()
 
     def input_ended(self) -> None:
-        """Do nothing: no state depends on an end of the input."""
+        """Take note of an end: counts read before it need not be compared for long."""
+        self._last_written.note_end(self.source)
 
     def _apply(self) -> None:
         messages = [*self.batch.net.values()]

@@ -264,8 +264,9 @@ def cell_layout_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
     # A topic that cannot be read has a line already.
     with contextlib.closing(consumer), contextlib.suppress(KafkaException):
         partitions = partitions_of(consumer, settings.output)
-        records = last_records(consumer, settings.output, partitions, n_offsets=None)
-        n_before = next((n for each in reversed(records) if (n := partitions_in(each.headers())) is not None), None)
+        n_before = None
+        for record in last_records(consumer, settings.output, partitions, n_offsets=None):
+            n_before = partitions_in(record.headers()) or n_before
         if n_before is None:
             return
         subject = f"topic {settings.output}, partitions"

@@ -3,7 +3,8 @@
 Compaction removes a tombstone once it has been in the topic for delete.retention.ms. A client that has not read it by
 then never learns of the deletion. To exclude that, the client keeps the last time at which all records that the brokers
 had committed were read. Every unread record is newer, so no unread tombstone is lost within delete.retention.ms of that
-time.
+time. (A read from the beginning counts as that time: what compaction removes during the read, it has made needless
+before, as the pass that begins to count for a tombstone removes the older rows of its user.)
 
 - The time of the last commit would not do: a client that is behind commits, too, and leaves older tombstones unread.
 - Timestamps of records would not do: producers set them, and compaction counts from the time when it first reaches a
@@ -25,6 +26,7 @@ log = logging.getLogger("user_classifier")
 # A running client confirms an end far more often, unless a step is very large. Without this minimum a topic with a
 # delete.retention.ms of seconds would be read from its beginning all the time.
 MIN_RUNNING_SECONDS = 600.0
+COMMITS_PER_RETENTION = 4  # at least, on a quiet input
 
 
 class CaughtUp:
@@ -38,6 +40,7 @@ class CaughtUp:
         self._has_tombstones = has_tombstones
         self._reads_all = False  # from its beginning, and no end has been reached since
         self._noted: float | None = None  # the time of the last `note`
+        self._committed: float | None = None  # the time in the mark of the last commit
 
     def begin(self, at: float | None) -> None:
         """Continue to read an input that was caught up at this time.
@@ -46,6 +49,7 @@ class CaughtUp:
         """
         if self._has_tombstones:
             self.at = at
+            self._committed = at
             self.retention_seconds = self._topic.tombstone_seconds()
             self._reads_all = False
             self._noted = None
@@ -60,6 +64,17 @@ class CaughtUp:
     def is_too_old(self) -> bool:
         """Whether a tombstone may have been removed unread. A time in the future shows that a clock was wrong."""
         return self._is_older_than(self.retention_seconds)
+
+    @property
+    def to_commit(self) -> bool:
+        """Whether the time in the mark has become so old that a restart might take tombstones for lost."""
+        if self.at is None or self._committed is None:
+            return False
+        return self.at - self._committed > max(self.retention_seconds, MIN_RUNNING_SECONDS) / COMMITS_PER_RETENTION
+
+    def committed(self) -> None:
+        """Take note that the time was committed."""
+        self._committed = self.at
 
     def note(self, at: float | None, *, stopping: bool = False) -> None:
         """Take note that all records committed by then have been read; None if that is not known yet.

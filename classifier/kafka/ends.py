@@ -30,9 +30,13 @@ class EndOffsets:
     partitions : iterable of int
     committed : bool
         Whether the end is that of a read_committed consumer: the first record of an open transaction.
+    quiet : bool
+        Whether nothing waits for the answers, so that a leader that does not answer is not logged.
     """
 
-    def __init__(self, kafka: Kafka, topic: str, partitions: Iterable[int], *, committed: bool = True) -> None:
+    def __init__(
+        self, kafka: Kafka, topic: str, partitions: Iterable[int], *, committed: bool = True, quiet: bool = False
+    ) -> None:
         from confluent_kafka.admin import OffsetSpec  # type: ignore[attr-defined]
 
         self._latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
@@ -45,6 +49,7 @@ class EndOffsets:
         self._asked_at = time.monotonic()
         self._ask_again_at = 0.0
         self._logged = False
+        self._quiet = quiet
         self._missing = set(partitions)
         self._ask()
 
@@ -92,7 +97,7 @@ class EndOffsets:
 
     def _log_missing(self) -> None:
         """Log once the partitions whose leaders have not answered for long."""
-        if self._logged or time.monotonic() - self._asked_at < PATIENCE_SECONDS:
+        if self._quiet or self._logged or time.monotonic() - self._asked_at < PATIENCE_SECONDS:
             return
         self._logged = True
         missing = sorted(self._missing)

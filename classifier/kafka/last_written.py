@@ -3,9 +3,9 @@
 They do where records have no keys, and where partitions were added to a topic. Then the record read last is not always
 the one written last.
 
-Rule: within a partition the offset decides, between partitions the timestamp, and of equal ones the higher partition. A
-record that is written later in the same partition never makes its key older. So the result does not depend on the order
-of reading.
+Rule: within a partition the offset decides; between partitions, of records that may be read in either order, the
+timestamp, and of equal ones the higher partition. A record that is written later in the same partition never makes its
+key older. So the result does not depend on the order of reading.
 """
 
 import time
@@ -16,16 +16,17 @@ from classifier.formatting import abbreviated
 from classifier.kafka.ends import EndOffsets
 from classifier.kafka.source import Source
 
-ENDS_APART_SECONDS = 1.0
+ENDS_APART_SECONDS = 120.0  # delivery.timeout.ms of producers: how long one may retry to write a record
 Age = tuple[int, int]  # timestamp in milliseconds, partition; of two records of a key the larger one is the newer
 
 
 class LastWritten:
     """Keeps the age of the newest record of each key, as long as an older one may still be read.
 
-    An end is passed once all records have been read that were there when the leaders were asked. Records read before
-    one end are older than all that are read after the next one: the records of one transaction may become readable in
-    one partition a moment before another. So ages are kept over one end, and a restart reads again what follows it.
+    An end is passed once all records have been read that were there when the leaders were asked, those of open
+    transactions included. Records read before one end were written before the leaders were asked for the next one, so
+    they are older than what is read after that. So ages are kept over one end, and a restart reads again what follows
+    it.
     """
 
     def __init__(self, topic: str) -> None:
@@ -75,7 +76,7 @@ class LastWritten:
         if self._request is None:
             if time.monotonic() < self._next_request_at:
                 return
-            self._request = source.request_ends()
+            self._request = source.request_ends(committed=False, quiet=True)
         ends = self._request.wait()
         if ends is None or source.behind(ends):
             return

@@ -144,9 +144,9 @@ class Source:
             for partition in self.positions
         }
 
-    def request_ends(self, *, committed: bool = True) -> EndOffsets:
-        """Ask the leaders where the partitions end now; without `committed`, open transactions count as well."""
-        return EndOffsets(self._kafka, self.topic, self._partitions, committed=committed)
+    def request_ends(self, *, committed: bool = True, quiet: bool = False) -> EndOffsets:
+        """Ask the leaders where the partitions end now; see `EndOffsets`."""
+        return EndOffsets(self._kafka, self.topic, self._partitions, committed=committed, quiet=quiet)
 
     def behind(self, ends: Mapping[int, int]) -> set[int]:
         """Return the partitions with records before these end offsets that are still to be read."""
@@ -314,25 +314,23 @@ def last_records(
     partitions: list[int],
     clock: Callable[[], float] = time.monotonic,
     n_offsets: int | None = LAST_OFFSETS,
-) -> list[Record]:
-    """Return records from the last `n_offsets` of each partition (None: all), those that arrive in the time limit."""
+) -> Iterator[Record]:
+    """Yield records from the last `n_offsets` of each partition (None: all), those that arrive in the time limit."""
     starts = []
     for partition in partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), CALL_TIMEOUT_SECONDS)
         start = low if n_offsets is None else max(low, high - n_offsets)
         starts.append(TopicPartition(topic, partition, start))
     consumer.assign(starts)
-    found: list[Record] = []
     unread = set(partitions)
     until = clock() + LAST_RECORDS_SECONDS
     while unread and clock() < until:
         for message in cast(list[Record], consumer.consume(MAX_POLL_RECORDS, POLL_SECONDS)):
             error = message.error()
             if error is None:
-                found.append(message)
+                yield message
             elif error.code() == KafkaError._PARTITION_EOF:
                 unread.discard(message.partition())
-    return found
 
 
 def committed_offsets(consumer: Consumer, wanted: list[TopicPartition]) -> list[TopicPartition]:

@@ -4,6 +4,7 @@ Guarantee: a record that cannot be read is set aside with its error and changes 
 """
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, cast
@@ -262,3 +263,13 @@ def apply_last(
     for user_id, row in last_rows(last, reader, keys, is_newest, bad):
         table.replace(user_id, row)
     return {}, bad
+
+
+def records_of(entries: BadEntries, batch: Batch, messages: Iterable[Sequence[Record]]) -> list[BadRecord]:
+    """Return the records of these entries, found in the records of the batch; without those already known as bad."""
+    known = {(each.message.partition(), each.message.offset()) for each in batch.bad}
+    return [
+        BadRecord(message, error)
+        for message in itertools.chain.from_iterable(messages)
+        if (message.partition(), message.offset()) not in known and (error := entries.get(batch.entry(message)))
+    ]

@@ -30,12 +30,12 @@ from classifier.serialization.avro import AvroReader
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
 from classifier.users.changelog import (
-    BadEntries,
     Batch,
     RowBytes,
     apply_last,
     apply_retract,
     last_rows,
+    records_of,
     users_of,
 )
 from classifier.users.deletions import Deletions
@@ -123,7 +123,10 @@ class UserIntake:
         is_ordered = self._duplicates.begin(self.table, progress.batch_start, confirmed_offsets)
         if is_ordered and not progress.unconfirmed:
             self.table.mark_all_ordered()
-        self._last_written.begin(progress.batch_start, unordered_since(confirmed_offsets))
+        # Writers that did not know a new partition yet may have written newer rows to the others.
+        all_again = progress.has_new_partitions and not progress.unconfirmed
+        since = dict.fromkeys(progress.batch_start, 0) if all_again else unordered_since(confirmed_offsets)
+        self._last_written.begin(progress.batch_start, since)
         self._read_ages()
         # The rows restored may come from records with op headers, which another process has read.
         self.batch.ops_seen = len(self.table) > 0
@@ -231,7 +234,7 @@ class UserIntake:
         if self._end_check.unanswered:
             return False
         duplicates = self._duplicates.needs_another_end or (self.table.duplicated and self.table.settled_since_end)
-        return bool(self.table.rowless or duplicates)
+        return bool(self.table.rowless or duplicates or self._progress.caught_up.to_commit)
 
     def input_ended(self) -> None:
         """Take note of an end at which no user is rowless or has several rows: what is read after it is newer.
@@ -259,24 +262,13 @@ class UserIntake:
         batch.net = {}
         batch.last = {}
         if bad:
-            batch.bad += self._records_of(bad)
+            again = self._read_again(self._progress.batch_start, "records that cannot be read")
+            batch.bad += records_of(bad, batch, again)
         if batch.bad:
             self._handle(batch.bad)
         return row_bytes
 
     # records that cannot be read
-
-    def _records_of(self, entries: BadEntries) -> list[BadRecord]:
-        """Read the batch again, and return the records of these entries."""
-        bad: list[BadRecord] = []
-        known = {(each.message.partition(), each.message.offset()) for each in self.batch.bad}
-        start = self._progress.batch_start
-        for message in itertools.chain.from_iterable(self._read_again(start, "records that cannot be read")):
-            if (message.partition(), message.offset()) not in known:
-                error = entries.get(self.batch.entry(message))
-                if error:
-                    bad.append(BadRecord(message, error))
-        return bad
 
     def _handle(self, bad: list[BadRecord]) -> None:
         """Stop at records that cannot be read, or report that they are skipped or kept."""

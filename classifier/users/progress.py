@@ -155,6 +155,11 @@ class Progress:
         check_range(self.committed, bounds)
 
     @property
+    def has_new_partitions(self) -> bool:
+        """Whether the input has partitions that it did not have at the last commit."""
+        return self._has_offsets and any(at.offset == OFFSET_INVALID for at in self.committed.values())
+
+    @property
     def has_state(self) -> bool:
         """Whether the content of the output belongs into the table: not at a first start."""
         return self.rebuild or self._has_offsets
@@ -226,6 +231,7 @@ class Progress:
         """Take note that a step was committed with these offsets."""
         self.committed = {each.partition: each for each in offsets}
         self.batch_start = offsets_of(self.committed)
+        self.caught_up.committed()
         self.rebuild = False
         self.incomplete = False
 

@@ -288,3 +288,14 @@ def test_cells_are_read_again(clock: SimpleNamespace) -> None:
         intake.confirm_end()
     intake.restore()
     assert intake.confirm_end()
+
+
+def test_a_quiet_client_commits_the_time_before_a_restart_would_find_it_too_old(clock: SimpleNamespace) -> None:
+    made = caught_up()
+    seen = list[bool]()
+    for seconds in (DAY / 4, 1.0):
+        clock.now += seconds
+        made.note(clock.now)
+        seen.append(made.to_commit)
+    made.committed()
+    assert [*seen, made.to_commit] == [False, True, False]

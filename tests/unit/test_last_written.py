@@ -84,6 +84,19 @@ def test_a_restart_reads_again_what_may_not_be_the_last_record() -> None:
     assert world.labelling()["ann"].total_amount == 2.0
 
 
+def test_a_writer_that_does_not_know_a_new_partition_yet() -> None:
+    """Its newer row is committed before the client reads the older one in the new partition."""
+    world = World(partitions=1, changelog_mode="append", n_clusters=1)
+    newer, older = (frame(1, body(AGGREGATE_SCHEMA, Row("ann", amount, 1)._asdict())) for amount in (2.0, 1.0))
+    world.broker.append("in", 0, newer, [], None, 2_000)
+    assert world.run() is None
+    world.broker.logs["in"].append([])
+    world.broker.append("in", 1, older, [], None, 1_000)
+    for _ in range(2):
+        assert world.run() is None
+        assert world.labelling()["ann"].total_amount == 2.0
+
+
 def test_what_was_read_before_two_ends_is_not_read_again() -> None:
     world = World(partitions=2, changelog_mode="append", n_clusters=1, batch_size=1)
     for number in range(8):
@@ -120,7 +133,7 @@ def test_the_leaders_are_asked_only_while_ages_are_kept() -> None:
     asked = list[Any]()
     ends = SimpleNamespace(wait=lambda: {0: 1, 1: 0})
 
-    def request_ends() -> SimpleNamespace:
+    def request_ends(*, committed: bool, quiet: bool) -> SimpleNamespace:
         asked.append(1)
         return ends
 
@@ -140,7 +153,7 @@ def test_the_leaders_are_asked_only_while_ages_are_kept() -> None:
 def test_a_record_that_is_written_after_the_leaders_were_asked_is_compared_until_the_next_end() -> None:
     answers: list[Any] = [None, {0: 1, 1: 0}]
     ends = SimpleNamespace(wait=lambda: answers.pop(0))
-    source = SimpleNamespace(positions={0: 1, 1: 0}, request_ends=lambda: ends, behind=lambda ends: set())
+    source = SimpleNamespace(positions={0: 1, 1: 0}, request_ends=lambda **given: ends, behind=lambda ends: set())
     ages = LastWritten("t")
     ages.begin({0: 0, 1: 0}, {})
     ages.is_newest("bob", 0, 1)
