@@ -21,13 +21,14 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-from confluent_kafka import OFFSET_BEGINNING, Consumer
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError
 from numpy.typing import NDArray
 
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError, RestoreNeeded, StateError, TopicMissing
 from classifier.formatting import format_users
-from classifier.kafka.client import Kafka
+from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
+from classifier.kafka.ends import EndOffsets
 from classifier.kafka.record import Record
 from classifier.kafka.source import Source, Topic
 from classifier.kafka.topics import missing_topic_message
@@ -109,23 +110,33 @@ def check_pyarrow(path: Path) -> None:
 class LabelSource(Source):
     """Reads the output from its beginning; keeps the time of its newest record, and notices an outage."""
 
-    def __init__(self, kafka: Kafka, consumer: Consumer, topic: Topic, partitions: Iterable[int]) -> None:
-        super().__init__(kafka, consumer, topic.name, dict.fromkeys(partitions, OFFSET_BEGINNING), uses_group=False)
+    def __init__(self, kafka: Kafka, consumer: Consumer, topic: str, partitions: Iterable[int]) -> None:
+        super().__init__(kafka, consumer, topic, dict.fromkeys(partitions, OFFSET_BEGINNING), uses_group=False)
         self.newest_ms = 0  # timestamp of the newest record; 0 without records
-        self._request_partitions = topic.partitions
+        self._ends: EndOffsets | None = None  # requested in a silence
         self._last_record_at = time.monotonic()
 
     def read(self, limit: int, timeout: float) -> list[Record]:
-        """Return records as Source does; after a long silence, wait until the brokers answer."""
+        """Return records as Source does; in a long silence, ask whether the leaders of the partitions answer."""
         records = super().read(limit, timeout)
         now = time.monotonic()
         if records:
             self.newest_ms = max(self.newest_ms, *(record.timestamp()[1] for record in records))
             self._last_record_at = now
         elif now - self._last_record_at > SILENCE_SECONDS:
-            self._request_partitions()  # during an outage, logs it and retries until the brokers are back
-            self._last_record_at = time.monotonic()
+            self._ask_leaders()
         return records
+
+    def _ask_leaders(self) -> None:
+        """Request the ends of the partitions; log an outage if a leader does not answer in time."""
+        self._ends = self._ends or self.request_ends()
+        if self._ends.wait(CALL_TIMEOUT_SECONDS) is None:
+            error = KafkaError(KafkaError._TIMED_OUT, "the leader of a partition does not answer")
+            self.kafka.note_failure(error, f"read topic {self.topic}")
+            return
+        self.kafka.outage.note_recovery()
+        self._ends = None
+        self._last_record_at = time.monotonic()
 
 
 def read_output(
@@ -135,13 +146,12 @@ def read_output(
     consumer = kafka.consumer()
     try:
         kafka.connect(consumer, "consumer")
-        topic = Topic(kafka, consumer, settings.output)
-        partitions = topic.partitions()
+        partitions = Topic(kafka, consumer, settings.output).partitions()
         if not partitions:
             raise TopicMissing(missing_topic_message(settings.output, settings))
         keys = KeyCodec(registry, settings.output)
         values = LabelCodec(registry, settings.output)
-        source = LabelSource(kafka, consumer, topic, partitions)
+        source = LabelSource(kafka, consumer, settings.output, partitions)
         users = read_labels(source, keys, values, stop)
     except RestoreNeeded as error:
         raise StateError(f"{error}; run the export again") from None

@@ -125,18 +125,19 @@ class Kafka:
                 error = self.classify(exception.args[0], action)
                 if not isinstance(error, BrokerUnavailable) or self.stop.requested:
                     raise error from None
-                self._wait(error, exception.args[0], action)
+                self.note_failure(exception.args[0], action)
+                pause()
+                self.on_wait()
             else:
                 self.outage.note_answer()
                 self.last_error = None
                 return result
 
-    def _wait(self, error: ClassifierError, original: KafkaError, action: str) -> None:
-        """Log why a call failed, if that is new, and sleep; raise AccessDenied after a minute of refusals."""
-        advice = self.advice(original, action)
+    def note_failure(self, error: KafkaError, action: str) -> None:
+        """Log why a call failed, if that is new; raise AccessDenied after a minute of refusals."""
+        advice = self.advice(error, action)
         self.check_refusals()
-        self.outage.wait(self._with_cause(error), *advice)
-        self.on_wait()
+        self.outage.note_failure(self._with_cause(self.classify(error, action)), *advice)
 
     def explained(self, error: KafkaError, action: str) -> str:
         """Return the message of an error that is not retried, with its cause and what to do."""

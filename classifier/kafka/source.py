@@ -120,7 +120,7 @@ class Source:
         # Offset of the next record by partition. Complete from the start, so that every commit covers all partitions.
         self.positions = {partition: at for partition, at in offsets.items() if at >= 0}
         self.last_read: dict[int, LogPoint] = {}  # the last record of each partition
-        self._kafka = kafka
+        self.kafka = kafka
         self._consumer = consumer
         self._on_poll = on_poll
         self._uses_group = uses_group
@@ -146,7 +146,7 @@ class Source:
 
     def request_ends(self, *, committed: bool = True, quiet: bool = False) -> EndOffsets:
         """Ask the leaders where the partitions end now; see `EndOffsets`."""
-        return EndOffsets(self._kafka, self.topic, self._partitions, committed=committed, quiet=quiet)
+        return EndOffsets(self.kafka, self.topic, self._partitions, committed=committed, quiet=quiet)
 
     def behind(self, ends: Mapping[int, int]) -> set[int]:
         """Return the partitions with records before these end offsets that are still to be read."""
@@ -200,7 +200,7 @@ class Source:
     def read(self, limit: int, timeout: float) -> list[Record]:
         """Return up to `limit` records; wait up to `timeout` seconds for them."""
         self._on_poll()
-        self._kafka.check_refusals()
+        self.kafka.check_refusals()
         began = time.monotonic()
         messages = cast(list[Record], self._consumer.consume(limit, timeout))
         self._polled_seconds += min(time.monotonic() - began, timeout)
@@ -228,12 +228,12 @@ class Source:
             # Deleted by retention or with the topic: the restore finds out which.
             where = f"{self.topic} [{message.partition()}]"
             if NO_ANSWER in error.str():
-                advice = self._kafka.advice(error, f"read topic {self.topic}").text or "its leader does not answer"
+                advice = self.kafka.advice(error, f"read topic {self.topic}").text or "its leader does not answer"
                 raise RestoreNeeded(f"{where}: no first offset ({error.str()}); {advice}")
             raise RestoreNeeded(f"{where}: the next record to read is no longer available ({error.str()})")
         if error.code() == KafkaError.GROUP_AUTHORIZATION_FAILED and not self._uses_group:
             return False  # librdkafka asks for the group's coordinator even if nothing needs it
-        classified = self._kafka.classify(error, f"read topic {self.topic}")
+        classified = self.kafka.classify(error, f"read topic {self.topic}")
         if not isinstance(classified, BrokerUnavailable):
             raise classified
         return False

@@ -74,6 +74,14 @@ def test_an_advertised_address_that_nobody_can_reach(on_new_broker: MakePipeline
         client.wait_for_output(f"; {UNRESOLVED}{ADVERTISED}; retrying until it is back")
 
 
+def test_an_export_from_an_advertised_address_that_refuses(on_new_broker: MakePipeline, tmp_path: Path) -> None:
+    refused = f"127.0.0.1:{free_port()}"
+    pipeline = outside(on_new_broker, refused)
+    with Client(pipeline.arguments("--export", str(tmp_path / "users.csv")), tmp_path / "log") as client:
+        client.wait_for_output("Connection refused")
+        client.wait_for_output(f"; {refused}{ADVERTISED}; retrying until it is back")
+
+
 @pytest.mark.parametrize(
     ("topic", "setting"),
     [

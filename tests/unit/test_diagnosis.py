@@ -79,7 +79,7 @@ def failing_call(kafka: Kafka, reported: KafkaError | None) -> None:
     """One failed attempt, as `Kafka.call` makes it, after a client has reported an error in the background."""
     if reported:
         kafka._note_error("consumer", reported)
-    kafka._wait(kafka.classify(TIMED_OUT, "read topic t"), TIMED_OUT, "read topic t")
+    kafka.note_failure(TIMED_OUT, "read topic t")
 
 
 def test_a_changed_cause_is_logged_once(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:

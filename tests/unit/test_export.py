@@ -9,12 +9,14 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -27,9 +29,10 @@ from classifier.stop import StopRequest
 from classifier.users.output import label_records
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from tests.support import configuration, inside
+from tests.support.admin import done
 from tests.support.changelog import Change, Op, Placed
 from tests.support.configuration import taken
-from tests.support.fakes import FakeConsumer, FakeMessage, FakeProducer, failure
+from tests.support.fakes import FakeAdmin, FakeConsumer, FakeMessage, FakeProducer, failure
 from tests.support.memory import KafkaInMemory
 from tests.support.world import BASE, INSERTS, ROWS, World
 
@@ -140,29 +143,32 @@ def test_the_age_of_the_newest_record(
 
 
 class OutageConsumer(FakeConsumer):
-    """A consumer during an outage, which ends after the second request for metadata."""
+    """A consumer during an outage, which ends with the second request to the leaders."""
 
     requests = 0
 
-    def list_topics(self, topic: str, timeout: float) -> Any:
-        """Fail at the second request only."""
+    def list_offsets(self, wanted: Iterable[TopicPartition], **_: object) -> dict[TopicPartition, Future[Any]]:
+        """Fail at the first request only; in the place of the admin client's."""
         self.requests += 1
-        if self.requests == 2:
-            raise failure(KafkaError._TRANSPORT)
-        return super().list_topics(topic, timeout)
+        cause = failure(KafkaError._TRANSPORT)
+        return {at: done(cause if self.requests == 1 else SimpleNamespace(offset=0)) for at in wanted}
 
     def consume(self, limit: int, timeout: float) -> list[FakeMessage]:
         """Return nothing until the outage is over."""
-        return super().consume(limit, timeout) if self.requests >= 3 else []
+        return super().consume(limit, timeout) if self.requests >= 2 else []
 
 
 def test_an_outage_while_it_reads(
     world: World, file: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_module, "SILENCE_SECONDS", 0.0)
-    exported(world, file, consumer=OutageConsumer(world.broker, seed=3))
+    monkeypatch.setattr(export_module, "CALL_TIMEOUT_SECONDS", 0.1)
+    consumer = OutageConsumer(world.broker, seed=3)
+    monkeypatch.setattr(FakeAdmin, "list_offsets", lambda _, wanted, **options: consumer.list_offsets(wanted))
+    exported(world, file, consumer=consumer)
     assert len(lines(file)) == 1 + len(ROWS)
-    assert "cannot read topic out: made up; retrying until it is back" in caplog.text
+    assert "cannot read topic out: the leader of a partition does not answer; retrying until it is back" in caplog.text
+    assert caplog.text.count(": back after ") == 1
 
 
 # Formats
