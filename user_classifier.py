@@ -38,7 +38,7 @@ in `classifier/`:
                     duplicate_rows (users with more than one row), output and output_codec (writes and reads labels)
     cells/          intake, lattice (the cells), codec, headers: the same for --cells
     reports/        summary, plot, elbow, metrics, progress, jsonlog; step (what one step found)
-    commands/       preview (--dry-run, --explore-k), check, export, print_config
+    commands/       preview (--dry-run, --explore-k), check and check_line, export, print_config
     errors, stop, outage, row, label_names, stdio, formatting
 """
 

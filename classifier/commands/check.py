@@ -9,13 +9,14 @@ import math
 import time
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from confluent_kafka import ConsumerGroupState, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
 from classifier.cells.headers import layout_problem, partitions_in
+from classifier.commands.check_line import Line, ok, to_do, unknown, without
 from classifier.config.settings import Settings
 from classifier.errors import (
     CERTIFICATE_REFUSED,
@@ -29,6 +30,7 @@ from classifier.errors import (
 from classifier.formatting import format_count, format_duration
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
+from classifier.kafka.diagnosis import COORDINATORS, replication_problem
 from classifier.kafka.record import Record, position_of
 from classifier.kafka.source import Topic, committed_offsets, last_records, partitions_of
 from classifier.kafka.topics import compacted_topics, missing_topic_message, not_compacted_message, topic_operations
@@ -52,32 +54,6 @@ WITHOUT_SUBJECT = {  # of the output
 CODECS: dict[str, Callable[[SchemaRegistry, str], object]] = {"value": LabelCodec, "key": KeyCodec}
 COORDINATOR_ATTEMPTS = 60  # RETRY_SECONDS apart: half a minute, as a coordinator may take to start in a new cluster
 UNREACHABLE_CODES = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
-
-
-class Line(NamedTuple):
-    """The result of one check."""
-
-    verdict: str  # ok, TO DO or unknown
-    subject: str  # what was checked
-    finding: str
-
-    def __str__(self) -> str:
-        return f"{self.verdict:<7} {self.subject}: {self.finding}"
-
-
-def ok(subject: str, finding: str) -> Line:
-    """Return a check that passed."""
-    return Line("ok", subject, finding)
-
-
-def unknown(subject: str, finding: str) -> Line:
-    """Return a check that is impossible without writing, or without a permission that the client does not need."""
-    return Line("unknown", subject, finding)
-
-
-def to_do(subject: str, finding: str) -> Line:
-    """Return a problem and its remedy."""
-    return Line("TO DO", subject, finding)
 
 
 def check(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterator[Line]:
@@ -135,10 +111,19 @@ def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: K
     else:
         yield group_line(clients["consumer"], settings.group, kafka)
         yield from record_lines(settings, kafka)
-    yield unknown(
-        f"transactional id {settings.transactional_id}",
-        "needs permission WRITE, which only a start can test; to grant it see docs/configuration.md, Permissions",
+    yield transaction_line(clients["producer"], settings)
+
+
+def transaction_line(client: AdminClient, settings: Settings) -> Line:
+    """Check that the brokers can keep transactions; whether they are permitted only a start can test."""
+    subject = f"transactional id {settings.transactional_id}"
+    problem = replication_problem(client, *COORDINATORS["transactional.id"])
+    if problem:
+        return to_do(subject, problem)
+    permission = (
+        "needs permission WRITE, which only a start can test; to grant it see docs/configuration.md, Permissions"
     )
+    return unknown(subject, permission)
 
 
 def topic_lines(
@@ -393,8 +378,3 @@ def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
     except (RecordError, SchemaError) as error:
         return to_do(subject, without(subject, str(error)))
     return ok(subject, "fits")
-
-
-def without(beginning: str, message: str) -> str:
-    """Return a message without a beginning that repeats the subject of the line."""
-    return message.removeprefix(f"{beginning} ")

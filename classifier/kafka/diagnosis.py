@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
 from classifier.errors import UNKNOWN_TOPIC_CODES, AccessDenied, classify
+from classifier.formatting import format_count
 from classifier.outage import RETRYING
 
 REQUEST_SECONDS = 1.0  # of a request that only looks for a cause
@@ -92,6 +93,27 @@ def coordinator_advice(admin: Any, action: str) -> Advice:
                 "retrying until it exists",
             )
     return Advice()
+
+
+def replication_problem(admin: Any, topic: str, setting: str) -> str:
+    """Return why the brokers cannot create a coordinator's topic; empty if they can, or if they do not tell."""
+    from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
+
+    if not is_missing(admin, topic):
+        return ""
+    try:
+        n_brokers = len(brokers := admin.list_topics(timeout=REQUEST_SECONDS).brokers)
+        resource = ConfigResource(ConfigResource.Type.BROKER, str(min(brokers)))
+        config = admin.describe_configs([resource], request_timeout=REQUEST_SECONDS)[resource].result()
+        factor = int(config[setting].value)
+    except (KafkaException, LookupError, TypeError, ValueError):  # as without the permission DescribeConfigs
+        return ""
+    if factor <= n_brokers:
+        return ""
+    brokers_text = format_count(n_brokers, "broker")
+    return (
+        f"the brokers cannot create topic {topic}: {setting} is {factor}, and the cluster has {brokers_text}; lower it"
+    )
 
 
 def is_missing(admin: Any, topic: str) -> bool:

@@ -57,6 +57,8 @@ class FakeAdmin:
     group_state: ConsumerGroupState = ConsumerGroupState.STABLE
     listed: Any = ()
     """The groups with this id, of any type, or the error."""
+    broker_config: Mapping[str, str] | None = None
+    """None without the permission to read it."""
 
     def list_topics(self, timeout: float) -> SimpleNamespace:
         self.attempts += 1
@@ -78,6 +80,11 @@ class FakeAdmin:
             return {groups[0]: done(self.group_failures.pop())}
         described = SimpleNamespace(authorized_operations=self.group, state=self.group_state)
         return {groups[0]: done(self.group if isinstance(self.group, KafkaException) else described)}
+
+    def describe_configs(self, resources: list[Any], **options: Any) -> Mapping[Any, Future[Any]]:
+        if self.broker_config is None:
+            return {resources[0]: done(failure(KafkaError.CLUSTER_AUTHORIZATION_FAILED))}
+        return {resources[0]: done({name: SimpleNamespace(value=each) for name, each in self.broker_config.items()})}
 
     def list_groups(self, group: str, timeout: float) -> Any:
         if isinstance(self.listed, KafkaException):

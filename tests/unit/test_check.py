@@ -9,7 +9,8 @@ from confluent_kafka import ConsumerGroupState, KafkaError
 from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr-defined]
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from classifier.commands.check import COORDINATOR_ATTEMPTS, Line, check, run
+from classifier.commands.check import COORDINATOR_ATTEMPTS, check, run
+from classifier.commands.check_line import Line
 from classifier.config.settings import Settings
 from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.http import http_libraries
@@ -202,6 +203,19 @@ def test_a_coordinator_that_still_starts() -> None:
         " offsets.topic.replication.factor"
     ]
     assert len(admin.group_failures) == COORDINATOR_ATTEMPTS
+
+
+def test_transactions_that_the_brokers_cannot_keep() -> None:
+    admin = everything()
+    admin.broker_config = {"transaction.state.log.replication.factor": "3"}
+    assert to_do(lines(admin)) == []
+    admin.broker_config = {"transaction.state.log.replication.factor": "4"}
+    assert to_do(lines(admin)) == [
+        "TO DO   transactional id user_classifier-user_classifier-user_labeling: the brokers cannot create topic"
+        " __transaction_state: transaction.state.log.replication.factor is 4, and the cluster has 3 brokers; lower it"
+    ]
+    admin.topics["__transaction_state"] = None
+    assert to_do(lines(admin)) == []
 
 
 def test_brokers_that_do_not_answer() -> None:
