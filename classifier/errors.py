@@ -18,6 +18,7 @@ class ClassifierError(Exception):
     |-- AccessDenied         wrong credentials, or a missing permission
     |-- SchemaError          a schema does not fit
     |-- RecordError          one record cannot be read
+    |   `-- SchemaMissing
     |-- StateError           the state, or --changelog-mode, does not fit the topics; mostly --rebuild
     |-- RestoreNeeded        discard the state, restore it, continue
     |   |-- TransactionAborted
@@ -51,6 +52,10 @@ class SchemaError(ClassifierError):
 
 class RecordError(ClassifierError):
     """Raised for one record that cannot be read; --error-handling-mode decides whether the client stops."""
+
+
+class SchemaMissing(RecordError):
+    """Raised for a record whose schema id or GUID is not in the Schema Registry."""
 
 
 class StateError(ClassifierError):

@@ -23,7 +23,7 @@ from classifier.kafka.source import MAX_POLL_RECORDS, OpenTransactions, Source, 
 from classifier.kafka.topics import TopicWatch, missing_topic_message
 from classifier.serialization.registry import ReadOnlyRegistry
 from classifier.stop import StopRequest
-from classifier.users.output import decode_labels, split_tombstones, user_of_tombstone
+from classifier.users.output import decode_labels, split_tombstones, user_of_key
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from dashboard.history import History
 from dashboard.table import Snapshot, Table
@@ -211,5 +211,5 @@ def update_table(table: Table, newest: dict[bytes | None, Record], output: Outpu
     labelled = list(zip(*decode_labels(labels, output.values), strict=True))
     table.update(labelled, [record.timestamp()[1] for record in labels])
     if tombstones:
-        user_ids = [user_of_tombstone(record, output.keys) for record in tombstones]
+        user_ids = [user_of_key(record, output.keys) for record in tombstones]
         table.delete(user_ids, [record.timestamp()[1] for record in tombstones])

@@ -12,7 +12,15 @@ import fastavro
 
 from classifier.config.argument_types import seconds
 from classifier.config.properties import unknown_property, without_userinfo
-from classifier.errors import AccessDenied, ClassifierError, ConfigError, RecordError, RegistryUnavailable, SchemaError
+from classifier.errors import (
+    AccessDenied,
+    ClassifierError,
+    ConfigError,
+    RecordError,
+    RegistryUnavailable,
+    SchemaError,
+    SchemaMissing,
+)
 from classifier.kafka.diagnosis import Refusals
 from classifier.outage import Outage, pause
 from classifier.serialization.http import (
@@ -118,17 +126,17 @@ class SchemaRegistry:
         self._connections.close()
 
     def by_id(self, schema_id: int) -> Any:
-        """Return the schema of an id, self-contained; RecordError if there is none."""
+        """Return the schema of an id, self-contained; SchemaMissing if there is none."""
         name = f"schema id {schema_id}"
         found = self._find(name, lambda: self._client.get_schema(schema_id))
         if found is None:
-            raise RecordError(f"schema id {schema_id} is not in the Schema Registry")
+            raise SchemaMissing(f"schema id {schema_id} is not in the Schema Registry")
         return self._parse(found, name)
 
     def by_guid(self, guid: str) -> Any:
-        """Return the schema of a GUID, self-contained; RecordError if there is none."""
+        """Return the schema of a GUID, self-contained; SchemaMissing if there is none."""
         name = f"schema guid {guid}"
-        missing = RecordError(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
+        missing = SchemaMissing(f"schema guid {guid} is not in the Schema Registry{GUID_ADVICE}")
         found = self._find(name, lambda: self._get_by_guid(guid, missing))
         if found is None:
             raise missing

@@ -114,7 +114,7 @@ class UserIntake:
         if self._stop.requested:
             return
         layout = output_layout(len(partitions), self._keys)
-        progress.restore(layout, has_labels=bool(labelled.user_ids or labelled.pending))
+        progress.restore(layout, has_labels=bool(labelled.user_ids or labelled.pending or labelled.unreadable))
         self.choice = progress.choice
         self.source = self._input.read_from(self._load(labelled))
         self._deletions = Deletions(rebuild=progress.unconfirmed)
@@ -135,7 +135,7 @@ class UserIntake:
 
     def _read_output(self, partitions: list[int]) -> LabelledUsers:
         source = self._output.read_from(dict.fromkeys(partitions, OFFSET_BEGINNING), self.heartbeat)
-        labelled = read_labels(source, self._keys, self._labels, self._stop)
+        labelled = read_labels(source, self._keys, self._labels, self._stop, rebuild=self._progress.rebuild)
         self.consumer.unassign()  # an open fetch delays the calls that follow by fetch.wait.max.ms each
         return labelled
 

@@ -10,7 +10,8 @@ from typing import cast
 
 import numpy as np
 
-from classifier.errors import RecordError, StateError
+from classifier.errors import RecordError, SchemaMissing, StateError
+from classifier.formatting import abbreviated
 from classifier.kafka.record import Headers, Record, position_of
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import Source, newest_records
@@ -62,23 +63,34 @@ def pending_of(message: Record) -> Multiset:
         raise StateError(f"{position_of(message)}: not written by user_classifier ({error})") from None
 
 
-def read_labels(source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest) -> LabelledUsers:
-    """Read the output to its end and return the last label of every user; empty after a stop request."""
-    labels = LabelLog()
+def read_labels(
+    source: Source, keys: KeyCodec, values: LabelCodec, stop: StopRequest, *, rebuild: bool = False
+) -> LabelledUsers:
+    """Read the output to its end and return the last label of every user; empty after a stop request.
+
+    A `rebuild` needs no old rows: of values whose schema is not in the registry it takes the users, from the keys.
+    """
+    labels = LabelLog(rebuild=rebuild)
     for newest in newest_records(source, stop):
         labels.take(newest, keys, values)
-    return (LabelLog() if stop.requested else labels).last()
+    found = (LabelLog() if stop.requested else labels).last()
+    if found.unreadable:
+        message = "%s: the schemas of %d users are not in the Schema Registry; the input alone decides their labels"
+        log.warning(message, source.topic, len(found.unreadable))
+    return found
 
 
 class LabelLog:
     """Labels in the order of reading. Old labels of a user are dropped from time to time, to bound the memory."""
 
-    def __init__(self) -> None:
-        # By column; a tombstone has no row and no label.
+    def __init__(self, *, rebuild: bool = False) -> None:
+        self._rebuild = rebuild
+        # By column; a tombstone or an unreadable value has no row and no label.
         self._user_ids: list[str] = []
         self._rows: list[Row | None] = []
         self._labels = array("i")
         self._pending: dict[str, Multiset] = {}  # of the last record of each user
+        self._unreadable: set[str] = set()  # users whose last value cannot be read
         self._sample: set[str] = set()  # one user of SAMPLED
 
     def __len__(self) -> int:
@@ -87,12 +99,17 @@ class LabelLog:
     def take(self, messages: Mapping[bytes | None, Record], keys: KeyCodec, values: LabelCodec) -> None:
         """Add records, by key; StateError for a record that this client has not written."""
         labelled, tombstones = split_tombstones(messages)
+        unreadable: list[Record] = []
+        if self._rebuild:
+            labelled, unreadable = split_unreadable(labelled, values)
         user_ids, rows, labels = decode_labels(labelled, values)
         for user_id, message in zip(user_ids, labelled, strict=True):
             if message.headers() or user_id in self._pending:
                 self._pending[user_id] = pending_of(message)
-        deleted = [user_of_tombstone(message, keys) for message in tombstones]
+        deleted = [user_of_key(message, keys) for message in tombstones]
         self._pending.update(zip(deleted, map(pending_of, tombstones), strict=True))
+        self._unreadable.difference_update(user_ids, deleted)
+        deleted += self._take_unreadable(unreadable, keys)
         self._user_ids += user_ids + deleted
         self._rows += rows + [None] * len(deleted)
         self._labels.extend(labels + [NO_LABEL] * len(deleted))
@@ -102,6 +119,14 @@ class LabelLog:
             self._user_ids = last.user_ids
             self._rows = [*last.rows]
             self._labels = array("i", last.labels.tolist())
+
+    def _take_unreadable(self, messages: Sequence[Record], keys: KeyCodec) -> list[str]:
+        """Return the users of records whose values cannot be read; StateError where their keys cannot, either."""
+        user_ids = [user_of_key(message, keys, has_value=True) for message in messages]
+        self._unreadable.update(user_ids)
+        for user_id in user_ids:
+            self._pending.pop(user_id, None)
+        return user_ids
 
     def last(self) -> LabelledUsers:
         """Return the last label of every user that is not deleted."""
@@ -115,7 +140,8 @@ class LabelLog:
             indices = indices[is_last]
             labels = labels[is_last]
         rows = cast(list[Row], self._rows)
-        return LabelledUsers(user_ids, list(map(rows.__getitem__, indices.tolist())), labels, self._pending)
+        found = list(map(rows.__getitem__, indices.tolist()))
+        return LabelledUsers(user_ids, found, labels, self._pending, self._unreadable)
 
 
 def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
@@ -126,6 +152,14 @@ def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Reco
     return labelled, [message for message in messages.values() if message.value() is None]
 
 
+def split_unreadable(messages: Iterable[Record], values: LabelCodec) -> tuple[list[Record], list[Record]]:
+    """Return the records whose schema is in the registry, and the others."""
+    found: tuple[list[Record], list[Record]] = ([], [])
+    for message in messages:
+        found[values.lacks_schema(message.value() or b"")].append(message)
+    return found
+
+
 def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:
     """Return user_ids, rows and labels; StateError names the first record that has none."""
     try:
@@ -134,14 +168,25 @@ def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumn
         if len(messages) > 1:
             for message in messages:  # raises at the record that is bad
                 decode_labels([message], values)
-        raise StateError(
-            f"{position_of(messages[0])}: not written by user_classifier ({error}); {OTHER_OUTPUT}"
-        ) from None
+        where = position_of(messages[0])
+        if isinstance(error, SchemaMissing):
+            deleted = f"if subject {values.subject_name} was deleted permanently: run again with --rebuild"
+            raise StateError(f"{where}: {error}; check [schema_registry] url; {deleted}") from None
+        raise StateError(f"{where}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None
 
 
-def user_of_tombstone(message: Record, keys: KeyCodec) -> str:
-    """Return the user that a tombstone deletes."""
+def user_of_key(message: Record, keys: KeyCodec, *, has_value: bool = False) -> str:
+    """Return the user that the key of a record names.
+
+    `has_value`: only the key names the user, and text does not begin like a key with a schema id.
+    """
+    key = message.key() or b""
     try:
-        return keys.decode(message.key() or b"")
+        if has_value and not keys.are_avro and key.startswith(b"\0"):
+            raise SchemaMissing(f"key {abbreviated(key)} has a schema id")
+        return keys.decode(key)
+    except SchemaMissing as error:
+        why = f"{error}; subject {keys.subject_name} was deleted permanently"
+        raise StateError(f"{position_of(message)}: {why}; {OTHER_OUTPUT}") from None
     except RecordError as error:
         raise StateError(f"{position_of(message)}: not written by user_classifier ({error}); {OTHER_OUTPUT}") from None

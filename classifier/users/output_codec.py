@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import fastavro
 
-from classifier.errors import RecordError, SchemaError
+from classifier.errors import RecordError, SchemaError, SchemaMissing
 from classifier.formatting import abbreviated
 from classifier.row import LABEL_FIELDS, Fields, Row, parse_columns, parse_row
 from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, in_blocks
@@ -39,7 +39,8 @@ class LabelCodec:
         self._reader = AvroReader(registry)
         self._can_append_label = functools.cache(self._is_prefix_of_unlabelled)
         self._encoded_label = functools.cache(self._encode_label)
-        name = f"{topic}-value"
+        self._lacks_schema = functools.cache(self._is_of_missing_schema)
+        self.subject_name = name = f"{topic}-value"
         # A narrower type (float, int) would round or refuse this row. It has to be valid, and to be decoded unchanged.
         user_id, row, label = sample = ("é", (0.1, 2**53 + 1), 1)
         fields = dict(zip(LABEL_FIELDS, (user_id, *row, label), strict=True))
@@ -103,6 +104,19 @@ class LabelCodec:
         fastavro.schemaless_writer(body, schema, record)
         return self._writer.encode([record])[0][PREFIX.size + body.tell() :]
 
+    def lacks_schema(self, value: bytes) -> bool:
+        """Return whether the schema of a value is not in the registry."""
+        return self._lacks_schema(value[: PREFIX.size])
+
+    def _is_of_missing_schema(self, prefix: bytes) -> bool:
+        try:
+            self._reader.schema(schema_id_of(prefix)[0])
+        except SchemaMissing:
+            return True
+        except RecordError:  # `decode` says what is wrong
+            return False
+        return False
+
     def decode(self, values: Sequence[bytes]) -> LabelColumns:
         """Return user_ids, rows and labels; RecordError for a value that has no row or label."""
         user_ids: list[str] = []
@@ -125,8 +139,9 @@ class KeyCodec:
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
         self._reader = AvroReader(registry)
+        self.subject_name = f"{topic}-key"
         try:
-            subject = registry.newest(f"{topic}-key")
+            subject = registry.newest(self.subject_name)
             self._writer = None if subject is None else AvroWriter(subject)
             fits = self.decode(self.encode(["é"])[0]) == "é"
         except (RecordError, *AVRO_ERRORS):
@@ -154,4 +169,4 @@ class KeyCodec:
         except (UnicodeDecodeError, KeyError):
             raise RecordError(f"key {abbreviated(key)} does not name a user_id") from None
         except RecordError as error:
-            raise RecordError(f"key {abbreviated(key)} does not name a user_id ({error})") from None
+            raise type(error)(f"key {abbreviated(key)} does not name a user_id ({error})") from None

@@ -305,6 +305,8 @@ def check_layout(committed: Iterable[TopicPartition], output: str, layout: str) 
     """Raise StateError where the old and the new record of a user are in two partitions: either may be read last."""
     for before in {mark.layout for mark in marks_of(committed)} - {layout}:
         then, now = ((each or " partitions=1").strip().replace(" ", ", ") for each in (before, layout))
+        if "keys=avro" in set(before.split()) - set(layout.split()):
+            now += f", as subject {output}-key does not exist any more"
         raise StateError(f"{output} has changed since its labels were written (then {then}; now {now}); {OTHER_OUTPUT}")
 
 

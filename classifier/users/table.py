@@ -5,7 +5,7 @@ import itertools
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import cast
 
 import numpy as np
@@ -29,6 +29,7 @@ class LabelledUsers:
     rows: list[Row]
     labels: NDArray[np.int32]
     pending: dict[str, Multiset]  # pending rows by user, deleted users included; may be empty
+    unreadable: set[str] = field(default_factory=set)  # other users, whose rows cannot be read; only in a rebuild
 
 
 @dataclass
@@ -75,7 +76,8 @@ class UserTable:
         self.user_ids: list[str] = []
         self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
         self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # of the last `relabel`, or NO_LABEL
-        self.rowless: set[str] = set()  # users that are shown without a current row
+        # Users that are shown without a current row, or are in the output with a row that cannot be read.
+        self.rowless: set[str] = set()
         self.duplicated: set[str] = set()  # users with more than one row, or with one row more than once
         self.unordered: set[str] = set()  # those of them whose rows are in the order of reading, not of writing
         self.settled_since_end = True  # whether batches were settled since the last end of the input
@@ -165,13 +167,15 @@ class UserTable:
             for user_id in users - self.rowless:
                 self._note_duplicates(user_id, EMPTY, as_multiset(self._all_rows(user_id)))
         else:
+            self.rowless = labelled.unreadable
             self._unsettled = dict.fromkeys(self._shown, ())
             self._output_pending = pending
             self._output_deleted = pending.keys() - self._shown.keys()
 
     def settle(self) -> None:
         """Choose the current row of every user that changed, and show it."""
-        if not (self._shown or self._pending) and have_one_row(self._unsettled):  # the first batch, all at once
+        is_first = not (self._shown or self._pending or self.rowless)
+        if is_first and have_one_row(self._unsettled):  # all at once
             new = cast(dict[str, Row], self._unsettled)
             changed = dict[str, Row]()
         else:
@@ -209,7 +213,7 @@ class UserTable:
         deleted = self.rowless & user_ids
         for user_id in deleted:
             self._keep_pending(user_id, self._all_rows(user_id), None)
-            del self._shown[user_id]
+            self._shown.pop(user_id, None)
         self.rowless -= deleted
         self._changed |= deleted
         if deleted:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, TIMESTAMP_CREATE_TIME, KafkaError, KafkaException, TopicPartition
 
+from classifier.errors import SchemaMissing
 from tests.support.wire import Headers
 
 NO_ID = 22 * "A"  # the id of a topic for a broker that does not report ids
@@ -276,6 +277,7 @@ class FakeRegistry:
         self._parse = parse
         self._schemas: list[Any] = []
         self._by_name: dict[str, Any] = {}
+        self._deleted: set[int] = set()
         for name, schema in subjects.items():
             self.register(name.replace("__", "-"), schema)
 
@@ -291,7 +293,13 @@ class FakeRegistry:
 
     def by_id(self, schema_id: int) -> Any:
         """The schema of a known id."""
+        if schema_id in self._deleted:
+            raise SchemaMissing(f"schema id {schema_id} is not in the Schema Registry")
         return self._schemas[schema_id - 1]
+
+    def delete_permanently(self, subject: str) -> None:
+        """Delete a subject with the id of its newest schema."""
+        self._deleted.add(self._by_name.pop(subject).schema_id)
 
     def close(self) -> None:
         """Nothing is open."""

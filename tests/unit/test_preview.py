@@ -132,8 +132,8 @@ def test_a_preview_next_to_a_client_that_commits(
     world.run()
     read, left, rows = output.read_labels, iter(range(commits)), [INSERTS[0].change.row]
 
-    def meanwhile(*given: Any) -> LabelledUsers:
-        found = read(*given)
+    def meanwhile(*given: Any, rebuild: bool) -> LabelledUsers:
+        found = read(*given, rebuild=rebuild)
         if next(left, None) is not None:
             rows[0:0] = [rows[0]._replace(total_amount=rows[0].total_amount + 1)]
             world.write([Placed(0, Change(Op.UPDATE_BEFORE, rows[1])), Placed(0, Change(Op.UPDATE_AFTER, rows[0]))])

@@ -1,6 +1,7 @@
 """Restores: what a start continues from, what it refuses, and what --rebuild does."""
 
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 
@@ -9,7 +10,7 @@ from classifier.errors import StateError
 from tests.support import oracle
 from tests.support.changelog import Placed
 from tests.support.wire import KEY_SCHEMA
-from tests.support.world import BASE, INSERTS, METHODS, World, aborts, dies
+from tests.support.world import BASE, INSERTS, METHODS, NO_TIME, Died, World, aborts, dies, smallest_parts
 
 
 class Polls:
@@ -119,6 +120,32 @@ def test_rebuild_deletes_users_without_input() -> None:
         world.write(INSERTS[:4])
 
     assert rebuilt(other_input).labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+def delete_value_subject(world: World) -> None:
+    """Delete the value subject of the output permanently; two users have no record in the input any more."""
+    cast(Any, world.registry).delete_permanently("out-value")
+    world.broker.logs["in"][0].clear()
+    world.write(INSERTS[:4])
+
+
+def test_rebuild_after_the_value_subject_was_deleted() -> None:
+    world = rebuilt(delete_value_subject)
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS[:4])
+
+
+@pytest.mark.parametrize("n_parts", range(4))
+def test_an_interrupted_rebuild_after_the_value_subject_was_deleted(n_parts: int) -> None:
+    """Some users then have a row in the output that can be read, some have one that cannot, some are deleted."""
+    world = World()
+    world.write(INSERTS)
+    world.run()
+    delete_value_subject(world)
+    world.settings = Settings(**{**vars(BASE), "rebuild": True, "producer": NO_TIME})
+    with smallest_parts():
+        assert isinstance(getattr(world.run({"commit_transaction": [*[None] * n_parts, dies]}), "reason", None), Died)
+        assert world.run() is None
+    assert world.labelling() == oracle.labelled(change for _, change in INSERTS[:4])
 
 
 def test_a_rebuild_continues_after_aborts() -> None:

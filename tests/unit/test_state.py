@@ -1,7 +1,7 @@
 """The output as state: records are read as they were written, and foreign records are refused."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -17,7 +17,7 @@ from classifier.users import output
 from classifier.users.output import label_records, read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.table import LabelledUsers
-from tests.support.fakes import FakeBroker, FakeConsumer, FakeProducer
+from tests.support.fakes import FakeBroker, FakeConsumer, FakeMessage, FakeProducer
 from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.user_states import UserState, states_read
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
@@ -82,6 +82,27 @@ def test_only_the_last_label_of_a_user_is_decoded() -> None:
         patch.setattr(AvroReader, "all_fields", lambda reader, some: all_fields(reader, noted(some)))
         assert states_read(read_back(broker, False)) == [UserState("ann", (1.0, 49), 0, {})]
     assert len(decoded) == 2  # one of them is the sample with which a codec tests its schema
+
+
+@pytest.mark.parametrize("compact_above", [0, 1_000])
+def test_a_rebuild_takes_users_whose_values_cannot_be_read_from_their_keys(
+    compact_above: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last record of each user counts, as for all others."""
+    monkeypatch.setattr(output, "COMPACT_ABOVE", compact_above)
+    registry = registry_of(out__value=LABELING_SCHEMA)
+    keys, old = KeyCodec(registry, "out"), LabelCodec(registry, "out")
+    cast(Any, registry).delete_permanently("out-value")
+    new = LabelCodec(registry, "out")
+    row, rows = (1.0, 1), {(2.0, 2): 1}
+    log = output.LabelLog(rebuild=True)
+    for codec, names, shown in ((old, "abcd", row), (new, "abe", row), (old, "ae", row), (old, "b", None)):
+        changes = [UserState(name, shown, 0 if shown else -1, rows) for name in names]
+        for number, (_, key, value, headers) in enumerate(label_records(changes, keys, codec, "out")):
+            log.take({key: FakeMessage(("out", 0, number), value, headers, key)}, keys, new)
+    found = log.last()
+    assert found.unreadable == set("acde")
+    assert (found.user_ids, found.pending) == ([], {"b": rows})
 
 
 def test_old_labels_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
