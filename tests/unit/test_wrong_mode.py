@@ -95,7 +95,9 @@ def check_lines(broker: FakeBroker, mode: str) -> list[str]:
     """The lines of --check about records and marks."""
     settings = Settings(schema_registry={}, consumer={}, producer={}, topic="in", output="out", changelog_mode=mode)
     admin = cast(AdminClient, FakeAdmin({"in": [READ], "out": [READ, WRITE]}))
-    found = check(settings, FakeKafka(settings, admin, admin, broker), as_the_client_sees(FakeRegistry()))
+    found = check(
+        settings, FakeKafka(settings, admin, admin, broker), as_the_client_sees(FakeRegistry({"in-value": "{}"}))
+    )
     return [str(line) for line in found if "topic in, --" in str(line) or "topic in, rows" in str(line)]
 
 
