@@ -193,9 +193,12 @@ def test_repeated_labels_change_nothing(deployment: Deployment) -> None:
     cells = [label_of(record.key or b"", record.value or b"")[0] for record in records]
     other = {cell: record for cell, record in zip(cells, records, strict=True) if cell in marked.values()}
     assert sorted(marked) == list(range(6))
-    again = [Outgoing(record.partition, record.value, [], record.key) for record in records]
+    again = [Outgoing(each.partition, each.value, list(each.headers), each.key) for each in records]
     # The last byte of a value is its label, twice the number.
-    changed = [Outgoing(each.partition, (each.value or b"")[:-1] + b"\x0e", [], each.key) for each in other.values()]
+    changed = [
+        Outgoing(each.partition, (each.value or b"")[:-1] + b"\x0e", list(each.headers), each.key)
+        for each in other.values()
+    ]
     for start in range(0, len(again), BATCH_SIZE):
         deployment.topics.write("user_cell_labels", again[start : start + BATCH_SIZE])
     deployment.topics.write("user_cell_labels", changed)
