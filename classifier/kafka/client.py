@@ -221,23 +221,21 @@ class Kafka:
     def topic_config(self, topic: str) -> Mapping[str, str]:
         """Return the configuration of a topic; empty without the permission DescribeConfigs, which is optional.
 
-        A broker that does not answer is asked again: its silence must not pass for a missing permission.
+        A broker that does not answer is asked again, except by --check: its silence is no missing permission.
         """
         from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
         resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
         admin = self.admin("consumer")
-        for _ in range(CONNECT_ATTEMPTS):
-            try:
-                config = admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
-            except KafkaException as exception:
-                error = self.classify(exception.args[0], f"describe topic {topic}")
-                if not isinstance(error, BrokerUnavailable) or self.stop.requested:
-                    break
-                pause()
-            else:
-                return {name: str(entry.value) for name, entry in config.items()}
-        return {}
+
+        def described() -> Any:
+            return admin.describe_configs([resource], request_timeout=CALL_TIMEOUT_SECONDS)[resource].result()
+
+        try:
+            config = described() if self._settings.check else self.call(f"describe topic {topic}", described)
+        except (KafkaException, ClassifierError):
+            return {}
+        return {name: str(entry.value) for name, entry in config.items()}
 
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         """Return a new client; raise ConfigError with the property that the library refuses."""

@@ -161,6 +161,9 @@ def test_only_a_missing_permission_hides_the_configuration_of_a_topic(
     answers: list[Any] = [failure(code), {"cleanup.policy": SimpleNamespace(value="compact")}]
 
     class Admin:
+        def poll(self, timeout: float) -> None:
+            """Nothing is reported in the background."""
+
         def describe_configs(self, resources: list[Any], request_timeout: float) -> dict[Any, Future[Any]]:
             answer = answers.pop(0)
             future: Future[Any] = Future()
