@@ -18,6 +18,7 @@ from classifier.errors import (
     AccessDenied,
     ClassifierError,
     KafkaFailed,
+    RecordError,
     TopicsChanged,
     TransactionAborted,
     aborted,
@@ -273,7 +274,7 @@ def dead_letter(bad: BadRecord, topic: str) -> OutputRecord:
     """Return a copy of a bad record for `topic`, with the headers that Kafka Streams adds to dead letters."""
     message, error = bad
     cause = {
-        "exception": type(error).__name__,
+        "exception": RecordError.__name__,  # of its subclasses, too, which are for the client itself
         "message": str(error),
         "topic": message.topic(),
         "partition": message.partition(),

@@ -14,6 +14,7 @@ from classifier.errors import (
     KafkaFailed,
     ProducerFenced,
     RecordError,
+    SchemaMissing,
     TransactionAborted,
 )
 from classifier.kafka.record import BadRecord
@@ -160,9 +161,10 @@ def _full() -> None:
     raise BufferError("queue full")
 
 
-def test_a_dead_letter_has_the_record_and_the_reason() -> None:
+@pytest.mark.parametrize("kind", [RecordError, SchemaMissing])
+def test_a_dead_letter_has_the_record_and_the_reason(kind: type[RecordError]) -> None:
     message = FakeMessage(("t", 3, 41), b"{}", [("op", b"\1"), ("trace", b"x")], b"key")
-    assert dead_letter(BadRecord(message, RecordError("not Confluent Avro (first byte 0x7b)")), "error_log") == (
+    assert dead_letter(BadRecord(message, kind("not Confluent Avro (first byte 0x7b)")), "error_log") == (
         "error_log",
         b"key",
         b"{}",
