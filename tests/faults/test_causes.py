@@ -1,4 +1,8 @@
-"""The log names why no broker answers: an address nobody can reach, topics that cannot be made, a transaction."""
+"""The log names why no broker answers: an address nobody can reach, topics that cannot be made, a transaction.
+
+Clients are processes of their own here: librdkafka can wait forever when it frees an AdminClient without a broker.
+The product does not free its clients, it ends its process.
+"""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -11,7 +15,7 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from local.services.kafka import KafkaBroker
 from local.services.process import free_port
 from tests.faults.stack import Stack
-from tests.support import inside
+from tests.support import client
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Client
 from tests.support.pipeline import Pipeline, Services, new_name
@@ -64,22 +68,22 @@ def outside(make: MakePipeline, advertised: str) -> Pipeline:
 
 def test_an_advertised_address_that_nobody_can_reach(on_new_broker: MakePipeline, tmp_path: Path) -> None:
     pipeline = outside(on_new_broker, UNRESOLVED)
-    checked = inside.run(pipeline.arguments("--check"))
+    checked = client.run(pipeline.arguments("--check"))
     assert f"{UNRESOLVED}{ADVERTISED}" in checked.stdout
-    exported = inside.run(pipeline.arguments("--export", str(tmp_path / "users.csv")))
+    exported = client.run(pipeline.arguments("--export", str(tmp_path / "users.csv")))
     assert exported.code == 1
     assert "no longer available" not in exported.stderr
     assert f"{UNRESOLVED}{ADVERTISED}; run the export again" in exported.stderr
-    with Client(pipeline.arguments(), tmp_path / "log") as client:
-        client.wait_for_output(f"; {UNRESOLVED}{ADVERTISED}; retrying until it is back")
+    with Client(pipeline.arguments(), tmp_path / "log") as running:
+        running.wait_for_output(f"; {UNRESOLVED}{ADVERTISED}; retrying until it is back")
 
 
 def test_an_export_from_an_advertised_address_that_refuses(on_new_broker: MakePipeline, tmp_path: Path) -> None:
     refused = f"127.0.0.1:{free_port()}"
     pipeline = outside(on_new_broker, refused)
-    with Client(pipeline.arguments("--export", str(tmp_path / "users.csv")), tmp_path / "log") as client:
-        client.wait_for_output("Connection refused")
-        client.wait_for_output(f"; {refused}{ADVERTISED}; retrying until it is back")
+    with Client(pipeline.arguments("--export", str(tmp_path / "users.csv")), tmp_path / "log") as running:
+        running.wait_for_output("Connection refused")
+        running.wait_for_output(f"; {refused}{ADVERTISED}; retrying until it is back")
 
 
 @pytest.mark.parametrize(
@@ -95,9 +99,9 @@ def test_a_topic_that_one_broker_cannot_create(
     pipeline = on_new_broker({setting: "3"})
     if topic == "__transaction_state":
         problem = f"the brokers cannot create topic {topic}: {setting} is 3, and the cluster has 1 broker"
-        assert f": {problem}; lower" in inside.run(pipeline.arguments("--check")).stdout
-    with Client(pipeline.arguments(), tmp_path / "log") as client:
-        client.wait_for_output(
+        assert f": {problem}; lower" in client.run(pipeline.arguments("--check")).stdout
+    with Client(pipeline.arguments(), tmp_path / "log") as running:
+        running.wait_for_output(
             f"the brokers have not created topic {topic}; they cannot if there are fewer of them than {setting};"
             " retrying until it exists"
         )
@@ -114,12 +118,12 @@ def test_an_open_transaction_that_holds_the_offsets(stack: Stack, tmp_path: Path
     at = TopicPartition(pipeline.source, 0, 1)
     producer.send_offsets_to_transaction([at], consumer.consumer_group_metadata(), TIMEOUT_S)
     consumer.close()
-    with Client(pipeline.arguments("--until-end"), tmp_path / "log") as client:
-        client.wait_for_output(
+    with Client(pipeline.arguments("--until-end"), tmp_path / "log") as running:
+        running.wait_for_output(
             "an open transaction of another program holds offsets of the group; waiting until that program or the"
             " broker ends it"
         )
         threading.Thread(target=producer.abort_transaction, args=(TIMEOUT_S,)).start()
-        assert client.wait() == 0, client.output
-        assert "is back" not in client.output
+        assert running.wait() == 0, running.output
+        assert "is back" not in running.output
     assert set(pipeline.labelling()) == {"ann"}
