@@ -53,6 +53,7 @@ class Kafka:
         self._batch_limit: int | None = None  # of the topics that are written; None if it is not known
         self._settings = settings
         self._admin_clients: dict[str, Any] = {}  # by section
+        self._sections: set[str] = set()  # for which a client was made
         self._connected: set[str] = set()  # sections whose credentials were accepted
 
     def consumer(self) -> Consumer:
@@ -152,7 +153,7 @@ class Kafka:
 
     def advice(self, error: KafkaError, action: str) -> Advice:
         """Return what to do about a call that failed because no broker answered in time."""
-        for section in ("consumer", "producer"):
+        for section in sorted(self._sections):
             self.admin(section).poll(0)  # calls _note_error; a consumer's own poll would take a record
         if error.code() == KafkaError.UNSTABLE_OFFSET_COMMIT:
             return UNSTABLE
@@ -239,6 +240,7 @@ class Kafka:
 
     def _make(self, client: Callable[..., T], section: str, properties: Mapping[str, Any]) -> T:
         """Return a new client; raise ConfigError with the property that the library refuses."""
+        self._sections.add(section)
         try:
             note_error = functools.partial(self._note_error, section)
             return client({**properties, "error_cb": note_error}, logger=logging.getLogger("librdkafka"))
