@@ -188,8 +188,8 @@ class CellIntake:
 
         An input that is written to all the time may never be at its end, so its size at the start counts.
         """
-        self._caught_up.begin_anew()
-        first_offsets = {partition: self._input.watermarks(partition)[0] for partition in self._input.partitions()}
+        self._caught_up.begin_full_read()
+        first_offsets = self._input.first_offsets(self._input.partitions())
         self.source = self._input.read_from(first_offsets)
         self._end_check = EndCheck()
         self._last_written.begin(first_offsets, {})

@@ -45,7 +45,7 @@ from classifier.users.input_keys import InputKeys
 from classifier.users.last_schema import last_record, value_schema
 from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.output_codec import KeyCodec, LabelCodec
-from classifier.users.progress import CANNOT_TELL, START_OVER, caught_up_before, why_users_lack
+from classifier.users.progress import caught_up_before, confirmation_problem
 
 WITHOUT_SUBJECT = {  # of the output
     "value": "does not exist yet; the first start registers it, which needs permission to write this subject",
@@ -287,14 +287,11 @@ def tombstone_lines(topic: Topic, settings: Settings, committed: Collection[Topi
         stay = format_duration(caught_up.retention_seconds)
         yield ok(subject, f"kept for {stay} (delete.retention.ms); the client last read all of them {ago} ago")
         return
-    beginnings = {at.partition: topic.watermarks(at.partition)[0] for at in committed}
-    reason = why_users_lack(settings, beginnings)
-    if not reason:
+    problem = confirmation_problem(topic, settings, [at.partition for at in committed], caught_up)
+    if problem is None:
         yield ok(subject, f"{caught_up}; the next start reads the topic from its beginning to find them")
-    elif topic.cleanup_policy() is None:
-        yield unknown(subject, f"{caught_up}, if the topic is compacted: {CANNOT_TELL}")
     else:
-        yield to_do(subject, f"{caught_up}, and it cannot show which: {reason}; {START_OVER}")
+        yield to_do(subject, problem.text) if problem.is_certain else unknown(subject, problem.text)
 
 
 # ------------------------------------------------------------------------------------- Schema Registry

@@ -54,7 +54,7 @@ class CaughtUp:
             self._reads_all = False
             self._noted = None
 
-    def begin_anew(self) -> None:
+    def begin_full_read(self) -> None:
         """Read an input from its beginning: what has been removed before is not needed."""
         if self._has_tombstones:
             self.begin(time.time())

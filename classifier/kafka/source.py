@@ -7,7 +7,7 @@ of a topic.
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, TopicPartition
@@ -66,9 +66,14 @@ class Topic:
         get_watermarks = self._consumer.get_watermark_offsets
         return self._kafka.call(f"read topic {self.name}", lambda: get_watermarks(at, CALL_TIMEOUT_SECONDS))
 
+    def first_offsets(self, partitions: Iterable[int]) -> dict[int, int]:
+        """Return the offset of the first record in each partition."""
+        return {partition: self.watermarks(partition)[0] for partition in partitions}
+
     def available(self, offsets: Mapping[int, int]) -> dict[int, int]:
         """Return the offset in each partition, or that of its first record where the one at the offset was deleted."""
-        return {partition: max(at, self.watermarks(partition)[0]) for partition, at in offsets.items()}
+        first = self.first_offsets(offsets)
+        return {partition: max(at, first[partition]) for partition, at in offsets.items()}
 
     def is_compacted(self) -> bool:
         """Return whether compaction may remove records; True without the permission to read the configuration."""

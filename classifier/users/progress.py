@@ -7,6 +7,7 @@ describe; else a StateError names what differs. A table restored from the output
 import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple
 
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
@@ -110,23 +111,22 @@ class Progress:
         """
         self._tombstones_lost = False
         if self.unconfirmed or not self._has_offsets:
-            self.caught_up.begin_anew()
+            self.caught_up.begin_full_read()
             return
         self.caught_up.begin(caught_up_before(self.committed.values()))
         if not self.caught_up.is_too_old:
             return
-        beginnings = {partition: self._input.watermarks(partition)[0] for partition in self.committed}
-        reason = why_users_lack(self._settings, beginnings)
-        if reason and self._input.cleanup_policy() is None:  # it may well be one that is not compacted at all
-            log.warning("%s, if the topic is compacted: %s", str(self.caught_up), CANNOT_TELL)
+        problem = confirmation_problem(self._input, self._settings, self.committed, self.caught_up)
+        if problem and problem.is_certain:
+            raise StateError(problem.text)
+        if problem:
+            log.warning(problem.text)
             self.caught_up.begin(None)
             return
-        if reason:
-            raise StateError(f"{self.caught_up}, and it cannot show which: {reason}; {START_OVER}")
         log.warning("%s; reading it from its beginning to find them", str(self.caught_up))
         self._tombstones_lost = True
         self.unconfirmed = True
-        self.caught_up.begin_anew()
+        self.caught_up.begin_full_read()
 
     def check_rows(self, checksum: int) -> None:
         """Raise StateError where the rows of the output are not those that belong to the committed offsets."""
@@ -264,7 +264,26 @@ def caught_up_before(committed: Iterable[TopicPartition]) -> int | None:
     return min(known) if known and len(known) == len(times) else None
 
 
-def why_users_lack(settings: Settings, beginnings: Mapping[int, int]) -> str:
+class ConfirmationProblem(NamedTuple):
+    """Why an input whose tombstones may be lost cannot confirm the users."""
+
+    text: str
+    is_certain: bool  # False if the topic may not be compacted at all
+
+
+def confirmation_problem(
+    topic: Topic, settings: Settings, partitions: Iterable[int], caught_up: CaughtUp
+) -> ConfirmationProblem | None:
+    """Return why the input may not hold the records of all users in the output; None if it does."""
+    reason = why_incomplete(settings, topic.first_offsets(partitions))
+    if not reason:
+        return None
+    if topic.cleanup_policy() is None:
+        return ConfirmationProblem(f"{caught_up}, if the topic is compacted: {CANNOT_TELL}", is_certain=False)
+    return ConfirmationProblem(f"{caught_up}, and it cannot show which: {reason}; {START_OVER}", is_certain=True)
+
+
+def why_incomplete(settings: Settings, first_offsets: Mapping[int, int]) -> str:
     """Return why the input may not hold the records of all users in the output; empty if it does.
 
     Compaction keeps the last record of each user, and the first offset. Only retention and a deletion of records, with
@@ -272,7 +291,7 @@ def why_users_lack(settings: Settings, beginnings: Mapping[int, int]) -> str:
     """
     if settings.reset_to:
         return "auto.offset.reset is latest, so the labels did not begin with its first record"
-    trimmed = next(((partition, low) for partition, low in beginnings.items() if low), None)
+    trimmed = next(((partition, low) for partition, low in first_offsets.items() if low), None)
     if trimmed is None:
         return ""
     return f"retention has deleted the records of other users ({settings.topic} [{trimmed[0]}] begins at {trimmed[1]})"

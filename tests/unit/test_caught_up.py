@@ -73,7 +73,7 @@ def test_too_old(at: float | None, retention: float, too_old: bool) -> None:
 
 def test_an_input_without_tombstones(clock: SimpleNamespace) -> None:
     made = CaughtUp(topic(), has_tombstones=False)
-    made.begin_anew()
+    made.begin_full_read()
     made.note(START)
     clock.now += 9 * DAY
     made.note(clock.now)
@@ -115,7 +115,7 @@ def test_an_end_that_no_leader_confirms_for_long(clock: SimpleNamespace) -> None
 def test_a_long_read_from_the_beginning(clock: SimpleNamespace, log: pytest.LogCaptureFixture) -> None:
     """Another one would take as long."""
     made = CaughtUp(topic())
-    made.begin_anew()
+    made.begin_full_read()
     clock.now += 2 * DAY
     made.note(clock.now)
     advice = "so some may be lost; to find them, raise delete.retention.ms and run with --rebuild"
