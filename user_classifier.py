@@ -105,7 +105,7 @@ from classifier.reports.build import reports_for
 from classifier.reports.step import log_step
 from classifier.serialization.http import HTTP_LIBRARIES
 from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
-from classifier.stdio import discard_output, exit_code_of, print_error, print_line, repair_streams
+from classifier.stdio import discard_output, exit_code_of, log_to_stderr, print_error, print_line, repair_streams
 from classifier.users.intake import UserIntake
 
 TOPIC_CHECK_SECONDS = 10.0  # between checks that the topics are still the same, while there are no steps
@@ -512,12 +512,11 @@ def print_configuration(path: str, settings: Settings) -> None:
 
 def set_up_logging(level: str, form: str) -> None:
     """Log to standard error; the logs of libraries only with DEBUG."""
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr(level)
     if form == "json":
         from classifier.reports.jsonlog import JsonFormatter
 
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(JsonFormatter())
+        log_to_stderr(level, JsonFormatter())
     logging.getLogger("librdkafka").setLevel(logging.DEBUG if level == "DEBUG" else logging.CRITICAL + 1)
     for library in HTTP_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -40,9 +40,16 @@ def format_amount(amount: float) -> str:
     return f"{amount:,.2f}" if abs(amount) < MAX_AMOUNT_IN_FULL else f"{amount:.3g}"
 
 
+def printable(text: str) -> str:
+    """Return a text with line breaks, control characters and invisible ones escaped: it cannot begin a line."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 def format_user_id(user_id: str) -> str:
-    """Return a user_id for a column of a table: shortened, and with control characters escaped."""
-    text = user_id if user_id.isprintable() else repr(user_id)[1:-1]
+    """Return a user_id for a column of a table: shortened, and printable."""
+    text = printable(user_id)
     return text if len(text) <= MAX_USER_ID_WIDTH else text[: MAX_USER_ID_WIDTH - 1] + "…"
 
 

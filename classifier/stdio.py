@@ -1,20 +1,42 @@
 """Standard output and error, also if they are closed, full, broken, or cannot encode a user's name.
 
 Requested output that cannot be written is an error. A log line that cannot be written is not: labelling goes on.
+A message is one line, whatever text of a record, a registry or a broker is part of it.
 """
 
 import contextlib
 import io
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from classifier.errors import ClassifierError
+from classifier.formatting import printable
 
 
 class OutputFailed(ClassifierError):
     """Raised if requested output cannot be written to standard output."""
+
+
+class LineFormatter(logging.Formatter):
+    """Formats time, level and message as one line."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(message)s")
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line; a traceback, which `format` appends, has lines of its own."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
+def log_to_stderr(level: str, formatter: logging.Formatter | None = None) -> None:
+    """Log records of this level and above to standard error, by default as lines of text."""
+    logging.basicConfig(level=level)
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(formatter or LineFormatter())
 
 
 def repair_streams() -> None:
@@ -41,7 +63,7 @@ def print_line(line: str) -> None:
 def print_error(line: str) -> None:
     """Print a line on standard error, if possible."""
     try:
-        print(line, file=sys.stderr, flush=True)
+        print(printable(line), file=sys.stderr, flush=True)
     except OSError:
         discard_output(sys.stderr)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError
 from classifier.serialization.http import HTTP_LIBRARIES
-from classifier.stdio import exit_code_of, print_error, print_line, repair_streams
+from classifier.stdio import exit_code_of, log_to_stderr, print_error, print_line, repair_streams
 from dashboard.options import parsed
 
 PAGE = Path(__file__).with_name("page.py")
@@ -78,7 +78,7 @@ def check_port(port: int) -> None:
 
 def set_up_logging(settings: Settings) -> None:
     """Log to standard error as the client does; libraries log warnings at most."""
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr(settings.log_level)
     logging.getLogger("librdkafka").setLevel(logging.CRITICAL + 1)
     for library in HTTP_LIBRARIES:
         logging.getLogger(library).setLevel(logging.WARNING)

@@ -62,6 +62,7 @@ def reach_own_services_directly() -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    os.umask(os.umask(0) | 0o022)  # nobody else may write to what the stack reads again
     arguments = _parser().parse_args(argv)
     reach_own_services_directly()
     command: Callable[[argparse.Namespace], None] = arguments.run
@@ -75,6 +76,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_FAILED
     except requests.RequestException as error:
         print(f"python -m local {arguments.command}: {_unanswered(error)}; see what runs: make status", file=sys.stderr)
+        return EXIT_FAILED
+    except OSError as error:
+        print(f"python -m local {arguments.command}: {error.filename}: {error.strerror}", file=sys.stderr)
         return EXIT_FAILED
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
@@ -140,7 +144,9 @@ def _add_stack_commands(add: Add) -> None:
     )
     show.add_argument("--dashboard", action="store_true", help="then show the labels in a browser, until Ctrl-C")
     _add_page_port(show)
-    show.add_argument("--directory", type=Path, default=demo.DIRECTORY, help="emptied first (default: .local/demo)")
+    show.add_argument(
+        "--directory", type=_directory, default=demo.DIRECTORY, help="emptied first (default: .local/demo)"
+    )
     _add_ports(show)
     own_data_options.add_demo(show)
 
@@ -173,8 +179,20 @@ def _add_pipeline_commands(add: Add) -> None:
 
 def _add_directory(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--directory", type=Path, default=stack.UP_DIRECTORY, help="data, logs and process ids (default: .local/up)"
+        "--directory",
+        type=_directory,
+        default=stack.UP_DIRECTORY,
+        help="data, logs and process ids (default: .local/up)",
     )
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    try:
+        stack.check_own_folder(path)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return path
 
 
 def _add_page_port(command: argparse.ArgumentParser) -> None:

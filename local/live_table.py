@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TextIO
 
+from classifier.formatting import printable
 from local.sql.sql_gateway import Change
 
 CURSOR_UP = "\x1b[{n}A"
@@ -75,7 +76,7 @@ def _sort_key(row: tuple[Any, ...]) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    return "NULL" if value is None else str(value)
+    return "NULL" if value is None else printable(str(value))
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from classifier.reports.output_file import ROOT_UID, WRITABLE_BY_OTHERS, check_links
 from local.services.artifacts import ROOT, STATE, Echo
 from local.services.flink import SQL_CLIENT, FlinkCluster, FlinkUrls, JobManager, SqlGateway, java_command
 from local.services.kafka import KafkaBroker
@@ -30,6 +32,16 @@ LOCAL_CONFIGURATION = ROOT / "configurations" / "local.ini"
 
 class StackError(Exception):
     """Raised when the stack cannot do what was requested; the message names the next command."""
+
+
+def check_own_folder(path: Path) -> None:
+    """Raise ValueError if another account has planted the folder, or one above it, where others may write."""
+    check_links(path / "any")
+    for folder in (path.resolve(), *path.resolve().parents):
+        foreign = folder.exists() and folder.stat().st_uid not in (os.geteuid(), ROOT_UID)
+        if foreign and folder.parent.stat().st_mode & WRITABLE_BY_OTHERS:
+            owner = f"{folder} is a folder of another account, uid {folder.stat().st_uid}"
+            raise ValueError(f"{path}: {owner}, in one that others may write to; choose another one")
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ from classifier.errors import (
     RecordError,
     SchemaError,
 )
-from classifier.formatting import format_count, format_duration
+from classifier.formatting import format_count, format_duration, printable
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.diagnosis import COORDINATORS, replication_problem
@@ -74,7 +74,7 @@ def run(lines: Iterable[Line], echo: Callable[[str], object]) -> int:
     n_to_do = 0
     for line in lines:
         n_to_do += line.verdict == "TO DO"
-        echo(str(line))
+        echo(printable(str(line)))
     echo(f"{n_to_do} to do; then run --check again" if n_to_do else "ready")
     return 1 if n_to_do else 0
 

@@ -12,8 +12,6 @@ import itertools
 import logging
 import os
 import re
-import secrets
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import timedelta
@@ -33,7 +31,7 @@ from classifier.kafka.record import Record
 from classifier.kafka.source import Source, Topic
 from classifier.kafka.topics import missing_topic_message
 from classifier.label_names import label_names_from, missing_name_message, parse_label
-from classifier.reports.output_file import check_path
+from classifier.reports.output_file import Part, check_path, part_of
 from classifier.row import LABEL_FIELDS
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
@@ -205,36 +203,21 @@ def blocks(indices: NDArray[np.intp], users: LabelledUsers, names: Sequence[str]
 
 def write_file(path: Path, columns: Columns, table: Blocks) -> None:
     """Write a temporary file, and rename it once it is complete on the disk: no reader sees half a file."""
-    with temporary_file(path) as temporary:
-        with temporary.open("wb") as file:
-            format_of(path)(file, columns, table)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(resolved(path))
+    with temporary_file(path) as part:
+        format_of(path)(part.file, columns, table)
+        part.file.flush()
+        os.fsync(part.file.fileno())
+        part.replace_target()
 
 
 @contextlib.contextmanager
-def temporary_file(path: Path) -> Iterator[Path]:
-    """Create an empty file in the folder of `path`, with the permissions of an existing file; remove it at the end.
-
-    Its name is unique: of two exports that run at the same time, each writes a complete file.
-    """
-    target = resolved(path)
-    temporary = target.with_name(f".export-{secrets.token_hex(8)}")
+def temporary_file(path: Path) -> Iterator[Part]:
+    """Create an empty file in the folder of `path`; ClassifierError if it cannot be written or renamed."""
     try:
-        temporary.touch(exist_ok=False)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        yield temporary
+        with part_of(path) as part:
+            yield part
     except OSError as error:
         raise ClassifierError(f"{path}: not written ({error.strerror or error})") from None
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def resolved(path: Path) -> Path:
-    """Return the path that a symbolic link points to, so that the link stays one."""
-    return Path(os.path.realpath(path))
 
 
 def write_csv(file: Any, columns: Columns, table: Blocks) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from classifier.clustering.scaling import Weights, scale_suffix
 from classifier.formatting import format_percentage, format_users
 from classifier.label_names import label_name
-from classifier.reports.output_file import check_path
+from classifier.reports.output_file import check_path, part_of
 from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.step import Step
 
@@ -73,12 +73,9 @@ def save(figure: Figure, path: Path) -> None:
     """Write a temporary file next to `path` and rename it, so that a reader never sees half a picture."""
     content = io.BytesIO()  # matplotlib reports a full disk by many lines, so it does not write the file itself
     figure.savefig(content, dpi=DOTS_PER_INCH, format=path.suffix[1:].lower())
-    temporary = path.with_name(f".part-{path.name}")
-    try:
-        temporary.write_bytes(content.getbuffer())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with part_of(path) as part:
+        part.file.write(content.getbuffer())
+        part.replace_target()
 
 
 class Scale(NamedTuple):

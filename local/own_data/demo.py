@@ -9,6 +9,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from classifier.reports.output_file import check_path
 from local.demo import Client, Demo, DemoError, dashboard_on, recreate
 from local.own_data.labelled_users import LabelledUsers
 from local.own_data.load import bar, count_purchases, load_file
@@ -106,6 +107,11 @@ def run(
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DemoError(f"{out}: cannot be created ({error.strerror}); choose another folder: --out or OUT=") from None
+    try:
+        check_path(out / PICTURE)
+        check_path(out / LABELS, (".csv", ".csv.gz"), "write")
+    except ValueError as error:
+        raise DemoError(str(error)) from None
     n_purchases = count_purchases(purchases, echo)
     recreate(directory)
     options = ["--plot", str((out / PICTURE).absolute()), "--summary", *client_options]

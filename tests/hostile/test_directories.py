@@ -1,6 +1,7 @@
 """No home, no writable folder but one, a deleted working directory: labels and picture are written all the same."""
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -9,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from classifier.reports.output_file import prepare_matplotlib
+from tests.support import inside
 from tests.support.changelog import aggregation, place_by_hash
 from tests.support.client import SCRIPT, TIMEOUT_S
 from tests.support.pipeline import Pipeline
+from tests.support.planted import of_another_account, shared_folder
 
 NOWHERE = "/dev/null/nothing"  # cannot be created, not even by root
 VARIABLES = ("HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "MPLCONFIGDIR", "TMPDIR", "TEMP", "TMP", "MPLBACKEND")
@@ -74,3 +77,34 @@ def test_another_folder_for_temporary_files_is_kept(tmp_path: Path) -> None:
     before = tempfile.gettempdir()
     prepare_matplotlib(tmp_path)
     assert tempfile.gettempdir() == before
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        (("--export",), "labels.csv"),
+        (("--export",), "labels.parquet"),
+        (("--until-end", "--plot"), "clusters.png"),
+        (("--explore-k", "--plot"), "clusters.svg"),
+        (("--dry-run", "--plot"), "clusters.pdf"),
+    ],
+)
+def test_what_another_account_plants_in_a_shared_folder(
+    options: tuple[str, ...], name: str, written: Pipeline, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside.run_to_end(written.arguments())
+    (kept := tmp_path / f"kept{Path(name).suffix}").write_text("kept")
+    path = shared_folder(tmp_path / "shared") / name
+    for planted in (path, path.with_name(f".part-{name}"), path.with_name(f".export-{name}")):
+        planted.symlink_to(kept)
+    of_another_account(path, monkeypatch)
+    refused = inside.run(written.arguments(*options, str(path)))
+    assert refused.code == 2
+    expected = rf"user_classifier\.py: error: {path}: '{name}' is a link of another account, uid \d+, in a folder that"
+    assert re.search(expected, refused.stderr)
+    path.unlink()
+    finished = inside.run(written.arguments(*options, str(path)))
+    assert finished.code == 0
+    assert path.stat().st_size > 0
+    assert not path.is_symlink()
+    assert kept.read_text() == "kept"

@@ -262,10 +262,14 @@ def test_a_file_that_cannot_be_written(name: str, message: str, tmp_path: Path) 
 
 
 def test_a_folder_without_space_for_a_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    opening = os.open
 
-    monkeypatch.setattr(Path, "touch", full)
+    def full(path: str, flags: int, *given: Any, **named: Any) -> int:
+        if flags & os.O_CREAT:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return opening(path, flags, *given, **named)
+
+    monkeypatch.setattr(os, "open", full)
     assert refused(file) == f"{file}: not written (No space left on device)"
     assert unchanged(file)
 

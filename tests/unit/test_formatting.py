@@ -18,4 +18,5 @@ def test_formats() -> None:
         "-",
     ]
     assert format_user_id("né\n\x1b[2J") == "né\\n\\x1b[2J"
+    assert format_user_id("a\r\u2028\u202e\x85\0b") == r"a\r\u2028\u202e\x85\x00b"
     assert format_user_id("x" * 41) == "x" * 39 + "…"

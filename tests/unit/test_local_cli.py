@@ -13,6 +13,7 @@ import pytest
 from local.__main__ import _parser, _ports, main, reach_own_services_directly
 from local.services.process import free_port
 from local.stack import Ports
+from tests.support.planted import of_another_account, shared_folder
 
 
 def test_ports_from_default_variable_and_option(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,6 +42,31 @@ def test_a_command_that_needs_the_stack(command: list[str], tmp_path: Path, caps
     """Its message names the command that starts the stack."""
     assert main([*command, "--directory", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"python -m local {command[0]}: nothing is running; to start: make up\n"
+
+
+@pytest.mark.parametrize("command", [["up"], ["down", "--delete-data"], ["demo"], ["status"]])
+@pytest.mark.parametrize("planted", ["link", "folder"])
+def test_a_directory_that_another_account_has_planted(
+    planted: str,
+    command: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    path = shared_folder(tmp_path / "shared") / "x"
+    path.symlink_to(tmp_path) if planted == "link" else path.mkdir()
+    of_another_account(path, monkeypatch)
+    for directory in (path, path / "inner"):
+        with pytest.raises(SystemExit) as caught:
+            main([*command, "--directory", str(directory)])
+        assert caught.value.code == 2
+        assert f"x is a {planted} of another account" in capsys.readouterr().err.replace("'", "")
+
+
+def test_a_directory_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["demo", "--directory", str(tmp_path / "file" / "x")]) == 1
+    assert capsys.readouterr().err == f"python -m local demo: {tmp_path / 'file' / 'x'}: Not a directory\n"
 
 
 def record_gateway(directory: Path, port: int) -> None:

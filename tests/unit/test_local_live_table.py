@@ -44,6 +44,17 @@ def test_a_table_as_text() -> None:
     )
 
 
+def test_a_user_id_begins_no_line() -> None:
+    table = LiveTable(["user_id"])
+    for user_id in ("a\nERROR x", "b\r\x1b[31m", "c\u2028x"):
+        table.apply(Change("INSERT", (user_id,)))
+    assert table.render().splitlines()[3:-1] == [
+        r"| a\nERROR x  |",
+        r"| b\r\x1b[31m |",
+        r"| c\u2028x    |",
+    ]
+
+
 @given(st.lists(st.integers(0, 5), max_size=20), st.randoms(use_true_random=False))
 def test_rows_and_retractions_in_any_order(values: list[int], rng: random.Random) -> None:
     kept = values[: len(values) // 2]

@@ -13,6 +13,7 @@ from local.own_data.demo import last_table
 from local.own_data.options import client_options, require_none
 from local.services.artifacts import ROOT
 from local.stack import LOCAL_CONFIGURATION
+from tests.support.planted import of_another_account, shared_folder
 
 LOG = """\
 2026-11-26 02:28:57,943 INFO transactions_aggregate: 0 users restored from user_labeling
@@ -86,6 +87,20 @@ def test_an_output_folder_that_cannot_be_created(tmp_path: Path, capsys: pytest.
     assert main(["demo", "--csv", str(path), "--out", str(path)]) == 1
     message = f"{path}: cannot be created (File exists); choose another folder: --out or OUT="
     assert capsys.readouterr().err == f"python -m local demo: {message}\n"
+
+
+@pytest.mark.parametrize("name", ["labels.csv", "clustering.png"])
+def test_a_link_that_another_account_has_planted_in_the_output_folder(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "purchases.csv"
+    path.write_text("user,amount\nann,1\n", encoding="utf-8")
+    out = shared_folder(tmp_path / "shared")
+    (out / name).symlink_to(path)
+    of_another_account(out / name, monkeypatch)
+    assert main(["demo", "--csv", str(path), "--out", str(out), "--directory", str(tmp_path / "d")]) == 1
+    begins = f"python -m local demo: {out / name}: '{name}' is a link of another account"
+    assert capsys.readouterr().err.startswith(begins)
 
 
 def test_an_option_that_the_client_rejects_is_reported_before_the_start(

@@ -27,6 +27,7 @@ from classifier.reports.plot import (
     short,
 )
 from classifier.reports.step import Step
+from tests.support.planted import files_of_at_most
 from tests.support.steps import EMPTY, ManualClock, made_step, step_of
 from user_classifier import cluster
 
@@ -115,17 +116,12 @@ def test_a_failure_to_write_does_not_stop_the_client(tmp_path: Path, caplog: pyt
     assert caplog.messages == [f"{folder / 'c.png'}: not drawn (No such file or directory)"]
 
 
-def test_a_picture_half_written_does_not_replace_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_half_written_does_not_replace_the_old_one(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "c.png"
     path.write_bytes(b"old")
-
-    def fill_the_disk(part: Path, picture: bytes) -> None:
-        with part.open("wb") as file:
-            file.write(picture[:4])
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "write_bytes", fill_the_disk)
-    ClusterPlot(path).step(STEP)
+    with files_of_at_most(1000):
+        ClusterPlot(path).step(STEP)
+    assert caplog.messages == [f"{path}: not drawn (File too large)"]
     assert [(each.name, each.read_bytes()) for each in tmp_path.iterdir()] == [("c.png", b"old")]
 
 
