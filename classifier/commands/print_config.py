@@ -1,5 +1,6 @@
 """--print-config: the settings of a run as they take effect, without secrets, for people and for bug reports."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from classifier.config.ini_file import SECTIONS
@@ -53,5 +54,8 @@ def text_of(value: object) -> str:
 
 
 def without_secrets(key: str, value: str) -> str:
-    """Return the value of a property: **** for a secret, a URL without its userinfo."""
-    return SECRET if is_secret(key) else without_userinfo(value)
+    """Return the value of a property: **** for a secret, a URL without its userinfo and query."""
+    if is_secret(key):
+        return SECRET
+    shown = without_userinfo(value)
+    return re.sub(r"\?.*", f"?{SECRET}", shown, flags=re.DOTALL) if key.endswith("url") else shown

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from classifier.config.properties import foreign_name_problem, is_secret
+from classifier.config.references import QUOTES, foreign_form, foreign_secret_problem, substitute
 from classifier.errors import ConfigError
 
 Sections = Mapping[str, Mapping[str, str]]  # section -> property -> value
@@ -35,10 +36,8 @@ OFFSET_RESETS = {  # value of auto.offset.reset -> `Settings.reset_to`
     **dict.fromkeys(("latest", "largest", "end"), 1),
 }
 PROPERTY = re.compile(r"[a-z0-9_.]+", re.ASCII)  # a property name; anything else may be a misplaced secret
-VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", re.ASCII)  # replaced by a value of the environment
 PLACEHOLDER = re.compile(r"<(schema-registry-URL|token|hostname|hostname-port|user|password|api-key|api-secret)>")
 
-QUOTES = tuple("\"'“”‘’")
 COMMENT = re.compile(r"(?:^|\s)[#;]")
 FOREIGN_VARIABLE = re.compile(r"\$\{.*\}|^\$[A-Za-z_]\w*|^%\w+%|\{\{.*\}\}", re.ASCII)
 # librdkafka reads the leading digits of a number and ignores the rest: 60,000 would mean 60.
@@ -55,12 +54,13 @@ SERVER = re.compile(r"(?:(?P<protocol>[A-Za-z_]+)://)?(?:\[[0-9A-Fa-f:.]+\]|[^\W
 
 
 def read_configuration(path: str) -> dict[str, dict[str, str]]:
-    """Read the INI file at `path` into {section: {property: value}}, with `${NAME}` replaced from the environment.
+    """Read the INI file at `path` into {section: {property: value}}, with `${NAME}` and `${file:/path}` replaced.
 
     Raises
     ------
     ConfigError
-        If the file cannot be read or parsed. The message has file, section, property or line, never a value.
+        If the file cannot be read or parsed, or a reference cannot be replaced. The message has file, section,
+        property or line, never a value.
     """
     parser = configparser.ConfigParser(interpolation=None, delimiters=("=",), default_section="\0", strict=True)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
@@ -76,12 +76,17 @@ def read_configuration(path: str) -> dict[str, dict[str, str]]:
         raise ConfigError(f"{path}{syntax_problem(error)}") from None
     check_property_names(path, parser)
     return {
-        section: {
-            key: substitute_variables(f"{path}: [{section}] {key}", key, value)
-            for key, value in parser[section].items()
-        }
+        section: {key: replaced(f"{path}: [{section}] {key}", key, value) for key, value in parser[section].items()}
         for section in parser.sections()
     }
+
+
+def replaced(where: str, key: str, value: str) -> str:
+    """Return a value with its references replaced; `where` is file, section and property, for the message."""
+    # Placeholders of the template are listed together later.
+    if is_secret(key) and not PLACEHOLDER.search(value) and (problem := foreign_secret_problem(key, value)):
+        raise ConfigError(f"{where} {problem}")
+    return substitute(where, key, value)
 
 
 def check_property_names(path: str, parser: configparser.ConfigParser) -> None:
@@ -105,26 +110,6 @@ def syntax_problem(error: configparser.Error) -> str:
     if isinstance(error, configparser.ParsingError):
         return f": line {error.errors[0][0]}: not of the form 'property = value'"
     return ": not an INI file; see configurations/configuration.ini"
-
-
-def substitute_variables(where: str, key: str, value: str) -> str:
-    """Replace `${NAME}` by the environment variable. Any other `$` stays: passwords contain it.
-
-    `where` is file, section and property, for the message.
-    """
-
-    def environment_value(match: re.Match[str]) -> str:
-        variable = match[0]
-        found = os.environ.get(match[1])
-        if found is None:
-            raise ConfigError(f"{where}: {variable} is not set in the environment; type first: export {match[1]}=...")
-        if found != found.strip("\r\n") and not key.endswith(".pem"):
-            raise ConfigError(
-                f"{where}: {variable} begins or ends with a line break; set it with printf %s, not with echo"
-            )
-        return found
-
-    return VARIABLE.sub(environment_value, value)
 
 
 # -------------------------------------------------------------------------------------- checking
@@ -189,7 +174,9 @@ def is_quoted(section: str, key: str, value: str) -> bool:
 
 def is_foreign_variable(section: str, key: str, value: str) -> bool:
     """Whether the value is a variable in another program's syntax. $ConnectionString is a user name of Azure."""
-    return key != "sasl.username" and bool(FOREIGN_VARIABLE.search(value))
+    if key == "sasl.username" and value == "$ConnectionString":
+        return False
+    return bool(FOREIGN_VARIABLE.search(value) or foreign_form(value))
 
 
 def is_not_a_number(section: str, key: str, value: str) -> bool:

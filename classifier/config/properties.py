@@ -125,8 +125,8 @@ SHORTER = {  # parts of a rule, and what to write instead
 
 
 def is_secret(key: str) -> bool:
-    """Whether the value of a property may be a secret; paths (*.location) are not secret."""
-    return any(word in key.lower() for word in SECRET_WORDS) and not key.endswith(".location")
+    """Whether the value of a property may be a secret; paths (*.location, *.file) and addresses (*.url) are none."""
+    return any(word in key.lower() for word in SECRET_WORDS) and not key.endswith((".location", ".file", ".url"))
 
 
 def without_userinfo(url: str) -> str:

@@ -43,6 +43,10 @@ REFUSED = [
     ("consumer", "group.id", "${GROUP:-team}", VARIABLE),
     ("consumer", "group.id", "%GROUP%", VARIABLE),
     ("consumer", "group.id", "{{ group }}", VARIABLE),
+    ("consumer", "group.id", "$(GROUP)", VARIABLE),
+    ("consumer", "sasl.username", "${env:KAFKA_KEY}", VARIABLE),
+    ("consumer", "sasl.username", "$KAFKA_KEY", VARIABLE),
+    ("consumer", "sasl.username", "ENC(c2VjcmV0)", VARIABLE),
     ("consumer", "client.id", '"x"', QUOTED),
     ("consumer", "auto.offset.reset", "earliest # all of it", COMMENT),
     ("consumer", "auto.offset.reset", '"earliest"', QUOTED),
@@ -125,7 +129,7 @@ def test_the_name_of_an_existing_folder(tmp_path: Path) -> None:
     )
 
 
-PASSWORDS = ["pa ss # word", "a ;b", "# hash", '"quoted"', "'x'", "“y”", "${", "$NAME", "{{x}}", "%A%", "60,000", "<x>"]
+PASSWORDS = ["pa ss # word", "a ;b", "# hash", '"quoted"', "'x'", "“y”", "${", "$1", "{{x", "%A", "60,000", "<x"]
 
 
 @pytest.mark.parametrize("value", PASSWORDS)
