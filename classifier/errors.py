@@ -26,6 +26,7 @@ class ClassifierError(Exception):
     |-- ProducerFenced       a newer instance took over; stop
     |-- BrokerUnavailable    no broker answers; retry
     |-- RegistryUnavailable  the Schema Registry does not answer; retry
+    |-- CannotListen         the port of the metrics is in use
     `-- KafkaFailed          any other Kafka error; stop
     """
 
@@ -93,6 +94,10 @@ class BrokerUnavailable(ClassifierError):
 
 class RegistryUnavailable(ClassifierError):
     """Raised if the Schema Registry has never answered, or is away when a stop is requested; otherwise retried."""
+
+
+class CannotListen(ClassifierError):
+    """Raised if the metrics cannot be served now, but may be at the next start."""
 
 
 class KafkaFailed(ClassifierError):

@@ -43,4 +43,5 @@ def create_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]
         from classifier.reports.metrics import Metrics
 
         yield Metrics(settings.metrics_port, settings.metrics_host, names, settings.max_poll_seconds)
-    yield ProgressBar()
+    if settings.log_format != "json":
+        yield ProgressBar()

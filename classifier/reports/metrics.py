@@ -3,28 +3,20 @@
 Guarantee: metrics are counts and states; no user_id is shown.
 """
 
-import errno
-import logging
-import socket
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler
-from socketserver import ThreadingTCPServer
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from classifier.config.settings import LOOPBACK
+from classifier.reports.metrics_server import TEXT, MetricsServer, Response
 from classifier.reports.periodic import Clock
 from classifier.reports.step import Step
 
-log = logging.getLogger("user_classifier")
-
 MAX_POLL_SECONDS = 300.0  # Kafka's own default of max.poll.interval.ms
-REQUEST_SECONDS = 10.0  # timeout of a connection that sends nothing
 SECONDS_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -53,7 +45,7 @@ class Metrics:
         max_poll_seconds: float = MAX_POLL_SECONDS,
         clock: Clock = time.monotonic,
     ) -> None:
-        """Start the server; ValueError if it cannot listen. Port 0 means any free port."""
+        """Start the server, see `MetricsServer`. Port 0 means any free port."""
         self._names = names
         self._max_poll_seconds = max_poll_seconds
         self._clock = clock
@@ -64,7 +56,7 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._create_counters()
         self._registry.register(self)  # for the gauges, see `collect`
-        self._server = serve(host, port, self)
+        self._server = MetricsServer(host, port, self.page)
 
     def _create_counters(self) -> None:
         registry = self._registry
@@ -84,7 +76,7 @@ class Metrics:
     @property
     def port(self) -> int:
         """The port of the server."""
-        return int(self._server.server_address[1])
+        return self._server.port
 
     def read(self, n_records: int, n_behind: int | None) -> None:
         """Count records; keep the time of the poll."""
@@ -114,8 +106,7 @@ class Metrics:
 
     def close(self) -> None:
         """Stop the server and free the port."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.close()
 
     @property
     def seconds_since_poll(self) -> float:
@@ -165,18 +156,17 @@ class Metrics:
     def _name(self, label: int) -> str:
         return self._names[label] if label < len(self._names) else ""
 
-    def page(self, path: str, accept: str) -> tuple[int, str, bytes]:
+    def page(self, path: str, accept: str) -> Response:
         """Return status, content type and body of a page."""
-        text = "text/plain; charset=utf-8"
         if path == "/metrics":
             encode, kind = choose_encoder(accept)
             return 200, kind, encode(self._registry)
         if path == "/health":
             age = f"last poll {self.seconds_since_poll:.1f} s ago\n"
             if self.healthy:
-                return 200, text, f"ok: {age}".encode()
-            return 503, text, f"stuck: {age}".encode()
-        return 404, text, b"not found; the pages are /metrics and /health\n"
+                return 200, TEXT, f"ok: {age}".encode()
+            return 503, TEXT, f"stuck: {age}".encode()
+        return 404, TEXT, b"not found; the pages are /metrics and /health\n"
 
 
 def gauge(name: str, help_: str, values: Mapping[tuple[str, ...], float], labels: Sequence[str] = ()) -> Metric:
@@ -185,68 +175,3 @@ def gauge(name: str, help_: str, values: Mapping[tuple[str, ...], float], labels
     for key, value in values.items():
         family.add_metric(key, value)
     return family
-
-
-class Server(ThreadingTCPServer):
-    """An HTTP server with daemon threads. (HTTPServer itself would ask the DNS for the name of this machine.)"""
-
-    daemon_threads = True
-    allow_reuse_address = True  # immediately after a restart
-    metrics: Metrics
-
-    def __init__(self, host: str, port: int) -> None:
-        """Listen; OSError or OverflowError if that is not possible."""
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        super().__init__((host, port), Handler)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log a failed request, such as a closed connection, at level DEBUG only."""
-        log.debug("metrics: a request from %s failed", client_address, exc_info=True)
-
-
-class Handler(BaseHTTPRequestHandler):
-    """Serves the pages of `Metrics`."""
-
-    server: Server
-    timeout = REQUEST_SECONDS
-
-    def do_GET(self) -> None:
-        """Send a page."""
-        path = self.path.partition("?")[0]
-        status, kind, body = self.server.metrics.page(path, self.headers.get("Accept", ""))
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    do_HEAD = do_GET
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Log a request at level DEBUG only."""
-        log.debug("metrics: " + format, *args)
-
-
-def serve(host: str, port: int, metrics: Metrics) -> Server:
-    """Serve `metrics` in a thread; ValueError with a remedy if the address cannot be used."""
-    try:
-        server = Server(host, port)
-    except (OSError, OverflowError) as error:
-        where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        reason, remedy = listen_problem(error)
-        raise ValueError(f"cannot serve metrics at {where} ({reason}); {remedy}") from None
-    server.metrics = metrics
-    threading.Thread(target=server.serve_forever, args=(0.1,), name="metrics", daemon=True).start()
-    return server
-
-
-def listen_problem(error: OSError | OverflowError) -> tuple[str, str]:
-    """Return why the server cannot listen, and what to type next."""
-    other_port = "choose another port with --metrics-port"
-    if isinstance(error, OverflowError):
-        return "ports are 1 to 65535", other_port
-    reason = error.strerror or str(error)
-    if isinstance(error, socket.gaierror) or error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT):
-        return reason, "choose an address of this machine with --metrics-host, 0.0.0.0 for all"
-    return reason, other_port

@@ -1,5 +1,6 @@
 """The client in a separate process: run to its end as a user starts it, or in the background."""
 
+import resource
 import signal
 import subprocess
 import sys
@@ -74,6 +75,10 @@ class Client:
     def send(self, number: signal.Signals) -> None:
         """Send a signal without waiting."""
         self._process.send_signal(number)
+
+    def limit_open_files(self, number: int) -> None:
+        """Let it open no more files than that, connections included."""
+        resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (number, number))
 
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
         """Wait until it exits; return the exit code."""

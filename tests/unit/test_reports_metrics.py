@@ -2,7 +2,6 @@
 
 import contextlib
 import re
-import socket
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -148,53 +147,6 @@ def test_other_pages() -> None:
         assert get(metrics, "/health?x=1")[0] == 200
 
 
-def test_head_has_no_body() -> None:
-    with served(ManualClock()) as metrics, socket.create_connection(("127.0.0.1", metrics.port), timeout=30) as caller:
-        caller.sendall(b"HEAD /health HTTP/1.0\r\n\r\n")
-        answer = b"".join(iter(lambda: caller.recv(1000), b""))
-    head, body = answer.split(b"\r\n\r\n")
-    assert (head.split()[1], body) == (b"200", b"")
-
-
-def test_a_port_in_use() -> None:
-    with served(ManualClock()) as metrics, pytest.raises(ValueError, match=r".") as raised:
-        Metrics(metrics.port)
-    assert str(raised.value) == (
-        f"cannot serve metrics at 127.0.0.1:{metrics.port} (Address already in use);"
-        " choose another port with --metrics-port"
-    )
-
-
-def test_a_port_out_of_range() -> None:
-    with pytest.raises(ValueError, match=r"cannot serve metrics at 127\.0\.0\.1:70000 \(ports are 1 to 65535\)"):
-        Metrics(70_000)
-
-
-@pytest.mark.parametrize(
-    ("host", "shown", "reason"),
-    [
-        ("192.0.2.1", "192.0.2.1", "Cannot assign requested address"),  # reserved for documentation
-        ("2001:db8::1", "[2001:db8::1]", r"[^()]+"),  # the reason depends on the support of IPv6
-        ("nobody.invalid", "nobody.invalid", r"[^()]+"),  # the message is that of the system's resolver
-    ],
-)
-def test_an_address_of_another_machine(host: str, shown: str, reason: str) -> None:
-    message = rf"cannot serve metrics at {re.escape(shown)}:9400 \({reason}\); choose an address of this machine with"
-    with pytest.raises(ValueError, match=rf"^{message} --metrics-host, 0\.0\.0\.0 for all$"):
-        Metrics(9400, host)
-
-
-def test_only_the_given_address_answers() -> None:
-    """All of 127.0.0.0/8 is this machine, so a second address is at hand."""
-    metrics = Metrics(0, "127.0.0.2")
-    try:
-        assert urllib.request.urlopen(f"http://127.0.0.2:{metrics.port}/health", timeout=30).status == 200
-        with pytest.raises(urllib.error.URLError):
-            get(metrics, "/health")
-    finally:
-        metrics.close()
-
-
 def test_no_user_is_shown() -> None:
     """Any client that reaches the port sees counts and states only."""
     with served(ManualClock(), ("stingy", "spendthrift")) as metrics:
@@ -202,16 +154,6 @@ def test_no_user_is_shown() -> None:
         pages = "".join(get(metrics, path)[1] for path in ("/metrics", "/health", "/"))
     assert "stingy" in pages
     assert [user_id for user_id in STEP.user_ids if user_id in pages] == []
-
-
-def test_the_port_is_free_after_close() -> None:
-    with served(ManualClock()) as metrics:
-        port = metrics.port
-    again = Metrics(port)
-    try:
-        assert scrape(again)["up"] == 1
-    finally:
-        again.close()
 
 
 def test_a_long_restore_is_healthy() -> None:
