@@ -143,30 +143,29 @@ def one_hot_totals(totals: NDArray[np.float64]) -> Any:
 
     Parameters
     ----------
-    totals : ndarray of shape (n_users, 2)
-        Rows in the order of user_id. Column 0 total_amount, in the currency of transactions_enriched;
-        column 1 num_transactions, a count.
+    totals : ndarray of shape (n_users, n_features)
+        Rows in the order of user_id, features in the order of --features; points in time as ages in days.
 
     Returns
     -------
-    csr_matrix of shape (n_users, n_users + 2)
+    csr_matrix of shape (n_users, n_users + n_features)
     """
     from scipy.sparse import csr_matrix
 
-    n_users = len(totals)
+    n_users, n_features = totals.shape
     data = np.column_stack((np.ones(n_users), totals))
-    indices, indptr = one_hot_structure(n_users)
-    return csr_matrix((data.ravel(), indices, indptr), shape=(n_users, n_users + 2))
+    indices, indptr = one_hot_structure(n_users, n_features)
+    return csr_matrix((data.ravel(), indices, indptr), shape=(n_users, n_users + n_features))
 
 
 @functools.lru_cache(maxsize=1)
-def one_hot_structure(n_users: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Return indices and indptr of the matrix of `one_hot_totals`; cached, as they depend on the number of users."""
-    indices = np.empty((n_users, 3), np.int32)
+def one_hot_structure(n_users: int, n_features: int) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Return indices and indptr of the matrix of `one_hot_totals`; cached, as they depend on its shape."""
+    row_size = 1 + n_features
+    indices = np.empty((n_users, row_size), np.int32)
     indices[:, 0] = np.arange(n_users)
-    indices[:, 1] = n_users
-    indices[:, 2] = n_users + 1
-    return indices.ravel(), np.arange(0, 3 * n_users + 1, 3, dtype=np.int32)
+    indices[:, 1:] = np.arange(n_users, n_users + n_features)
+    return indices.ravel(), np.arange(0, row_size * n_users + 1, row_size, dtype=np.int32)
 
 
 def cluster(
@@ -177,13 +176,14 @@ def cluster(
     fit: str = "users",
     *,
     weights: Weights | None = None,
+    units_per_day: Sequence[int] = (),
 ) -> Clusters:
-    """Fit KMeans and number the clusters in label order: label 0 is the one with the smallest mean total_amount.
+    """Fit KMeans and number the clusters in label order: label 0 has the smallest mean of the first feature.
 
     Parameters
     ----------
-    totals : ndarray of shape (n_users, 2)
-        As for `one_hot_totals`.
+    totals : ndarray of shape (n_users, n_features)
+        Rows in the order of user_id, features in the order of --features, in the units of the input.
     n_clusters : int
         If there are fewer users, every label is 0.
     n_init : int or 'auto'
@@ -194,6 +194,8 @@ def cluster(
         With 'cells' the centers are searched on groups of users, see `classifier/clustering/search.py`.
     weights : ndarray of shape (n_users,), optional
         How many users each row stands for. The fit is then as with fit='cells'.
+    units_per_day : sequence of n_features ints, optional
+        For each feature how many units of a point in time a day has, 0 for numbers.
 
     Notes
     -----
@@ -207,15 +209,15 @@ def cluster(
     Lloyd, S. P. (1982), "Least squares quantization in PCM", IEEE Trans. Inf. Theory 28(2).
     Arthur, D. and Vassilvitskii, S. (2007), "k-means++: the advantages of careful seeding", SODA.
     """
-    scaled = fit_scaling(scale, totals, weights)
+    scaled = fit_scaling(scale, totals, weights, units_per_day)
     n_users = number_of_users(totals, weights)
     if n_users < n_clusters:
-        mean = np.average(totals, axis=0, weights=weights)[None] if n_users else np.empty((0, 2))
+        mean = np.average(totals, axis=0, weights=weights)[None] if n_users else totals
         return Clusters(np.zeros(len(totals), np.int32), mean, scaling=scaled)
     if fit == "cells" or weights is not None:
         model = search(totals, n_clusters, 30 if n_init == "auto" else int(n_init), scaled, weights)
     elif scale == "none":
-        model = k_means(one_hot_totals(totals), n_clusters, n_init)
+        model = k_means(one_hot_totals(scaled.points(totals)), n_clusters, n_init)
     else:
         points = scaled.points(totals)
         model = k_means(points, n_distinct(points, n_clusters), n_init)
@@ -247,15 +249,18 @@ def search(totals: NDArray[np.float64], n_clusters: int, n_init: int, scaled: Sc
 
 
 def in_label_order(model: Any, totals: NDArray[np.float64], scaled: Scaling, weights: Weights | None) -> Clusters:
-    """Number the clusters by the mean total_amount of their users, ascending."""
-    centers = scaled.totals(model.cluster_centers_[:, -2:])
-    mean_amounts = centers[:, 0]
-    is_one_hot = model.cluster_centers_.shape[1] > 2
+    """Number the clusters by the mean first feature of their users, ascending; equal ones by the next feature."""
+    n_features = totals.shape[1]
+    centers = scaled.totals(model.cluster_centers_[:, -n_features:])
+    numbers = scaled.numbers(centers)
+    is_one_hot = model.cluster_centers_.shape[1] > n_features
     if not is_one_hot:  # after scaling or a search, a center need not be the mean of its users; and it may have none
+        first = scaled.numbers(totals)[:, 0]
         n_users = np.bincount(model.labels_, weights, len(centers))
-        amounts = np.bincount(model.labels_, totals[:, 0] * (1 if weights is None else weights), len(centers))
-        mean_amounts = np.divide(amounts, n_users, out=np.full(len(centers), np.inf), where=n_users > 0)
-    ascending = np.lexsort((centers[:, 1], mean_amounts))
+        sums = np.bincount(model.labels_, first * (1 if weights is None else weights), len(centers))
+        means = np.divide(sums, n_users, out=np.full(len(centers), np.inf), where=n_users > 0)
+        numbers = np.column_stack((means, numbers[:, 1:]))
+    ascending = np.lexsort(numbers.T[::-1])
     label_of_center = np.empty(len(centers), np.int32)
     label_of_center[ascending] = np.arange(len(centers), dtype=np.int32)
     return Clusters(label_of_center[model.labels_], centers[ascending], float(model.inertia_), scaled)
@@ -457,7 +462,13 @@ def label(
     with connected(settings, kafka, registry) as consumer:
         intake_class = CellIntake if settings.cells else UserIntake
         intake: Intake = intake_class(settings, kafka, registry, consumer, stop, report)
-        configured = functools.partial(cluster, n_init=settings.n_init, scale=settings.scale, fit=settings.fit)
+        configured = functools.partial(
+            cluster,
+            n_init=settings.n_init,
+            scale=settings.scale,
+            fit=settings.fit,
+            units_per_day=intake.features.units_per_day,
+        )
         if settings.read_only:
             Preview(settings, intake, configured, stop, report, clock).run()
         else:

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from classifier.commands.export import LABEL_NAME, ROW_GROUP_SIZE, Blocks, write_csv
+from classifier.commands.export import ROW_GROUP_SIZE, Blocks, columns_of, write_csv
+from classifier.features import TOTALS
 from classifier.label_names import label_name
-from classifier.row import LABEL_FIELDS
 from dashboard.table import Snapshot
 
 
 def csv_of(snapshot: Snapshot, label: int | None, names: Sequence[str] = ()) -> bytes:
     """Return the users of one label, or of all, in the order of user_id."""
     file = io.BytesIO()
-    write_csv(file, [*LABEL_FIELDS, *([LABEL_NAME] if names else [])], blocks(snapshot, label, names))
+    write_csv(file, columns_of(TOTALS, names), blocks(snapshot, label, names))
     return file.getvalue()
 
 

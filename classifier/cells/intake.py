@@ -30,6 +30,7 @@ from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import Scaling
 from classifier.config.settings import Settings
 from classifier.errors import RecordError, StateError
+from classifier.features import TOTALS
 from classifier.formatting import format_percentage
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import POLL_SECONDS, Kafka
@@ -95,6 +96,7 @@ class CellIntake:
     """The intake of cells, see `classifier.loop.intake.Intake`."""
 
     unit = "cell"
+    features = TOTALS
     commits = "labels"
     divisible = True  # a record holds nothing but a label
     needs_another_end = False  # a cell without users is known from its count

@@ -8,7 +8,7 @@ constants.
 import numpy as np
 from numpy.typing import NDArray
 
-from classifier.row import MAX_AMOUNT
+from classifier.features import MAX_AMOUNT
 
 STRIDE = 1_000  # cell = STRIDE * amount bin + count bin; the largest count bin of a BIGINT is 698
 AMOUNT_BINS = 256.0  # for each factor of e in 1 + total_amount

@@ -1,7 +1,17 @@
 """--fit cells: group users with nearly equal totals, so that many runs of k-means++ cost little.
 
-A grid divides the plane of the logarithms of both totals into equal rectangles. The users in one rectangle are a group,
-represented by the mean of their totals and by their number. The groups depend on the table alone.
+One or two features: a grid divides the plane of their logarithms into equal rectangles. The users in one rectangle are
+a group, represented by the mean of their features and by their number.
+
+More features: no grid is fine enough in all of them and still has few cells. A sample of the users stands for all,
+each user with the number of users that it represents. Users far from the mean are drawn more often and represent
+fewer (a coreset), because K-means depends on them most.
+
+The groups depend on the table alone.
+
+References
+----------
+Bachem, O., Lucic, M. and Krause, A. (2018), "Scalable k-means clustering via lightweight coresets", KDD.
 """
 
 from collections.abc import Iterator
@@ -19,6 +29,7 @@ FINEST = 2.0**48  # about the precision of logarithms in float64
 FINEST_OF_GROUPS = 256.0  # for groups that are grouped again
 MIN_GROUPS = 2_000  # with fewer, the groups and not the users would decide which clustering is best
 MAX_GROUPS = 50_000  # among which a search for ten clusters takes a second or two (with --cells: points, 8 a cell)
+MAX_SAMPLE = 20_000  # users of a sample
 MAX_GRID_SIZE = 2.0**62  # rectangles of a grid, empty ones included, that can be numbered
 MAX_COUNTED = 2**22  # rectangles counted with bincount; in a larger grid only the occupied ones are sorted
 
@@ -26,22 +37,27 @@ MAX_COUNTED = 2**22  # rectangles counted with bincount; in a larger grid only t
 class Groups(NamedTuple):
     """Groups of users."""
 
-    totals: NDArray[np.float64]  # shape (n_groups, 2): mean of the users of each group, in the units of the input
-    weights: Weights  # shape (n_groups,): number of users of each group
+    totals: NDArray[
+        np.float64
+    ]  # shape (n_groups, n_features): mean of the users of each group, in the units of the input
+    weights: Weights  # shape (n_groups,): number of users that each group represents
 
 
 def group_users(totals: NDArray[np.float64]) -> Groups:
     """Group users by the coarsest grid that gives at least MIN_GROUPS groups.
 
-    Up to MIN_GROUPS users are a group each.
+    Up to MIN_GROUPS users are a group each; with more than two features, up to MAX_SAMPLE users.
 
     Parameters
     ----------
-    totals : ndarray of shape (n_users, 2)
-        total_amount in the currency of the input, num_transactions as a count.
+    totals : ndarray of shape (n_users, n_features)
+        In the units of the input.
     """
-    if len(totals) <= MIN_GROUPS:
+    n_features = totals.shape[1]
+    if len(totals) <= (MIN_GROUPS if n_features <= 2 else MAX_SAMPLE):
         return Groups(totals, np.ones(len(totals), np.int64))
+    if n_features > 2:
+        return sample_users(totals)
     columns = np.ascontiguousarray(totals.T)  # several times as fast as rows of two
     logarithms = Scaling("log").points(columns)
     for resolution in resolutions(logarithms):
@@ -53,6 +69,26 @@ def group_users(totals: NDArray[np.float64]) -> Groups:
         group_of = group_of.ravel()
     sums = [np.bincount(group_of, column, len(weights)) for column in columns]
     return Groups(np.column_stack(sums) / weights[:, None], weights)
+
+
+def sample_users(totals: NDArray[np.float64]) -> Groups:
+    """Return a sample of about MAX_SAMPLE users, each with the number of users that it represents.
+
+    The chance of a user grows with its squared distance from the mean, in the units of the input and as logarithms, so
+    that a sample serves every scale. Of users in the order of the table, one is taken each time the sum of the chances
+    reaches another whole number.
+    """
+    n_users = len(totals)
+    chances = np.full(n_users, 1 / n_users)
+    logarithms = Scaling("log").points(totals)
+    for columns in (totals, logarithms):
+        spread = columns.std(axis=0)
+        centered = np.divide(columns - columns.mean(axis=0), spread, out=np.zeros_like(columns), where=spread > 0)
+        squares = np.einsum("ij,ij->i", centered, centered)
+        chances += squares / (squares.sum() or 1)
+    expected = np.minimum(1.0, MAX_SAMPLE * chances / chances.sum())
+    taken = np.diff(np.floor(np.cumsum(expected) + 0.5), prepend=0) > 0
+    return Groups(totals[taken], 1 / expected[taken])
 
 
 def resolutions(logarithms: NDArray[np.float64]) -> Iterator[float]:
@@ -73,7 +109,7 @@ def assign_groups(logarithms: NDArray[np.float64], resolution: float) -> tuple[N
 
     Parameters
     ----------
-    logarithms : ndarray of shape (2, n_users)
+    logarithms : ndarray of shape (1 or 2, n_users)
     resolution : float
 
     Returns
@@ -87,8 +123,8 @@ def assign_groups(logarithms: NDArray[np.float64], resolution: float) -> tuple[N
     ids = np.empty(logarithms.shape[1], np.int64)  # number of the rectangle, empty ones included
     for start in range(0, len(ids), BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
-        amount_bins, count_bins = np.floor(resolution * logarithms[:, block]).astype(np.int64) - low[:, None]
-        ids[block] = amount_bins * (high[1] - low[1] + 1) + count_bins
+        bins = np.floor(resolution * logarithms[:, block]).astype(np.int64) - low[:, None]
+        ids[block] = bins[0] if len(bins) == 1 else bins[0] * (high[1] - low[1] + 1) + bins[1]
     if ids.max() > MAX_COUNTED:
         _, group_of, n_users = np.unique(ids, return_inverse=True, return_counts=True)
         return group_of, n_users
@@ -111,7 +147,7 @@ def all_uniform(columns: NDArray[np.float64], group_of: NDArray[np.int64], n_gro
 
 def coarsened(groups: Groups) -> Groups:
     """Return the groups, grouped again on a coarser grid if there are more than MAX_GROUPS."""
-    if len(groups.totals) <= MAX_GROUPS:
+    if len(groups.totals) <= MAX_GROUPS or groups.totals.shape[1] > 2:
         return groups
     columns = np.ascontiguousarray(groups.totals.T)
     logarithms = Scaling("log").points(columns)

@@ -44,7 +44,7 @@ def best_fit(points: NDArray[np.float64], weights: Weights, n_clusters: int, n_i
 
     Parameters
     ----------
-    points : ndarray of shape (n_points, 2)
+    points : ndarray of shape (n_points, n_features)
         On the scale of the fit; at least `n_clusters` of them are distinct.
     weights : ndarray of shape (n_points,)
         How many users each point represents.
@@ -91,7 +91,7 @@ def means_of_nearest(
     points: NDArray[np.float64], centers: NDArray[np.float64], weights: Weights | None
 ) -> NDArray[np.float64]:
     """Return the mean of the users nearest to each centre; a centre without users stays where it is."""
-    sums = np.zeros((len(centers), 3))  # number of users, then both coordinates
+    sums = np.zeros((len(centers), 1 + points.shape[1]))  # number of users, then the coordinates
     lane_of_row = np.arange(BLOCK_ROWS) % LANES
     for block, nearest, _ in nearest_by_block(points, centers):
         users = None if weights is None else weights[block]

@@ -24,25 +24,32 @@ from classifier.errors import (
     OTHER_GROUP_TYPE,
     UNKNOWN_TOPIC_CODES,
     ClassifierError,
+    ConfigError,
     RecordError,
     SchemaError,
 )
+from classifier.features import DEFAULT_FEATURES, USER_ID
 from classifier.formatting import format_count, format_duration, printable
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.diagnosis import COORDINATORS, replication_problem
-from classifier.kafka.record import Record, position_of
+from classifier.kafka.record import Record
 from classifier.kafka.source import Topic, committed_offsets, last_records, partitions_of
 from classifier.kafka.topics import compacted_topics, missing_topic_message, not_compacted_message, topic_operations
 from classifier.outage import pause
-from classifier.row import ROW_FIELDS
 from classifier.serialization.column_types import row_type_problem
 from classifier.serialization.registry import MODE_ADVICE, MODES_WITHOUT_REGISTRATION, SchemaRegistry
 from classifier.stop import StopRequest
 from classifier.users.changelog import is_retraction, retraction_found
 from classifier.users.duplicate_rows import duplicates_found, remedy
+from classifier.users.input_features import (
+    features_in,
+    features_in_output,
+    features_problem,
+    find_features,
+    input_schema,
+)
 from classifier.users.input_keys import InputKeys
-from classifier.users.last_schema import last_record, value_schema
 from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.progress import caught_up_before, confirmation_problem
@@ -51,7 +58,7 @@ WITHOUT_SUBJECT = {  # of the output
     "value": "does not exist yet; the first start registers it, which needs permission to write this subject",
     "key": "does not exist: keys are plain user_ids",
 }
-CODECS: dict[str, Callable[[SchemaRegistry, str], object]] = {"value": LabelCodec, "key": KeyCodec}
+CODECS: dict[str, Callable[..., object]] = {"value": LabelCodec, "key": KeyCodec}
 COORDINATOR_ATTEMPTS = 60  # RETRY_SECONDS apart: half a minute, as a coordinator may take to start in a new cluster
 UNREACHABLE_CODES = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE, KafkaError._TIMED_OUT}
 
@@ -313,10 +320,15 @@ def registry_lines(settings: Settings, registry: SchemaRegistry, kafka: Kafka) -
 
 def user_lines(settings: Settings, registry: SchemaRegistry, kafka: Kafka) -> Iterator[Line]:
     """Check the subjects of users and their labels."""
-    yield input_line(settings.topic, registry, kafka)
+    yield input_line(settings.topic, registry, kafka, settings.feature_names)
     if settings.changelog_mode == "upsert":
         yield input_key_line(settings.topic, registry)
-    yield from (output_line(settings.output, part, registry) for part in CODECS)
+    try:
+        features = find_features(settings, kafka, registry)
+    except (ConfigError, SchemaError):  # as the line of the input says
+        features = features_in_output(settings, registry)
+    yield output_line(settings.output, "value", registry, features=features, replaces_others=settings.rebuild)
+    yield output_line(settings.output, "key", registry)
 
 
 def cell_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
@@ -330,27 +342,23 @@ def cell_lines(settings: Settings, registry: SchemaRegistry) -> Iterator[Line]:
             yield to_do(subject, without(subject, str(error)))
 
 
-def input_line(topic: str, registry: SchemaRegistry, kafka: Kafka) -> Line:
+def input_line(topic: str, registry: SchemaRegistry, kafka: Kafka, names: tuple[str, ...] = DEFAULT_FEATURES) -> Line:
     """Check that the schema of the input has the fields of a row: the latest one, or that of the last record."""
     subject = f"subject {topic}-value"
     where = ""
     try:
-        found = registry.newest(f"{topic}-value")
-        if found is not None:
-            complaint = row_type_problem(found.schema)
-        elif (record := last_record(kafka, topic)) is not None:  # of another subject, such as TopicRecordNameStrategy's
-            where = f"does not exist; {position_of(record)}: "
-            name, schema = value_schema(record, registry)
-            where = f"does not exist; {name} of {position_of(record)}: "
-            complaint = row_type_problem(schema)
-        else:
+        found, schema = input_schema(topic, kafka, registry)
+        if schema is None:
             return to_do(subject, "does not exist; write to the topic once, or run the SQL statement that creates it")
+        where = "" if found == subject else f"does not exist; {found}: "
+        complaint = features_problem(names, schema)
+        complaint = complaint or row_type_problem(schema, features_in(names, schema))
     except (RecordError, SchemaError) as error:
         complaint = without(subject, str(error))
     if complaint:
         advice = "" if ";" in complaint else "; read another topic with -t"
         return to_do(subject, f"{where}{complaint}{advice}")
-    return ok(subject, where + ", ".join(ROW_FIELDS))
+    return ok(subject, where + ", ".join((USER_ID, *names)))
 
 
 def input_key_line(topic: str, registry: SchemaRegistry) -> Line:
@@ -362,11 +370,11 @@ def input_key_line(topic: str, registry: SchemaRegistry) -> Line:
         return to_do(subject, without(subject, str(error)))
 
 
-def output_line(topic: str, part: str, registry: SchemaRegistry) -> Line:
+def output_line(topic: str, part: str, registry: SchemaRegistry, **options: Any) -> Line:
     """Check that the client can read and write the schema of a subject of the output."""
     subject = f"subject {topic}-{part}"
     try:
-        CODECS[part](registry, topic)
+        CODECS[part](registry, topic, **options)
         if registry.newest(f"{topic}-{part}") is None:
             mode = registry.mode(f"{topic}-{part}") if part == "value" else None
             if mode in MODES_WITHOUT_REGISTRATION:

@@ -13,7 +13,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError, RestoreNeeded, StateError, TopicMissing
+from classifier.features import TIMES, Features, time_texts
 from classifier.formatting import format_users
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, Kafka
 from classifier.kafka.ends import EndOffsets
@@ -32,9 +33,9 @@ from classifier.kafka.source import Source, Topic
 from classifier.kafka.topics import missing_topic_message
 from classifier.label_names import label_names_from, missing_name_message, parse_label
 from classifier.reports.output_file import Part, check_path, part_of
-from classifier.row import LABEL_FIELDS
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
+from classifier.users.input_features import features_in_output
 from classifier.users.output import read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.table import LabelledUsers
@@ -50,7 +51,7 @@ LABEL_NAME = "label_name"  # the column that --label-names adds
 TEXT_MARK = "'"
 FORMULA_START = re.compile(r"'|[\s\x00-\x1f]*[=+\-@＝＋－＠]|[\t\r\n\x00]")
 
-Columns = Sequence[str]
+Columns = Mapping[str, str]  # names, each with its Avro type or the name of its logical type
 Blocks = Iterable[Sequence[Sequence[Any]]]  # blocks of users, each a list of columns
 
 
@@ -66,9 +67,10 @@ def export(settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: Sto
     """Read the output to its end, and write its users to the file."""
     request = export_request(settings)
     stop.last_step = f"{request.path} is unchanged"
-    users, newest_ms = read_output(settings, kafka, registry, stop)
+    features = features_in_output(settings, registry)
+    users, newest_ms = read_output(settings, kafka, registry, stop, features)
     selected = select_users(users, request, settings.output)
-    write_file(request.path, column_names(request), blocks(selected, users, request.names, stop))
+    write_file(request.path, columns_of(features, request.names), blocks(selected, users, request.names, stop))
     n_users = format_users(len(selected))
     log.info("%s: %s of %s%s", request.path, n_users, settings.output, age_of_newest(newest_ms))
 
@@ -138,7 +140,7 @@ class LabelSource(Source):
 
 
 def read_output(
-    settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest
+    settings: Settings, kafka: Kafka, registry: SchemaRegistry, stop: StopRequest, features: Features
 ) -> tuple[LabelledUsers, int]:
     """Return the newest row and label of each user, and the timestamp of the newest record in ms."""
     consumer = kafka.consumer()
@@ -148,7 +150,7 @@ def read_output(
         if not partitions:
             raise TopicMissing(missing_topic_message(settings.output, settings))
         keys = KeyCodec(registry, settings.output)
-        values = LabelCodec(registry, settings.output)
+        values = LabelCodec(registry, settings.output, features)
         source = LabelSource(kafka, consumer, settings.output, partitions)
         users = read_labels(source, keys, values, stop)
     except RestoreNeeded as error:
@@ -181,9 +183,9 @@ def select_users(users: LabelledUsers, request: ExportRequest, output: str) -> N
 # Writing the file
 
 
-def column_names(request: ExportRequest) -> Columns:
+def columns_of(features: Features, names: Sequence[str]) -> Columns:
     """Return the columns of the file: those of the output, and the name of the label if there are names."""
-    return [*LABEL_FIELDS, *([LABEL_NAME] if request.names else [])]
+    return {**features.output_types, **({LABEL_NAME: "string"} if names else {})}
 
 
 def blocks(indices: NDArray[np.intp], users: LabelledUsers, names: Sequence[str], stop: StopRequest) -> Blocks:
@@ -194,8 +196,8 @@ def blocks(indices: NDArray[np.intp], users: LabelledUsers, names: Sequence[str]
         block = indices[start : start + ROW_GROUP_SIZE].tolist()
         user_ids = [users.user_ids[index] for index in block]
         labels = users.labels[block].tolist()
-        amounts, counts = zip(*map(users.rows.__getitem__, block), strict=True)
-        columns = [user_ids, amounts, counts, labels]
+        values = zip(*map(users.rows.__getitem__, block), strict=True)
+        columns = [user_ids, *values, labels]
         if names:
             columns.append([names[label] for label in labels])
         yield columns
@@ -221,12 +223,19 @@ def temporary_file(path: Path) -> Iterator[Part]:
 
 
 def write_csv(file: Any, columns: Columns, table: Blocks) -> None:
-    """Write CSV: texts in quotes, also if they look like numbers, and numbers without."""
+    """Write CSV: texts and times in quotes, also if they look like numbers, and numbers without."""
     for block in itertools.chain([[[column] for column in columns]], table):
-        texts = [map(spreadsheet_text, values) if type(values[0]) is str else values for values in block]
+        texts = [csv_texts(values, type_) for values, type_ in zip(block, columns.values(), strict=True)]
         lines = io.StringIO()
         csv.writer(lines, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n").writerows(zip(*texts, strict=True))
         file.write(lines.getvalue().encode())
+
+
+def csv_texts(values: Sequence[Any], type_: str) -> Iterable[Any]:
+    """Return the values of a column as they are written."""
+    if type(values[0]) is str:
+        return map(spreadsheet_text, values)
+    return time_texts(values, type_) if type_ in TIMES else values
 
 
 def spreadsheet_text(text: str) -> str:
@@ -245,9 +254,19 @@ def write_parquet(file: BinaryIO, columns: Columns, table: Blocks) -> None:
     import pyarrow
     from pyarrow.parquet import ParquetWriter
 
-    types = {"string": pyarrow.string(), "double": pyarrow.float64(), "long": pyarrow.int64(), "int": pyarrow.int32()}
-    type_names = {**LABEL_FIELDS, LABEL_NAME: "string"}
-    schema = pyarrow.schema([(column, types[type_names[column]]) for column in columns])
+    types = {
+        "string": pyarrow.string(),
+        "double": pyarrow.float64(),
+        "float": pyarrow.float32(),
+        "long": pyarrow.int64(),
+        "int": pyarrow.int32(),
+        "date": pyarrow.date32(),
+        "timestamp-millis": pyarrow.timestamp("ms", "UTC"),
+        "timestamp-micros": pyarrow.timestamp("us", "UTC"),
+        "local-timestamp-millis": pyarrow.timestamp("ms"),
+        "local-timestamp-micros": pyarrow.timestamp("us"),
+    }
+    schema = pyarrow.schema([(column, types[type_]) for column, type_ in columns.items()])
     with ParquetWriter(file, schema) as writer:
         for block in table:
             arrays = list(map(pyarrow.array, block, schema.types))

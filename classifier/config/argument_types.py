@@ -5,6 +5,9 @@ import math
 import re
 from collections.abc import Callable
 
+from classifier.features import LABEL, MAX_FEATURES, USER_ID
+
+FIELD_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)  # as Avro has it
 TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}", re.ASCII)
 # A host name, an IPv4 address, or an IPv6 address with an optional zone.
 HOST_NAME = re.compile(r"[\w-]{1,63}(\.[\w-]{1,63})*|(?=.*:)[0-9A-Fa-f:.]+(%[\w.-]+)?", re.ASCII)
@@ -57,3 +60,18 @@ def number_or_auto(name: str) -> Callable[[str], int | str]:
     """Return an argument type for whole numbers from 1 and the word auto."""
     parse = whole_number(f"{name} (or 'auto')")
     return lambda text: text if text == "auto" else parse(text)
+
+
+def feature_list(text: str) -> str:
+    """Return names of fields without spaces: 'total_amount,last_purchase'."""
+    names = tuple(name.strip() for name in text.split(","))
+    for index, name in enumerate(names):
+        if not FIELD_NAME.fullmatch(name):
+            raise argparse.ArgumentTypeError(f"a field name has letters, digits and '_', got {name!r}")
+        if name in (USER_ID, LABEL):
+            raise argparse.ArgumentTypeError(f"{name} is a field of the output with another meaning; leave it out")
+        if name in names[:index]:
+            raise argparse.ArgumentTypeError(f"{name} is there twice; leave one out")
+    if len(names) > MAX_FEATURES:
+        raise argparse.ArgumentTypeError(f"at most {MAX_FEATURES} features, got {len(names)}")
+    return ",".join(names)

@@ -11,9 +11,18 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from classifier.config.argument_types import group_name, host_name, number_or_auto, seconds, topic_name, whole_number
+from classifier.config.argument_types import (
+    feature_list,
+    group_name,
+    host_name,
+    number_or_auto,
+    seconds,
+    topic_name,
+    whole_number,
+)
 from classifier.config.ini_file import FIXED, OFFSET_RESETS, SECTIONS, check_configuration, read_configuration
 from classifier.errors import ConfigError
+from classifier.features import DEFAULT_FEATURES
 
 SCALES = ("none", "standard", "log")
 GROUP_PLACEHOLDER = "args.group"  # group.id in the file: the group given with -g
@@ -34,6 +43,7 @@ INSPECTION = "inspection (read-only, then exit)"
 # Options that cannot be combined with --cells: the refused values (empty: any but the default), and the reason.
 NOT_WITH_CELLS: Mapping[str, tuple[tuple[str, ...], str]] = {
     "changelog_mode": (("upsert", "append"), "each record holds the number of users of a cell; leave it out"),
+    "features": ((), f"Flink counts cells of {' and '.join(DEFAULT_FEATURES)}; leave it out"),
     "fit": (("cells",), "the fit always uses cells; leave it out"),
     "export": ((), "users and their labels are in user_labeling; leave --cells out"),
     "rebuild": ((), "both topics are read from the beginning at every start; leave it out"),
@@ -117,6 +127,9 @@ class Settings:
     n_clusters: int | str = option(CLUSTERING, 3,
         "number of clusters; auto chooses from 2 to 10 by silhouette, once, and keeps it",
         short="-k", metavar="N", parse=number_or_auto("n_clusters"), unit="whole number, 1 or more, or auto")
+    features: str = option(CLUSTERING, ",".join(DEFAULT_FEATURES),
+        "fields of TOPIC that K-means works on, numbers and points in time, separated by commas",
+        metavar="NAMES", parse=feature_list, unit="names of 1 to 16 fields")
     scale: str = option(CLUSTERING, "none",
         "how totals are scaled before the fit: not at all, divided by the standard deviation, or as logarithms",
         choices=SCALES)
@@ -173,6 +186,11 @@ class Settings:
     def transactional_id(self) -> str:
         """transactional.id, the same for every instance of one job, so that a newer one fences the older."""
         return f"user_classifier-{self.group}-{self.output}"
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the features."""
+        return tuple(self.features.split(","))
 
     @property
     def auto_k(self) -> bool:

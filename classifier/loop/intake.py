@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from classifier.clustering.model import ClusterFunction, Clusters
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.clustering.scaling import Weights
+from classifier.features import Features
 from classifier.kafka.record import BadRecord
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.topics import TopicWatch
@@ -57,6 +58,7 @@ class Intake(Protocol):
 
     unit: str  # what a record of the output labels: "user" or "cell"
     commits: str  # what a step commits besides its labels, for the last line of the log
+    features: Features  # the columns of `totals`
     choice: Chosen | None  # of -k auto: read by `restore`, set by the loop, kept in what a step writes
 
     @property
@@ -122,7 +124,7 @@ class Intake(Protocol):
 
     @property
     def totals(self) -> NDArray[np.float64]:
-        """What a fit takes, shape (n, 2): total_amount in the currency of the input, num_transactions."""
+        """What a fit takes, shape (n, n_features), in the units of the input."""
 
     @property
     def weights(self) -> Weights | None:

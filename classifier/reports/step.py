@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling, Weights
+from classifier.features import TOTALS, Features
 
 log = logging.getLogger("user_classifier")
 
@@ -16,9 +17,11 @@ class Step(NamedTuple):
     """One fit whose labels are committed, or would be in a run (--dry-run)."""
 
     user_ids: Sequence[str]  # ascending; arrays are in the same order
-    totals: NDArray[np.float64]  # shape (n_users, 2): total_amount in the currency of the input, num_transactions
+    totals: NDArray[np.float64]  # shape (n_users, n_features), in the units of the input
     labels: NDArray[np.int32]  # shape (n_users,)
-    centers: NDArray[np.float64]  # shape (n_clusters, 2), in the units of the input; one row if users are fewer
+    centers: NDArray[
+        np.float64
+    ]  # shape (n_clusters, n_features), in the units of the input; one row if users are fewer
     n_records: int  # read since the step before
     n_changes: int  # users whose row or label changed
     fit_seconds: float
@@ -27,6 +30,7 @@ class Step(NamedTuple):
     n_several: int = 0  # users with more than one row at two ends of the input in a row
     scaling: Scaling = Scaling()  # of the fit
     weights: Weights | None = None  # shape (n_users,): how many users each row represents, by default one
+    features: Features = TOTALS
 
     @property
     def n_users(self) -> int:

@@ -7,7 +7,7 @@ block.
 import functools
 import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -15,8 +15,9 @@ import fastavro
 from fastavro.schema import SchemaParseException
 
 from classifier.errors import RecordError
-from classifier.row import LABEL_FIELDS, Fields
-from classifier.serialization.column_types import CONVERSIONS, Convert, conversion, unchanged
+from classifier.features import LABEL, TOTALS, Features
+from classifier.row import Fields
+from classifier.serialization.column_types import Convert, conversion, unchanged
 from classifier.serialization.registry import SchemaRegistry, Subject
 from classifier.serialization.schema import RECORD_TYPES, Types, qualified, schema_problem, skip_schema
 from classifier.serialization.wire import GUID_MARK, GUID_SIZE, MAGIC_BYTE, PREFIX, SchemaId, schema_id_of
@@ -74,8 +75,14 @@ class AvroReader:
     If the schema id is in a header, the value is passed with the content of the header in front (`with_header`).
     """
 
-    def __init__(self, registry: SchemaRegistry, transform: Callable[[Any], Any] = lambda schema: schema) -> None:
+    def __init__(
+        self,
+        registry: SchemaRegistry,
+        features: Features = TOTALS,
+        transform: Callable[[Any], Any] = lambda schema: schema,
+    ) -> None:
         """`transform` is applied to each schema, and returns one with the same encoding."""
+        self.features = features
 
         def schema(schema_id: SchemaId) -> Any:
             found = registry.by_id(schema_id) if isinstance(schema_id, int) else registry.by_guid(str(schema_id))
@@ -171,7 +178,7 @@ class AvroReader:
         types: Types = {}
         try:
             schema = qualified(self.schema(schema_id), types)
-            return record_format_of(schema if branch is None else schema[branch], types, name)
+            return record_format_of(schema if branch is None else schema[branch], types, name, self.features)
         except AVRO_ERRORS as error:
             raise RecordError(f"{name} is not a usable Avro schema ({schema_problem(error)})") from None
 
@@ -207,7 +214,7 @@ def branch_prefix(value: bytes, start: int) -> bytes:
     return value[: start + 1] if value[start : start + 1] < b"\x80" else value
 
 
-def record_format_of(schema: Any, types: Types, name: str) -> RecordFormat:
+def record_format_of(schema: Any, types: Types, name: str, features: Features) -> RecordFormat:
     """Return the format of values of a qualified schema.
 
     Raises
@@ -224,15 +231,16 @@ def record_format_of(schema: Any, types: Types, name: str) -> RecordFormat:
     for each in definition["fields"]:
         column = each["name"]
         kind = each["type"]
-        if column in CONVERSIONS:
-            convert = conversion(column, kind, types)
+        is_converted = column in features.fields
+        if is_converted:
+            convert = conversion(features.by_name.get(column), kind, types)
             if convert is not unchanged:
                 conversions.append((column, convert))
-        is_used = column in LABEL_FIELDS
+        is_used = is_converted or column == LABEL
         read_as = column_schema(column, kind, types, names) if is_used else skip_schema(kind, types, names)
         fields.append({"name": column, "type": read_as})
     record = {"type": "record", "name": "record", "fields": fields}
-    array, constants = sealed_array(record)
+    array, constants = sealed_array(record, (*features.fields, LABEL))
     return RecordFormat(fastavro.parse_schema(record), array, constants, conversions)
 
 
@@ -248,12 +256,12 @@ def column_schema(column: str, schema: Any, types: Types, names: dict[str, str])
     return skip_schema(schema, types, names)
 
 
-def sealed_array(schema: Any) -> tuple[Any, dict[str, Any]]:
+def sealed_array(schema: Any, optional: Collection[str]) -> tuple[Any, dict[str, Any]]:
     """Return the schema of an array of records, each followed by the seal, and the fields with constant values.
 
-    An optional column is split into two fields: the index of its union's branch, which is constant, and the value.
-    That takes three quarters of the time of a union, for decoding and encoding. A null has another index, and shifts
-    what follows.
+    A column of `optional` that may be null is split into two fields: the index of its union's branch, which is
+    constant, and the value. That takes three quarters of the time of a union, for decoding and encoding. A null has
+    another index, and shifts what follows.
     """
     if not (isinstance(schema, dict) and schema["type"] == "record"):
         raise RecordError("not a record")
@@ -262,7 +270,7 @@ def sealed_array(schema: Any) -> tuple[Any, dict[str, Any]]:
     for each in schema["fields"]:
         name = each["name"]
         union = each["type"]
-        if name in LABEL_FIELDS and isinstance(union, list) and len(union) == 2 and "null" in union:
+        if name in optional and isinstance(union, list) and len(union) == 2 and "null" in union:
             branch = f"branch of {name}"  # with spaces, which no field name has
             index = 1 - union.index("null")
             constants[branch] = index
@@ -279,9 +287,9 @@ def sealed_array(schema: Any) -> tuple[Any, dict[str, Any]]:
 class AvroWriter:
     """Encodes records of one subject in Confluent's wire format, many in one call."""
 
-    def __init__(self, subject: Subject) -> None:
+    def __init__(self, subject: Subject, features: Features = TOTALS) -> None:
         self.prefix = PREFIX.pack(MAGIC_BYTE, subject.schema_id)
-        self._array, self._constants = sealed_array(subject.schema)
+        self._array, self._constants = sealed_array(subject.schema, features.output_types)
 
     def encode(self, records: Sequence[Fields]) -> list[bytes]:
         """Return the value of each record. Adds fields of the array to the records."""

@@ -1,4 +1,4 @@
-"""The three columns of a row: which Avro types are accepted, how they are converted, and the SQL for the others.
+"""The fields of a row: which Avro types are accepted, how they are converted, and the SQL for the others.
 
 Each type may also be nullable; a row with a null is then a bad record.
 
@@ -9,70 +9,103 @@ total_amount      double, float, int, long and decimal, as the nearest double (t
                   digits, and for whole numbers up to 2**53. Equal values are rounded alike, so a row and its
                   retraction cancel.
 num_transactions  int, long and decimals of scale 0, up to 2**63 - 1.
+other features    int, long, float, double: as they are, or in the wider type of the output. Decimals as the nearest
+                  double. Timestamps in milliseconds and microseconds, also local ones, and dates: the number in the
+                  record.
 """
 
-from collections.abc import Callable, Mapping, Set
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence, Set
+from typing import Any, NamedTuple, cast
 
 from classifier.errors import RecordError
+from classifier.features import (
+    AMOUNT,
+    COUNT,
+    DEFAULT_TYPES,
+    LABEL,
+    LARGEST,
+    TIMES,
+    TOTALS,
+    TYPES,
+    USER_ID,
+    Feature,
+    Features,
+)
 from classifier.serialization.schema import RECORD_TYPES, Types, qualified
 
 Convert = Callable[[Any], Any]  # from the value of the plain Avro type, without logical types; null stays null
 
 TEXT_TYPES = {"string", "enum"}
-INTEGER_TYPES = {"int", "long"}
+INTEGER_TYPES = set(LARGEST)
 NUMBER_TYPES = {"double", "float", *INTEGER_TYPES}
-TIMES = ("time", "timestamp", "local-timestamp")
-TIME_TYPES = {"date", *(f"{time}-{unit}" for time in TIMES for unit in ("millis", "micros", "nanos"))}
+# Logical types of int and long that are not plain numbers, also those that no feature may have.
+TIME_TYPES = {
+    *TIMES,
+    *(f"{time}-{unit}" for time in ("time", "timestamp", "local-timestamp") for unit in ("millis", "micros", "nanos")),
+}
 MAX_LONG = 2**63 - 1
 MAX_PRECISION = 1_000  # digits of a decimal; SQL has 38, and 10**scale must stay small
 NO_RECORD = "is not a record"
 # The SQL type that is always accepted, and the expression of statement 4 for the column.
-SQL = {
-    "user_id": ("STRING", "user_id"),
-    "total_amount": ("DOUBLE", "SUM(amount)"),
-    "num_transactions": ("BIGINT", "COUNT(purchase_id)"),
-}
+SQL = {USER_ID: ("STRING", USER_ID), AMOUNT: ("DOUBLE", "SUM(amount)"), COUNT: ("BIGINT", "COUNT(purchase_id)")}
 
 
-def row_type_problem(schema: Any) -> str:
+def row_type_problem(schema: Any, features: Features = TOTALS) -> str:
     """Return why no value of a schema is a row; empty if values are, or values of one type of a union are."""
     types: Types = {}
     root = qualified(schema, types)
     branches = root if isinstance(root, list) else [root]
-    problems = [record_type_problem(types.get(str(each), {}), types) for each in branches]
+    problems = [record_type_problem(types.get(str(each), {}), types, features) for each in branches]
     if "" in problems:
         return ""
     return next((each for each in problems if each != NO_RECORD), NO_RECORD)
 
 
-def record_type_problem(definition: Mapping[str, Any], types: Types) -> str:
+def record_type_problem(definition: Mapping[str, Any], types: Types, features: Features) -> str:
     """Return why no value of one type is a row; empty if values are."""
     if definition.get("type") not in RECORD_TYPES:
         return NO_RECORD
     fields = {each["name"]: each["type"] for each in definition["fields"]}
     try:
-        for column in CONVERSIONS:
-            if column not in fields:
-                return f"has no field {column}"
-            conversion(column, fields[column], types)
+        for name in features.fields:
+            if name not in fields:
+                return f"has no field {name}"
+            conversion(features.by_name.get(name), fields[name], types)
     except RecordError as error:
         return str(error)
     return ""
 
 
-def conversion(column: str, schema: Any, types: Types) -> Convert:
-    """Return the function that converts values of this schema for a column; RecordError for a type not accepted."""
+def conversion(feature: Feature | None, schema: Any, types: Types) -> Convert:
+    """Return the function that converts values of this schema for a feature, or for user_id if that is None.
+
+    RecordError for a type that is not accepted.
+    """
     kinds = kinds_of(schema, types)
-    found = CONVERSIONS[column](kinds) if kinds else None
+    found = None
+    if kinds:
+        found = user_id_conversion(kinds) if feature is None else feature_conversion(feature, kinds)
     if found is None:
-        names = " or ".join(sorted(kind.name for kind in kinds)) or "null"
-        sql_type, expression = SQL[column]
-        raise RecordError(
-            f"{column} is of type {names}; write CAST({expression} AS {sql_type}) AS {column} in statement 4, and"
-            f" {column} {sql_type} in statement 3"
-        )
+        raise RecordError(type_problem(feature, names_of(kinds)))
     return found
+
+
+def type_problem(feature: Feature | None, names: str) -> str:
+    """Return the message for a field of these types, with the SQL that gives it another."""
+    name = feature.name if feature else USER_ID
+    if name not in SQL:
+        type_ = feature.type if feature else ""
+        return f"{name} is of type {names}, but the output has it as {type_}; CAST it to that in the SQL statement"
+    sql_type, expression = SQL[name]
+    return (
+        f"{name} is of type {names}; write CAST({expression} AS {sql_type}) AS {name} in statement 4, and"
+        f" {name} {sql_type} in statement 3"
+    )
+
+
+def names_of(kinds: Set["Kind"]) -> str:
+    """Return the names of kinds for a message."""
+    return " or ".join(sorted(kind.name for kind in kinds)) or "null"
 
 
 class Kind(NamedTuple):
@@ -127,10 +160,16 @@ def user_id_conversion(kinds: Set[Kind]) -> Convert | None:
     return decimal_to_text if decimal_scale(kinds) == 0 else None
 
 
-def total_amount_conversion(kinds: Set[Kind]) -> Convert | None:
-    """Return the conversion to a total_amount, None if a kind is not a number."""
+def feature_conversion(feature: Feature, kinds: Set[Kind]) -> Convert | None:
+    """Return the conversion to a value of a feature, None if a value of these kinds is none."""
     names = {kind.name for kind in kinds}
     scale = decimal_scale(kinds)
+    if feature.units_per_day:
+        return unchanged if names == {feature.type} else None
+    if feature.is_whole:
+        if names <= INTEGER_TYPES:
+            return unchanged
+        return decimal_to_int if scale == 0 else None
     if names <= NUMBER_TYPES:
         return int_to_float if names & INTEGER_TYPES else unchanged
     if scale is None:
@@ -139,18 +178,54 @@ def total_amount_conversion(kinds: Set[Kind]) -> Convert | None:
     return lambda value: decimal_to_float(value, divisor)
 
 
-def num_transactions_conversion(kinds: Set[Kind]) -> Convert | None:
-    """Return the conversion to a num_transactions, None if a kind is not a whole number."""
-    if {kind.name for kind in kinds} <= INTEGER_TYPES:
-        return unchanged
-    return decimal_to_int if decimal_scale(kinds) == 0 else None
+def feature_type(name: str, schema: Any, types: Types) -> str | None:
+    """Return the type that a field of this schema has in the output; None if it cannot be a feature."""
+    kinds = kinds_of(schema, types)
+    if not kinds or name in (USER_ID, LABEL):
+        return None
+    if name in DEFAULT_TYPES:
+        type_ = DEFAULT_TYPES[name]
+    elif len(kinds) == 1 and (kind := next(iter(kinds)).name) in TYPES:
+        type_ = kind
+    else:
+        type_ = "long" if {kind.name for kind in kinds} <= INTEGER_TYPES else "double"
+    return type_ if feature_conversion(Feature(name, type_), kinds) else None
 
 
-CONVERSIONS: Mapping[str, Callable[[Set[Kind]], Convert | None]] = {
-    "user_id": user_id_conversion,
-    "total_amount": total_amount_conversion,
-    "num_transactions": num_transactions_conversion,
-}
+def feature_types(schema: Any) -> dict[str, str]:
+    """Return the fields of a schema that can be features, by name, with the type that each has in the output."""
+    types: Types = {}
+    root = qualified(schema, types)
+    found: dict[str, str] = {}
+    for branch in root if isinstance(root, list) else [root]:
+        for each in fields_of(branch, types):
+            type_ = feature_type(each["name"], each["type"], types)
+            if type_ is not None:
+                found.setdefault(each["name"], type_)
+    return found
+
+
+def fields_of(branch: Any, types: Types) -> Sequence[Mapping[str, Any]]:
+    """Return the fields of a qualified schema; none if it is no record."""
+    definition = types.get(branch, {}) if isinstance(branch, str) else {}
+    return cast(Sequence[Mapping[str, Any]], definition.get("fields", ()))
+
+
+def field_types(schema: Any) -> dict[str, str]:
+    """Return all fields of a schema by name, each with the names of its types."""
+    types: Types = {}
+    root = qualified(schema, types)
+    found: dict[str, str] = {}
+    for branch in root if isinstance(root, list) else [root]:
+        for each in fields_of(branch, types):
+            found.setdefault(each["name"], names_of(kinds_of(each["type"], types)))
+    return found
+
+
+def wider_type(type_: str, other: str) -> str:
+    """Return `other` if it is a type of numbers that holds all numbers of `type_`; otherwise `type_`."""
+    wider = {"int": ("long", "double"), "float": ("double",), "long": ("double",)}
+    return other if other in wider.get(type_, ()) else type_
 
 
 def unchanged(value: Any) -> Any:

@@ -171,7 +171,7 @@ class Batch:
         for message in messages:
             with contextlib.suppress(RecordError):
                 readable.append((message, cast(bytes, self.entry(message)), sign_of(message.headers())))
-        rows = parse_rows(reader.all_fields([value for _, value, _ in readable]))
+        rows = parse_rows(reader.all_fields([value for _, value, _ in readable]), reader.features)
         for (message, _, sign), row in zip(readable, rows, strict=True):
             if not isinstance(row, RecordError):
                 yield message, row, sign
@@ -197,7 +197,7 @@ def apply_retract(net: Mapping[bytes, int], reader: AvroReader, table: UserTable
     added = [value for value, count in net.items() if count > 0]
     for entries in (retracted, added):
         for values in in_blocks(entries):
-            values, rows = without_bad(values, parse_rows(reader.all_fields(values)), bad)
+            values, rows = without_bad(values, parse_rows(reader.all_fields(values), reader.features), bad)
             table.add_all(rows, list(map(net.__getitem__, values)))
             if entries is added:
                 pairs = zip(values, rows, strict=True)
@@ -209,7 +209,7 @@ def apply_retract(net: Mapping[bytes, int], reader: AvroReader, table: UserTable
 def users_of(values: Iterable[bytes], reader: AvroReader) -> Iterator[str]:
     """Yield the user of each value; bad values are left out."""
     for block in in_blocks(list(values)):
-        rows = parse_rows(reader.all_fields(block))
+        rows = parse_rows(reader.all_fields(block), reader.features)
         yield from (row[0] for row in rows if not isinstance(row, RecordError))
 
 
@@ -233,7 +233,8 @@ def last_rows(
     """
     for partition, timestamps in last.items():
         for entries in in_blocks(list(timestamps)):
-            rows = iter(parse_rows(reader.all_fields([entry for entry in entries if isinstance(entry, bytes)])))
+            values = [entry for entry in entries if isinstance(entry, bytes)]
+            rows = iter(parse_rows(reader.all_fields(values), reader.features))
             for entry in entries:
                 found = deleted_user(entry, keys) if isinstance(entry, Tombstone) else next(rows)
                 if isinstance(found, RecordError):

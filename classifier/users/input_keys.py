@@ -27,7 +27,7 @@ class InputKeys:
     """
 
     def __init__(self, registry: SchemaRegistry, topic: str) -> None:
-        self._reader = AvroReader(registry, as_row)
+        self._reader = AvroReader(registry, transform=as_row)
         try:
             subject = registry.newest(f"{topic}-key")
             if subject is not None:
@@ -69,12 +69,12 @@ def as_row(schema: Any) -> Any:
     root = qualified(schema, types)
     definition = types.get(root, {}) if isinstance(root, str) else {}
     if definition.get("type") not in RECORD_TYPES:  # a record is encoded as its fields and nothing else
-        conversion("user_id", root, types)
+        conversion(None, root, types)
         return {"type": "record", "name": "user_classifier_key", "fields": [{"name": "user_id", "type": schema}]}
     names = [each["name"] for each in definition["fields"]]
     if names != ["user_id"]:
         raise RecordError(f"a record of {', '.join(names) or 'nothing'}")
-    conversion("user_id", definition["fields"][0]["type"], types)
+    conversion(None, definition["fields"][0]["type"], types)
     return schema
 
 
@@ -86,6 +86,6 @@ def is_number(registry: SchemaRegistry, topic: str) -> bool:
         root = qualified(subject.schema, types) if subject else ""
         definition = types.get(root, {}) if isinstance(root, str) else {}
         found = [each["type"] for each in definition.get("fields", ()) if each["name"] == "user_id"]
-        return any(conversion("user_id", each, types) is not unchanged for each in found)
+        return any(conversion(None, each, types) is not unchanged for each in found)
     except (RecordError, AccessDenied):
         return False

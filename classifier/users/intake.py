@@ -40,6 +40,7 @@ from classifier.users.changelog import (
 )
 from classifier.users.deletions import Deletions
 from classifier.users.duplicate_rows import DuplicateRows, RowOrder
+from classifier.users.input_features import find_features
 from classifier.users.input_keys import InputKeys
 from classifier.users.offset_metadata import output_layout, unordered_since
 from classifier.users.output import label_records, read_labels
@@ -74,18 +75,19 @@ class UserIntake:
         self._input = Topic(kafka, consumer, settings.topic)
         self._output = Topic(kafka, consumer, settings.output)
         self._keys = KeyCodec(registry, settings.output)
-        self._labels = LabelCodec(registry, settings.output)
+        self.features = find_features(settings, kafka, registry)
+        self._labels = LabelCodec(registry, settings.output, self.features, replaces_others=settings.rebuild)
         if self._keys.are_avro:
             log.info("%s: keys are Avro, as subject %s-key exists", settings.output, settings.output)
         self._input_keys = InputKeys(registry, settings.topic) if settings.changelog_mode == "upsert" else None
-        self._reader = AvroReader(registry)
+        self._reader = AvroReader(registry, self.features)
         self.watch = TopicWatch(kafka, settings)
         self._progress = Progress(settings, self._input, self.watch, self.heartbeat)
         self._duplicates = DuplicateRows(settings.topic)
         self._last_written = LastWritten(settings.topic)  # of each user; in mode retract, rows show it
         # From here on as of the last restore:
         self.batch = Batch(settings.changelog_mode)
-        self.table = UserTable()
+        self.table = UserTable(self.features)
         self.source = self._input.read_from({})
         self.choice: Chosen | None = None
         self._end_check = EndCheck()
@@ -104,7 +106,7 @@ class UserIntake:
     def restore(self) -> None:
         """Rebuild the table from the output, and read the input from the committed offsets."""
         self.batch = Batch(self.settings.changelog_mode)
-        self.table = UserTable()
+        self.table = UserTable(self.features)
         self._row_bytes = {}
         self._changes = None
         progress = self._progress
@@ -370,6 +372,7 @@ class UserIntake:
             lag=self.source.lag(),
             n_several=self._duplicates.n_duplicated,
             scaling=found.scaling,
+            features=self.features,
         )
 
     def offsets(self) -> list[TopicPartition]:

@@ -3,6 +3,8 @@
     user_classifier/1 users=3 waiting=1 partitions=6 keys=avro mode=upsert k=4 scale=log by=0.1.0 input=ID output=ID
     unfinished several=2 since=17 last=16.3 rows=00c0ffee caught_up=1764580000
 
+With other features than the two totals, it begins with user_classifier/2 and names them: features=visits,last_visit
+
 Guarantee: every later version reads the marks of all earlier ones. If offsets or output change so that an earlier
 version would continue wrongly, FORMAT is raised. In every format a mark begins with the number of the format and names
 the version that wrote it, so that an earlier version can refuse it and name that version.
@@ -15,13 +17,15 @@ from dataclasses import dataclass, field
 from confluent_kafka import TopicPartition
 
 from classifier.clustering.number_of_clusters import Chosen
+from classifier.features import TOTALS
 from classifier.kafka.record import LogPoint
 from classifier.users.output_codec import KeyCodec
 
 FORMAT = 1
+FEATURES_FORMAT = 2  # of other features than the two totals, which earlier versions do not know
 ANY_FORMAT = re.compile(r"user_classifier/(?P<format>\d+)\b(?:.* by=(?P<by>\S+))?")
 MARK = re.compile(
-    rf"user_classifier/{FORMAT} users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
+    rf"user_classifier/(?P<format>{FORMAT}|{FEATURES_FORMAT}) users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
     r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?"
     r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?(?: by=(?P<by>\S+))?"
     r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?(?P<unfinished> unfinished)?"
@@ -30,6 +34,7 @@ SEVERAL = re.compile(r" several=(\d+)")
 SINCE = re.compile(r" since=(\d+)")
 LAST = re.compile(r" last=(\d+)\.(-?\d+)")
 ROWS = re.compile(r" rows=([0-9a-f]{8})")
+FEATURES = re.compile(r" features=(\S+)")
 CAUGHT_UP = re.compile(r" caught_up=(\d+)")
 
 Ids = Mapping[str, str]  # topic ids by role, "input" and "output"; empty where the brokers give none
@@ -55,10 +60,12 @@ class Mark:
     unordered_since: int | None = None  # offset in this partition: records from here on may be in any order
     last_read: LogPoint | None = None  # the last record of this partition before the offset
     row_checksum: int | None = None  # of the rows in the output, see `UserTable.row_checksum`
+    features: str = str(TOTALS)  # names, separated by commas
     caught_up_at: int | None = None  # of an input with tombstones, in seconds since the epoch; see `CaughtUp`
 
     def __str__(self) -> str:
-        parts = [f"user_classifier/{FORMAT} users={self.n_users}"]
+        features = None if self.features == str(TOTALS) else self.features
+        parts = [f"user_classifier/{FEATURES_FORMAT if features else FORMAT} users={self.n_users}"]
         if self.n_unmatched:
             parts.append(f" waiting={self.n_unmatched}")
         parts.append(self.layout)
@@ -81,6 +88,7 @@ class Mark:
             "last": last_read,
             "rows": checksum,
             "caught_up": self.caught_up_at,
+            "features": features,
         }
         parts += [f" {name}={value}" for name, value in others.items() if value is not None]
         return "".join(parts)
@@ -90,7 +98,8 @@ def mark_of(committed: TopicPartition) -> Mark | None:
     """Return the mark of a committed offset; None for metadata of another format or another program."""
     metadata = committed.metadata or ""
     match = MARK.match(metadata)
-    if match is None:
+    features = FEATURES.search(metadata)
+    if match is None or int(match["format"]) != (FEATURES_FORMAT if features else FORMAT):
         return None
     several = SEVERAL.search(metadata)
     since = SINCE.search(metadata)
@@ -111,6 +120,7 @@ def mark_of(committed: TopicPartition) -> Mark | None:
         last_read=LogPoint(int(last[1]), int(last[2])) if last else None,
         row_checksum=int(rows[1], 16) if rows else None,
         caught_up_at=int(caught_up[1]) if caught_up else None,
+        features=features[1] if features else str(TOTALS),
     )
 
 

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 
 from classifier.errors import RecordError, SchemaMissing, StateError
+from classifier.features import TOTALS, Features
 from classifier.formatting import abbreviated
 from classifier.kafka.record import Headers, Record, position_of
 from classifier.kafka.sink import OutputRecord
@@ -25,7 +26,7 @@ from classifier.users.progress import OTHER_OUTPUT
 from classifier.users.table import NO_LABEL, Change, LabelledUsers, in_order
 
 log = logging.getLogger("user_classifier")
-PENDING = "pending"  # header: JSON list of [total_amount, num_transactions, count]
+PENDING = "pending"  # header: JSON list of rows, each a list of its features and its count
 COMPACT_ABOVE = 100_000  # labels, old ones included, that take little memory
 SAMPLED = 64  # one user of so many is counted, to estimate how many users there are
 
@@ -51,14 +52,14 @@ def pending_headers(pending: Multiset) -> Headers:
     return [(PENDING, json.dumps([[*row, count] for row, count in pending.items()]).encode())]
 
 
-def pending_of(message: Record) -> Multiset:
+def pending_of(message: Record, features: Features = TOTALS) -> Multiset:
     """Return the pending rows in a record's header; StateError where this client has not written it."""
     headers = message.headers()
     if not headers:
         return EMPTY
     try:
         known = [row for name, value in headers if name == PENDING for row in json.loads(value)]
-        return {(float(amount), int(number)): int(count) for amount, number, count in known}
+        return {features.row(row): int(count) for *row, count in known}
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise StateError(f"{position_of(message)}: not written by user_classifier ({error})") from None
 
@@ -68,14 +69,16 @@ def read_labels(
 ) -> LabelledUsers:
     """Read the output to its end and return the last label of every user; empty after a stop request.
 
-    A `rebuild` needs no old rows: of values whose schema is not in the registry it takes the users, from the keys.
+    A `rebuild` needs no old rows: of values whose schema is not in the registry or has other features, it takes
+    the users, from the keys.
     """
-    labels = LabelLog(rebuild=rebuild)
+    labels = LabelLog(values.features, rebuild=rebuild)
     for newest in newest_records(source, stop):
         labels.take(newest, keys, values)
     found = (LabelLog() if stop.requested else labels).last()
     if found.unreadable:
-        message = "%s: the schemas of %d users are not in the Schema Registry; the input alone decides their labels"
+        message = "%s: the rows of %d users have other features, or schemas that are not in the Schema Registry; the"
+        message += " input alone decides their labels"
         log.warning(message, source.topic, len(found.unreadable))
     return found
 
@@ -83,7 +86,8 @@ def read_labels(
 class LabelLog:
     """Labels in the order of reading. Old labels of a user are dropped from time to time, to bound the memory."""
 
-    def __init__(self, *, rebuild: bool = False) -> None:
+    def __init__(self, features: Features = TOTALS, *, rebuild: bool = False) -> None:
+        self._features = features
         self._rebuild = rebuild
         # By column; a tombstone or an unreadable value has no row and no label.
         self._user_ids: list[str] = []
@@ -105,9 +109,11 @@ class LabelLog:
         user_ids, rows, labels = decode_labels(labelled, values)
         for user_id, message in zip(user_ids, labelled, strict=True):
             if message.headers() or user_id in self._pending:
-                self._pending[user_id] = pending_of(message)
+                self._pending[user_id] = pending_of(message, self._features)
         deleted = [user_of_key(message, keys) for message in tombstones]
-        self._pending.update(zip(deleted, map(pending_of, tombstones), strict=True))
+        self._pending.update(
+            {user_id: pending_of(each, self._features) for user_id, each in zip(deleted, tombstones, strict=True)}
+        )
         self._unreadable.difference_update(user_ids, deleted)
         deleted += self._take_unreadable(unreadable, keys)
         self._user_ids += user_ids + deleted
@@ -153,10 +159,10 @@ def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Reco
 
 
 def split_unreadable(messages: Iterable[Record], values: LabelCodec) -> tuple[list[Record], list[Record]]:
-    """Return the records whose schema is in the registry, and the others."""
+    """Return the records whose values have a row, and the others."""
     found: tuple[list[Record], list[Record]] = ([], [])
     for message in messages:
-        found[values.lacks_schema(message.value() or b"")].append(message)
+        found[values.has_no_row(message.value() or b"")].append(message)
     return found
 
 

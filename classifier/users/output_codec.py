@@ -10,51 +10,105 @@ from typing import Any, cast
 import fastavro
 
 from classifier.errors import RecordError, SchemaError, SchemaMissing
+from classifier.features import LABEL, TOTALS, USER_ID, Features
 from classifier.formatting import abbreviated
-from classifier.row import LABEL_FIELDS, Fields, Row, parse_columns, parse_row
+from classifier.row import Fields, Row, parse_columns, parse_row
 from classifier.serialization.avro import AVRO_ERRORS, AvroReader, AvroWriter, in_blocks
-from classifier.serialization.registry import SchemaRegistry
+from classifier.serialization.column_types import feature_types, field_types, row_type_problem
+from classifier.serialization.registry import SchemaRegistry, Subject
 from classifier.serialization.wire import PREFIX, schema_id_of
 
 LabelColumns = tuple[list[str], list[Row], list[int]]  # user_ids, rows, labels
+NO_FEATURES = Features(())
 MAX_LABEL = 2**31 - 1  # largest int of Avro
 NO_ROW_BYTES: tuple[None, bytes] = (None, b"")
 
 
-def label_schema(topic: str) -> dict[str, Any]:
+def label_schema(topic: str, features: Features = TOTALS) -> dict[str, Any]:
     """Return the value schema of a labels topic, as Confluent Cloud Flink registers it."""
+    types = features.avro_types
     return {
         "type": "record",
         # Avro names consist of letters, digits and _, and do not begin with a digit.
         "name": re.sub(r"\W|^(?=\d)", "_", topic, flags=re.ASCII) + "_value",
         "namespace": "org.apache.flink.avro.generated.record",
-        "fields": [{"name": name, "type": ["null", kind], "default": None} for name, kind in LABEL_FIELDS.items()],
+        "fields": [{"name": name, "type": ["null", kind], "default": None} for name, kind in types.items()],
     }
+
+
+def find_subject(registry: SchemaRegistry, topic: str, features: Features, *, replaces_others: bool) -> Subject:
+    """Return the newest value schema of the output; register one if there is none, or to replace other features."""
+    name = f"{topic}-value"
+    wanted = label_schema(topic, features)
+    newest = registry.newest(name)
+    if newest is None:
+        return registry.register(name, wanted)
+    if replaces_others and isinstance(newest.schema, dict) and has_other_features(newest.schema, features):
+        # A new version has to have the name of the record.
+        without_namespace = {key: value for key, value in wanted.items() if key != "namespace"}
+        return registry.register(name, {**without_namespace, "name": newest.schema["name"]})
+    return newest
+
+
+def has_other_features(schema: Any, features: Features) -> bool:
+    """Return whether a value schema of the output has other features than these, or has them as other types.
+
+    The two totals may have any types here; whether they hold a row is then seen by writing one.
+    """
+    fields = field_types(schema)
+    if not isinstance(schema, dict) or LABEL not in fields or row_type_problem(schema, NO_FEATURES):
+        return False  # no labels
+    found = feature_types(schema)
+    optional = {each["name"] for each in schema["fields"] if isinstance(each["type"], list) and "null" in each["type"]}
+    if found.keys() - optional - set(features.names):
+        return False  # not written by this client, whose fields may all be null
+    if features.are_default:
+        return not found.keys() <= set(features.names)
+    return found != {each.name: each.type for each in features.items}
+
+
+def check_label_schema(subject_name: str, schema: Any, features: Features) -> None:
+    """Raise SchemaError if a value schema of the output has other features than these, or has them as other types."""
+    if has_other_features(schema, features):
+        found = feature_types(schema)
+        columns = ", ".join(f"{name} {type_}" for name, type_ in found.items()) or "none"
+        wanted = ", ".join(f"{each.name} {each.type}" for each in features.items)
+        raise SchemaError(
+            f"subject {subject_name} has other features ({columns}) than this run ({wanted});"
+            f" add --features {','.join(found)}, choose another output with -o, or run with --rebuild"
+        )
 
 
 class LabelCodec:
     """Values of `user_labeling`, in the newest schema of its subject."""
 
-    def __init__(self, registry: SchemaRegistry, topic: str) -> None:
-        self._reader = AvroReader(registry)
+    def __init__(
+        self, registry: SchemaRegistry, topic: str, features: Features = TOTALS, *, replaces_others: bool = False
+    ) -> None:
+        """`replaces_others`: a schema with other features is replaced by a new version of it (--rebuild)."""
+        self.features = features
+        self._reader = AvroReader(registry, features)
         self._can_append_label = functools.cache(self._is_prefix_of_unlabelled)
         self._encoded_label = functools.cache(self._encode_label)
-        self._lacks_schema = functools.cache(self._is_of_missing_schema)
+        self._has_no_row = functools.cache(self._is_without_row)
         self.subject_name = name = f"{topic}-value"
         # A narrower type (float, int) would round or refuse this row. It has to be valid, and to be decoded unchanged.
-        user_id, row, label = sample = ("é", (0.1, 2**53 + 1), 1)
-        fields = dict(zip(LABEL_FIELDS, (user_id, *row, label), strict=True))
+        user_id, row, label = sample = ("é", tuple(each.largest_sample for each in features.items), 1)
+        fields = dict(zip(features.output_types, (user_id, *row, label), strict=True))
         try:
-            self._subject = registry.newest(name) or registry.register(name, label_schema(topic))
-            self._writer = AvroWriter(self._subject)
+            self._subject = find_subject(registry, topic, features, replaces_others=replaces_others)
+            self._writer = AvroWriter(self._subject, features)
             valid = fastavro.validation.validate(fields, self._subject.schema, raise_errors=False)
             fits = valid and self.decode(self.encode([sample])) == ([user_id], [row], [label])
         except (RecordError, *AVRO_ERRORS):
             fits = False
+        if fits or not features.are_default:
+            check_label_schema(name, self._subject.schema, features)
         if not fits:
+            columns = [USER_ID + " string", *(f"{each.name} {each.type}" for each in features.items)]
             raise SchemaError(
-                f"subject {name} is not a record of user_id string, total_amount double, num_transactions"
-                " long and label int; delete the subject or choose another output with -o"
+                f"subject {name} is not a record of {', '.join(columns)} and label int; delete the subject or choose"
+                " another output with -o"
             )
 
     def encode(
@@ -77,10 +131,11 @@ class LabelCodec:
             else:
                 others.append(len(values))
                 values.append(b"")
-        fields = [
-            {"user_id": user_id, "total_amount": amount, "num_transactions": count, "label": label}
-            for user_id, (amount, count), label in map(labelled.__getitem__, others)
-        ]
+        fields: list[Fields] = []
+        if others:
+            user_ids, rows, labels = zip(*map(labelled.__getitem__, others), strict=True)
+            names = tuple(self.features.output_types)
+            fields = [dict(zip(names, each)) for each in zip(user_ids, *zip(*rows), labels)]  # noqa: B905  twice as fast
         for index, value in zip(others, self._writer.encode(fields), strict=True):
             values[index] = value
         return values
@@ -98,24 +153,25 @@ class LabelCodec:
 
     def _encode_label(self, label: int) -> bytes:
         """Return the bytes of a value after the fields that precede the label."""
-        record = {"user_id": "", "total_amount": 0.0, "num_transactions": 0, "label": label}
+        values = ("", *(convert(0) for convert in self.features.converters), label)
+        record = dict(zip(self.features.output_types, values, strict=True))
         schema = {**self._subject.schema, "name": "unlabelled", "fields": self._subject.schema["fields"][:-1]}
         body = io.BytesIO()
         fastavro.schemaless_writer(body, schema, record)
         return self._writer.encode([record])[0][PREFIX.size + body.tell() :]
 
-    def lacks_schema(self, value: bytes) -> bool:
-        """Return whether the schema of a value is not in the registry."""
-        return self._lacks_schema(value[: PREFIX.size])
+    def has_no_row(self, value: bytes) -> bool:
+        """Return whether a value has no row: its schema is not in the registry, or has other features."""
+        return self._has_no_row(value[: PREFIX.size])
 
-    def _is_of_missing_schema(self, prefix: bytes) -> bool:
+    def _is_without_row(self, prefix: bytes) -> bool:
         try:
-            self._reader.schema(schema_id_of(prefix)[0])
+            schema = self._reader.schema(schema_id_of(prefix)[0])
         except SchemaMissing:
             return True
         except RecordError:  # `decode` says what is wrong
             return False
-        return False
+        return has_other_features(schema, self.features)
 
     def decode(self, values: Sequence[bytes]) -> LabelColumns:
         """Return user_ids, rows and labels; RecordError for a value that has no row or label."""
@@ -124,7 +180,9 @@ class LabelCodec:
         labels: list[int] = []
         for block in in_blocks(values):
             records = cast(list[Fields], self._reader.all_fields(block))
-            found = parse_columns(records) or zip(*map(parse_row, records), strict=True)
+            found = parse_columns(records, self.features) or zip(
+                *(parse_row(record, self.features) for record in records), strict=True
+            )
             for column, more in zip((user_ids, rows), found, strict=True):
                 column += cast(Any, more)
             labels += [cast(int, record.get("label")) for record in records]

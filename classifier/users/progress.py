@@ -15,6 +15,7 @@ from classifier import __version__
 from classifier.clustering.number_of_clusters import Chosen
 from classifier.config.settings import Settings
 from classifier.errors import StateError
+from classifier.features import TOTALS
 from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.record import LogPoint
 from classifier.kafka.source import Topic, offsets_of
@@ -90,7 +91,7 @@ class Progress:
         settings, committed = self._settings, self.committed
         bounds = {partition: self._input.watermarks(partition) for partition in committed}
         if not self.rebuild:
-            check_marks(committed.values(), settings.output, n_users, settings.changelog_mode)
+            check_marks(committed.values(), settings.output, n_users, settings.changelog_mode, settings.features)
             if self._has_offsets:
                 self._check_range(bounds, n_users)
                 self._check_log(bounds)
@@ -240,6 +241,7 @@ class Progress:
             n_users=len(table),
             n_unmatched=table.n_unmatched,
             layout=self._layout,
+            features=self._settings.features,
             changelog_mode=self._settings.changelog_mode,
             choice=choice,
             version=__version__,
@@ -301,7 +303,7 @@ def check_format(committed: Iterable[TopicPartition]) -> None:
     """Raise StateError where a newer version has written what this one does not know how to continue."""
     for each in committed:
         match = ANY_FORMAT.match(each.metadata or "")
-        if match and int(match["format"]) > FORMAT:
+        if match and int(match["format"]) > FORMAT and mark_of(each) is None:
             by = match["by"] or "a newer version"
             raise StateError(
                 f"{each.topic} [{each.partition}]: the committed offset {each.offset} was written by user_classifier"
@@ -329,8 +331,10 @@ def check_layout(committed: Iterable[TopicPartition], output: str, layout: str) 
         raise StateError(f"{output} has changed since its labels were written (then {then}; now {now}); {OTHER_OUTPUT}")
 
 
-def check_marks(committed: Iterable[TopicPartition], output: str, n_users: int, mode: str) -> None:
-    """Raise StateError where the marks do not fit the number of users in the output, or the changelog mode."""
+def check_marks(
+    committed: Iterable[TopicPartition], output: str, n_users: int, mode: str, features: str = str(TOTALS)
+) -> None:
+    """Raise StateError where the marks do not fit the number of users in the output, changelog mode or features."""
     with_offset = [each for each in committed if each.offset != OFFSET_INVALID]
     if not with_offset and n_users:
         raise StateError(f"{output} holds {n_users} users, but the group has no committed offsets; {START_OVER}")
@@ -347,6 +351,8 @@ def check_marks(committed: Iterable[TopicPartition], output: str, n_users: int, 
             raise StateError(
                 f"{where} was reached with --changelog-mode {mark.changelog_mode}, this is {mode}; {START_OVER}"
             )
+        if mark.features != features:
+            raise StateError(f"{where} was reached with --features {mark.features}, this is {features}; {START_OVER}")
 
 
 def check_range(committed: Offsets, bounds: Bounds) -> None:

@@ -11,6 +11,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.features import TOTALS, Features
 from classifier.row import Row
 from classifier.users.multiset import EMPTY, Multiset, UserRows, added, as_multiset, current_row
 
@@ -72,9 +73,10 @@ class UserTable:
     unknown, and their user is `unordered` until `reorder`.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, features: Features = TOTALS) -> None:
+        self.features = features
         self.user_ids: list[str] = []
-        self.totals: NDArray[np.float64] = np.empty((0, 2))  # the shown rows, as KMeans takes them
+        self.totals: NDArray[np.float64] = np.empty((0, len(features)))  # the shown rows
         self.labels: NDArray[np.int32] = np.empty(0, np.int32)  # of the last `relabel`, or NO_LABEL
         # Users that are shown without a current row, or are in the output with a row that cannot be read.
         self.rowless: set[str] = set()
@@ -157,7 +159,7 @@ class UserTable:
         """
         self.user_ids = labelled.user_ids
         self.labels = labelled.labels
-        self.totals = as_array(labelled.rows)
+        self.totals = self._as_array(labelled.rows)
         self._shown = dict(zip(labelled.user_ids, labelled.rows, strict=True))
         pending = {user_id: rows for user_id, rows in labelled.pending.items() if rows}
         if confirmed:
@@ -271,10 +273,12 @@ class UserTable:
 
     def _rows_at(self, indices: NDArray[np.intp], user_ids: Sequence[str]) -> Iterable[Row]:
         """Return the shown rows, from the array where it is exact: as objects, rows are spread over the memory."""
-        amounts, counts = self.totals[indices].T
-        if counts.max(initial=0) >= EXACT:
-            return map(self._shown.__getitem__, user_ids)
-        return zip(amounts.tolist(), counts.astype(np.int64).tolist(), strict=True)
+        columns = []
+        for column, is_whole in zip(self.totals[indices].T, self.features.is_whole, strict=True):
+            if is_whole and np.abs(column).max(initial=0) >= EXACT:
+                return map(self._shown.__getitem__, user_ids)
+            columns.append((column.astype(np.int64) if is_whole else column).tolist())
+        return zip(*columns, strict=True)
 
     def _compare_with_output(self) -> None:
         """Make `_changed` the difference to an output that the input had to confirm."""
@@ -336,13 +340,13 @@ class UserTable:
         if changed:
             user_ids = sorted(changed)
             indices = self._indices_of(user_ids)
-            self.totals[indices] = as_array(map(changed.__getitem__, user_ids))
+            self.totals[indices] = self._as_array(map(changed.__getitem__, user_ids))
             self.labels[indices] = NO_LABEL
 
     def _insert(self, new: Mapping[str, Row]) -> None:
         """Insert new users into the columns, in the order of user_id."""
         user_ids, order = in_order(list(new))
-        totals = as_array(new.values())[order]
+        totals = self._as_array(new.values())[order]
         if not self.user_ids:
             self.user_ids = user_ids
             self.totals = totals
@@ -353,15 +357,14 @@ class UserTable:
         self.labels = np.insert(self.labels, indices, NO_LABEL)
         self.user_ids = sorted(self.user_ids + user_ids)  # two sorted runs, which Python merges
 
+    def _as_array(self, rows: Iterable[Row]) -> NDArray[np.float64]:
+        """Return rows as an array of shape (n_rows, n_features)."""
+        return np.fromiter(itertools.chain.from_iterable(rows), np.float64).reshape(-1, len(self.features))
+
     def _indices_of(self, user_ids: Iterable[str]) -> list[int]:
         """Return the index of each user, or the one it would have; `user_ids` ascend."""
         index = 0
         return [index := bisect.bisect_left(self.user_ids, user_id, index) for user_id in user_ids]
-
-
-def as_array(rows: Iterable[Row]) -> NDArray[np.float64]:
-    """Return rows as an array of shape (n_rows, 2)."""
-    return np.fromiter(itertools.chain.from_iterable(rows), np.float64).reshape(-1, 2)
 
 
 def in_order(user_ids: Sequence[str]) -> tuple[list[str], NDArray[np.intp]]:

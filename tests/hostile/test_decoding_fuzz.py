@@ -10,7 +10,7 @@ import pytest
 from fastavro.utils import generate_one
 
 from classifier.errors import RecordError
-from classifier.row import parse_row
+from classifier.row import Row, parse_row
 from classifier.serialization.avro import AvroReader
 from classifier.users.changelog import apply_retract
 from classifier.users.table import UserTable
@@ -215,7 +215,7 @@ def good_row(rng: random.Random) -> dict[str, Any]:
     return {"user_id": f"User_{rng.randrange(1000)}", "total_amount": rng.uniform(0, 99), "num_transactions": 1}
 
 
-def contents(table: UserTable) -> dict[str, tuple[float, int] | None]:
+def contents(table: UserTable) -> dict[str, Row | None]:
     """The rows of a table."""
     settle(table)
     return {user_id: table.row(user_id) for user_id in table.user_ids}

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from classifier.row import Row
 from classifier.users.table import LabelledUsers, UserChanges
 
-Totals = tuple[float, int]
+Totals = Row
 
 
 class UserState(NamedTuple):

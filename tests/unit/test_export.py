@@ -21,13 +21,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import parquet
 
+from classifier import features
 from classifier.commands import export as export_module
-from classifier.commands.export import export, spreadsheet_text
+from classifier.commands.export import columns_of, export, spreadsheet_text
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, ConfigError, StateError, TopicMissing
 from classifier.stop import StopRequest
+from classifier.users.multiset import Multiset
 from classifier.users.output import label_records
 from classifier.users.output_codec import KeyCodec, LabelCodec
+from classifier.users.table import Change as TableChange
 from tests.support import configuration, inside
 from tests.support.admin import done
 from tests.support.changelog import Change, Op, Placed
@@ -116,8 +119,9 @@ def test_deleted_users_are_omitted(world: World, file: Path) -> None:
 
 def test_pending_rows_are_not_exported(file: Path) -> None:
     world = World()
-    of_ann, of_bob = {(9.0, 9): -1}, {(8.0, 8): -1}
-    changes = [("ann", (1.0, 1), 0, of_ann), ("bob", None, -1, of_bob)]
+    of_ann: Multiset = {(9.0, 9): -1}
+    of_bob: Multiset = {(8.0, 8): -1}
+    changes: list[TableChange] = [("ann", (1.0, 1), 0, of_ann), ("bob", None, -1, of_bob)]
     codecs = KeyCodec(world.registry, "out"), LabelCodec(world.registry, "out")
     for topic, key, value, headers in label_records(changes, *codecs, "out"):
         world.broker.append(topic, 0, value, headers or [], key)
@@ -176,7 +180,7 @@ def test_an_outage_while_it_reads(
 TEXTS = st.text(max_size=5) | st.text("=+-@'\t\r\n\" ;,a\0＝", max_size=5)
 TOTALS = st.floats(-1e150, 1e150), st.integers(0, 2**63 - 1), st.integers(0, 9)
 TABLES = st.lists(st.tuples(TEXTS, *TOTALS, TEXTS), max_size=7)
-COLUMNS = [*HEADER.replace('"', "").split(","), "label_name"]
+COLUMNS = columns_of(features.TOTALS, ["a name"])
 
 
 def written(name: str, rows: list[tuple[Any, ...]], folder: Path) -> Path:
@@ -194,7 +198,7 @@ def test_a_csv_file_round_trip(tmp_path_factory: pytest.TempPathFactory, rows: l
     assert gzip.decompress(compressed.read_bytes()) == plain.read_bytes()
     with plain.open(encoding="utf-8", newline="") as text:
         header, *found = csv.reader(text)
-    assert header == COLUMNS
+    assert header == [*COLUMNS]
     assert [read(row) for row in found] == rows
 
 

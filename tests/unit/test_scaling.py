@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling, fit_scaling, scale_suffix
 from classifier.config.settings import SCALES
-from classifier.row import MAX_AMOUNT
+from classifier.features import MAX_AMOUNT
 
 Totals = NDArray[np.float64]
 AMOUNTS = st.floats(-MAX_AMOUNT, MAX_AMOUNT)

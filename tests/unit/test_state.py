@@ -14,6 +14,7 @@ from classifier.kafka.source import Source
 from classifier.serialization.avro import AvroReader
 from classifier.stop import StopRequest
 from classifier.users import output
+from classifier.users.multiset import Multiset
 from classifier.users.output import label_records, read_labels
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from classifier.users.table import LabelledUsers
@@ -94,7 +95,8 @@ def test_a_rebuild_takes_users_whose_values_cannot_be_read_from_their_keys(
     keys, old = KeyCodec(registry, "out"), LabelCodec(registry, "out")
     cast(Any, registry).delete_permanently("out-value")
     new = LabelCodec(registry, "out")
-    row, rows = (1.0, 1), {(2.0, 2): 1}
+    row = (1.0, 1)
+    rows: Multiset = {(2.0, 2): 1}
     log = output.LabelLog(rebuild=True)
     for codec, names, shown in ((old, "abcd", row), (new, "abe", row), (old, "ae", row), (old, "b", None)):
         changes = [UserState(name, shown, 0 if shown else -1, rows) for name in names]

@@ -1,11 +1,14 @@
 """The user table has the current row of each user, for any order of records, any batches and any restarts."""
 
+from typing import cast
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from classifier.users.multiset import Multiset
 from classifier.users.table import UserTable
 from tests.support import oracle
 from tests.support.changelog import Change as Record
@@ -36,7 +39,8 @@ def made_up_labels(table: UserTable) -> NDArray[np.int32]:
 
 def shown(table: UserTable) -> oracle.Table:
     """The shown rows."""
-    return dict(zip(table.user_ids, table.rows, strict=True))
+    rows = (cast(tuple[float, int], row) for row in table.rows)
+    return dict(zip(table.user_ids, rows, strict=True))
 
 
 def pieces(data: st.DataObject, records: list[Record]) -> list[list[Record]]:
@@ -66,7 +70,7 @@ multisets = st.lists(st.tuples(st.sampled_from("xyz"), st.sampled_from([A, B, C]
 @given(multisets, st.data())
 def test_any_adds_and_retracts_sum_up(steps: list[tuple[str, Totals, int]], data: st.DataObject) -> None:
     """Also changelogs that no table writes: several rows of a user, more retractions than additions."""
-    table, sums = UserTable(), dict[str, dict[Totals, int]]()
+    table, sums = UserTable(), dict[str, Multiset]()
     written: dict[str, UserState] = {}
     for user_id, row, sign in steps:
         add(table, user_id, row, sign)
