@@ -47,7 +47,7 @@ class Progress:
         self._watch = watch
         self._heartbeat = heartbeat
         self._names = {"input": settings.topic, "output": settings.output}
-        self._ids_before: Ids = {}  # as of the restore before
+        self._ids_before: Ids = {}  # as of the last restore that read the committed offsets
         self._layout = ""  # of the output
         self.rebuild = settings.rebuild  # until the first step is committed
         self.incomplete = False  # until the step is committed that completes a first labelling or a rebuild
@@ -62,7 +62,6 @@ class Progress:
 
     def begin(self) -> None:
         """Start a restore; StateError if a newer version wrote the offsets, and so perhaps the output."""
-        self._ids_before = self._ids()
         self._watch.start()
         if not self.rebuild:
             check_format(self.committed_now().values())
@@ -74,6 +73,7 @@ class Progress:
         if not self.rebuild:
             known = [self._ids_before, *(mark.ids for mark in marks_of(committed))]
             check_ids(known, self._ids(), self._names)
+        self._ids_before = self._ids()
         self._layout = layout
         self.last_read = {}
         if has_labels:

@@ -46,7 +46,7 @@ CASES = (
 
 def replace_topic(stack: Stack, directory: Path, seed: int, case: Case) -> Result:
     """Label, replace a topic, wait for the message, rebuild if that is asked for, and judge the labels."""
-    name = "reset_" + case.name.replace(" ", "_")
+    name = "reset_topic_" + case.name.replace(" ", "_")
     with Arena(stack, directory, name, seed, flowing=False) as arena:
         arena.feeder.write(N_TRANSACTIONS)
         running = arena.clients.start()

@@ -1,12 +1,15 @@
 """TopicWatch: no step is committed after a topic was deleted, recreated or extended."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from classifier import __version__
-from classifier.errors import StateError, TopicMissing, TopicsChanged
+from classifier.errors import RestoreNeeded, StateError, TopicMissing, TopicsChanged
 from classifier.kafka.topics import TopicWatch
+from classifier.users.output import read_labels
+from classifier.users.table import LabelledUsers
 from tests.support import oracle
 from tests.support.fakes import FakeBroker, FakeConsumer
 from tests.support.marks import without_row_parts
@@ -85,6 +88,35 @@ def test_recreated_topic(topic: str, what: str, at: str) -> None:
         " --rebuild"
     )
     assert len(world.broker.history) == committed
+
+
+def test_a_restore_that_fails_does_not_forget_the_topic_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka deletes the offsets with the topic: only the client remembers that there was another topic."""
+    world = identified(World())
+    world.write(INSERTS[:3])
+    world.run()
+    world.write(INSERTS[3:])
+    requests = iter(["of the start", "of the step"])
+    failures = iter([RestoreNeeded("the output cannot be read")])
+    request = TopicWatch.request
+
+    def request_or_fail(watch: TopicWatch) -> None:
+        if next(requests, "") == "of the step":
+            world.broker.ids["in"] = "in/2"
+            world.broker.offsets.clear()
+            raise RestoreNeeded("the next record to read is no longer available")
+        request(watch)
+
+    def read_or_fail(*given: Any, **named: Any) -> LabelledUsers:
+        if world.broker.ids["in"] == "in/2" and (failure := next(failures, None)):
+            raise failure
+        return read_labels(*given, **named)
+
+    monkeypatch.setattr(TopicWatch, "request", request_or_fail)
+    monkeypatch.setattr("classifier.users.intake.read_labels", read_or_fail)
+    ended = world.run()
+    assert str(ended and ended.reason).startswith("in was deleted and recreated (")
+    assert not list(failures)
 
 
 def test_a_rebuild_accepts_recreated_topics() -> None:
