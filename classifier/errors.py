@@ -5,8 +5,16 @@ prints it and exits with its exit code.
 """
 
 import traceback
+from collections.abc import Mapping
 
 from confluent_kafka import KafkaError
+
+from classifier.credentials import (
+    authentication_advice,
+    certificate_advice,
+    is_certificate_refused,
+    provider_is_away,
+)
 
 
 class ClassifierError(Exception):
@@ -186,20 +194,17 @@ COORDINATOR_CODES = {
     KafkaError.NOT_COORDINATOR,
 }
 
-CERTIFICATE_REFUSED = "certificate verify failed"
-CHECK_CERTIFICATE = (
-    "check that ssl.ca.location holds the authority that signed the broker's certificate, that the certificate is for"
-    " the host in bootstrap.servers, and that it has not expired"
-)
 
-
-def classify(error: KafkaError, action: str, transactional_id: str = "") -> ClassifierError:
+def classify(
+    error: KafkaError, action: str, transactional_id: str = "", properties: Mapping[str, object] | None = None
+) -> ClassifierError:
     """Return the client's error for an error of the Kafka client library.
 
     Parameters
     ----------
     action : what failed, by the name of the permission it needs: "read topic x". For the message.
     transactional_id : for the message of ProducerFenced.
+    properties : of the client, for advice about credentials.
 
     Notes
     -----
@@ -225,11 +230,15 @@ def classify(error: KafkaError, action: str, transactional_id: str = "") -> Clas
         return KafkaFailed(f"cannot {action}: {text} ({error.name()}); {REFUSED_CODES[error.code()]}")
     if error.txn_requires_abort():
         return aborted(error)
+    properties = properties or {}
     if error.code() == KafkaError._AUTHENTICATION:
-        return AccessDenied(f"{text}; check security.protocol, sasl.mechanisms, sasl.username and sasl.password")
-    # A handshake that breaks during a write is reported as a broken connection, with this text.
-    if error.code() == KafkaError._SSL or CERTIFICATE_REFUSED in text:
-        return AccessDenied(f"{text}; {CHECK_CERTIFICATE}")
+        advice = authentication_advice(text, properties)
+        if provider_is_away(text):
+            return BrokerUnavailable(f"cannot {action}: {text}; {advice}")
+        return AccessDenied(f"{text}; {advice}")
+    # A handshake that breaks during a write, or after it, is reported as a broken connection.
+    if error.code() == KafkaError._SSL or is_certificate_refused(text):
+        return AccessDenied(f"{text}; {certificate_advice(text, properties)}")
     if error.code() in UNKNOWN_TOPIC_CODES:
         return TopicMissing(f"cannot {action}: {text}; run with --check to see what is missing and how to create it")
     if not error.fatal() and (error.retriable() or error.code() in RETRIABLE_CODES):

@@ -18,8 +18,8 @@ from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
 from classifier.cells.headers import layout_problem, partitions_in
 from classifier.commands.check_line import Line, ok, to_do, unknown, without
 from classifier.config.settings import Settings
+from classifier.credentials import ENDPOINT, is_certificate_refused, uses_provider
 from classifier.errors import (
-    CERTIFICATE_REFUSED,
     COORDINATOR_CODES,
     OTHER_GROUP_TYPE,
     UNKNOWN_TOPIC_CODES,
@@ -92,21 +92,24 @@ def run(lines: Iterable[Line], echo: Callable[[str], object]) -> int:
 def connection(client: AdminClient, section: str, settings: Settings, kafka: Kafka) -> Line:
     """Check address, certificate and credentials of one section."""
     subject = f"[{section}] bootstrap.servers and credentials"
+    properties: Mapping[str, str] = getattr(settings, section)
     try:
         n_brokers = len(kafka.cluster_metadata(client).brokers)
     except KafkaException as exception:
         error = exception.args[0]
-        return to_do(subject, f"{kafka.classify(error, 'reach the brokers')}{connection_advice(error)}")
-    properties: Mapping[str, str] = getattr(settings, section)
+        return to_do(
+            subject, f"{kafka.classify(error, 'reach the brokers', section)}{connection_advice(error, properties)}"
+        )
     protocol = properties.get("security.protocol", "plaintext").upper()
     return ok(subject, f"{format_count(n_brokers, 'broker')} reached by {protocol}")
 
 
-def connection_advice(error: KafkaError) -> str:
+def connection_advice(error: KafkaError, properties: Mapping[str, str]) -> str:
     """Return what to check if no broker can be reached; the message of a refused connection contains it already."""
-    if error.code() not in UNREACHABLE_CODES or CERTIFICATE_REFUSED in error.str():
+    if error.code() not in UNREACHABLE_CODES or is_certificate_refused(error.str()):
         return ""
-    return "; check host, port and security.protocol"
+    provider = f", and {ENDPOINT}" if uses_provider(properties) else ""
+    return f"; check host, port and security.protocol{provider}"
 
 
 def kafka_lines(clients: Mapping[str, AdminClient], settings: Settings, kafka: Kafka) -> Iterator[Line]:

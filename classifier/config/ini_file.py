@@ -7,9 +7,10 @@ import configparser
 import itertools
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
+from classifier.config.authentication import authentication_problem
 from classifier.config.properties import foreign_name_problem, is_secret
 from classifier.config.references import QUOTES, foreign_form, foreign_secret_problem, substitute
 from classifier.errors import ConfigError
@@ -120,10 +121,8 @@ def check_configuration(path: str, sections: Sections) -> None:
     for name in SECTIONS:
         if name not in sections:
             raise ConfigError(f"{path}: no section [{name}]; add it as in configurations/configuration.ini")
-    for section in SECTIONS:
-        for key in sections[section]:
-            if problem := foreign_name_problem(section, key):
-                raise ConfigError(f"{path}: {problem}")
+    if problem := next(filter(None, unusable_properties(sections)), ""):
+        raise ConfigError(f"{path}: {problem}")
     check_values(path, [(section, key, value) for section in SECTIONS for key, value in sections[section].items()])
     for section, key, example in REQUIRED:
         if not sections[section].get(key):
@@ -132,6 +131,14 @@ def check_configuration(path: str, sections: Sections) -> None:
         raise ConfigError(f"{path}: [producer] transactional.id is derived from -g and -o; remove the line")
     if sections["consumer"].get("auto.offset.reset", "earliest") not in OFFSET_RESETS:
         raise ConfigError(f"{path}: [consumer] auto.offset.reset must be earliest or latest")
+
+
+def unusable_properties(sections: Sections) -> Iterator[str]:
+    """Yield what to write instead of properties of Java's clients, of other sections, and of what does not work."""
+    for section in ("consumer", "producer"):
+        yield authentication_problem(section, sections[section])
+    for section in SECTIONS:
+        yield from (foreign_name_problem(section, key) for key in sections[section])
 
 
 def check_values(path: str, values: list[tuple[str, str, str]]) -> None:

@@ -99,12 +99,19 @@ JAVA_IN_KAFKA = {
     "url": f"write it in {REGISTRY}",
 }
 
+KERBEROS = (
+    "this librdkafka has no Kerberos (GSSAPI), as in the wheels of confluent-kafka; use another mechanism, or build"
+    " confluent-kafka from source with it"
+)
 HINTS = {  # advice by property; for the others, the spelling is the likely mistake
     "url": "it must begin with http:// or https://, with a valid host and port",
     "basic.auth.user.info": "it must be key:secret, and not in url as well",
     "sasl.mechanisms": "it selects how sasl.username and sasl.password are sent, e.g. PLAIN",
     "sasl.username": "sasl.username and sasl.password are both needed",
     "sasl.password": "sasl.username and sasl.password are both needed",
+    "sasl.oauthbearer.metadata.authentication.type": (
+        "for aws_iam set sasl.oauthbearer.config as well, and type: pip install 'confluent-kafka[oauthbearer-aws]'"
+    ),
 }
 # Texts of librdkafka that name no property, and the property they are about.
 UNNAMED = {"SASL mechanism": "sasl.mechanisms", "(plugin ": "plugin.library.paths"}
@@ -163,6 +170,9 @@ def refused_property(section: str, in_file: Iterable[str], properties: Mapping[s
         return f"[{section}] {name_in_file(found[1], known)} is empty; give it a value, or remove the line"
     if found := NOT_BOOLEAN.search(text):
         return f"[{section}] {name_in_file(found[1], known)} must be true or false"
+    name = name_in_file("sasl.mechanisms", known)
+    if "SASL mechanism GSSAPI" in text and name in known:
+        return f"[{section}] {name}: {KERBEROS}"
     return unknown_property(section, properties, text)
 
 

@@ -20,6 +20,7 @@ from classifier.config.argument_types import (
     topic_name,
     whole_number,
 )
+from classifier.config.authentication import https_authorities
 from classifier.config.ini_file import FIXED, OFFSET_RESETS, SECTIONS, check_configuration, read_configuration
 from classifier.errors import ConfigError
 from classifier.features import DEFAULT_FEATURES
@@ -223,7 +224,7 @@ class Settings:
             "fetch.wait.max.ms": "100",
         }
         fixed = {**FIXED["consumer"], "group.id": self.group, "auto.offset.reset": "error"}
-        return {**ours, **self.consumer, **fixed}
+        return {**ours, **self.consumer, **fixed, **https_authorities(self.consumer)}
 
     @property
     def producer_properties(self) -> dict[str, Any]:
@@ -241,7 +242,7 @@ class Settings:
             # Detect a lost response while the transaction still has time for a retry.
             "socket.timeout.ms": str(min(round(1000 * self.transaction_timeout / 2), 300_000)),
         }
-        return {**ours, **self.producer, **FIXED["producer"]}
+        return {**ours, **self.producer, **FIXED["producer"], **https_authorities(self.producer)}
 
     @property
     def transaction_timeout(self) -> float:

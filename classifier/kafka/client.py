@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer
 
 from classifier import errors
+from classifier.config.authentication import https_authorities, key_problem
 from classifier.config.properties import refused_property
 from classifier.config.settings import IDLE, Settings
+from classifier.credentials import where_to_look
 from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
 from classifier.kafka.diagnosis import UNSTABLE, Advice, Refusals, connection_advice, coordinator_advice, refusal
 from classifier.outage import Outage, pause
@@ -49,6 +51,7 @@ class Kafka:
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
         self.on_wait: Callable[[], object] = lambda: None  # called before each retry, so that health checks stay green
         self.last_error: KafkaError | None = None  # reported by a client in the background, not by a call
+        self._section_of_last_error = "consumer"
         self._refusals = Refusals()
         self._batch_limit: int | None = None  # of the topics that are written; None if it is not known
         self._settings = settings
@@ -82,13 +85,13 @@ class Kafka:
     def _make_admin(self, section: str) -> Any:
         from confluent_kafka.admin import AdminClient
 
-        properties: Mapping[str, str] = getattr(self._settings, section)
+        properties = self._properties(section)
         own = OWN_PROPERTIES[section]
         connection = {name: value for name, value in properties.items() if not name.startswith(own)}
         # Learn each second which broker to ask (librdkafka: every 5 minutes): the last one may have left the cluster,
         # or lead a partition no more. list_offsets does not look for a new leader until its metadata are that old.
         refresh = {"topic.metadata.refresh.interval.ms": "1000", "metadata.max.age.ms": "1000"}
-        return self._make(AdminClient, section, {**refresh, **IDLE, **connection})
+        return self._make(AdminClient, section, {**refresh, **IDLE, **connection, **https_authorities(properties)})
 
     def connect(self, client: Consumer | Producer, section: str) -> None:
         """Wait until the brokers answer; raise an error that names what is wrong with address or credentials."""
@@ -97,8 +100,9 @@ class Kafka:
         try:
             self.cluster_metadata(client)
         except KafkaException as exception:
-            error = errors.classify(exception.args[0], "reach the brokers")
-            advice = f"see [{section}] bootstrap.servers and security.protocol"
+            error = self.classify(exception.args[0], "reach the brokers", section)
+            names = where_to_look(exception.args[0].str(), self._properties(section))
+            advice = f"see [{section}]{names}"
             raise type(error)(f"{self.outage.service}: {error}; {advice}") from None
         self._connected.add(section)
 
@@ -159,7 +163,7 @@ class Kafka:
             return UNSTABLE
         if self.last_error is None:  # the brokers can be reached
             return coordinator_advice(self.admin("consumer"), action)
-        refused = refusal(self.last_error)
+        refused = refusal(self.last_error, self._properties(self._section_of_last_error))
         if refused:
             return Advice(str(refused).removeprefix(f"{self.last_error.str()}; "))
         return connection_advice(self.last_error, self._settings.consumer["bootstrap.servers"])
@@ -191,7 +195,7 @@ class Kafka:
             except FutureTimeout:  # an outage of the brokers shows in the restore
                 raise RestoreNeeded(f"no answer to: {action}") from None
 
-    def classify(self, error: KafkaError, action: str) -> ClassifierError:
+    def classify(self, error: KafkaError, action: str, section: str = "consumer") -> ClassifierError:
         """Return `errors.classify` of an error, with the permission that was missing if the call needs several."""
         code = error.code()
         if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
@@ -203,7 +207,7 @@ class Kafka:
             action = f"read group {self._settings.group}"
         elif code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
             action = f"write transactional.id {transactional_id}"
-        return errors.classify(error, action, transactional_id)
+        return errors.classify(error, action, transactional_id, self._properties(section))
 
     def cleanup_policy(self, topic: str) -> str | None:
         """Return cleanup.policy of a topic; None without the permission DescribeConfigs, which is optional."""
@@ -244,12 +248,21 @@ class Kafka:
         try:
             note_error = functools.partial(self._note_error, section)
             return client({**properties, "error_cb": note_error}, logger=logging.getLogger("librdkafka"))
-        except (KafkaException, TypeError, ValueError, AttributeError) as error:
-            in_file = getattr(self._settings, section)
+        except (KafkaException, TypeError, ValueError, AttributeError, ImportError) as error:
+            in_file = self._properties(section)
+            if problem := key_problem(in_file, str(error)):
+                raise ConfigError(f"[{section}] {problem}") from None
             raise ConfigError(refused_property(section, in_file, properties, str(error))) from None
 
+    def _properties(self, section: str) -> Mapping[str, str]:
+        """Return the properties of a section of the file."""
+        found: Mapping[str, str] = getattr(self._settings, section)
+        return found
+
     def _note_error(self, section: str, error: KafkaError) -> None:
-        if error.code() != KafkaError._ALL_BROKERS_DOWN:
-            self.last_error = error
-            if refused := refusal(error):
-                self._refusals.note(str(refused), section)
+        if error.code() == KafkaError._ALL_BROKERS_DOWN or self._refusals.is_for_want_of_a_token(error, section):
+            return
+        self.last_error = error
+        self._section_of_last_error = section
+        if refused := refusal(error, self._properties(section)):
+            self._refusals.note(str(refused), section)

@@ -3,10 +3,12 @@
 import math
 import re
 import time
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 
+from classifier.credentials import CHECK_ENDPOINT, NO_TOKEN, provider_is_away
 from classifier.errors import UNKNOWN_TOPIC_CODES, AccessDenied, classify
 from classifier.formatting import format_count
 from classifier.outage import RETRYING
@@ -49,6 +51,19 @@ class Refusals:
         self._message = ""  # of the last refusal
         self._sections: set[str] = set()  # of the configuration file, whose clients were refused
         self._first = self._last = -math.inf
+        self._without_token: dict[str, float] = {}  # by section: when a client last got no token
+
+    def is_for_want_of_a_token(self, error: KafkaError, section: str) -> bool:
+        """Whether brokers refuse a token that has expired because the provider gave no other one.
+
+        librdkafka asks the provider for another one long before the old one expires, and then every 10 s.
+        """
+        now = time.monotonic()
+        if error.str().startswith(NO_TOKEN):
+            self._without_token[section] = now
+            return False
+        since = now - self._without_token.get(section, -math.inf)
+        return error.code() == KafkaError._AUTHENTICATION and since < REPEATED_SECONDS
 
     def note(self, message: str, section: str) -> None:
         """Record a refusal."""
@@ -67,14 +82,16 @@ class Refusals:
             raise AccessDenied(f"{service}: {self._message}; see {sections}; refused for {REFUSED_SECONDS:.0f} s")
 
 
-def refusal(error: KafkaError | None) -> AccessDenied | None:
-    """Return the client's error if credentials or a certificate were refused."""
-    found = classify(error, "reach the brokers") if error else None
+def refusal(error: KafkaError | None, properties: Mapping[str, object]) -> AccessDenied | None:
+    """Return the client's error if credentials or a certificate were refused; `properties` are the client's."""
+    found = classify(error, "reach the brokers", properties=properties) if error else None
     return found if isinstance(found, AccessDenied) else None
 
 
 def connection_advice(error: KafkaError, bootstrap_servers: str) -> Advice:
     """Return what to do about the error of a connection."""
+    if provider_is_away(error.str()):
+        return Advice(CHECK_ENDPOINT)
     match = ADVERTISED.match(error.str())
     if match is None or match[1] in re.split(r"[\s,]+", bootstrap_servers):
         return Advice()

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypeVar
 import fastavro
 
 from classifier.config.argument_types import seconds
+from classifier.config.authentication import key_problem
 from classifier.config.properties import unknown_property, without_userinfo
 from classifier.errors import (
     AccessDenied,
@@ -112,10 +113,15 @@ class SchemaRegistry:
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
         check_transport(properties)
         try:
-            self._client = SchemaRegistryClient({**REGISTRY_TIMING, **properties, **numeric_properties(properties)})
+            # An encrypted key without a password: OpenSSL would ask for it on the terminal.
+            no_question = {"ssl.key.password": ""} if "ssl.certificate.location" in properties else {}
+            given = {**REGISTRY_TIMING, **no_question, **properties, **numeric_properties(properties)}
+            self._client = SchemaRegistryClient(given)
         except (ValueError, TypeError) as error:
             raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
-        except OSError:
+        except OSError as error:
+            if problem := key_problem(properties, str(error)):
+                raise ConfigError(f"[schema_registry] {problem}") from None
             files = " ".join(name for name in properties if name.endswith(".location"))
             raise ConfigError(unknown_property("schema_registry", properties, files)) from None
         self._connections = contextlib.ExitStack()

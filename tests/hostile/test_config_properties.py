@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from classifier.config.properties import JAVA, JAVA_IN_KAFKA, JAVA_IN_REGISTRY
+from classifier.config.properties import HINTS, JAVA, JAVA_IN_KAFKA, JAVA_IN_REGISTRY, KERBEROS
 from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.pipeline import Pipeline
@@ -117,6 +117,20 @@ CONFLICTS = [
             "security.protocol": "SASL_SSL",
         },
         "sasl.oauthbearer.token.endpoint.url is mandatory when sasl.oauthbearer.method=oidc is set; add it",
+    ),
+    *(
+        ("consumer", {name: "GSSAPI", "security.protocol": "SASL_SSL"}, f"{{}}: {KERBEROS}")
+        for name in ("sasl.mechanisms", "sasl.mechanism")
+    ),
+    (
+        "consumer",
+        {
+            "sasl.oauthbearer.metadata.authentication.type": "aws_iam",
+            "sasl.oauthbearer.config": "region=x,audience=x",
+            "sasl.oauthbearer.method": "oidc",
+            "sasl.mechanisms": "OAUTHBEARER",
+        },
+        f"{{}}: missing, unknown, or without a valid value; {HINTS['sasl.oauthbearer.metadata.authentication.type']}",
     ),
 ]  # fmt: skip
 

@@ -1,22 +1,23 @@
-"""One broker with TLS, passwords and access control, and registries behind TLS and a password, for all tests here."""
+"""One broker with TLS, passwords, tokens and access control, and registries behind TLS, for all tests here."""
 
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
-from local.services.kafka import KafkaBroker
 from local.services.process import free_port
+from tests.secure.listeners import Listeners, TokenBroker
+from tests.secure.provider import CLIENT, OpenIdProvider
 from tests.support import configuration
 from tests.support.pipeline import Pipeline, Services, new_name
 from tests.support.registry_proxy import RegistryProxy
 from tests.support.tls import ELSEWHERE, Authority
 from tests.support.topics import Topics
 
-USER = "classifier"
+USER = CLIENT  # with each mechanism
 JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
@@ -25,6 +26,7 @@ class Secrets(NamedTuple):
 
     password: str
     token: str
+    client_secret: str
 
 
 class Secured(NamedTuple):
@@ -36,6 +38,8 @@ class Secured(NamedTuple):
     stranger: Authority
     brokers: dict[str, str]
     registries: dict[str, RegistryProxy]
+    listeners: Listeners
+    provider: OpenIdProvider
 
 
 def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: str) -> dict[str, str]:
@@ -73,19 +77,23 @@ def secured(services: Services, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "expired": authority.server("expired", fresh=False),
         "elsewhere": authority.server("elsewhere", ELSEWHERE),
     }
-    made = Secrets(secrets.token_urlsafe(20), f"key:{secrets.token_urlsafe(20)}")
+    made = Secrets(secrets.token_urlsafe(20), f"key:{secrets.token_urlsafe(20)}", secrets.token_urlsafe(20))
     ports = {name: free_port() for name in pems}
-    properties = broker_properties(ports, pems, made.password)
-    broker = KafkaBroker(directory / "kafka", ports["valid"], properties)
     url = services.subjects.url
     with ExitStack() as stack:
+        provider = stack.enter_context(OpenIdProvider(authority.server("provider"), made.client_secret))
+        listeners = Listeners(free_port(), free_port())
+        properties = broker_properties(ports, pems, made.password)
+        properties = listeners.added_to(properties, pems["valid"], authority.ca, provider)
+        broker = TokenBroker(directory / "kafka", ports["valid"], properties)
+        broker.provider = provider
         stack.callback(broker.stop)
         broker.start()
         registries = {name: stack.enter_context(RegistryProxy(url, pem, made.token)) for name, pem in pems.items()}
         brokers = {name: f"127.0.0.1:{ports[name]}" for name in pems}
         ours = Services(Topics(f"127.0.0.1:{ports['plain']}"), services.subjects)
         ours.topics.wait_for_coordinator()
-        yield Secured(ours, made, authority, stranger, brokers, registries)
+        yield Secured(ours, made, authority, stranger, brokers, registries, listeners, provider)
 
 
 class SecuredPipeline(Pipeline):
@@ -108,6 +116,36 @@ class SecuredPipeline(Pipeline):
                 "sasl.password": secured.secrets.password,
                 "ssl.ca.location": ca,
             }
+
+    def use_tokens(self, secured: Secured) -> None:
+        """Configure OAUTHBEARER with the tokens of the provider."""
+        self._connect(
+            secured,
+            secured.listeners.tokens,
+            {
+                "security.protocol": "SASL_SSL",
+                "sasl.mechanisms": "OAUTHBEARER",
+                "sasl.oauthbearer.method": "oidc",
+                "sasl.oauthbearer.client.id": CLIENT,
+                "sasl.oauthbearer.client.secret": secured.secrets.client_secret,
+                "sasl.oauthbearer.token.endpoint.url": secured.provider.url,
+                "https.ca.location": str(secured.authority.ca),
+            },
+        )
+
+    def use_certificate(self, secured: Secured, properties: Mapping[str, str]) -> None:
+        """Configure TLS with a certificate of the client, which these properties name."""
+        self._connect(secured, secured.listeners.certificates, {"security.protocol": "SSL", **properties})
+
+    def _connect(self, secured: Secured, port: int, properties: Mapping[str, str]) -> None:
+        for name in ("consumer", "producer"):
+            kept = {
+                key: value
+                for key, value in self.sections[name].items()
+                if not key.startswith(("sasl.", "ssl.", "https."))
+            }
+            server = {"bootstrap.servers": f"127.0.0.1:{port}", "ssl.ca.location": str(secured.authority.ca)}
+            self.sections[name] = {**kept, **server, **properties}
 
 
 @pytest.fixture

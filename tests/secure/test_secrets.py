@@ -27,7 +27,7 @@ def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
 
 def forms(secured: Secured) -> Iterator[str]:
     """Each secret in plain text and encoded as in requests."""
-    password, token = secured.secrets
+    password, token, _ = secured.secrets
     for secret in (password, token, f"\0{USER}\0{password}", f"{USER}:{password}"):
         yield secret
         yield base64.b64encode(secret.encode()).decode().rstrip("=")

@@ -32,11 +32,19 @@ def run(arguments: Sequence[str | Path]) -> tuple[int, str]:
     ours, its = pty.openpty()
     fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     command = [sys.executable, str(SCRIPT), *map(str, arguments)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=its) as process:
+    # The controlling terminal, too: a library that asks for a password opens /dev/tty.
+    with subprocess.Popen(
+        command, cwd=ROOT, stdin=its, stdout=subprocess.DEVNULL, stderr=its, start_new_session=True, preexec_fn=_control
+    ) as process:
         os.close(its)
         written = b"".join(iter(lambda: _read(ours), b""))
         os.close(ours)
     return process.returncode, written.decode()
+
+
+def _control() -> None:
+    """Make standard input the controlling terminal of this new session."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def _read(terminal: int) -> bytes:

@@ -3,10 +3,11 @@
 import pytest
 from confluent_kafka import KafkaError
 
+from classifier.credentials import NO_TOKEN
 from classifier.errors import AccessDenied
 from classifier.kafka import diagnosis
 from classifier.kafka.client import Kafka
-from classifier.kafka.diagnosis import Refusals, connection_advice
+from classifier.kafka.diagnosis import REPEATED_SECONDS, Refusals, connection_advice
 from tests.support.memory import in_memory
 
 BOOTSTRAP = "lb.example:9092, 10.0.0.1:9093"
@@ -73,6 +74,19 @@ def test_refusals_that_last(at: list[float], lasting: bool, clock: Clock) -> Non
     with pytest.raises(AccessDenied) as caught:
         refusals.check("Kafka b:1")
     assert str(caught.value) == "Kafka b:1: b:1/1: wrong; check it; see [consumer] and [producer]; refused for 60 s"
+
+
+def test_a_token_that_brokers_refuse_because_the_provider_gives_no_other(clock: Clock) -> None:
+    refused = KafkaError(KafkaError._AUTHENTICATION, "b:1/1: SASL authentication error")
+    away = KafkaError(KafkaError._AUTHENTICATION, f"{NO_TOKEN}Could not connect to server")
+    refusals = Refusals()
+    assert not refusals.is_for_want_of_a_token(refused, "consumer")
+    assert not refusals.is_for_want_of_a_token(away, "consumer")  # this is the cause
+    assert refusals.is_for_want_of_a_token(refused, "consumer")
+    assert not refusals.is_for_want_of_a_token(refused, "producer")
+    assert not refusals.is_for_want_of_a_token(AWAY, "consumer")
+    clock.now += REPEATED_SECONDS
+    assert not refusals.is_for_want_of_a_token(refused, "consumer")
 
 
 def failing_call(kafka: Kafka, reported: KafkaError | None) -> None:

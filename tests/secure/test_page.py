@@ -1,0 +1,60 @@
+"""The examples of docs/authentication.md label users, with the names of this broker, provider and registry."""
+
+import configparser
+from collections.abc import Callable
+
+import pytest
+
+from tests.secure.client_keys import PASSWORD, ClientKey
+from tests.secure.conftest import USER, Secured, SecuredPipeline
+from tests.secure.permissions import AccessControl, needed
+from tests.support import configuration, inside
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.client import ROOT
+from tests.support.pages import Page
+from tests.support.waiting import wait_until
+
+EXAMPLES = [*Page(ROOT / "docs" / "authentication.md").blocks("ini")]
+
+
+def sections_of(example: str, replaced: dict[str, str]) -> dict[str, dict[str, str]]:
+    """The sections of an example, with other values."""
+    parser = configparser.ConfigParser(interpolation=None, delimiters=("=",))
+    parser.read_string(example)
+    return {
+        name: {key: replaced.get(value, value) for key, value in parser[name].items()} for name in parser.sections()
+    }
+
+
+@pytest.mark.parametrize("number", range(len(EXAMPLES)))
+def test_users_are_labelled(
+    number: int,
+    make_secured: Callable[[], SecuredPipeline],
+    secured: Secured,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ca = str(secured.authority.ca)
+    example = EXAMPLES[number]
+    monkeypatch.setenv("CLIENT_SECRET", secured.secrets.client_secret)
+    monkeypatch.setenv("KEY_PASSWORD", PASSWORD)
+    monkeypatch.setenv("SSL_CERT_FILE", ca)  # what the system trusts
+    key = ClientKey(secured.authority.server(USER)).encrypted()
+    port = secured.listeners.tokens if "OAUTHBEARER" in example else secured.listeners.certificates
+    values = {
+        "broker.example:9092": f"127.0.0.1:{port}",
+        "https://provider.example/token": secured.provider.url,
+        "/etc/ssl/company.pem": ca,
+        "/etc/ssl/classifier.crt": key["ssl.certificate.location"],
+        "/etc/ssl/classifier.key": key["ssl.key.location"],
+    }
+    pipeline = make_secured()
+    found = sections_of(example, values)
+    for section in ("consumer", "producer"):
+        found[section].setdefault("ssl.ca.location", ca)
+    pipeline.sections = {"schema_registry": pipeline.sections["schema_registry"], **found}
+    configuration.write(pipeline.file, pipeline.sections)
+    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(pipeline, pipeline.source))
+    pipeline.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    finished = inside.run(pipeline.arguments("--until-end"))
+    assert finished.code == 0, finished.output
+    wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")
