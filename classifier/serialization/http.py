@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from types import ModuleType
+from typing import Any
 from urllib.parse import urlsplit
 
 from classifier.errors import ConfigError
@@ -72,6 +73,15 @@ def open_key_log(path: str) -> None:
     import ssl
 
     ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).keylog_filename = path
+
+
+def trusted_authorities(properties: Mapping[str, str]) -> Any:
+    """Return an SSLContext that trusts public authorities, as the HTTP library does, and those of ssl.ca.location."""
+    (library, *_) = http_libraries()
+    context = library.create_ssl_context()
+    if ca := properties.get(CA_PROPERTY):
+        context.load_verify_locations(**{"capath" if os.path.isdir(ca) else "cafile": ca})  # noqa: PTH112  as given
+    return context
 
 
 def proxies() -> dict[str, str]:

@@ -24,6 +24,15 @@ from classifier.errors import (
 )
 from classifier.kafka.diagnosis import Refusals
 from classifier.outage import Outage, pause
+from classifier.serialization.bearer import (
+    ENDPOINT,
+    POOL,
+    TokenError,
+    check_bearer,
+    provider_for,
+    token_properties,
+    with_provider,
+)
 from classifier.serialization.http import (
     CA_PROPERTY,
     CREDENTIALS_PROPERTY,
@@ -89,10 +98,11 @@ class SchemaRegistry:
         # Imported here, because it takes 0.3 s that --help and a wrong configuration file need not wait for.
         with warnings.catch_warnings(record=True):  # before 2.16, deprecation warnings of a dependency
             from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-            from confluent_kafka.schema_registry.error import SchemaRegistryError
+            from confluent_kafka.schema_registry.error import OAuthTokenError, SchemaRegistryError
 
         self._schema_type = Schema
         self._registry_error = SchemaRegistryError
+        self._token_errors = (TokenError, OAuthTokenError)
         self._network_errors = http_errors("TransportError")
         # Raised by Confluent's client if the response is not that of a registry, but a web page or a proxy's error.
         self._response_errors: tuple[type[Exception], ...] = (
@@ -112,11 +122,19 @@ class SchemaRegistry:
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
         check_transport(properties)
+        check_bearer(properties)
+        self._client = self._make_client(SchemaRegistryClient, properties)
+        self._connections = contextlib.ExitStack()
+        self._connections.push(self._client)  # has a method close() only since confluent-kafka 2.16
+
+    def _make_client(self, make: Callable[[dict[str, Any]], Any], properties: Mapping[str, str]) -> Any:
+        """Return Confluent's client; raise ConfigError with the property that it refuses."""
         try:
+            self._provider = provider_for(properties)
             # An encrypted key without a password: OpenSSL would ask for it on the terminal.
             no_question = {"ssl.key.password": ""} if "ssl.certificate.location" in properties else {}
             given = {**REGISTRY_TIMING, **no_question, **properties, **numeric_properties(properties)}
-            self._client = SchemaRegistryClient(given)
+            return make(with_provider(given, self._provider))
         except (ValueError, TypeError) as error:
             raise ConfigError(unknown_property("schema_registry", properties, str(error))) from None
         except OSError as error:
@@ -124,8 +142,6 @@ class SchemaRegistry:
                 raise ConfigError(f"[schema_registry] {problem}") from None
             files = " ".join(name for name in properties if name.endswith(".location"))
             raise ConfigError(unknown_property("schema_registry", properties, files)) from None
-        self._connections = contextlib.ExitStack()
-        self._connections.push(self._client)  # has a method close() only since confluent-kafka 2.16
 
     def close(self) -> None:
         """Close the connections."""
@@ -276,7 +292,12 @@ class SchemaRegistry:
             except self._network_errors as error:
                 self._wait_for_connection(f"no answer ({error or type(error).__name__})")
                 continue
-            except self._response_errors:
+            except self._token_errors as error:
+                self._wait_for_token(error)
+                continue
+            except self._response_errors as error:
+                if POOL in str(error):  # required before confluent-kafka 2.16
+                    raise ConfigError(f"[schema_registry] has no {POOL}; add it, or upgrade confluent-kafka") from None
                 self._wait("the response is not that of a Schema Registry", SERVER_ADVICE)
                 continue
             self._answered = True
@@ -286,18 +307,31 @@ class SchemaRegistry:
 
     def _handle_status(self, status: int, message: str) -> None:
         """Raise the error of an HTTP status; wait if the status may pass."""
+        credentials = token_properties(self._properties) or CREDENTIALS_PROPERTY
         if status == 403 or (status == 401 and not self._answered):
             raise AccessDenied(
-                f"Schema Registry {self._url}: refused (HTTP {status}); check [schema_registry] basic.auth.user.info"
+                f"Schema Registry {self._url}: refused (HTTP {status}); check [schema_registry] {credentials}"
             )
         if status == 401:  # accepted before
-            self._wait(f"HTTP {status}", f"check {CREDENTIALS_PROPERTY}", refused=True)
+            if self._provider:
+                self._provider.forget()
+            self._wait(f"HTTP {status}", f"check {credentials}", refused=True)
             return
         if status == 404 and not self._answered:  # later, a 404 without a registry's code comes from a proxy
             raise self._error("HTTP 404", SchemaError)
         if status < 500 and status not in (404, 429):
             raise self._error(f"HTTP {status} ({message})", SchemaError)
         self._wait(f"HTTP {status}", SERVER_ADVICE)
+
+    def _wait_for_token(self, error: Exception) -> None:
+        """Wait for a provider that is away; raise AccessDenied if it refuses, in mid-run after a minute."""
+        advice = error.advice if isinstance(error, TokenError) else f"check [schema_registry] {ENDPOINT}"
+        refused = isinstance(error, TokenError) and error.refused
+        cause = " ".join(str(getattr(error, "message", error)).split())  # of Confluent's client it has several lines
+        if not self._answered or self._stop.requested:
+            kind = AccessDenied if refused else RegistryUnavailable
+            raise kind(f"Schema Registry {self._url}: {cause}; {advice}")
+        self._wait(cause, advice, refused=refused)
 
     def _wait_for_connection(self, cause: str) -> None:
         if "CERTIFICATE" in cause:

@@ -41,6 +41,7 @@ class OpenIdProvider:
     secret : of the client; a test may change it.
     lifetime_s : seconds from the issue of a token to its end.
     clock_s : what its clock is ahead of this machine's, in seconds.
+    token_given : the last token.
     answer : a status and a body to send instead of a token; None for a token.
     """
 
@@ -50,6 +51,7 @@ class OpenIdProvider:
         self.clock_s = 0
         self.answer: tuple[int, bytes] | None = None
         self.requests = 0
+        self.token_given = ""
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         self.jwks = pem.with_suffix(".jwks.json")
         self.jwks.write_text(json.dumps({"keys": [self._public_key()]}), encoding="utf-8")
@@ -105,7 +107,8 @@ class OpenIdProvider:
             given = user, password
         if given != (CLIENT, self.secret):
             return 401, b'{"error": "invalid_client", "error_description": "Invalid client or client credentials"}'
-        found = {"access_token": self.token(), "token_type": "Bearer", "expires_in": self.lifetime_s}
+        self.token_given = self.token()
+        found = {"access_token": self.token_given, "token_type": "Bearer", "expires_in": self.lifetime_s}
         return 200, json.dumps(found).encode()
 
     @property

@@ -8,12 +8,15 @@ import pytest
 from tests.secure.client_keys import PASSWORD, ClientKey
 from tests.secure.conftest import USER, Secured, SecuredPipeline
 from tests.secure.permissions import AccessControl, needed
+from tests.secure.test_registry_tokens import TokenRegistry
 from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import ROOT
 from tests.support.pages import Page
+from tests.support.registry_proxy import RegistryProxy
 from tests.support.waiting import wait_until
 
+CLUSTERS = {True: ("lsrc-abc123", "pool-abc1"), False: ("registry", None)}  # and pools
 EXAMPLES = [*Page(ROOT / "docs" / "authentication.md").blocks("ini")]
 
 
@@ -40,7 +43,16 @@ def test_users_are_labelled(
     monkeypatch.setenv("SSL_CERT_FILE", ca)  # what the system trusts
     key = ClientKey(secured.authority.server(USER)).encrypted()
     port = secured.listeners.tokens if "OAUTHBEARER" in example else secured.listeners.certificates
+    server = secured.authority.server("registry_of_the_page")
+    registry: RegistryProxy
+    if "bearer.auth." in example:
+        registry = TokenRegistry(secured.services.subjects.url, server)
+        registry.provider = secured.provider
+        registry.cluster, registry.pool = CLUSTERS["identity.pool.id" in example]
+    else:
+        registry = RegistryProxy(secured.services.subjects.url, server, ca=secured.authority.ca)
     values = {
+        "https://registry.example": registry.url,
         "broker.example:9092": f"127.0.0.1:{port}",
         "https://provider.example/token": secured.provider.url,
         "/etc/ssl/company.pem": ca,
@@ -51,10 +63,11 @@ def test_users_are_labelled(
     found = sections_of(example, values)
     for section in ("consumer", "producer"):
         found[section].setdefault("ssl.ca.location", ca)
-    pipeline.sections = {"schema_registry": pipeline.sections["schema_registry"], **found}
+    pipeline.sections = found
     configuration.write(pipeline.file, pipeline.sections)
     AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(pipeline, pipeline.source))
     pipeline.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
-    finished = inside.run(pipeline.arguments("--until-end"))
+    with registry:
+        finished = inside.run(pipeline.arguments("--until-end"))
     assert finished.code == 0, finished.output
     wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")

@@ -8,6 +8,7 @@ import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 from urllib.parse import urlsplit
 
 TIMEOUT_S = 30.0
@@ -24,10 +25,11 @@ def basic(token: str) -> str:
 class RegistryProxy:
     """Forwards requests to another registry; the GUID of schema id n is UUID(int=n).
 
-    With `pem`, the file of a certificate and its key, it serves https; with `token`, user:password, it asks for these.
+    With `pem`, the file of a certificate and its key, it serves https; with `token`, user:password, it asks for these;
+    with `ca` it asks for a certificate of that authority.
     """
 
-    def __init__(self, url: str, pem: Path | None = None, token: str | None = None) -> None:
+    def __init__(self, url: str, pem: Path | None = None, token: str | None = None, ca: Path | None = None) -> None:
         self.requests = 0
         self._target = urlsplit(url)
         self._authorization = basic(token) if token else None
@@ -36,10 +38,10 @@ class RegistryProxy:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         if pem:
-            self._use_tls(pem)
+            self._use_tls(pem, ca)
         self.url = f"{'https' if pem else 'http'}://127.0.0.1:{self._server.server_port}{self._target.path}"
 
-    def __enter__(self) -> "RegistryProxy":
+    def __enter__(self) -> Self:
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -72,9 +74,12 @@ class RegistryProxy:
         finally:
             connection.close()
 
-    def _use_tls(self, pem: Path) -> None:
+    def _use_tls(self, pem: Path, ca: Path | None) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(pem)
+        if ca:
+            context.load_verify_locations(ca)
+            context.verify_mode = ssl.CERT_REQUIRED
         self._context = context
         # The handshake belongs to the thread of the connection, not to the one that accepts.
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
