@@ -577,7 +577,8 @@ def run_command(path: str, settings: Settings, kafka: Kafka, registry: SchemaReg
     elif settings.export:
         export_labels(settings, kafka, registry, stop)
     else:
-        with reports_for(settings) as report:
+        outages = {"kafka": kafka.outage, "schema_registry": registry.outage}
+        with reports_for(settings, outages) as report:
             label(settings, kafka, registry, stop, report)
     return 0
 

@@ -28,8 +28,26 @@ class Outage:
         self.since: float | None = None  # time of the first failure
         self.answered_at: float | None = None  # time of the first answer after the last failure
         self.message = ""  # last log line of the current outage
+        self._silent: dict[str, float] = {}  # by part of the service: the time since which it does not answer
         self._advice: set[str] = set()  # logged in the current outage
         self._over = "back"  # what is logged at its end
+
+    @property
+    def seconds(self) -> float:
+        """How long the service, or a part of it, has been out of reach; 0 if it works. Any thread may ask."""
+        times = [*self._silent.values()]
+        since = self.since
+        if since is not None:
+            times.append(since)
+        return time.monotonic() - min(times) if times else 0.0
+
+    def note_silence(self, part: str, since: float) -> None:
+        """Record that a part of the service has not answered since a time; the caller logs it."""
+        self._silent.setdefault(part, since)
+
+    def note_sound(self, part: str) -> None:
+        """Record that a part of the service answers."""
+        self._silent.pop(part, None)
 
     def note_failure(self, cause: object, advice: str = "", meanwhile: str = RETRYING) -> None:
         """Record a failed call; log it if it is the first one, or if the advice is new in this outage.

@@ -138,6 +138,7 @@ class CellIntake:
         self._fitted = self._written  # labels of the last fit
         self._changes = self._written  # of the last `relabel`
         kafka.on_wait = self.heartbeat
+        registry.on_wait = self.heartbeat
 
     def heartbeat(self) -> bool:
         """Report that the client is alive while it does not read the input; return whether to continue."""
@@ -148,6 +149,7 @@ class CellIntake:
 
     def restore(self) -> None:
         """Read the labels, and all counts."""
+        self._report.restored(complete=False)
         self.watch.start()
         self.batch = CellBatch()
         self.cells = np.empty(0, np.int64)
@@ -199,6 +201,7 @@ class CellIntake:
         while not self._stop.requested:
             ends = request.wait()
             if ends is not None and self.source.take_ends(ends):
+                self._report.restored(complete=True)
                 break
             self.gather()
 

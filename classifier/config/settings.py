@@ -163,10 +163,10 @@ class Settings:
     label_names: str | None = option(REPORTS, None,
         "names for plot, summary, metrics and export, label 0 first: stingy,standard,spendthrift",
         metavar="NAMES", unit="as many names as clusters", unset="numbers")
-    metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus and /health",
+    metrics_port: int | None = option(REPORTS, None, "serve /metrics for Prometheus, /health and /ready",
         metavar="PORT", parse=whole_number("port"), unit="port", unset="off")
     metrics_host: str = option(REPORTS, LOOPBACK,
-        "address to serve /metrics and /health at; 0.0.0.0 for all addresses, as in a container",
+        "address to serve these pages at; 0.0.0.0 for all addresses, as in a container",
         metavar="HOST", parse=host_name, unit="address or name")
 
     check: bool = option(INSPECTION, False,

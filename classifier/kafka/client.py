@@ -3,6 +3,7 @@
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
@@ -108,10 +109,14 @@ class Kafka:
 
     def cluster_metadata(self, client: Any) -> Any:
         """Return the metadata of the cluster; raise KafkaException with the most specific error after some attempts."""
+        began = time.monotonic()
         for _ in range(CONNECT_ATTEMPTS):
             try:
-                return client.list_topics(timeout=1.0)
+                found = client.list_topics(timeout=1.0)
+                self.outage.note_sound("connection")
+                return found
             except KafkaException as exception:
+                self.outage.note_silence("connection", began)
                 client.poll(0)  # calls _note_error, whose error is more specific than a timeout
                 error = self.last_error or exception.args[0]
             if self.stop.requested or not isinstance(errors.classify(error, ""), BrokerUnavailable):

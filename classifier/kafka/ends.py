@@ -41,6 +41,7 @@ class EndOffsets:
 
         self._latest = OffsetSpec.latest()  # type: ignore[no-untyped-call]
         self._isolation = IsolationLevel.READ_COMMITTED if committed else IsolationLevel.READ_UNCOMMITTED
+        self._outage = kafka.outage
         self._admin = kafka.admin("consumer")
         self._topic = topic
         self._ends: dict[int, int] = {}
@@ -67,6 +68,7 @@ class EndOffsets:
         if self._missing:
             self._log_missing()
             return None
+        self._outage.note_sound(f"leaders of {self._topic}")
         if self._logged:
             self._logged = False
             log.warning("%s: the leader of every partition answers again", self._topic)
@@ -100,6 +102,7 @@ class EndOffsets:
         if self._quiet or self._logged or time.monotonic() - self._asked_at < PATIENCE_SECONDS:
             return
         self._logged = True
+        self._outage.note_silence(f"leaders of {self._topic}", self._asked_at)
         missing = sorted(self._missing)
         cause = next((self._causes[partition] for partition in missing if partition in self._causes), "no answer")
         log.warning(

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import time
 from collections.abc import Callable, Iterable, Sequence
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
@@ -204,8 +205,12 @@ class Sink:
             self._size.measure(self._deliveries.n_queued, n_outstanding)  # counts even if the transaction is aborted
             if n_outstanding == before:
                 self._outage.note_failure("accepts no records")
+                self._kafka.outage.note_silence("output", self._outage.since or time.monotonic())
+                self._kafka.on_wait()
                 self._check_step()
         self._outage.note_recovery()
+        if not self._deliveries.failed:
+            self._kafka.outage.note_sound("output")
 
     def _flush(self, timeout: float) -> int:
         """Deliver queued records for up to `timeout` seconds; return how many are left."""

@@ -135,6 +135,7 @@ class Source:
         self._polled_seconds = 0.0  # spent in polls
         self._behind_since: dict[int, tuple[int, float]] = {}  # position and polled seconds, of partitions behind these
         self._stalled: set[int] = set()  # those of them that were logged
+        kafka.outage.note_sound(f"records of {topic}")  # of the source before
         consumer.assign([TopicPartition(topic, partition, at) for partition, at in offsets.items()])
 
     @property
@@ -181,6 +182,7 @@ class Source:
             self._behind_since[partition] = (position, since)
             if now - since >= STALLED_SECONDS and partition not in self._stalled:
                 self._stalled.add(partition)
+                self.kafka.outage.note_silence(f"records of {self.topic}", time.monotonic() - (now - since))
                 log.warning(
                     "%s [%d] at offset %d: there are records up to offset %d, but its leader has sent none for %.0f s",
                     self.topic,
@@ -192,6 +194,8 @@ class Source:
         for partition in sorted(self._stalled - behind):
             log.warning("%s [%d]: read to its end again", self.topic, partition)
         self._stalled &= behind
+        if not self._stalled:
+            self.kafka.outage.note_sound(f"records of {self.topic}")
 
     def lag(self) -> dict[int, int]:
         """Return the number of records still to be read in each partition, as last reported by the brokers."""

@@ -20,6 +20,9 @@ class Report(Protocol):
         that does not read the input.
         """
 
+    def restored(self, *, complete: bool) -> None:
+        """Called before the state is restored from Kafka with False, and with True once it is complete."""
+
     def bad(self, n_records: int) -> None:
         """Called with the number of records that could not be decoded, if there are any."""
 
@@ -40,6 +43,11 @@ class Reports:
         """Pass a poll to every report."""
         for report in self._reports:
             report.read(n_records, n_behind)
+
+    def restored(self, *, complete: bool) -> None:
+        """Pass the begin or end of a restore to every report."""
+        for report in self._reports:
+            report.restored(complete=complete)
 
     def bad(self, n_records: int) -> None:
         """Pass a number of bad records to every report."""

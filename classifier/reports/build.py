@@ -2,11 +2,12 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from classifier.config.settings import Settings
 from classifier.errors import ConfigError
 from classifier.label_names import label_names_from
+from classifier.outage import Outage
 from classifier.reports import Report, Reports
 from classifier.reports.output_file import check_path, prepare_matplotlib
 from classifier.reports.progress import ProgressBar
@@ -15,18 +16,18 @@ log = logging.getLogger("user_classifier")
 
 
 @contextlib.contextmanager
-def reports_for(settings: Settings) -> Iterator[Reports]:
+def reports_for(settings: Settings, outages: Mapping[str, Outage]) -> Iterator[Reports]:
     """Create the reports, and close them at the end; ConfigError if one cannot be created."""
     try:
         names = label_names_from(settings.label_names, None if settings.auto_k else int(settings.n_clusters))
-        reports = Reports(create_reports(settings, names))
+        reports = Reports(create_reports(settings, names, outages))
     except ValueError as error:
         raise ConfigError(str(error)) from None
     with contextlib.closing(reports):
         yield reports
 
 
-def create_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]:
+def create_reports(settings: Settings, names: Sequence[str], outages: Mapping[str, Outage]) -> Iterator[Report]:
     """Create each report; ValueError if one cannot be created. Only the modules of these reports are imported."""
     if settings.plot:
         check_path(settings.plot)
@@ -42,6 +43,6 @@ def create_reports(settings: Settings, names: Sequence[str]) -> Iterator[Report]
     if settings.metrics_port:
         from classifier.reports.metrics import Metrics
 
-        yield Metrics(settings.metrics_port, settings.metrics_host, names, settings.max_poll_seconds)
+        yield Metrics(settings.metrics_port, settings.metrics_host, names, settings.max_poll_seconds, outages)
     if settings.log_format != "json":
         yield ProgressBar()

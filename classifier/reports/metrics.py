@@ -1,17 +1,28 @@
-"""The client's metrics for Prometheus at /metrics, and its health at /health.
+"""The client's metrics for Prometheus at /metrics, whether it is alive at /health, and whether it labels at /ready.
 
 Guarantee: metrics are counts and states; no user_id is shown.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    GCCollector,
+    Histogram,
+    Info,
+    PlatformCollector,
+    ProcessCollector,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
+from classifier import __version__
 from classifier.config.settings import LOOPBACK
+from classifier.outage import Outage
 from classifier.reports.metrics_server import TEXT, MetricsServer, Response
 from classifier.reports.periodic import Clock
 from classifier.reports.step import Step
@@ -43,13 +54,17 @@ class Metrics:
         host: str = LOOPBACK,
         names: Sequence[str] = (),
         max_poll_seconds: float = MAX_POLL_SECONDS,
+        outages: Mapping[str, Outage] = MappingProxyType({}),  # by service, for the label of that name
         clock: Clock = time.monotonic,
     ) -> None:
         """Start the server, see `MetricsServer`. Port 0 means any free port."""
         self._names = names
         self._max_poll_seconds = max_poll_seconds
         self._clock = clock
+        self._outages = outages
         self._polled_at = clock()
+        self._restored = False
+        self._uncommitted_since: float | None = None  # when the first record was read that is not committed
         self._committed_at: float | None = None
         self._n_behind: int | None = None
         self._gauges: StepGauges | None = None
@@ -60,6 +75,10 @@ class Metrics:
 
     def _create_counters(self) -> None:
         registry = self._registry
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
+        Info("user_classifier_build", "Version of the client.", registry=registry).info({"version": __version__})
         self._records = Counter("user_classifier_records", "Records read.", registry=registry)
         self._changes = Counter("user_classifier_changes", "Labels and tombstones written.", registry=registry)
         self._bad = Counter("user_classifier_bad_records", "Records that could not be read.", registry=registry)
@@ -83,7 +102,13 @@ class Metrics:
         self._polled_at = self._clock()
         if n_behind is not None:
             self._n_behind = n_behind
+        if n_records and self._uncommitted_since is None:
+            self._uncommitted_since = self._polled_at
         self._records.inc(n_records)
+
+    def restored(self, *, complete: bool) -> None:
+        """Keep whether the state is that of Kafka."""
+        self._restored = complete
 
     def bad(self, n_records: int) -> None:
         """Count records that could not be read."""
@@ -92,6 +117,7 @@ class Metrics:
     def step(self, step: Step) -> None:
         """Count changes and durations; replace the gauges of the step before."""
         self._committed_at = self._clock()
+        self._uncommitted_since = None
         self._changes.inc(step.n_changes)
         self._fit.observe(step.fit_seconds)
         self._commit.observe(step.commit_seconds)
@@ -118,9 +144,32 @@ class Metrics:
         """Whether the client still polls."""
         return self.seconds_since_poll < self._max_poll_seconds
 
+    @property
+    def not_ready(self) -> str:
+        """Why the client cannot label now; empty if it can."""
+        if not self.healthy:
+            return self._last_poll
+        away = [
+            f"{service} out of reach for {each.seconds:.1f} s"
+            for service, each in self._outages.items()
+            if each.seconds
+        ]
+        restoring = [] if self._restored else ["the state is not restored yet"]
+        return ", ".join([*restoring, *away])
+
+    @property
+    def _last_poll(self) -> str:
+        return f"last poll {self.seconds_since_poll:.1f} s ago"
+
     def collect(self) -> Iterator[Metric]:
         """Yield the gauges; called by the registry at each scrape."""
         yield gauge("up", "1 while the client polls, as /health.", {(): float(self.healthy)})
+        yield gauge("ready", "1 while the client can label, as /ready.", {(): float(not self.not_ready)})
+        away: dict[tuple[str, ...], float] = {(service,): each.seconds for service, each in self._outages.items()}
+        yield gauge("unreachable_seconds", "Time since a service is out of reach, 0 if it works.", away, ("service",))
+        since = self._uncommitted_since
+        uncommitted = 0.0 if since is None else self._clock() - since
+        yield gauge("uncommitted_seconds", "Age of the oldest record read and not committed.", {(): uncommitted})
         if self._committed_at is not None:
             age = self._clock() - self._committed_at
             yield gauge("last_commit_age_seconds", "Time since the last commit.", {(): age})
@@ -162,11 +211,13 @@ class Metrics:
             encode, kind = choose_encoder(accept)
             return 200, kind, encode(self._registry)
         if path == "/health":
-            age = f"last poll {self.seconds_since_poll:.1f} s ago\n"
             if self.healthy:
-                return 200, TEXT, f"ok: {age}".encode()
-            return 503, TEXT, f"stuck: {age}".encode()
-        return 404, TEXT, b"not found; the pages are /metrics and /health\n"
+                return 200, TEXT, f"ok: {self._last_poll}\n".encode()
+            return 503, TEXT, f"stuck: {self._last_poll}\n".encode()
+        if path == "/ready":
+            reason = self.not_ready
+            return (503, TEXT, f"not ready: {reason}\n".encode()) if reason else (200, TEXT, b"ready\n")
+        return 404, TEXT, b"not found; the pages are /metrics, /health and /ready\n"
 
 
 def gauge(name: str, help_: str, values: Mapping[tuple[str, ...], float], labels: Sequence[str] = ()) -> Metric:

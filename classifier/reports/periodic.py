@@ -35,6 +35,9 @@ class Periodic:
         if self._clock() >= self._due:
             self._show_newest()
 
+    def restored(self, *, complete: bool) -> None:
+        """A restore is not shown."""
+
     def bad(self, n_records: int) -> None:
         """Bad records are not shown."""
 

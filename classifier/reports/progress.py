@@ -34,6 +34,9 @@ class ProgressBar:
         if n_behind == 0:
             self.close()
 
+    def restored(self, *, complete: bool) -> None:
+        """A restore reads another topic."""
+
     def bad(self, n_records: int) -> None:
         """Bad records are among the records of `read`."""
 

@@ -118,6 +118,7 @@ class SchemaRegistry:
         self._nonexistent: set[str] = set()  # ids, GUIDs and versions that stayed unknown for MAX_REPEATED_REQUESTS
         self._url = without_userinfo(properties["url"])
         self.outage = Outage(f"Schema Registry {self._url}")
+        self.on_wait: Callable[[], object] = lambda: None  # called after each failed request, as that of `Kafka`
         self._refusals = Refusals()  # since the last answer
         if not all(is_url(url.strip()) for url in properties["url"].split(",")):
             raise ConfigError(unknown_property("schema_registry", ["url"], "url"))
@@ -272,6 +273,7 @@ class SchemaRegistry:
             if self._stop.requested:
                 raise self._error(f"{name} is unknown", RegistryUnavailable)
             pause()
+            self.on_wait()
             found = self._call(call)
             if found is not None:
                 return found
@@ -347,6 +349,7 @@ class SchemaRegistry:
             self._refusals.note(f"{cause}; {advice}", "schema_registry")
             self._refusals.check(self.outage.service)
         self.outage.wait(cause, advice)
+        self.on_wait()
 
     def _error(self, cause: str, kind: type[ClassifierError]) -> ClassifierError:
         others = other_settings_to_check(self._properties, cause)

@@ -95,6 +95,7 @@ class UserIntake:
         self._row_bytes: RowBytes = {}  # of the new rows of the last `settle`, until they are encoded
         self._changes: UserChanges | None = None  # of the last `relabel`, until they are encoded
         kafka.on_wait = self.heartbeat
+        registry.on_wait = self.heartbeat
 
     def heartbeat(self) -> bool:
         """Report that the client is alive while it does not read the input; return whether to continue."""
@@ -105,6 +106,7 @@ class UserIntake:
 
     def restore(self) -> None:
         """Rebuild the table from the output, and read the input from the committed offsets."""
+        self._report.restored(complete=False)
         self.batch = Batch(self.settings.changelog_mode)
         self.table = UserTable(self.features)
         self._row_bytes = {}
@@ -134,6 +136,7 @@ class UserIntake:
         self.batch.ops_seen = len(self.table) > 0
         kmeans_class()  # imports scikit-learn while the first records arrive
         log.info("%s: %d users restored from %s", self.settings.topic, len(self.table), self.settings.output)
+        self._report.restored(complete=True)
 
     def _read_output(self, partitions: list[int]) -> LabelledUsers:
         source = self._output.read_from(dict.fromkeys(partitions, OFFSET_BEGINNING), self.heartbeat)

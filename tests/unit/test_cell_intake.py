@@ -199,6 +199,9 @@ class Ignoring:
     def read(self, n_records: int, n_behind: int | None) -> None:
         """Ignored."""
 
+    def restored(self, *, complete: bool) -> None:
+        """Ignored."""
+
     def bad(self, n_records: int) -> None:
         """Ignored."""
 

@@ -16,6 +16,7 @@ from classifier import __version__
 from classifier.config.ini_file import FIXED
 from classifier.config.settings import OPTIONS
 from classifier.errors import ClassifierError, ConfigError
+from classifier.outage import Outage
 from classifier.reports.metrics import Metrics
 from classifier.reports.step import Step
 from classifier.users.output_codec import label_schema
@@ -312,7 +313,7 @@ def test_metrics_are_those_that_are_served() -> None:
 
 def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
     """Name, type and labels of each metric at /metrics, once the client has done everything once."""
-    metrics = Metrics(0)
+    metrics = Metrics(0, outages={"kafka": Outage("Kafka")})
     try:
         metrics.read(1, 1)
         metrics.step(Step(["ann"], np.ones((1, 2)), np.zeros(1, np.int32), np.ones((1, 2)), 1, 1, 0.1, 0.1, {0: 1}))
@@ -320,6 +321,8 @@ def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
     finally:
         metrics.close()
     for family in text_string_to_metric_families(page):
+        if not family.name.startswith("user_classifier_"):
+            continue
         samples = [each for each in family.samples if not each.name.endswith("_created")]
         if samples:
             name = f"{family.name}_total" if family.type == "counter" else family.name

@@ -160,8 +160,9 @@ def test_arguments_of_the_pod_can_be_parsed(container: dict[str, Any]) -> None:
     found = parsed(container["args"])
     (port,) = container["ports"]
     assert (container["image"], found.metrics_host, found.metrics_port) == (IMAGE, "0.0.0.0", port["containerPort"])
-    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
-        assert container[probe]["httpGet"] == {"path": "/health", "port": port["name"]}
+    paths = {"startupProbe": "/health", "livenessProbe": "/health", "readinessProbe": "/ready"}
+    for probe, path in paths.items():
+        assert container[probe]["httpGet"] == {"path": path, "port": port["name"]}
 
 
 def test_the_client_has_time_to_stop(

@@ -20,6 +20,9 @@ class RecordingReport:
     def read(self, n_records: int, n_behind: int | None) -> None:
         self._calls.append(f"{self._name} read {n_records} {n_behind}")
 
+    def restored(self, *, complete: bool) -> None:
+        self._calls.append(f"{self._name} restored {complete}")
+
     def bad(self, n_records: int) -> None:
         self._calls.append(f"{self._name} bad {n_records}")
 
@@ -36,6 +39,7 @@ def test_all_reports_get_the_same_calls_and_are_closed() -> None:
     calls: list[str] = []
     reports: Report = Reports([RecordingReport("1", calls), RecordingReport("2", calls, fails=True)])
     reports.read(3, 4)
+    reports.restored(complete=True)
     reports.bad(5)
     reports.step(A)
     with pytest.raises(OSError, match="full"):
@@ -43,6 +47,8 @@ def test_all_reports_get_the_same_calls_and_are_closed() -> None:
     assert calls == [
         "1 read 3 4",
         "2 read 3 4",
+        "1 restored True",
+        "2 restored True",
         "1 bad 5",
         "2 bad 5",
         "1 step ['a']",

@@ -4,11 +4,14 @@ import contextlib
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import SimpleNamespace
 
 import pytest
 
+from classifier import __version__
 from classifier.clustering.scaling import Scaling
+from classifier.outage import Outage
 from classifier.reports.metrics import Metrics
 from tests.support.steps import ManualClock, made_step
 
@@ -19,12 +22,15 @@ STEP = made_step([("ann", 1.0, 1, 0), ("bob", 2.0, 1, 0), ("cem", 9.0, 9, 1)], 2
     lag={0: 5, 3: 7},
 )
 PREFIX = "user_classifier_"
+NO_OUTAGES: Mapping[str, Outage] = {}
 
 
 @contextlib.contextmanager
-def served(clock: ManualClock, names: tuple[str, ...] = ()) -> Iterator[Metrics]:
+def served(
+    clock: ManualClock, names: tuple[str, ...] = (), outages: Mapping[str, Outage] = NO_OUTAGES
+) -> Iterator[Metrics]:
     """Metrics on a free port."""
-    metrics = Metrics(0, names=names, max_poll_seconds=300.0, clock=clock)
+    metrics = Metrics(0, names=names, max_poll_seconds=300.0, outages=outages, clock=clock)
     try:
         yield metrics
     finally:
@@ -143,7 +149,7 @@ def test_health_follows_the_last_poll() -> None:
 
 def test_other_pages() -> None:
     with served(ManualClock()) as metrics:
-        assert get(metrics, "/") == (404, "not found; the pages are /metrics and /health\n")
+        assert get(metrics, "/") == (404, "not found; the pages are /metrics, /health and /ready\n")
         assert get(metrics, "/health?x=1")[0] == 200
 
 
@@ -151,7 +157,7 @@ def test_no_user_is_shown() -> None:
     """Any client that reaches the port sees counts and states only."""
     with served(ManualClock(), ("stingy", "spendthrift")) as metrics:
         metrics.step(STEP)
-        pages = "".join(get(metrics, path)[1] for path in ("/metrics", "/health", "/"))
+        pages = "".join(get(metrics, path)[1] for path in ("/metrics", "/health", "/ready", "/"))
     assert "stingy" in pages
     assert [user_id for user_id in STEP.user_ids if user_id in pages] == []
 
@@ -166,3 +172,88 @@ def test_a_long_restore_is_healthy() -> None:
             metrics.read(0, None)
         assert get(metrics, "/health")[0] == 200
         assert scrape(metrics)["behind_records"] == 70
+
+
+def test_a_client_that_restores_is_alive_and_not_ready() -> None:
+    with served(ManualClock()) as metrics:
+        assert (get(metrics, "/health")[0], scrape(metrics)["ready"]) == (200, 0)
+        assert get(metrics, "/ready") == (503, "not ready: the state is not restored yet\n")
+        metrics.restored(complete=True)
+        assert (get(metrics, "/ready"), scrape(metrics)["ready"]) == ((200, "ready\n"), 1)
+        metrics.restored(complete=False)  # after an aborted transaction
+        assert (get(metrics, "/health")[0], get(metrics, "/ready")[0]) == (200, 503)
+
+
+def test_a_client_that_hangs_is_not_ready() -> None:
+    clock = ManualClock()
+    with served(clock) as metrics:
+        metrics.restored(complete=True)
+        clock.now += 300
+        assert get(metrics, "/ready") == (503, "not ready: last poll 300.0 s ago\n")
+
+
+def test_services_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    outages = {"kafka": Outage("Kafka"), "schema_registry": Outage("Schema Registry")}
+    now = 0.0
+    monkeypatch.setattr("classifier.outage.time", SimpleNamespace(monotonic=lambda: now))
+    with served(ManualClock(), outages=outages) as metrics:
+        metrics.restored(complete=True)
+
+        def seconds() -> list[float]:
+            return [scrape(metrics)[f'unreachable_seconds{{service="{service}"}}'] for service in outages]
+
+        assert seconds() == [0, 0]
+        now = 100.0
+        outages["schema_registry"].note_failure("HTTP 503")
+        now = 107.0
+        assert seconds() == [0, 7]
+        assert get(metrics, "/ready") == (503, "not ready: schema_registry out of reach for 7.0 s\n")
+        outages["schema_registry"].note_recovery()
+        assert (seconds(), get(metrics, "/ready")[0]) == ([0, 0], 200)
+
+
+def test_a_part_of_a_service_out_of_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest of what does not answer counts, until all of it answers."""
+    now = 10.0
+    monkeypatch.setattr("classifier.outage.time", SimpleNamespace(monotonic=lambda: now))
+    kafka = Outage("Kafka")
+    kafka.note_silence("leaders of in", 4.0)
+    kafka.note_silence("leaders of in", 9.0)  # still
+    assert kafka.seconds == 6
+    kafka.note_failure("no answer")
+    now = 12.0
+    kafka.note_recovery()
+    assert kafka.seconds == 8, "the leaders still do not answer"
+    kafka.note_failure("no answer")
+    kafka.note_sound("leaders of in")
+    now = 15.0
+    assert kafka.seconds == 3
+    kafka.note_recovery()
+    assert kafka.seconds == 0
+
+
+def test_the_age_of_what_is_not_committed() -> None:
+    clock = ManualClock()
+    with served(clock) as metrics:
+        metrics.read(0, 5)
+        clock.now += 50
+        assert scrape(metrics)["uncommitted_seconds"] == 0, "nothing was read"
+        metrics.read(5, 0)
+        clock.now += 50
+        metrics.read(5, 0)
+        metrics.restored(complete=True)  # the records are read again
+        assert scrape(metrics)["uncommitted_seconds"] == 50
+        metrics.step(STEP)
+        clock.now += 50
+        assert scrape(metrics)["uncommitted_seconds"] == 0
+
+
+def test_the_metrics_of_a_process() -> None:
+    """They are those of prometheus_client, whose names dashboards know."""
+    with served(ManualClock()) as metrics:
+        found = scrape(metrics)
+    assert found[f'build_info{{version="{__version__}"}}'] == 1
+    assert found["process_start_time_seconds"] > 1.7e9
+    assert found["process_resident_memory_bytes"] > 1e6
+    assert any(name.startswith("python_info{") for name in found)
+    assert 'python_gc_collections_total{generation="0"}' in found

@@ -22,6 +22,9 @@ class Polls:
     def read(self, n_records: int, n_behind: int | None) -> None:
         self.polls.append((n_records, n_behind))
 
+    def restored(self, *, complete: bool) -> None:
+        """Ignored."""
+
     def bad(self, n_records: int) -> None:
         """Ignored."""
 

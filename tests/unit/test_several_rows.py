@@ -155,6 +155,9 @@ class Steps:
     def read(self, n_records: int, n_behind: int | None) -> None:
         """Ignored."""
 
+    def restored(self, *, complete: bool) -> None:
+        """Ignored."""
+
     def bad(self, n_records: int) -> None:
         """Ignored."""
 
