@@ -460,8 +460,8 @@ def label(
 ) -> None:
     """Label until the end, or print a preview (--dry-run, --explore-k)."""
     with connected(settings, kafka, registry) as consumer:
-        intake_class = CellIntake if settings.cells else UserIntake
-        intake: Intake = intake_class(settings, kafka, registry, consumer, stop, report)
+        new_intake = CellIntake if settings.cells else functools.partial(UserIntake, clock=clock)
+        intake: Intake = new_intake(settings, kafka, registry, consumer, stop, report)
         configured = functools.partial(
             cluster,
             n_init=settings.n_init,

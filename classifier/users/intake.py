@@ -6,7 +6,8 @@ gives, whatever was restored on the way. Each record that cannot be read is repo
 
 import itertools
 import logging
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
@@ -38,7 +39,7 @@ from classifier.users.changelog import (
     records_of,
     users_of,
 )
-from classifier.users.deletions import Deletions
+from classifier.users.deletions import ENDS_APART_SECONDS, Deletions
 from classifier.users.duplicate_rows import DuplicateRows, RowOrder
 from classifier.users.input_features import find_features
 from classifier.users.input_keys import InputKeys
@@ -67,8 +68,10 @@ class UserIntake:
         consumer: Consumer,
         stop: StopRequest,
         report: Report,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
+        self._clock = clock
         self.consumer = consumer
         self._stop = stop
         self._report = report
@@ -121,7 +124,7 @@ class UserIntake:
         progress.restore(layout, has_labels=bool(labelled.user_ids or labelled.pending or labelled.unreadable))
         self.choice = progress.choice
         self.source = self._input.read_from(self._load(labelled))
-        self._deletions = Deletions(rebuild=progress.unconfirmed)
+        self._deletions = Deletions(rebuild=progress.unconfirmed, ends_apart=ENDS_APART_SECONDS, clock=self._clock)
         self._end_check = EndCheck()
         confirmed_offsets = {} if progress.unconfirmed else progress.committed
         is_ordered = self._duplicates.begin(self.table, progress.batch_start, confirmed_offsets)

@@ -56,3 +56,21 @@ def test_a_rebuild_deletes_unconfirmed_users_at_the_first_end() -> None:
     deletions.settled({"ann", "bob"})
     deletions.settled({"ann"})  # bob has a row
     assert end(deletions, {"ann", "bob"}) == {"ann"}
+
+
+def test_the_two_ends_are_some_time_apart() -> None:
+    """The old leader of a partition may answer twice before it knows that there is a new one."""
+    now = iter([100.0, 100.4, 100.9, 101.0, 101.5, 102.0])
+    deletions = Deletions(ends_apart=1.0, clock=now.__next__)
+    assert [end(deletions, {"ann"}) for _ in range(3)] == [set()] * 3
+    assert end(deletions, {"ann", "bob"}) == {"ann"}
+    assert [end(deletions, {"bob"}) for _ in range(2)] == [set(), {"bob"}]
+
+
+def test_a_row_between_two_ends_that_are_not_far_enough_apart_counts() -> None:
+    now = iter([100.0, 100.5, 101.0, 102.0])
+    deletions = Deletions(ends_apart=1.0, clock=now.__next__)
+    end(deletions, {"ann"})
+    end(deletions, set())
+    assert end(deletions, {"ann"}) == set()
+    assert end(deletions, {"ann"}) == {"ann"}
