@@ -8,8 +8,8 @@ from tests.support.changelog import Change, Op, Row
 
 CLOCK_S = 0.001
 """Timestamps of records are whole milliseconds."""
-LATE_S = 0.1
-"""--batch-interval of the clients. A row that takes longer to write may be read after the second end without it."""
+LATE_S = 0.9
+"""Two ends are a second apart. A row that takes longer to write may be read after the second end without it."""
 STEP_S = 5.0
 """How long a client may take from the end of the input to the tombstone."""
 
