@@ -16,6 +16,7 @@ from confluent_kafka.admin import AclOperation, AdminClient  # type: ignore[attr
 
 from classifier.cells.codec import LABEL, NUM_USERS, CellCodec
 from classifier.cells.headers import layout_problem, partitions_in
+from classifier.commands.check_certificates import certificate_lines
 from classifier.commands.check_line import Line, ok, to_do, unknown, without
 from classifier.config.settings import Settings
 from classifier.credentials import ENDPOINT, is_certificate_refused, uses_provider
@@ -66,6 +67,7 @@ UNREACHABLE_CODES = {KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaE
 def check(settings: Settings, kafka: Kafka, registry: SchemaRegistry) -> Iterator[Line]:
     """Yield a line for each check, as soon as it is made."""
     clients = {section: kafka.admin(section) for section in ("consumer", "producer")}
+    yield from certificate_lines(settings)
     for section, client in clients.items():
         line = connection(client, section, settings, kafka)
         yield line

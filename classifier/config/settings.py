@@ -184,6 +184,11 @@ class Settings:
     # fmt: on
 
     @property
+    def sections(self) -> dict[str, Mapping[str, str]]:
+        """The sections of the file."""
+        return dict(zip(SECTIONS, (self.schema_registry, self.consumer, self.producer), strict=True))
+
+    @property
     def transactional_id(self) -> str:
         """transactional.id, the same for every instance of one job, so that a newer one fences the older."""
         return f"user_classifier-{self.group}-{self.output}"

@@ -4,11 +4,13 @@ import contextlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 
+from classifier.config.certificates import client_certificates
 from classifier.config.settings import Settings
 from classifier.errors import ConfigError
 from classifier.label_names import label_names_from
 from classifier.outage import Outage
 from classifier.reports import Report, Reports
+from classifier.reports.certificates import CertificateWatch
 from classifier.reports.output_file import check_path, prepare_matplotlib
 from classifier.reports.progress import ProgressBar
 
@@ -29,6 +31,9 @@ def reports_for(settings: Settings, outages: Mapping[str, Outage]) -> Iterator[R
 
 def create_reports(settings: Settings, names: Sequence[str], outages: Mapping[str, Outage]) -> Iterator[Report]:
     """Create each report; ValueError if one cannot be created. Only the modules of these reports are imported."""
+    certificates = client_certificates(settings.sections)
+    if certificates:
+        yield CertificateWatch(certificates)
     if settings.plot:
         check_path(settings.plot)
         prepare_matplotlib(settings.plot.parent)
@@ -43,6 +48,8 @@ def create_reports(settings: Settings, names: Sequence[str], outages: Mapping[st
     if settings.metrics_port:
         from classifier.reports.metrics import Metrics
 
-        yield Metrics(settings.metrics_port, settings.metrics_host, names, settings.max_poll_seconds, outages)
+        metrics = Metrics(settings.metrics_port, settings.metrics_host, names, settings.max_poll_seconds, outages)
+        metrics.certificates = certificates
+        yield metrics
     if settings.log_format != "json":
         yield ProgressBar()

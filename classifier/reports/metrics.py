@@ -21,8 +21,10 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import choose_encoder
 
 from classifier import __version__
+from classifier.config.certificates import Certificate
 from classifier.config.settings import LOOPBACK
 from classifier.outage import Outage
+from classifier.reports.certificates import remaining_seconds
 from classifier.reports.metrics_server import TEXT, MetricsServer, Response
 from classifier.reports.periodic import Clock
 from classifier.reports.step import Step
@@ -58,6 +60,7 @@ class Metrics:
         clock: Clock = time.monotonic,
     ) -> None:
         """Start the server, see `MetricsServer`. Port 0 means any free port."""
+        self.certificates: Sequence[Certificate] = ()  # of the client
         self._names = names
         self._max_poll_seconds = max_poll_seconds
         self._clock = clock
@@ -175,6 +178,10 @@ class Metrics:
             yield gauge("last_commit_age_seconds", "Time since the last commit.", {(): age})
         if self._n_behind is not None:
             yield gauge("behind_records", "Records still to be read, at the last poll.", {(): self._n_behind})
+        if self.certificates:
+            help_ = "Time until a certificate of the client expires, negative once it has."
+            remaining = remaining_seconds(self.certificates)
+            yield gauge("certificate_remaining_seconds", help_, remaining, ("section", "property"))
         gauges = self._gauges
         if gauges is not None:
             yield from self._step_gauges(gauges)

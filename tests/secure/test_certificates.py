@@ -135,3 +135,19 @@ def test_no_library_asks_for_a_password_on_the_terminal(
     assert code == 2
     (line,) = written.splitlines()
     assert line.endswith(f": [{section}] ssl.key.location is encrypted; add ssl.key.password")
+
+
+def test_a_certificate_that_expires(pipeline: SecuredPipeline, secured: Secured) -> None:
+    """It has a day left of eleven."""
+    key = ClientKey(secured.authority.server(USER, days=1))
+    finished = run(pipeline, secured, key.plain())
+    assert finished.code == 0
+    assert (
+        "[consumer] and [producer] ssl.certificate.location: the certificate of this client expires" in finished.stderr
+    )
+    checked = run(pipeline, secured, key.plain(), "--check")
+    lines = [line for line in checked.stdout.splitlines() if "ssl.certificate.location" in line]
+    assert [line.partition(": ")[0] for line in lines] == [
+        f"TO DO   [{section}] ssl.certificate.location" for section in ("consumer", "producer")
+    ]
+    assert checked.code == 1

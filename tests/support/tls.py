@@ -30,11 +30,11 @@ class Authority:
         self.ca = directory / f"{name}-ca.pem"
         self.ca.write_bytes(self._certificate.public_bytes(serialization.Encoding.PEM))
 
-    def server(self, name: str, host: x509.GeneralName = LOOPBACK, fresh: bool = True) -> Path:
-        """A PEM file of key and certificate for a host; one that is not fresh expired yesterday."""
+    def server(self, name: str, host: x509.GeneralName = LOOPBACK, fresh: bool = True, days: int = 10) -> Path:
+        """A PEM file of key and certificate for a host, for so many days; one that is not fresh expired yesterday."""
         key = ec.generate_private_key(ec.SECP256R1())
         names = x509.SubjectAlternativeName([host])
-        builder = self._builder(self._subject(name), key.public_key(), fresh).add_extension(names, critical=False)
+        builder = self._builder(self._subject(name), key.public_key(), fresh, days).add_extension(names, critical=False)
         certificate = builder.sign(self._key, hashes.SHA256())
         path = self._directory / f"{self._name}-{name}.pem"
         secret = key.private_bytes(
@@ -44,7 +44,9 @@ class Authority:
         path.write_bytes(secret + b"".join(public))
         return path
 
-    def _builder(self, subject: x509.Name, key: ec.EllipticCurvePublicKey, fresh: bool) -> x509.CertificateBuilder:
+    def _builder(
+        self, subject: x509.Name, key: ec.EllipticCurvePublicKey, fresh: bool, days: int = 10
+    ) -> x509.CertificateBuilder:
         now = datetime.datetime.now(datetime.UTC)
         return (
             x509.CertificateBuilder()
@@ -53,7 +55,7 @@ class Authority:
             .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - 10 * DAY)
-            .not_valid_after(now + DAY if fresh else now - DAY)
+            .not_valid_after(now + days * DAY if fresh else now - DAY)
         )
 
     @staticmethod

@@ -13,6 +13,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from classifier import __version__
+from classifier.config.certificates import Certificate
 from classifier.config.ini_file import FIXED
 from classifier.config.settings import OPTIONS
 from classifier.errors import ClassifierError, ConfigError
@@ -314,6 +315,7 @@ def test_metrics_are_those_that_are_served() -> None:
 def metrics_served() -> Iterator[tuple[str, tuple[str, list[str]]]]:
     """Name, type and labels of each metric at /metrics, once the client has done everything once."""
     metrics = Metrics(0, outages={"kafka": Outage("Kafka")})
+    metrics.certificates = [Certificate("consumer", "ssl.certificate.location", 0.0, 1.0)]
     try:
         metrics.read(1, 1)
         metrics.step(Step(["ann"], np.ones((1, 2)), np.zeros(1, np.int32), np.ones((1, 2)), 1, 1, 0.1, 0.1, {0: 1}))
