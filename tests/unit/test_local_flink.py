@@ -22,3 +22,9 @@ def test_the_state_backend(tmp_path: Path, large_state: bool, backend: str | Non
     assert found.get("state.backend.type") == backend
     assert found["taskmanager.memory.managed.size"] == managed
     assert found["table.exec.sink.require-on-conflict"] == "false"
+
+
+def test_what_pages_of_other_websites_may_do(tmp_path: Path) -> None:
+    found = configuration(tmp_path, large_state=False)
+    assert found["web.access-control-allow-origin"] == f"http://127.0.0.1:{found['rest.port']}"
+    assert found["web.submit.enable"] == "false"
