@@ -53,7 +53,7 @@ from classifier.users.input_features import (
 from classifier.users.input_keys import InputKeys
 from classifier.users.offset_metadata import n_duplicated_before
 from classifier.users.output_codec import KeyCodec, LabelCodec
-from classifier.users.progress import caught_up_before, confirmation_problem
+from classifier.users.progress import caught_up_before, confirmation_problem, other_output
 
 WITHOUT_SUBJECT = {  # of the output
     "value": "does not exist yet; the first start registers it, which needs permission to write this subject",
@@ -248,6 +248,10 @@ def record_lines(settings: Settings, kafka: Kafka) -> Iterator[Line]:
             yield from mode_line(last_records(consumer, settings.topic, partitions), settings)
         wanted = [TopicPartition(settings.topic, partition) for partition in partitions]
         committed = committed_offsets(consumer, wanted) if wanted else []
+        problem = other_output(committed, settings)
+        if problem:
+            yield to_do(f"group {settings.group}, offsets", without(f"group {settings.group}", problem))
+            return
         n_several = n_duplicated_before(committed)
         if n_several is not None:
             yield several_line(settings.topic, n_several)

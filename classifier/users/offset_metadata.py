@@ -1,7 +1,7 @@
 """The format of the mark in the metadata of each committed offset: what the output held when the offset was reached.
 
     user_classifier/1 users=3 waiting=1 partitions=6 keys=avro mode=upsert k=4 scale=log by=0.1.0 input=ID output=ID
-    unfinished several=2 since=17 last=16.3 rows=00c0ffee caught_up=1764580000
+    unfinished several=2 since=17 last=16.3 rows=00c0ffee caught_up=1764580000 output_name=user_labeling
 
 With other features than the two totals, it begins with user_classifier/2 and names them: features=visits,last_visit
 
@@ -30,6 +30,7 @@ MARK = re.compile(
     r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?(?: by=(?P<by>\S+))?"
     r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?(?P<unfinished> unfinished)?"
 )
+OUTPUT_NAME = re.compile(r" output_name=(\S+)")
 SEVERAL = re.compile(r" several=(\d+)")
 SINCE = re.compile(r" since=(\d+)")
 LAST = re.compile(r" last=(\d+)\.(-?\d+)")
@@ -56,6 +57,7 @@ class Mark:
     ids: Ids = field(default_factory=lambda: NO_IDS)
     # A first labelling or a rebuild is under way: the output holds part of what the records after this offset make it.
     unfinished: bool = False
+    output_name: str = ""  # a group keeps the offsets of one output; empty in marks of earlier versions
     n_duplicated: int = 0  # users with more than one row at the last two ends of the input
     unordered_since: int | None = None  # offset in this partition: records from here on may be in any order
     last_read: LogPoint | None = None  # the last record of this partition before the offset
@@ -89,6 +91,7 @@ class Mark:
             "rows": checksum,
             "caught_up": self.caught_up_at,
             "features": features,
+            "output_name": self.output_name or None,
         }
         parts += [f" {name}={value}" for name, value in others.items() if value is not None]
         return "".join(parts)
@@ -101,6 +104,7 @@ def mark_of(committed: TopicPartition) -> Mark | None:
     features = FEATURES.search(metadata)
     if match is None or int(match["format"]) != (FEATURES_FORMAT if features else FORMAT):
         return None
+    output_name = OUTPUT_NAME.search(metadata)
     several = SEVERAL.search(metadata)
     since = SINCE.search(metadata)
     last = LAST.search(metadata)
@@ -115,6 +119,7 @@ def mark_of(committed: TopicPartition) -> Mark | None:
         version=match["by"] or "",
         ids={role: match[role] or "" for role in NO_IDS},
         unfinished=match["unfinished"] is not None,
+        output_name=output_name[1] if output_name else "",
         n_duplicated=int(several[1]) if several else 0,
         unordered_since=int(since[1]) if since else None,
         last_read=LogPoint(int(last[1]), int(last[2])) if last else None,

@@ -27,7 +27,8 @@ from classifier.users.truncation import check_truncation, lost_records_message
 log = logging.getLogger("user_classifier")
 
 START_OVER = "to start over: run again with --rebuild"
-OTHER_OUTPUT = "choose another output with -o, or recreate the topic and run with --rebuild"
+OTHER_OUTPUT = "choose another output with -o and its own group with -g, or recreate the topic and run with --rebuild"
+OWN_GROUP = "give this one its own group with -g"
 CANNOT_TELL = "to find out, the client needs the permission DescribeConfigs on the topic"
 LOST_WITH_TOPIC = {
     "input": "the committed offsets count records of the old topic",
@@ -61,18 +62,23 @@ class Progress:
     # restore
 
     def begin(self) -> None:
-        """Start a restore; StateError if a newer version wrote the offsets, and so perhaps the output."""
+        """Start a restore; StateError if a newer version wrote the offsets, or if they belong to another output."""
         self._watch.start()
+        committed = self.committed_now().values()
+        problem = other_output(committed, self._settings)
+        if problem:  # in a rebuild, too: it would leave the other output without its offsets
+            raise StateError(problem)
         if not self.rebuild:
-            check_format(self.committed_now().values())
+            check_format(committed)
 
     def restore(self, layout: str, *, has_labels: bool) -> None:
         """Read the committed offsets; StateError if they belong to other topics or to another layout of the output."""
         self.committed = self.committed_now()
         committed = self.committed.values()
         if not self.rebuild:
-            known = [self._ids_before, *(mark.ids for mark in marks_of(committed))]
-            check_ids(known, self._ids(), self._names)
+            marks = marks_of(committed)
+            named = all(mark.output_name for mark in marks)
+            check_ids([self._ids_before, *(mark.ids for mark in marks)], self._ids(), self._names, named=named)
         self._ids_before = self._ids()
         self._layout = layout
         self.last_read = {}
@@ -247,6 +253,7 @@ class Progress:
             version=__version__,
             ids=self._ids(),
             unfinished=unfinished,
+            output_name=self._settings.output,
         )
 
     def _ids(self) -> Ids:
@@ -311,14 +318,29 @@ def check_format(committed: Iterable[TopicPartition]) -> None:
             )
 
 
-def check_ids(known: Iterable[Ids], now: Ids, names: Mapping[str, str]) -> None:
-    """Raise StateError where a topic was recreated since; all by role. An id that is not known fits any topic."""
+def other_output(committed: Iterable[TopicPartition], settings: Settings) -> str | None:
+    """Return what is wrong if the offsets of the group belong to another output; None if not, or if no mark tells."""
+    for mark in marks_of(committed):
+        if mark.output_name not in ("", settings.output):
+            return (
+                f"group {settings.group} has its offsets in {settings.topic} for the output {mark.output_name}, not for"
+                f" {settings.output}; {OWN_GROUP}"
+            )
+    return None
+
+
+def check_ids(known: Iterable[Ids], now: Ids, names: Mapping[str, str], *, named: bool = True) -> None:
+    """Raise StateError where a topic was recreated since; all by role. An id that is not known fits any topic.
+
+    `named` is False for offsets whose marks do not name their output: it may be another one.
+    """
     for ids in known:
         for role, name in names.items():
             if ids.get(role) and now[role] and ids[role] != now[role]:
+                other = "" if named or role == "input" else f"; or the group is that of another output: {OWN_GROUP}"
                 raise StateError(
                     f"{name} was deleted and recreated ({LOST_WITH_TOPIC[role]}; id {ids[role]}, now {now[role]});"
-                    f" {START_OVER}"
+                    f" {START_OVER}{other}"
                 )
 
 

@@ -210,7 +210,7 @@ def differences(written: Iterable[int], read: Iterable[int]) -> int:
 
 def is_part(batch: Batch) -> bool:
     """Whether the commit is a part of a first labelling, which commits the offsets at which it began."""
-    return all(commit.metadata.endswith(" unfinished") for commit in batch.values())
+    return all(" unfinished" in commit.metadata for commit in batch.values())
 
 
 def states_of_input(feeder: Feeder, batches: Iterable[Batch]) -> list[int]:

@@ -41,6 +41,18 @@ def test_only_changed_labels_are_written(cells: Cells) -> None:
     assert cells.topics.committed(cells.group) == {}, "no offsets"
 
 
+def test_a_second_output_with_the_same_group(cells: Cells) -> None:
+    """No offsets are committed, so the two have nothing in common but the input."""
+    inside.run_to_end(cells.arguments())
+    first, before = cells.output, cells.written
+    cells.output = cells.new_output(f"{first}_second")
+    inside.run_to_end(cells.arguments())
+    assert sorted(cells.written) == sorted(before)
+    cells.output = first
+    inside.run_to_end(cells.arguments())
+    assert cells.written == before
+
+
 def test_labels_in_a_topic_that_was_given_partitions_are_refused(cells: Cells) -> None:
     """The old and the new label of a cell would be in two partitions."""
     inside.run_to_end(cells.arguments())

@@ -103,7 +103,7 @@ def test_the_key_subject(pipeline: Pipeline, registry: Forgetful, parts: tuple[s
     for part in parts:
         registry.delete_permanently(f"{pipeline.output}-{part}")
     message = refused(pipeline, "--rebuild")
-    advice = "; choose another output with -o, or recreate the topic and run with --rebuild"
+    advice = "; choose another output with -o and its own group with -g, or recreate the topic and run with --rebuild"
     reason = f"; subject {pipeline.output}-key was deleted permanently{advice}"
     if "value" in parts:
         assert message.startswith(f"{pipeline.output} [0] at offset 0: key ")

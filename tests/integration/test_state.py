@@ -45,6 +45,49 @@ def test_the_metadata_of_every_partition_have_the_number_of_users(make_pipeline:
     assert {without_row_parts(commit.metadata) for commit in commits.values()} == {metadata}
 
 
+def test_a_second_output_with_the_same_group(pipeline: Pipeline) -> None:
+    """Neither a start nor a rebuild takes the offsets of the first output; a group of its own is the remedy."""
+    changes = labelled(pipeline)
+    second = pipeline.twin()
+    own_group, second.group = second.group, pipeline.group
+    complaint = (
+        f"group {pipeline.group} has its offsets in {pipeline.source} for the output {pipeline.output}, not for"
+        f" {second.output}; give this one its own group with -g"
+    )
+    assert_refused(second, complaint)
+    history = pipeline.topics.commit_history(pipeline.group)
+    for options in (("--rebuild", "--until-end"), ("--dry-run",), ("--explore-k",), ("--rebuild", "--dry-run")):
+        refused = inside.run(second.arguments(*options))
+        assert (refused.code, refused.stderr.splitlines()[-1]) == (1, f"user_classifier.py: error: {complaint}")
+    checked = inside.run(second.arguments("--check"))
+    assert checked.code == 1
+    assert (
+        f"TO DO   group {pipeline.group}, offsets: {complaint.partition(pipeline.group)[2].strip()}" in checked.stdout
+    )
+    assert pipeline.topics.commit_history(pipeline.group) == history
+    second.group = own_group
+    inside.run_to_end(second.arguments())
+    assert second.labelling() == oracle.labelled(changes)
+    with inside.counting_reads(pipeline.source) as read:
+        inside.run_to_end(pipeline.arguments())
+    assert read() == 0
+
+
+def test_a_second_output_and_offsets_that_do_not_name_the_first(pipeline: Pipeline) -> None:
+    """As earlier versions wrote them."""
+    labelled(pipeline)
+    ((_, partition), commit), *_ = pipeline.topics.committed(pipeline.group).items()
+    unnamed = commit.metadata.partition(" output_name=")[0]
+    pipeline.topics.commit(pipeline.group, pipeline.source, {partition: commit.offset}, unnamed)
+    second = pipeline.twin()
+    second.group = pipeline.group
+    refused = inside.run(second.arguments("--until-end"))
+    advice = f"{AGAIN}; or the group is that of another output: give this one its own group with -g"
+    assert refused.code == 1
+    assert refused.stderr.splitlines()[-1].endswith(advice)
+    assert inside.run(pipeline.arguments("--until-end")).code == 0
+
+
 def test_a_recreated_output(pipeline: Pipeline) -> None:
     changes = labelled(pipeline)
     then = pipeline.topics.topic_id(pipeline.output)

@@ -16,15 +16,19 @@ class Cells:
         self.file = pipeline.file
         self.group = pipeline.group
         self.input = f"{pipeline.source}_cells"
-        self.output = f"{pipeline.output}_cells"
-        register = pipeline.subjects.register
-        for topic in (self.input, self.output):
-            self.topics.create(topic, partitions, {"cleanup.policy": "compact"})
-        self._ids = register(f"{self.input}-key", CELLS_KEY), register(f"{self.input}-value", CELLS_VALUE)
-        register(f"{self.output}-key", LABELS_KEY)
-        register(f"{self.output}-value", LABELS_VALUE)
         self._partitions = partitions
+        self._register = pipeline.subjects.register
+        self.topics.create(self.input, partitions, {"cleanup.policy": "compact"})
+        self._ids = self._register(f"{self.input}-key", CELLS_KEY), self._register(f"{self.input}-value", CELLS_VALUE)
+        self.output = self.new_output(f"{pipeline.output}_cells")
         self.counts = dict[int, int]()
+
+    def new_output(self, name: str) -> str:
+        """Create a topic for labels with its subjects; return its name."""
+        self.topics.create(name, self._partitions, {"cleanup.policy": "compact"})
+        self._register(f"{name}-key", LABELS_KEY)
+        self._register(f"{name}-value", LABELS_VALUE)
+        return name
 
     def arguments(self, *more: str) -> list[str]:
         """The command line of the client."""

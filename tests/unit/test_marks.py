@@ -165,6 +165,28 @@ def test_the_version_before_reads_a_mark_that_notes_the_last_record() -> None:
     assert str(noted) == f"{mark} last=16.3 rows=00000007"
 
 
+def test_the_version_before_reads_a_mark_that_names_the_output() -> None:
+    mark = Mark(3, ids={"input": "a1", "output": "b2"}, unfinished=True, row_checksum=7, caught_up_at=1764580000)
+    assert str(dataclasses.replace(mark, output_name="out")) == f"{mark} output_name=out"
+
+
+def test_the_longest_mark_fits_into_the_metadata_of_an_offset() -> None:
+    """The brokers' default of offset.metadata.max.bytes is 4096."""
+    most = 2**63 - 1
+    ids = {"input": "x" * 22, "output": "y" * 22}
+    mark = Mark(most, most, " partitions=100000 keys=avro", "retract", Chosen(most, "standard"), "1.0.0rc1", ids, True)
+    longest = dataclasses.replace(
+        mark,
+        n_duplicated=most,
+        unordered_since=most,
+        last_read=LogPoint(most, 2**31),
+        row_checksum=7,
+        caught_up_at=most,
+        output_name="n" * 249,
+    )
+    assert len(str(longest)) < 1024
+
+
 @given(
     st.builds(
         Mark,
@@ -181,6 +203,7 @@ def test_the_version_before_reads_a_mark_that_notes_the_last_record() -> None:
         last_read=st.none() | st.builds(LogPoint, st.integers(0, 10**12), st.integers(-1, 10**6)),
         row_checksum=st.none() | st.integers(0, 2**32 - 1),
         caught_up_at=st.none() | st.integers(0, 10**11),
+        output_name=st.sampled_from(["", "out", "a-since", "rows.last_7"]),
     )
 )
 def test_a_mark_is_read_back_as_written(mark: Mark) -> None:

@@ -63,7 +63,7 @@ def test_an_output_with_more_partitions_is_refused() -> None:
     for world.settings in (BASE, Settings(**{**vars(BASE), "rebuild": True})):
         assert str(getattr(world.run(), "reason", None)) == (
             "out has changed since its labels were written (then partitions=2; now partitions=3);"
-            " choose another output with -o, or recreate the topic and run with --rebuild"
+            " choose another output with -o and its own group with -g, or recreate the topic and run with --rebuild"
         )
     world.broker.logs["out"] = [[]]
     assert world.run() is None, "recreated"

@@ -23,7 +23,7 @@ from tests.support.memory import KafkaInMemory, registry_of
 from tests.support.user_states import UserState, states_read
 from tests.support.wire import KEY_SCHEMA, LABELING_SCHEMA
 
-OTHER = "choose another output with -o, or recreate the topic and run with --rebuild"
+OTHER = "choose another output with -o and its own group with -g, or recreate the topic and run with --rebuild"
 NOT_OURS = "not written by user_classifier"
 SETTINGS = Settings(schema_registry={}, consumer={"bootstrap.servers": "host:9092"}, producer={})
 

@@ -42,7 +42,7 @@ class Sample:
     @property
     def unfinished(self) -> bool:
         """Whether the release was killed during a labelling."""
-        return any(mark.endswith(" unfinished") for _, mark in self.offsets.values())
+        return any(" unfinished" in mark for _, mark in self.offsets.values())
 
     def load(self, services: Services, directory: Path) -> Pipeline:
         """Write the state to new topics, a new group and a registry, and return the pipeline."""
