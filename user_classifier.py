@@ -188,7 +188,7 @@ def cluster(
         If there are fewer users, every label is 0.
     n_init : int or 'auto'
         Runs of k-means++, of which the one of least inertia is kept; 'auto' is one, and 30 on groups.
-    scale : {'none', 'standard', 'log'}
+    scale : {'none', 'standard', 'log', 'log-standard'}
         The space in which distances are measured, see `classifier/clustering/scaling.py`.
     fit : {'users', 'cells'}
         With 'cells' the centers are searched on groups of users, see `classifier/clustering/search.py`.

@@ -25,7 +25,7 @@ from classifier.config.ini_file import FIXED, OFFSET_RESETS, SECTIONS, check_con
 from classifier.errors import ConfigError
 from classifier.features import DEFAULT_FEATURES
 
-SCALES = ("none", "standard", "log")
+SCALES = ("none", "standard", "log", "log-standard")
 GROUP_PLACEHOLDER = "args.group"  # group.id in the file: the group given with -g
 DEFAULT_GROUP = "user_classifier"
 # Close a connection before a NAT or load balancer forgets it, which many do after 240 s without traffic. The client
@@ -132,7 +132,7 @@ class Settings:
         "fields of TOPIC that K-means works on, numbers and points in time, separated by commas",
         metavar="NAMES", parse=feature_list, unit="names of 1 to 16 fields")
     scale: str = option(CLUSTERING, "none",
-        "how totals are scaled before the fit: not at all, divided by the standard deviation, or as logarithms",
+        "how features are scaled before the fit: not at all, divided by the standard deviation, as logarithms, or both",
         choices=SCALES)
     fit: str = option(CLUSTERING, "users",
         "fit on all users, or search the centers on groups of similar users, which keeps labels more stable",

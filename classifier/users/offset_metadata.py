@@ -76,7 +76,8 @@ class Mark:
         if self.choice:
             parts.append(f" k={self.choice.n_clusters}")
             if self.choice.scale != "none":
-                parts.append(f" scale={self.choice.scale}")
+                # Earlier versions read letters, digits and '_' here, and nothing after another character.
+                parts.append(f" scale={self.choice.scale.replace('-', '_')}")
         if self.version:
             parts.append(f" by={self.version}")
         parts += [f" {role}={self.ids[role]}" for role in NO_IDS if self.ids[role]]
@@ -115,7 +116,7 @@ def mark_of(committed: TopicPartition) -> Mark | None:
         n_unmatched=int(match["waiting"] or 0),
         layout=match["layout"],
         changelog_mode=match["mode"] or "retract",
-        choice=Chosen(int(match["k"]), match["scale"] or "none") if match["k"] else None,
+        choice=Chosen(int(match["k"]), (match["scale"] or "none").replace("_", "-")) if match["k"] else None,
         version=match["by"] or "",
         ids={role: match[role] or "" for role in NO_IDS},
         unfinished=match["unfinished"] is not None,

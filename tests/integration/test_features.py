@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from classifier.config.settings import SCALES
 from tests.conftest import MakePipeline
-from tests.support import inside
+from tests.support import inside, scaled
 from tests.support.kmeans import fitted_kmeans
 from tests.support.pipeline import MARK, Pipeline
 from tests.support.topics import Outgoing
@@ -39,11 +39,6 @@ LISTS = {
     3: ["total_amount", "num_transactions", "last_purchase"],
     5: ["first_day", "visits", "x1", "last_purchase", "total_amount"],
     16: [f"x{number}" for number in range(14)] + ["last_purchase", "visits"],
-}
-SCALES = {
-    "none": FunctionTransformer(),
-    "standard": StandardScaler(),
-    "log": FunctionTransformer(lambda matrix: np.sign(matrix) * np.log1p(np.abs(matrix))),
 }
 Row = dict[str, Any]
 
@@ -81,7 +76,7 @@ def expected_labels(table: Sequence[Row], names: Sequence[str], scale: str) -> d
         per_day = {"last_purchase": DAY_MS, "first_day": 1}.get(name)
         if per_day:
             matrix[:, index] = (matrix[:, index].max() - matrix[:, index]) / per_day
-    found = fitted_kmeans(SCALES[scale].fit_transform(matrix), 3, init="k-means++", random_state=42).labels_
+    found = fitted_kmeans(scaled.points(matrix, scale), 3, init="k-means++", random_state=42).labels_
     order = np.argsort([matrix[found == label, 0].mean() for label in range(3)])
     return {row["user_id"]: int(np.flatnonzero(order == label)[0]) for row, label in zip(table, found, strict=True)}
 

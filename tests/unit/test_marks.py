@@ -1,6 +1,7 @@
 """Marks of committed offsets: their text, and which output and input they fit."""
 
 import dataclasses
+import re
 
 import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
@@ -8,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.clustering.number_of_clusters import Chosen
+from classifier.config.settings import SCALES
 from classifier.errors import StateError
 from classifier.kafka.record import LogPoint
 from classifier.users.offset_metadata import FORMAT, Mark, marks_of
@@ -174,7 +176,9 @@ def test_the_longest_mark_fits_into_the_metadata_of_an_offset() -> None:
     """The brokers' default of offset.metadata.max.bytes is 4096."""
     most = 2**63 - 1
     ids = {"input": "x" * 22, "output": "y" * 22}
-    mark = Mark(most, most, " partitions=100000 keys=avro", "retract", Chosen(most, "standard"), "1.0.0rc1", ids, True)
+    mark = Mark(
+        most, most, " partitions=100000 keys=avro", "retract", Chosen(most, "log-standard"), "1.0.0rc1", ids, True
+    )
     longest = dataclasses.replace(
         mark,
         n_duplicated=most,
@@ -187,6 +191,22 @@ def test_the_longest_mark_fits_into_the_metadata_of_an_offset() -> None:
     assert len(str(longest)) < 1024
 
 
+def test_the_version_before_reads_a_scale_that_it_does_not_know() -> None:
+    """As another scale than its own: it chooses again, and the rest of the mark keeps its meaning."""
+    before = (  # of 0.1.0
+        r"user_classifier/1 users=(?P<users>\d+)(?: waiting=(?P<waiting>\d+))?"
+        r"(?P<layout>(?: partitions=\d+)?(?: keys=avro)?)(?: mode=(?P<mode>\w+))?"
+        r"(?: k=(?P<k>\d+)(?: scale=(?P<scale>\w+))?)?(?: by=(?P<by>\S+))?"
+        r"(?: input=(?P<input>\S+))?(?: output=(?P<output>\S+))?(?P<unfinished> unfinished)?"
+    )
+    for scale in set(SCALES) - {"none"}:
+        mark = Mark(3, choice=Chosen(4, scale), version="9", ids={"input": "a", "output": "b"}, unfinished=True)
+        read = re.match(before, str(mark))
+        assert read is not None
+        assert read.group("k", "by", "input", "output", "unfinished") == ("4", "9", "a", "b", " unfinished")
+        assert (read["scale"] == scale) is (scale in ("standard", "log"))
+
+
 @given(
     st.builds(
         Mark,
@@ -194,7 +214,7 @@ def test_the_longest_mark_fits_into_the_metadata_of_an_offset() -> None:
         n_unmatched=st.integers(0, 9),
         layout=st.sampled_from(["", " partitions=6", " keys=avro", " partitions=2 keys=avro"]),
         changelog_mode=st.sampled_from(["retract", "upsert", "append"]),
-        choice=st.none() | st.builds(Chosen, st.integers(2, 10), st.sampled_from(["none", "standard", "log"])),
+        choice=st.none() | st.builds(Chosen, st.integers(2, 10), st.sampled_from(SCALES)),
         version=st.sampled_from(["", "0.1.0", "1.0.0rc1"]),
         ids=st.fixed_dictionaries({role: st.sampled_from(["", "x", "y"]) for role in ("input", "output")}),
         unfinished=st.booleans(),

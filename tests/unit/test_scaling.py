@@ -85,4 +85,4 @@ def test_the_nearest_centre_on_a_scale_fitted_earlier() -> None:
 
 
 def test_how_a_scale_is_shown() -> None:
-    assert [scale_suffix(name) for name in SCALES] == ["", ", scale standard", ", scale log"]
+    assert [scale_suffix(name) for name in SCALES] == ["", ", scale standard", ", scale log", ", scale log-standard"]

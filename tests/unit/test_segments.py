@@ -38,7 +38,7 @@ def some_users(seed: int, n_users: int = 400) -> Totals:
 # On a scale
 
 
-@pytest.mark.parametrize("scale", ["standard", "log"])
+@pytest.mark.parametrize("scale", ["standard", "log", "log-standard"])
 @pytest.mark.parametrize("n_clusters", [2, 3, 5, 8])
 @pytest.mark.parametrize("totals", [*(some_users(seed) for seed in range(3)), customers().totals])
 def test_users_are_labelled_as_scikit_learn_does_on_the_scaled_totals(
