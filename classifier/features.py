@@ -97,6 +97,10 @@ class Feature(NamedTuple):
             return None
         return float(value) if self.type == "double" or np.float32(value) == value else None
 
+    def metric_value(self, value: float) -> float:
+        """Return a value for Prometheus: a point in time in seconds since 1970."""
+        return value / self.units_per_day * 86_400 if self.units_per_day else value
+
     def all_valid(self, values: Sequence[Any]) -> bool:
         """Return whether `value_of` would return each of these values unchanged; False also where it may."""
         low, high = self.limits

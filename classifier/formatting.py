@@ -17,7 +17,7 @@ def format_users(n_users: int) -> str:
     return format_count(n_users, "user")
 
 
-def format_percentage(part: int, whole: int) -> str:
+def format_percentage(part: float, whole: float) -> str:
     """Return a percentage with one decimal; 0.0% means none, and 100.0% all."""
     if 0 < part < 0.0005 * whole:
         return "<0.1%"

@@ -116,8 +116,8 @@ def score_each(
 
     Parameters
     ----------
-    totals : ndarray of shape (n_users, 2)
-        As for `cluster`: total_amount in the currency of the input, num_transactions as a count.
+    totals : ndarray of shape (n_users, n_features)
+        As for `cluster`, in the units of the input.
     cluster : callable
         (totals, n_clusters) -> labels, inertia, and the scaling on which distances are measured.
     n_clusters : iterable of int
@@ -182,15 +182,17 @@ def largest_silhouette(fits: Sequence[Fit]) -> Fit:
 # Texts
 
 
-def comparison_lines(fits: Sequence[Fit], n_users: int, suffix: str = "", max_sample: int = MAX_SAMPLE) -> list[str]:
+def comparison_lines(
+    fits: Sequence[Fit], n_users: int, suffix: str = "", max_sample: int = MAX_SAMPLE, noun: str = "total"
+) -> list[str]:
     """Return the comparison as the lines of a table; ValueError if there are no fits.
 
-    `suffix` names the scale, see `scale_suffix`.
+    `suffix` names the scale, see `scale_suffix`; `noun` what users have, see `Settings.noun`.
     """
     if n_users < FEWEST_USERS:
         raise ValueError("too few users to compare numbers of clusters, at least 3 are needed; give a number: -k 3")
     if not fits:
-        raise ValueError(f"{format_users(n_users)} with equal totals: {SEPARATES_NOTHING}")
+        raise ValueError(f"{format_users(n_users)} with equal {noun}s: {SEPARATES_NOTHING}")
     best = best_separating(fits)
     sampled = f", silhouette of {max_sample:,} of them" if n_users > max_sample else ""
     lines = [f"{format_users(n_users)}{sampled}{suffix}", " k  silhouette     inertia"]
@@ -200,7 +202,7 @@ def comparison_lines(fits: Sequence[Fit], n_users: int, suffix: str = "", max_sa
     return lines if best else [*lines, SEPARATES_NOTHING]
 
 
-def omitted_note(totals: NDArray[np.float64], n_users: int | None = None) -> str | None:
+def omitted_note(totals: NDArray[np.float64], n_users: int | None = None, noun: str = "total") -> str | None:
     """Return why larger numbers were not compared: too few distinct totals; None if they all were.
 
     `n_users` is the number of rows by default.
@@ -210,11 +212,11 @@ def omitted_note(totals: NDArray[np.float64], n_users: int | None = None) -> str
         n_users = len(totals)
     if n_totals >= min(n_users - 1, COMPARED_K[-1]):
         return None
-    return f"{format_count(n_totals, 'distinct total')}: more clusters would split users with equal totals"
+    return f"{format_count(n_totals, f'distinct {noun}')}: more clusters would split users with equal {noun}s"
 
 
 def equal_users_note(
-    totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool, n_users: int | None = None
+    totals: NDArray[np.float64], n_clusters: int, *, one_hot: bool, n_users: int | None = None, noun: str = "total"
 ) -> str | None:
     """Return a warning if users have fewer distinct totals than there are clusters, else None.
 
@@ -225,8 +227,8 @@ def equal_users_note(
     n_totals = n_distinct(totals, n_clusters)
     if n_users < n_clusters or n_totals >= n_clusters:  # fewer users than clusters all get label 0
         return None
-    consequence = "users with equal totals get different labels" if one_hot else "the other labels stay unused"
+    consequence = f"users with equal {noun}s get different labels" if one_hot else "the other labels stay unused"
     return (
-        f"{format_users(n_users)} with {format_count(n_totals, 'distinct total')}, fewer than the {n_clusters}"
+        f"{format_users(n_users)} with {format_count(n_totals, f'distinct {noun}')}, fewer than the {n_clusters}"
         f" clusters: {consequence}; choose fewer clusters: -k {n_totals}"
     )

@@ -99,7 +99,8 @@ class NumberOfClusters:
         note = None
         if self.value:
             n_users = number_of_users(totals, weights)
-            note = equal_users_note(totals, self.value, one_hot=self._settings.one_hot, n_users=n_users)
+            settings = self._settings
+            note = equal_users_note(totals, self.value, one_hot=settings.one_hot, n_users=n_users, noun=settings.noun)
         if note and not self._warned_of_equal_users:
             log.warning(note)
         self._warned_of_equal_users = note is not None

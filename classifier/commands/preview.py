@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from classifier.clustering.compare_k import comparison_lines, equal_users_note, omitted_note
 from classifier.clustering.model import ClusterFunction
 from classifier.clustering.number_of_clusters import NumberOfClusters
-from classifier.clustering.scaling import scale_suffix
+from classifier.clustering.scaling import fit_scaling, scale_suffix
 from classifier.config.settings import Settings
 from classifier.errors import ClassifierError, RestoreNeeded, StateError
 from classifier.label_names import label_names_from
@@ -85,14 +85,16 @@ class Preview:
         intake = self.intake
         path = self.settings.plot
         suffix = scale_suffix(self.settings.scale)
+        noun = self.settings.noun
         fits = NumberOfClusters(self.settings, self.cluster, intake.heartbeat).compare(intake.totals, intake.weights)
         if self.stop.requested:
             return
         try:
-            yield from comparison_lines(fits, intake.n_users, suffix)
-            note = omitted_note(intake.totals, intake.n_users)
+            yield from comparison_lines(fits, intake.n_users, suffix, noun=noun)
+            note = omitted_note(intake.totals, intake.n_users, noun)
             if note:
                 yield note
+            yield from self._influence()
             if path is not None:
                 from classifier.reports import elbow, plot
 
@@ -103,8 +105,18 @@ class Preview:
         except ValueError as error:
             raise ClassifierError(str(error)) from None
 
+    def _influence(self) -> list[str]:
+        """Return the share of the variance that each feature has, and what to type if one has nearly all."""
+        from classifier.reports.influence import influence_lines, small_values_note
+
+        totals, weights, features = self.intake.totals, self.intake.weights, self.intake.features
+        scaling = fit_scaling(self.settings.scale, totals, weights, features.units_per_day)
+        small = small_values_note(totals, scaling, features, weights)
+        return influence_lines(totals, scaling, features, weights) + ([small] if small else [])
+
     def _labels(self) -> Iterator[str]:
         """Yield the first users, a summary, and the number of changes that a run would write."""
+        from classifier.reports.influence import influence_lines
         from classifier.reports.summary import first_users, summary_lines
 
         intake = self.intake
@@ -121,10 +133,13 @@ class Preview:
         yield from first_users(step, names)
         yield ""
         yield from summary_lines(step, names)
+        yield from influence_lines(step.totals, step.scaling, step.features, step.weights)
         yield ""
         if number.value:
-            one_hot = self.settings.one_hot
-            note = equal_users_note(intake.totals, number.value, one_hot=one_hot, n_users=intake.n_users)
+            settings = self.settings
+            note = equal_users_note(
+                intake.totals, number.value, one_hot=settings.one_hot, n_users=intake.n_users, noun=settings.noun
+            )
             if note:
                 yield note
                 yield ""

@@ -75,3 +75,11 @@ def feature_list(text: str) -> str:
     if len(names) > MAX_FEATURES:
         raise argparse.ArgumentTypeError(f"at most {MAX_FEATURES} features, got {len(names)}")
     return ",".join(names)
+
+
+def plotted_features(text: str) -> str:
+    """Return the names of one or two features."""
+    names = feature_list(text)
+    if names.count(",") > 1:
+        raise argparse.ArgumentTypeError(f"a picture has two axes: name one or two features, got {text!r}")
+    return names

@@ -16,6 +16,7 @@ from classifier.config.argument_types import (
     group_name,
     host_name,
     number_or_auto,
+    plotted_features,
     seconds,
     topic_name,
     whole_number,
@@ -158,6 +159,8 @@ class Settings:
     plot: Path | None = option(REPORTS, None,  # noqa: RUF009  the field is frozen
         "plot the clusters to FILE (.png, .svg, .pdf), at most every 10 s and at the end",
         metavar="FILE", parse=Path, unit=".png, .svg, .pdf", unset="no plot")
+    plot_features: str | None = option(REPORTS, None, "with --plot: the features on the axes; a histogram of one",
+        metavar="NAMES", parse=plotted_features, unit="names of 1 or 2 features", unset="the first two")
     summary: bool = option(REPORTS, False,
         "log a table of the clusters, and of moves between them, at most every 60 s and at the end")
     label_names: str | None = option(REPORTS, None,
@@ -197,6 +200,16 @@ class Settings:
     def feature_names(self) -> tuple[str, ...]:
         """The names of the features."""
         return tuple(self.features.split(","))
+
+    @property
+    def noun(self) -> str:
+        """What the features of a user are called in messages."""
+        return "total" if self.feature_names == DEFAULT_FEATURES else "value"
+
+    @property
+    def plotted(self) -> tuple[str, ...]:
+        """The names of the features on the axes of --plot."""
+        return tuple(self.plot_features.split(",")) if self.plot_features else self.feature_names[:2]
 
     @property
     def auto_k(self) -> bool:
@@ -309,6 +322,7 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
     check_cells(options)
     check_topics_differ(options)
     check_export(options)
+    check_plot(options)
     if options["metrics_host"] != LOOPBACK and options["metrics_port"] is None:
         raise ConfigError("--metrics-host needs --metrics-port PORT; add it, or leave --metrics-host out")
     options.update({name: sections[name] for name in SECTIONS})
@@ -355,3 +369,17 @@ def check_export(options: Mapping[str, Any]) -> None:
         if options[name]:
             other = f"--{name.replace('_', '-')}"
             raise ConfigError(f"--export and {other} cannot be combined; run one after the other")
+
+
+def check_plot(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError if --plot-features draws nothing, or names what is not in --features."""
+    plotted = options["plot_features"]
+    if plotted is None:
+        return
+    if options["plot"] is None:
+        raise ConfigError("--plot-features needs --plot FILE; add it, or leave --plot-features out")
+    if options["explore_k"]:
+        raise ConfigError("--plot-features and --explore-k cannot be combined; leave one out")
+    for name in plotted.split(","):
+        if name not in options["features"].split(","):
+            raise ConfigError(f"--plot-features: {name} is not in --features {options['features']}; add it there")

@@ -40,11 +40,15 @@ def create_reports(settings: Settings, names: Sequence[str], outages: Mapping[st
         if not settings.explore_k:
             from classifier.reports.plot import ClusterPlot
 
-            yield ClusterPlot(settings.plot, names)
+            yield ClusterPlot(settings.plot, names, axes=settings.plotted)
     if settings.summary:
         from classifier.reports.summary import Summary
 
         yield Summary(log.info, names)
+    if settings.scale == "log":
+        from classifier.reports.influence import SmallValuesWarning
+
+        yield SmallValuesWarning()
     if settings.metrics_port:
         from classifier.reports.metrics import Metrics
 

@@ -23,6 +23,7 @@ from prometheus_client.exposition import choose_encoder
 from classifier import __version__
 from classifier.config.certificates import Certificate
 from classifier.config.settings import LOOPBACK
+from classifier.features import Features
 from classifier.outage import Outage
 from classifier.reports.certificates import remaining_seconds
 from classifier.reports.metrics_server import TEXT, MetricsServer, Response
@@ -42,6 +43,7 @@ class StepGauges(NamedTuple):
     lag: Mapping[int, int]  # by partition
     centers: Sequence[Sequence[float]]
     scale: str
+    features: Features
 
 
 class Metrics:
@@ -131,6 +133,7 @@ class Metrics:
             dict(step.lag),
             step.centers.tolist(),
             step.scaling.name,
+            step.features,
         )
 
     def close(self) -> None:
@@ -200,13 +203,15 @@ class Metrics:
 
     def _centers_gauge(self, gauges: StepGauges) -> Metric:
         """Return the gauge of the centres: a value for each label and column."""
-        columns = ("total_amount", "num_transactions")
         values: dict[tuple[str, ...], float] = {
-            (str(label), self._name(label), column, gauges.scale): value
+            (str(label), self._name(label), feature.name, gauges.scale): feature.metric_value(value)
             for label, center in enumerate(gauges.centers)
-            for column, value in zip(columns, center, strict=True)
+            for feature, value in zip(gauges.features.items, center, strict=True)
         }
-        help_ = "Centre of each label, in the units of the input; scale is that of the fit."
+        help_ = (
+            "Centre of each label, in the units of the input, points in time in seconds since 1970; scale is that of"
+            " the fit."
+        )
         return gauge("label_center", help_, values, ("label", "name", "column", "scale"))
 
     def _name(self, label: int) -> str:

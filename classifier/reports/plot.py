@@ -1,4 +1,4 @@
-"""A picture of the clusters: total_amount against num_transactions, one colour for each label."""
+"""A picture of the clusters: two features against each other, or a histogram of one; one colour for each label."""
 
 import io
 import logging
@@ -14,12 +14,14 @@ from matplotlib.axis import Axis
 from matplotlib.cm import ScalarMappable
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LinearSegmentedColormap, LogNorm, to_rgb
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter
 from numpy.typing import NDArray
 
-from classifier.clustering.scaling import Weights, scale_suffix
+from classifier.clustering.scaling import LOGARITHMIC, Weights, scale_suffix
+from classifier.features import Feature
 from classifier.formatting import format_percentage, format_users
 from classifier.label_names import label_name
 from classifier.reports.output_file import check_path, part_of
@@ -32,9 +34,12 @@ REDRAW_SECONDS = 10.0
 SIZE_INCHES = (10.0, 6.0)
 DOTS_PER_INCH = 120
 MAX_DOTS = 3_000  # users drawn one by one; of more, dots would cover each other
+N_BARS = 60  # of a histogram
 N_COLUMNS = 70  # of hexagons, where users are counted instead: 10 pixels wide each
 MAX_RATIO = 30.0  # largest value over the median; above it a linear axis puts most users into one corner
 MAX_DECADES = 10  # marked on a logarithmic axis
+# Days since 1970 that matplotlib shows as dates: the years 1 to 9999.
+DATES = (-719_162, 2_932_896)
 PALEST = 0.3  # share of its colour that a hexagon with a single user has
 # Okabe and Ito's colours and two more, which colour-blind readers can distinguish. They repeat from the eleventh label
 # on.
@@ -54,17 +59,19 @@ class ClusterPlot(Periodic):
         names: Sequence[str] = (),
         clock: Clock = time.monotonic,
         now: Callable[[], datetime] = lambda: datetime.now().astimezone(),
+        axes: Sequence[str] = (),
     ) -> None:
-        """ValueError if a picture cannot be written to the path."""
+        """Draw the features that `axes` names, see `draw`; ValueError if a picture cannot be written to the path."""
         check_path(path)
         super().__init__(self._draw, REDRAW_SECONDS, clock)
         self._path = path
         self._names = names
         self._now = now
+        self._axes = axes
 
     def _draw(self, step: Step) -> None:
         try:
-            save(draw(step, self._names, self._now()), self._path)
+            save(draw(step, self._names, self._now(), self._axes), self._path)
         except OSError as error:  # e.g. a full disk; labelling goes on
             log.warning("%s: not drawn (%s)", self._path, error.strerror or error)
 
@@ -110,7 +117,7 @@ class Scale(NamedTuple):
 def scale_for(values: NDArray[np.float64], fitted_on: str = "none") -> Scale:
     """Return a scale on which the values are visibly apart: logarithmic if the fit was, or if they differ widely."""
     sizes = np.abs(values[values != 0])
-    if not len(sizes) or (fitted_on != "log" and sizes.max() <= MAX_RATIO * np.median(sizes)):
+    if not len(sizes) or (fitted_on not in LOGARITHMIC and sizes.max() <= MAX_RATIO * np.median(sizes)):
         return Scale("linear", 1.0)
     if values.min() > 0:
         return Scale("log", 1.0)
@@ -135,28 +142,68 @@ def short(value: float) -> str:
     return f"{value:g}"
 
 
-def draw(step: Step, names: Sequence[str], now: datetime) -> Figure:
-    """Draw the clusters of a step, as dots or, with many users, as hexagons."""
+class Shown(NamedTuple):
+    """What is drawn of the users: one or two features, points in time as days since 1970."""
+
+    features: Sequence[Feature]
+    totals: NDArray[np.float64]  # shape (n_users, n_features)
+    centers: NDArray[np.float64]  # shape (n_clusters, n_features)
+    scales: Sequence[Scale]
+
+    @property
+    def points(self) -> NDArray[np.float64]:
+        """The coordinates of the users."""
+        return on_axes(self.totals, self.scales)
+
+    @property
+    def spread_points(self) -> NDArray[np.float64]:
+        """The coordinates of the users, with whole numbers and dates spread."""
+        spread = [feature.is_whole and feature.units_per_day <= 1 for feature in self.features]
+        return on_axes(spread_counts(self.totals, spread), self.scales)
+
+
+def shown(step: Step, names: Sequence[str] = ()) -> Shown:
+    """Return what is drawn of a step: the features of these names, by default the first two."""
+    columns = [step.features.names.index(name) for name in names or step.features.names[:2]]
+    features = [step.features.items[column] for column in columns]
+    units = [feature.units_per_day or 1 for feature in features]
+    totals = step.totals[:, columns] / units
+    kind = step.scaling.name
+    scales = [
+        Scale("linear", 1.0) if feature.units_per_day or not len(column) else scale_for(column, kind)
+        for feature, column in zip(features, totals.T, strict=True)
+    ]
+    return Shown(features, totals, step.centers[:, columns] / units, scales)
+
+
+def draw(step: Step, names: Sequence[str], now: datetime, plotted: Sequence[str] = ()) -> Figure:
+    """Draw the clusters of a step, as dots or, with many users, as hexagons; a single feature as a histogram.
+
+    `plotted` has the names of the features on the axes, by default the first two.
+    """
     figure = Figure(figsize=SIZE_INCHES, layout="constrained")
     axes = figure.subplots()
     title = f"{step.n_users:,} users{scale_suffix(step.scaling.name)}, {now:%Y-%m-%d %H:%M:%S %Z}"
     axes.set_title(title.rstrip())
     axes.grid(color="#DDDDDD", linewidth=0.8)
     axes.set_axisbelow(True)
+    found = shown(step, plotted)
     if not len(step.labels):
-        axes.set(xlabel="total_amount", ylabel="num_transactions")
+        for axis, feature in zip((axes.xaxis, axes.yaxis), found.features, strict=False):
+            axis.set_label_text(feature.name)
         axes.text(0.5, 0.5, "no users yet", transform=axes.transAxes, ha="center")
         return figure
-    scales = [scale_for(column, step.scaling.name) for column in step.totals.T]
-    dots = len(step.totals) <= MAX_DOTS
-    if dots:
-        draw_dots(axes, on_axes(step.totals, scales), step.labels, len(step.centers))
+    dots = len(step.totals) <= MAX_DOTS and len(found.features) == 2
+    if len(found.features) == 1:
+        draw_histogram(axes, found.spread_points[:, 0], step)
+    elif dots:
+        draw_dots(axes, found.points, step.labels, len(step.centers))
     else:
-        points = on_axes(spread_counts(step.totals), scales)
-        draw_density(axes, points, step.labels, len(step.centers), step.weights)
-    mark_axis(axes.xaxis, "total_amount", scales[0], step.totals[:, 0])
-    mark_axis(axes.yaxis, "num_transactions", scales[1], step.totals[:, 1])
-    draw_centers(axes, on_axes(step.centers, scales))
+        draw_density(axes, found.spread_points, step.labels, len(step.centers), step.weights)
+    for index, (axis, feature) in enumerate(zip((axes.xaxis, axes.yaxis), found.features, strict=False)):
+        mark = mark_dates if feature.units_per_day else mark_axis
+        mark(axis, feature.name, found.scales[index], found.totals[:, index])
+    draw_centers(axes, on_axes(found.centers, found.scales))
     add_legend(figure, step, names, dots)
     return figure
 
@@ -166,10 +213,14 @@ def on_axes(totals: NDArray[np.float64], scales: Sequence[Scale]) -> NDArray[np.
     return np.column_stack([scale.forward(totals[:, column]) for column, scale in enumerate(scales)])
 
 
-def spread_counts(totals: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Spread num_transactions evenly over n - 0.5 to n + 0.5, because whole numbers leave rows of hexagons empty."""
-    spread = np.random.default_rng(0).uniform(-0.5, 0.5, len(totals))
-    return np.column_stack((totals[:, 0], totals[:, 1] + spread))
+def spread_counts(totals: NDArray[np.float64], is_whole: Sequence[bool] = (False, True)) -> NDArray[np.float64]:
+    """Spread whole numbers evenly over n - 0.5 to n + 0.5, because they leave rows of hexagons empty.
+
+    `is_whole` names their columns, by default the second one (num_transactions).
+    """
+    rng = np.random.default_rng(0)
+    spread = [rng.uniform(-0.5, 0.5, len(totals)) if whole else 0.0 for whole in is_whole]
+    return np.column_stack([column + offset for column, offset in zip(totals.T, spread, strict=True)])
 
 
 def mark_axis(axis: Axis, name: str, scale: Scale, values: NDArray[np.float64]) -> None:
@@ -187,6 +238,19 @@ def mark_axis(axis: Axis, name: str, scale: Scale, values: NDArray[np.float64]) 
     axis.set_view_interval(low, high, ignore=True)
 
 
+def mark_dates(axis: Axis, name: str, scale: Scale, values: NDArray[np.float64]) -> None:
+    """Set the label and the ticks of an axis of days since 1970; numbers where a calendar has no dates."""
+    if values.min() < DATES[0] or values.max() > DATES[1]:
+        axis.set_label_text(f"{name} (days since 1970)")
+        return
+    axis.set_label_text(name)
+    low, high = axis.get_view_interval()
+    locator = AutoDateLocator()  # type: ignore[no-untyped-call]
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    axis.set_view_interval(max(low, DATES[0]), min(high, DATES[1]), ignore=True)
+
+
 def colour_of(label: int) -> str:
     """Return the colour of a label."""
     return COLOURS[label % len(COLOURS)]
@@ -200,6 +264,16 @@ def draw_dots(axes: Axes, points: NDArray[np.float64], labels: NDArray[np.int32]
         marker = MARKERS[label % len(MARKERS)]
         axes.scatter(x, y, s=size, c=colour_of(label), marker=marker, alpha=0.8, edgecolors="white", linewidths=0.3)
     axes.margins(0.08)
+
+
+def draw_histogram(axes: Axes, points: NDArray[np.float64], step: Step) -> None:
+    """Draw the number of users with each value, the labels above each other."""
+    of_labels = [step.labels == label for label in range(len(step.centers))]
+    weights = None if step.weights is None else [step.weights[of_label] for of_label in of_labels]
+    columns = [points[of_label] for of_label in of_labels]
+    colours = [colour_of(label) for label in range(len(of_labels))]
+    axes.hist(columns, N_BARS, weights=weights, stacked=True, color=colours)
+    axes.set_ylabel("users")
 
 
 def draw_density(
@@ -257,7 +331,9 @@ def add_colour_bar(axes: Axes, most: float) -> None:
 
 
 def draw_centers(axes: Axes, centers: NDArray[np.float64]) -> None:
-    """Mark each centre with the number of its label."""
+    """Mark each centre with the number of its label; of one feature, near the top."""
+    if centers.shape[1] == 1:
+        centers = np.column_stack((centers, np.full(len(centers), 0.95 * axes.get_ylim()[1])))
     for label, (x, y) in enumerate(centers.tolist()):
         # Translucent, because the only user of a label is right behind its centre.
         box = {"boxstyle": "circle,pad=0.25", "facecolor": "#FFFFFFB0", "edgecolor": colour_of(label), "linewidth": 2}

@@ -1,24 +1,27 @@
-"""The clusters as a table: what the users of each label spend, and how many changed label."""
+"""The clusters as a table: the means of the users of each label, and how many changed label."""
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling, Weights, scale_suffix
+from classifier.features import AMOUNT, COUNT, Features
 from classifier.formatting import format_amount, format_percentage, format_user_id, format_users
 from classifier.label_names import label_name
+from classifier.reports.influence import influence_lines
 from classifier.reports.periodic import Clock, Periodic
 from classifier.reports.step import Step
+from classifier.reports.values import AMOUNT_WIDTH, MINUTE, center_text, mean_text, value_text, value_width
 
 SUMMARY_SECONDS = 60.0
 MIN_CHANGED = 0.05  # share of the users; small shifts of the borders, as users change, move fewer
 MAX_MOVES = 12  # pairs of labels listed; ten labels have ninety pairs
-ROW_FORMAT = "{:<{width}}  {:>11}  {:>7}  {:>15}  {:>18}  {:>17}  {}"
-HEADINGS = ("users", "share", "mean amount", "total amount", "mean transactions", "centre")
+MEAN_WIDTH = 15  # characters of a column of means
+HEADINGS = {AMOUNT: "mean amount", COUNT: "mean transactions"}  # of others: mean and the name
 
 
 class ShownStep(NamedTuple):
@@ -38,10 +41,17 @@ class Summary(Periodic):
         self._echo = echo
         self._names = names
         self._before: ShownStep | None = None
+        self._advised = False
 
     def _echo_table(self, step: Step) -> None:
         for line in summary_lines(step, self._names):
             self._echo(line)
+        shares, *advice = influence_lines(step.totals, step.scaling, step.features, step.weights) or [""]
+        if shares:
+            self._echo(shares)
+        if advice and not self._advised:
+            self._advised = True
+            self._echo(advice[0])
         before = self._before
         if before is not None:
             moved = moves(before.user_ids, before.labels, step.user_ids, step.labels, step.weights)
@@ -52,60 +62,95 @@ class Summary(Periodic):
         self._before = ShownStep(step.user_ids, step.labels, step.centers, step.scaling)
 
 
-def per_label(
+class LabelSums(NamedTuple):
+    """Number and sums of the users of each label."""
+
+    users: NDArray[np.int64]  # shape (n_labels,)
+    sums: NDArray[np.float64]  # shape (n_labels, n_features), in the units of the input
+
+    @property
+    def means(self) -> NDArray[np.float64]:
+        """Means, of the same shape; NaN for a label without users."""
+        n_users = self.users[:, None]
+        return np.divide(self.sums, n_users, out=np.full_like(self.sums, np.nan), where=n_users > 0)
+
+
+def label_sums(
     totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
-) -> pd.DataFrame:
-    """Return number and totals of the users of each label.
+) -> LabelSums:
+    """Return number and sums of the users of each label.
 
     Parameters
     ----------
-    totals : ndarray of shape (n_users, 2)
-        total_amount in the currency of the input, num_transactions as a count.
+    totals : ndarray of shape (n_users, n_features)
+        In the units of the input.
     labels : ndarray of shape (n_users,)
     n_labels : int
         Labels without users have a row, too.
     weights : ndarray of shape (n_users,), optional
         How many users each row represents, by default one.
-
-    Returns
-    -------
-    DataFrame
-        Index label; columns users, mean_amount, total_amount, mean_transactions. Without users, the means are NaN.
     """
     users = np.ones(len(labels)) if weights is None else weights
+    columns = pd.DataFrame(np.column_stack((users, totals * users[:, None])))
+    found = columns.groupby(labels).sum().reindex(range(n_labels), fill_value=0.0).to_numpy()
+    return LabelSums(found[:, 0].astype(np.int64), found[:, 1:])
+
+
+def per_label(
+    totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
+) -> pd.DataFrame:
+    """Return number and totals of the users of each label.
+
+    Index label; columns users, mean_amount, total_amount, mean_transactions. Without users, the means are NaN.
+    """
+    found = label_sums(totals, labels, n_labels, weights)
     columns = {
-        "label": labels,
-        "users": users,
-        "total_amount": totals[:, 0] * users,
-        "transactions": totals[:, 1] * users,
+        "users": found.users,
+        "mean_amount": found.means[:, 0],
+        "total_amount": found.sums[:, 0],
+        "mean_transactions": found.means[:, 1],
     }
-    sums = pd.DataFrame(columns).groupby("label").sum()
-    found = sums.reindex(pd.RangeIndex(n_labels, name="label"), fill_value=0.0)
-    found.insert(1, "mean_amount", found["total_amount"] / found["users"])
-    found["mean_transactions"] = found.pop("transactions") / found["users"]
-    return found.astype({"users": np.int64})
+    return pd.DataFrame(columns, index=pd.RangeIndex(n_labels, name="label"))
+
+
+def headings_of(features: Features) -> Iterator[tuple[str, int]]:
+    """Yield headings and widths: one for each feature, two for total_amount, whose sum is the revenue of a label."""
+    for feature in features.items:
+        heading = HEADINGS.get(feature.name, f"mean {feature.name}")
+        yield heading, max(len(heading), MINUTE if feature.units_per_day else MEAN_WIDTH)
+        if feature.name == AMOUNT:
+            yield "total amount", AMOUNT_WIDTH
+
+
+def texts_of(found: LabelSums, features: Features, n_users: int) -> Iterator[list[str]]:
+    """Yield for each label the number and share of its users, and the texts under `headings_of`."""
+    for n_of_label, means, sums in zip(found.users.tolist(), found.means.tolist(), found.sums.tolist(), strict=True):
+        texts = [f"{n_of_label:,}", format_percentage(n_of_label, n_users)]
+        for feature, mean, total in zip(features.items, means, sums, strict=True):
+            texts.append(mean_text(feature, mean))
+            if feature.name == AMOUNT:
+                texts.append(format_amount(total))
+        yield texts
 
 
 def summary_lines(step: Step, names: Sequence[str] = ()) -> list[str]:
     """Return the table, a line for each label and one for all."""
-    n_labels = len(step.centers)
+    features, n_users, n_labels = step.features, step.n_users, len(step.centers)
     titles = [label_name(label, names) for label in range(n_labels)]
-    width = max(len(title) for title in ("label", *titles))
-    lines = [ROW_FORMAT.format("label", *HEADINGS, width=width) + scale_suffix(step.scaling.name)]
-    rows = per_label(step.totals, step.labels, n_labels, step.weights).itertuples()
-    for title, row, center in zip(titles, rows, step.centers.tolist(), strict=True):
-        texts = (*row_texts(row, step.n_users), center_text(center))
-        lines.append(ROW_FORMAT.format(title, *texts, width=width))
-    for row in per_label(step.totals, np.zeros_like(step.labels), 1, step.weights).itertuples():
-        lines.append(ROW_FORMAT.format("all", *row_texts(row, step.n_users), "", width=width).rstrip())
+    headings, widths = zip(("users", 11), ("share", 7), *headings_of(features), strict=True)
+    title_width = max(len(title) for title in ("label", *titles))
+
+    def line(title: str, texts: Sequence[str], center: str = "") -> str:
+        padded = [f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)]
+        return "  ".join((f"{title:<{title_width}}", *padded, center)).rstrip()
+
+    lines = [line("label", headings, "centre") + scale_suffix(step.scaling.name)]
+    by_label = label_sums(step.totals, step.labels, n_labels, step.weights)
+    centers = [center_text(center, features, step.scaling.ages) for center in step.centers.tolist()]
+    lines += map(line, titles, texts_of(by_label, features, n_users), centers)
+    every = label_sums(step.totals, np.zeros_like(step.labels), 1, step.weights)
+    lines += [line("all", texts) for texts in texts_of(every, features, n_users)]
     return lines
-
-
-def row_texts(row: Any, n_users: int) -> list[str]:
-    """Return one row of `per_label` as texts, with the share of all users."""
-    transactions = f"{row.mean_transactions:,.1f}" if row.users else "-"
-    share_ = format_percentage(row.users, n_users)
-    return [f"{row.users:,}", share_, format_amount(row.mean_amount), format_amount(row.total_amount), transactions]
 
 
 def moves(
@@ -160,7 +205,12 @@ def changed_clusters_note(before: ShownStep, step: Step) -> str | None:
     if n_moved < MIN_CHANGED * step.n_users:
         return None
     centers = zip(before.centers.tolist(), step.centers.tolist(), strict=True)
-    shifts = [f"{label} from {center_text(old)} to {center_text(new)}" for label, (old, new) in enumerate(centers)]
+    features = step.features
+    shifts = [
+        f"{label} from {center_text(old, features, before.scaling.ages)}"
+        f" to {center_text(new, features, step.scaling.ages)}"
+        for label, (old, new) in enumerate(centers)
+    ]
     return (
         f"the clusters have changed: with the previous centres, {format_users(n_moved)}"
         f" ({format_percentage(n_moved, step.n_users)}) would"
@@ -168,18 +218,20 @@ def changed_clusters_note(before: ShownStep, step: Step) -> str | None:
     )
 
 
-def center_text(center: Sequence[float]) -> str:
-    """Return a centre as text, in the units of the input."""
-    return f"{format_amount(center[0])} / {center[1]:,.1f}"
-
-
 def first_users(step: Step, names: Sequence[str] = (), n: int = 20) -> list[str]:
     """Return the first users and their labels as the lines of a table."""
+    features = step.features.items
+    widths = [value_width(feature) for feature in features]
     ids = [format_user_id(user_id) for user_id in step.user_ids[:n]]
-    width = max(len(user_id) for user_id in ("user_id", *ids))
-    lines = [f"{'user_id':<{width}}  {'total_amount':>18}  {'num_transactions':>16}  label"]
-    for user_id, (amount, count), label in zip(ids, step.totals[:n].tolist(), step.labels[:n].tolist(), strict=True):
-        lines.append(f"{user_id:<{width}}  {format_amount(amount):>18}  {count:>16,.0f}  {label_name(label, names)}")
+    id_width = max(len(user_id) for user_id in ("user_id", *ids))
+
+    def line(user_id: str, texts: Iterable[str], label: str) -> str:
+        padded = [f"{text:>{width}}" for text, width in zip(texts, widths, strict=True)]
+        return "  ".join((f"{user_id:<{id_width}}", *padded, label))
+
+    lines = [line("user_id", step.features.names, "label")]
+    for user_id, values, label in zip(ids, step.totals[:n].tolist(), step.labels[:n].tolist(), strict=True):
+        lines.append(line(user_id, map(value_text, features, values), label_name(label, names)))
     if len(step.user_ids) > n:
         lines.append(f"... and {format_users(len(step.user_ids) - n)} more")
     return lines

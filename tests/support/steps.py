@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from classifier.clustering.scaling import Scaling
+from classifier.features import TOTALS, Features
 from classifier.reports.step import Step
 
 AS_THEY_ARE = Scaling()
@@ -25,9 +26,10 @@ def step_of(
     labels: NDArray[np.int32],
     centers: NDArray[np.float64],
     scaling: Scaling = AS_THEY_ARE,
+    features: Features = TOTALS,
 ) -> Step:
     """A step without durations."""
-    return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {}, scaling=scaling)
+    return Step(user_ids, totals, labels, centers, 0, 0, 0.0, 0.0, {}, scaling=scaling, features=features)
 
 
 class ManualClock:

@@ -50,6 +50,36 @@ def test_defaults_with_cells(file: Path) -> None:
     assert (given.topic, given.output, given.batch_interval) == ("in", "out", 1.0)
 
 
+def test_the_features_of_the_plot(file: Path) -> None:
+    assert taken(file).plotted == ("total_amount", "num_transactions")
+    assert taken(file, "--features", "visits").plotted == ("visits",)
+    assert taken(file, "--features", "a,b,c", "--plot", "c.svg").plotted == ("a", "b")
+    assert taken(file, "--features", "a,b,c", "--plot", "c.svg", "--plot-features", "c, a").plotted == ("c", "a")
+    assert taken(file, "--cells", "--plot", "c.svg", "--plot-features", "num_transactions").plotted == (
+        "num_transactions",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--plot-features total_amount", "--plot-features needs --plot FILE; add it, or leave --plot-features out"),
+        (
+            "--plot c.svg --explore-k --plot-features total_amount",
+            "--plot-features and --explore-k cannot be combined; leave one out",
+        ),
+        (
+            "--plot c.svg --features visits,last_visit --plot-features visits,city",
+            "--plot-features: city is not in --features visits,last_visit; add it there",
+        ),
+    ],
+)
+def test_features_that_cannot_be_plotted(file: Path, options: str, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        taken(file, *shlex.split(options))
+    assert str(caught.value) == message
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
