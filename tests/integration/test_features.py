@@ -1,7 +1,9 @@
 """--features: other columns than the two totals, in any order of arrival, over restarts, and changes of the list."""
 
 import random
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -213,3 +215,23 @@ def test_cells_count_the_two_totals(pipeline: Pipeline) -> None:
     refused = inside.run(pipeline.arguments("--cells", "--features", "visits"))
     assert refused.code == 2
     assert "--features visits cannot be combined with --cells: Flink counts cells of total_amount and" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "axes"),
+    [(["last_purchase"], []), (["visits", "last_purchase", "x0", "first_day"], ["first_day", "x0"])],
+    ids=["one", "four"],
+)
+def test_reports_name_the_features(pipeline: Pipeline, tmp_path: Path, names: list[str], axes: list[str]) -> None:
+    write(pipeline, [(0, row) for row in rows(30)])
+    picture = tmp_path / "clusters.svg"
+    preview = inside.run(arguments(pipeline, names, "--dry-run", "--scale", "log-standard"))
+    assert preview.stdout.splitlines()[0].split() == ["user_id", *names, "label"]
+    assert "2023-11-1" in preview.stdout
+    explored = inside.run(arguments(pipeline, names, "--explore-k"))
+    assert f"share of the variance that K-means sees: {names[0]} " in explored.stdout
+    plot = ["--plot", str(picture), *(["--plot-features", ",".join(axes)] if axes else [])]
+    finished = inside.run_to_end(arguments(pipeline, names, "--summary", *plot))
+    assert all(f"mean {name}" in finished.stderr for name in names)
+    assert re.search(r" 2023-11-1\d \d\d:\d\d \(age \d+\.\d days\)", finished.stderr)
+    assert picture.read_bytes().startswith(b"<?xml")
