@@ -31,6 +31,8 @@ LOGIN_MODULES = {  # a part of the value of sasl.jaas.config: what to write inst
 }
 # In the text of an error, if a key could not be read.
 KEY_NOT_READ = ("ssl.key.location failed", "ssl.key.pem failed", "PEM lib", "BAD_PASSWORD_READ", "BAD_DECRYPT")
+ASSERTION_KEYS = ("sasl.oauthbearer.assertion.private.key.file", "sasl.oauthbearer.assertion.private.key.pem")
+PASSPHRASE = "sasl.oauthbearer.assertion.private.key.passphrase"
 UNSECURED = "enable.sasl.oauthbearer.unsecure.jwt"
 TRUE = ("true", "t", "1")  # as librdkafka reads a boolean
 
@@ -48,6 +50,9 @@ def authentication_problem(section: str, properties: Mapping[str, str]) -> str:
     unsecured = properties.get(UNSECURED, "").lower() in TRUE
     if mechanism(properties) == "OAUTHBEARER" and not uses_provider(properties) and not unsecured:
         return f"[{section}] sasl.mechanisms = OAUTHBEARER has no source of tokens; add {WITH_A_PROVIDER}"
+    for name in ASSERTION_KEYS:  # librdkafka would ask for its password on the terminal
+        if is_encrypted(name, properties) and not properties.get(PASSPHRASE):
+            return f"[{section}] {name} is encrypted; add {PASSPHRASE}"
     return ""
 
 
@@ -62,7 +67,7 @@ def key_problem(properties: Mapping[str, str], text: str) -> str:
         return "ssl.certificate.location is missing; add it, or remove the key"
     if "ssl.keystore.location" in text and "mac verify failure" in text:
         return "ssl.keystore.password does not open ssl.keystore.location; correct it"
-    if not any(sign in text for sign in KEY_NOT_READ) or not is_encrypted(properties):
+    if not any(sign in text for sign in KEY_NOT_READ) or not is_encrypted(key_of(properties), properties):
         return ""
     if properties.get("ssl.key.password"):
         return f"ssl.key.password does not decrypt {key_of(properties)}; correct it"
@@ -76,12 +81,12 @@ def key_of(properties: Mapping[str, str]) -> str:
     )
 
 
-def is_encrypted(properties: Mapping[str, str]) -> bool:
-    """Whether the key is encrypted (PEM)."""
-    name = key_of(properties)
+def is_encrypted(name: str, properties: Mapping[str, str]) -> bool:
+    """Whether a property has an encrypted key (PEM)."""
     key = properties.get(name, "")
-    with contextlib.suppress(OSError):
-        return "ENCRYPTED" in (Path(key).read_text(encoding="latin-1") if name.endswith(".location") else key)
+    is_path = name.endswith((".location", ".file"))
+    with contextlib.suppress(OSError, ValueError):  # such as a name too long, or with a null character
+        return "ENCRYPTED" in (Path(key).read_text(encoding="latin-1") if is_path and key else key)
     return False
 
 

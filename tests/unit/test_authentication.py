@@ -11,6 +11,7 @@ from classifier.config.properties import KERBEROS
 OIDC = {"sasl.mechanisms": "OAUTHBEARER", "sasl.oauthbearer.method": "oidc"}
 JAAS = "org.apache.kafka.common.security.{} required;"
 CALLBACK = "software.amazon.msk.auth.iam.IAMClientCallbackHandler"
+ASSERTION = "sasl.oauthbearer.assertion.private.key"
 NO_SOURCE = f"sasl.mechanisms = OAUTHBEARER has no source of tokens; add {WITH_A_PROVIDER}"
 
 
@@ -89,3 +90,18 @@ def test_other_problems_are_not_about_the_key(text: str) -> None:
 def test_a_key_that_cannot_be_read_is_not_called_encrypted(tmp_path: Path) -> None:
     text = "ssl.key.location failed: error:0A080002:SSL routines::system lib"
     assert key_problem({"ssl.key.location": str(tmp_path / "missing")}, text) == ""
+
+
+def test_an_encrypted_key_of_assertions(tmp_path: Path) -> None:
+    """librdkafka would ask for its password on the terminal."""
+    key = "-----BEGIN ENCRYPTED PRIVATE KEY-----"
+    file = tmp_path / "key.pem"
+    file.write_text(key, encoding="utf-8")
+    passphrase = "sasl.oauthbearer.assertion.private.key.passphrase"
+    for name, value in ((f"{ASSERTION}.file", str(file)), (f"{ASSERTION}.pem", key)):
+        expected = f"[consumer] {name} is encrypted; add {passphrase}"
+        assert authentication_problem("consumer", {**OIDC, name: value}) == expected
+        assert authentication_problem("consumer", {**OIDC, name: value, passphrase: ""}) == expected
+        assert authentication_problem("consumer", {**OIDC, name: value, passphrase: "x"}) == ""
+    for name, value in ((f"{ASSERTION}.file", str(tmp_path / "missing")), (f"{ASSERTION}.pem", "-----BEGIN RSA")):
+        assert authentication_problem("consumer", {**OIDC, name: value}) == ""
