@@ -11,7 +11,9 @@ RUN python3 -m venv /tools && python3 -m venv --without-pip /venv \
 COPY user_classifier.py /app/
 COPY classifier /app/classifier
 # Unchecked: image layers round modification times, so Python would compile the files again at each start.
-RUN /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /app
+# The files have the permissions of the clone, in which other accounts may have none (umask 077), or all.
+RUN /venv/bin/python -m compileall -q --invalidation-mode unchecked-hash /venv/lib /app \
+ && chmod -R u=rwX,go=rX /venv /app
 
 FROM ${BASE}
 # pip is not needed at run time.

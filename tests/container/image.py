@@ -61,8 +61,20 @@ def build_images() -> tuple[Image, Image]:
     base_file = STATE / "base.Dockerfile"
     base_file.write_text(BASE_FILE, encoding="utf-8")
     build(BASE, base_root, "--file", base_file)
-    build(CLIENT, ROOT, "--build-arg", f"BASE={BASE}")
+    build(CLIENT, private_clone(), "--build-arg", f"BASE={BASE}")
     return Image(BASE), Image(CLIENT)
+
+
+def private_clone() -> Path:
+    """Copy what the image is built from as an account with umask 077 clones it: nobody else has a permission."""
+    folder = STATE / "clone"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "classifier", folder / "classifier", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Dockerfile", ".dockerignore", "requirements.lock", "user_classifier.py"):
+        shutil.copy(ROOT / name, folder)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o700 if path.is_dir() else 0o600)
+    return folder
 
 
 def build(name: str, folder: Path, *arguments: str | Path) -> None:

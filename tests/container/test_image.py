@@ -54,6 +54,14 @@ def test_only_root_can_change_its_files(image: Image, root: Path) -> None:
                 assert (status.st_uid, status.st_mode & 0o022) == (0, 0), path
 
 
+def test_everybody_can_read_its_files(root: Path) -> None:
+    """It is built from a clone whose files only its owner can read."""
+    for folder in ("app", "venv"):
+        for path in [root / folder, *(root / folder).rglob("*")]:
+            if not path.is_symlink():
+                assert path.stat().st_mode & 0o055 == (0o055 if path.is_dir() else path.stat().st_mode & 0o011 | 0o044)
+
+
 def test_its_size_is_that_in_the_page(images: tuple[Image, Image]) -> None:
     base, client = (image.megabytes for image in images)
     print(f"the image has {client:.0f} MB, of which {base:.0f} are the base image")
