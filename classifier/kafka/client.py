@@ -50,6 +50,7 @@ class Kafka:
     def __init__(self, settings: Settings, stop: StopRequest) -> None:
         self.stop = stop
         self.outage = Outage(f"Kafka {settings.consumer['bootstrap.servers']}")
+        self.output = Outage(f"{self.outage.service}: the output")  # of all producers: a restore ends no outage
         self.on_wait: Callable[[], object] = lambda: None  # called before each retry, so that health checks stay green
         self.last_error: KafkaError | None = None  # reported by a client in the background, not by a call
         self._section_of_last_error = "consumer"

@@ -28,7 +28,6 @@ from classifier.errors import (
 from classifier.kafka.client import CALL_TIMEOUT_SECONDS, POLL_SECONDS, Kafka
 from classifier.kafka.record import BadRecord, Headers
 from classifier.kafka.transaction_size import MIN_RECORDS, TransactionSize
-from classifier.outage import Outage
 from classifier.stop import COMMITTED, NOT_COMMITTED, UNKNOWN
 
 log = logging.getLogger("user_classifier")
@@ -62,7 +61,6 @@ class Sink:
         self._size = transaction_size
         self._check_step = check_step
         self._stop = kafka.stop
-        self._outage = Outage(f"{kafka.outage.service}: the output")
         self._action = f"write transactional.id {transactional_id}"
         self._deliveries = Deliveries(kafka)
         self._producer = kafka.producer(self._deliveries.note_failure)
@@ -198,18 +196,19 @@ class Sink:
 
     def _await_deliveries(self) -> None:
         """Wait until all queued records are delivered, or one has failed; the commit raises which."""
+        output = self._kafka.output
         n_outstanding = len(self._producer)
         while n_outstanding and not self._deliveries.failed:
             before = n_outstanding
             n_outstanding = self._flush(CALL_TIMEOUT_SECONDS)
             self._size.measure(self._deliveries.n_queued, n_outstanding)  # counts even if the transaction is aborted
             if n_outstanding == before:
-                self._outage.note_failure("accepts no records")
-                self._kafka.outage.note_silence("output", self._outage.since or time.monotonic())
+                output.note_failure("accepts no records")
+                self._kafka.outage.note_silence("output", output.since or time.monotonic())
                 self._kafka.on_wait()
                 self._check_step()
-        self._outage.note_recovery()
         if not self._deliveries.failed:
+            output.note_recovery()
             self._kafka.outage.note_sound("output")
 
     def _flush(self, timeout: float) -> int:
