@@ -77,6 +77,7 @@ RESETS_FETCH = BrokerFault("resets connections that ask for records", resets=onl
 DISK_HANGS = BrokerFault("answers neither Fetch nor ListOffsets nor Produce", holds=only(FETCH, LIST_OFFSETS, PRODUCE))
 """What a broker knows by heart it answers: Metadata, for example, which another client call asks any broker for."""
 NO_FETCH = BrokerFault("answers all but Fetch", holds=only(FETCH))
+NO_PRODUCE = BrokerFault("answers all but Produce", holds=only(PRODUCE))
 NO_LIST_OFFSETS = BrokerFault("answers all but ListOffsets", holds=only(LIST_OFFSETS))
 
 

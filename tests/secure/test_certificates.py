@@ -1,15 +1,18 @@
 """Certificates of clients (mTLS) in every form: they work, and each mistake is reported without a question."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from local.services.process import free_port
 from tests.secure.client_keys import FORMATS, PASSWORD, ClientKey
 from tests.secure.conftest import USER, Secured, SecuredPipeline
 from tests.secure.permissions import AccessControl, needed
 from tests.support import configuration, inside, terminal
+from tests.support.alerts import Scrapes, documented
 from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.client import Finished
+from tests.support.client import Client, Finished
 from tests.support.waiting import wait_until
 
 WRONG = "not-the-password"
@@ -135,6 +138,22 @@ def test_no_library_asks_for_a_password_on_the_terminal(
     assert code == 2
     (line,) = written.splitlines()
     assert line.endswith(f": [{section}] ssl.key.location is encrypted; add ssl.key.password")
+
+
+@pytest.mark.parametrize(("days", "fires"), [(1, True), (20, False)])
+def test_the_alert_for_a_certificate_that_expires(
+    pipeline: SecuredPipeline, secured: Secured, tmp_path: Path, days: int, fires: bool
+) -> None:
+    pipeline.use_certificate(secured, ClientKey(secured.authority.server(USER, days=days)).plain())
+    configuration.write(pipeline.file, pipeline.sections)
+    port = free_port()
+    with Client(pipeline.arguments("--metrics-port", str(port)), tmp_path / "log") as running:
+        running.wait_for_output(" changes, fit ")
+        alert = documented()["A certificate expires"]
+        scrapes = Scrapes(port)
+        scrapes.scrape_for(alert.for_s)
+        assert scrapes.fires(alert) is fires
+        assert running.stop() == 0, running.output
 
 
 def test_a_certificate_that_expires(pipeline: SecuredPipeline, secured: Secured) -> None:
