@@ -63,7 +63,7 @@ def has_other_features(schema: Any, features: Features) -> bool:
     if found.keys() - optional - set(features.names):
         return False  # not written by this client, whose fields may all be null
     if features.are_default:
-        return not found.keys() <= set(features.names)
+        return not found.keys() <= set(features.names) <= fields.keys()
     return found != {each.name: each.type for each in features.items}
 
 

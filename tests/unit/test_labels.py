@@ -38,6 +38,18 @@ def test_without_a_value_subject_one_is_registered() -> None:
     assert empty.newest("user.labeling-1-value") == (1, expected)
 
 
+@pytest.mark.parametrize("names", [["total_amount"], ["num_transactions"], ["total_amount", "visits"]])
+def test_a_rebuild_replaces_other_features_by_the_two_totals(names: list[str]) -> None:
+    """Also those of a list with only one of the totals."""
+    columns = {"user_id": "string", **dict.fromkeys(names, "long"), "label": "int"}
+    old = record_schema("out_value", **columns)
+    registry = registry_of(x__value=old)
+    codec = LabelCodec(registry, "x", replaces_others=True)
+    (value,) = codec.encode([("ann", (1.5, 2), 1)])
+    assert codec.decode([value]) == (["ann"], [(1.5, 2)], [1])
+    assert codec.has_no_row(frame(1, body(old, {"user_id": "ann", **dict.fromkeys(names, 1), "label": 1})))
+
+
 @pytest.mark.parametrize("narrow", [{"num_transactions": "int"}, {"total_amount": "float"}, {"label": "string"}, None])
 @pytest.mark.parametrize("plain", [False, True])
 def test_a_value_subject_that_does_not_fit(narrow: dict[str, str] | None, plain: bool) -> None:
