@@ -6,12 +6,14 @@ from datetime import datetime
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from classifier.formatting import format_amount, format_count, format_percentage
+from classifier.features import AMOUNT, Features, Value
+from classifier.formatting import format_count, format_percentage
 from classifier.label_names import label_name
-from classifier.reports.summary import per_label
 from classifier.users.table import NO_LABEL
 from dashboard.table import Snapshot
+from dashboard.values import mean_text
 
 MAX_FOUND = 20
 NO_LABEL_TEXT = "no label"  # of users who are deleted, or were not there before
@@ -23,39 +25,75 @@ class LabelFigures(NamedTuple):
     label: int  # NO_LABEL for all users
     users: str
     share: str
-    revenue: str  # share of the sum of all amounts
-    mean_amount: str
-    mean_transactions: str
+    revenue: str | None  # share of the sum of all amounts; None where the features have no amount
+    means: Sequence[str]  # by feature
 
 
 class Found(NamedTuple):
     """One user."""
 
     user_id: str
-    amount: float
-    n_transactions: int
+    values: tuple[Value, ...]  # by feature
     label: int
     changed: int  # timestamp of the newest record in ms
 
 
 def label_figures(snapshot: Snapshot) -> list[LabelFigures]:
     """Return the numbers of each label, and as the last ones those of all users."""
-    labels = snapshot.present_labels
-    n_labels = snapshot.n_labels
-    rows = [*per_label(snapshot.totals, labels, n_labels).itertuples()]
-    rows += per_label(snapshot.totals, np.zeros_like(labels), 1).itertuples()
-    revenue = float(snapshot.totals[:, 0].sum())
+    n_users = len(snapshot.present)
+    features = snapshot.features.items
+    newest = [snapshot.newest(each.name) for each in features]
+    shares = revenue_shares(snapshot)
     return [
         LabelFigures(
-            label if label < n_labels else NO_LABEL,
-            f"{row.users:,}",
-            format_percentage(row.users, len(labels)),
-            f"{row.total_amount / revenue:.1%}" if revenue > 0 else "-",
-            format_amount(row.mean_amount),
-            f"{row.mean_transactions:,.1f}" if row.users else "-",
+            label if label < snapshot.n_labels else NO_LABEL,
+            f"{users:,}",
+            format_percentage(users, n_users),
+            shares[label] if shares else None,
+            [mean_text(*each) for each in zip(features, of_label.tolist(), newest, strict=True)],
         )
-        for label, row in enumerate(rows)
+        for label, (users, of_label) in enumerate(zip([*snapshot.sizes(), n_users], means(snapshot), strict=True))
     ]
+
+
+def means(snapshot: Snapshot) -> NDArray[np.float64]:
+    """Return the means of each label and of all users, of shape (n_labels + 1, n_features); NaN without users."""
+    columns = []
+    for each in snapshot.features.items:
+        values = snapshot.column(each.name)
+        # Of microseconds since 1970, a sum has no digits left for seconds.
+        origin = snapshot.newest(each.name) if each.units_per_day and len(values) else 0.0
+        columns.append(origin + means_by_label(snapshot, values - origin))
+    return np.column_stack(columns)
+
+
+def means_by_label(snapshot: Snapshot, values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean of a column for each label, and as the last one that of all users; NaN without users."""
+    sums = np.bincount(snapshot.present_labels, values, snapshot.n_labels)
+    n_users = np.append(snapshot.sizes(), len(values))
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float64] = np.append(sums, values.sum()) / n_users
+    return found
+
+
+def revenue_shares(snapshot: Snapshot) -> list[str]:
+    """Return the share of each label in the sum of all amounts, and as the last one that of all users."""
+    if AMOUNT not in snapshot.features.names:
+        return []
+    amounts = snapshot.column(AMOUNT)
+    revenue = float(amounts.sum())
+    of_labels = np.bincount(snapshot.present_labels, amounts, snapshot.n_labels).tolist()
+    return [f"{each / revenue:.1%}" if revenue > 0 else "-" for each in (*of_labels, revenue)]
+
+
+def order_text(features: Features) -> str:
+    """Return what the numbers of the labels mean."""
+    first = features.items[0]
+    if first.name == AMOUNT:
+        return "Users with label 0 spend least."
+    if first.units_per_day:
+        return f"Label 0 has the most recent {first.name} in the mean."
+    return f"Label 0 has the smallest mean {first.name}."
 
 
 def find(snapshot: Snapshot, text: str, index: int | None) -> list[Found]:
@@ -77,9 +115,8 @@ def _containing(snapshot: Snapshot, text: str, n_users: int) -> Iterator[Found]:
 
 def user_at(snapshot: Snapshot, index: int) -> Found:
     """Return the user with an index."""
-    columns = (snapshot.amounts, snapshot.counts, snapshot.labels, snapshot.changed)
-    amount, count, label, changed = (column[index].item() for column in columns)
-    return Found(snapshot.user_ids[index], amount, count, label, changed)
+    values = tuple(column[index].item() for column in snapshot.values)
+    return Found(snapshot.user_ids[index], values, int(snapshot.labels[index]), int(snapshot.changed[index]))
 
 
 def label_text(label: int, names: Sequence[str]) -> str:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from classifier.commands.export import ROW_GROUP_SIZE, Blocks, columns_of, write_csv
-from classifier.features import TOTALS
 from classifier.label_names import label_name
 from dashboard.table import Snapshot
 
@@ -14,7 +13,7 @@ from dashboard.table import Snapshot
 def csv_of(snapshot: Snapshot, label: int | None, names: Sequence[str] = ()) -> bytes:
     """Return the users of one label, or of all, in the order of user_id."""
     file = io.BytesIO()
-    write_csv(file, columns_of(TOTALS, names), blocks(snapshot, label, names))
+    write_csv(file, columns_of(snapshot.features, names), blocks(snapshot, label, names))
     return file.getvalue()
 
 
@@ -26,7 +25,7 @@ def blocks(snapshot: Snapshot, label: int | None, names: Sequence[str]) -> Block
         block = ordered[start : start + ROW_GROUP_SIZE]
         labels = snapshot.labels[block].tolist()
         user_ids = [snapshot.user_ids[index] for index in block.tolist()]
-        columns = [user_ids, snapshot.amounts[block].tolist(), snapshot.counts[block].tolist(), labels]
+        columns = [user_ids, *(column[block].tolist() for column in snapshot.values), labels]
         if names:
             columns.append([name_or_number(each, names) for each in labels])
         yield columns

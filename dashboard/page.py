@@ -10,18 +10,23 @@ import time
 from collections.abc import Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
-from classifier.formatting import format_amount, format_user_id
+from classifier.features import LABEL, Feature
+from classifier.formatting import format_user_id
 from classifier.label_names import label_name, label_names_from, missing_name_message
 from classifier.users.table import NO_LABEL
 from dashboard import figures, picture
-from dashboard.bins import AXES, Window, axis_scales, full_window, value_at
+from dashboard.axes import AXES, axes_of
+from dashboard.bins import Window, full_window
 from dashboard.lists import csv_of
 from dashboard.moves import Moves, moves
 from dashboard.options import parsed
 from dashboard.picture import View, colour_of
 from dashboard.reader import Reader
 from dashboard.table import Snapshot
+from dashboard.times import time_of, time_text
+from dashboard.values import heading, value_text
 
 REDRAW_SECONDS = 2.0
 MAX_MOVED = 50  # users listed
@@ -73,13 +78,16 @@ def live(reader: Reader) -> None:
     warning = missing_name_message(now.n_labels - 1, names, reader.settings.output)
     if warning:
         st.warning(literal(warning))
+    others = reader.others_text
+    if others:
+        st.warning(literal(others))
     then, opened_at = st.session_state.setdefault("opened", (now, time.time()))
     moved = now.cached(("moves", then.version), lambda: moves(then, now))
     show_totals(reader, now, moved)
     dark = st.context.theme.type == "dark"
     show_labels(now, then, names, dark)
     show_clusters(now, names, dark)
-    show_changes(reader, now, moved, opened_at, View("", None, names, dark))
+    show_changes(reader, now, moved, opened_at, View("", ("", ""), None, names, dark))
     show_users(reader, now, names)
 
 
@@ -99,30 +107,33 @@ def show_totals(reader: Reader, now: Snapshot, moved: Moves) -> None:
         st.metric("Moved since opened", f"{moved.n_moved:,}", width="content")
         st.metric("New / deleted since opened", f"{moved.n_new:,} / {moved.n_deleted:,}", width="content")
     up_to_date_at = figures.local_time(reader.up_to_date_at)
-    st.caption(f"Up to date as of {up_to_date_at}. This page updates itself. Users with label 0 spend least.")
+    order = literal(figures.order_text(now.features))
+    st.caption(f"Up to date as of {up_to_date_at}. This page updates itself. {order}")
 
 
 def show_labels(now: Snapshot, then: Snapshot, names: Sequence[str], dark: bool) -> None:
     """Show the table with a row for each label and one for all users."""
-    headings = (
-        "label",
-        "users",
-        "share",
-        "share of revenue",
-        "mean total_amount",
-        "mean num_transactions",
-        "since opened",
-    )
+    features = now.features.items
+    lines = now.cached("figures", lambda: figures.label_figures(now))
+    revenue = [] if lines[-1].revenue is None else ["share of revenue"]
+    means = [f"mean {html.escape(heading(each))}" for each in features]
+    headings = ("label", "users", "share", *revenue, *means, "since opened")
     rows = []
     sizes = now.sizes()
     sizes_before = then.sizes(max(now.n_labels, then.n_labels))
-    for each in now.cached("figures", lambda: figures.label_figures(now)):
+    for each in lines:
         is_label = each.label != NO_LABEL
         name = chip(each.label, dark) + html.escape(label_name(each.label, names)) if is_label else "all"
         change = sizes[each.label] - sizes_before[each.label] if is_label else len(now.present) - len(then.present)
-        numbers = (each.users, each.share, each.revenue, each.mean_amount, each.mean_transactions, f"{change:+,}")
-        rows.append([name, *(number.replace("-", "−") for number in numbers)])
-    st.html(table_of("Each label", headings, rows, last="all"))
+        shares = (each.share,) if each.revenue is None else (each.share, each.revenue)
+        rows.append([name, *map(signed, (each.users, *shares, *each.means, f"{change:+,}"))])
+    ages = "; an age is counted from the newest user" if any(now.features.units_per_day) else ""
+    st.html(table_of(f"Each label{ages}", headings, rows, last="all"))
+
+
+def signed(number: str) -> str:
+    """Return the text of a number with a minus sign instead of a hyphen."""
+    return f"−{number[1:]}" if number.startswith("-") else number
 
 
 def chip(label: int, dark: bool) -> str:
@@ -162,62 +173,111 @@ def show_clusters(now: Snapshot, names: tuple[str, ...], dark: bool) -> None:
     if not len(now.present):
         st.info("no users yet")
         return
+    features = shown_features(now)
     left, right = st.columns([3, 2], vertical_alignment="bottom")
-    axes = left.radio("Axes", AXES, horizontal=True, key="axes", help="automatic: logarithmic if totals differ widely")
-    right.button("Show all users", disabled=window() is None, on_click=set_window, args=(None,), key="all_users")
-    view = View(axes, window(), names, dark)
+    axes = left.radio("Axes", AXES, horizontal=True, key="axes", help="automatic: logarithmic if values differ widely")
+    visible = window(features)
+    right.button(
+        "Show all users", disabled=visible is None, on_click=set_window, args=(features, None), key="all_users"
+    )
+    view = View(axes, features, visible, names, dark)
     figure = now.cached(view, lambda: picture.clusters(now, view))
     n_windows = st.session_state.setdefault("n_windows", 0)
+    key = "-".join(("clusters", str(n_windows), *features))
     st.plotly_chart(
         figure,
-        key=f"clusters-{n_windows}",
-        on_select=lambda: zoom_to_box(now, view, f"clusters-{n_windows}"),
+        key=key,
+        on_select=lambda: zoom_to_box(now, view, key),
         selection_mode="box",
         config={"displayModeBar": False},
     )
-    st.caption("Drag a box to zoom in. A number in a circle marks the mean of that label.")
+    mean = "A number in a circle marks the mean of that label, on a logarithmic axis the mean of the logarithms."
+    st.caption(f"Drag a box to zoom in. {mean}")
     with st.expander("Zoom by numbers"):
-        show_limits(now)
+        show_limits(now, features)
 
 
-def window() -> Window | None:
-    """Return the visible part of the plot, None for all users."""
-    found: Window | None = st.session_state.get("window")
-    return found
+def shown_features(now: Snapshot) -> tuple[str, str]:
+    """Return the features on both axes; of more than two, the reader of the page chooses.
+
+    A feature alone, or on both axes, has the labels on the vertical one.
+    """
+    names = now.features.names
+    if len(names) < 3:
+        return names[0], names[1] if len(names) > 1 else LABEL
+    options = {"horizontal": names, "vertical": (*names, LABEL)}
+    for index, (key, allowed) in enumerate(options.items()):
+        if st.session_state.get(key) not in allowed:  # also after a change of the features
+            st.session_state[key] = names[index]
+    first, second = (
+        column.selectbox(f"{key} axis".capitalize(), allowed, key=key)
+        for column, (key, allowed) in zip(st.columns(2), options.items(), strict=True)
+    )
+    return first, LABEL if second == first else second
 
 
-def set_window(wanted: Window | None) -> None:
-    """Show a part of the plot, or with None all users."""
-    st.session_state["window"] = wanted
+def window(features: tuple[str, str]) -> Window | None:
+    """Return the visible part of the plot of these features, None for all users."""
+    shown, found = st.session_state.get("window", (features, None))
+    return found if shown == features else None
+
+
+def set_window(features: tuple[str, str], wanted: Window | None) -> None:
+    """Show a part of the plot of these features, or with None all users."""
+    st.session_state["window"] = (features, wanted)
     st.session_state["n_windows"] = st.session_state.get("n_windows", 0) + 1  # part of a key: clears the selection
 
 
 def zoom_to_box(now: Snapshot, view: View, key: str) -> None:
-    """Zoom to the box that was drawn."""
+    """Zoom to the box that was drawn; on an axis of labels, all stay visible."""
     boxes = st.session_state[key]["selection"]["box"]
     if boxes:
-        amount_scale, count_scale = axis_scales(now, view.axes)
-        amounts = sorted(value_at(amount_scale, coordinate) for coordinate in boxes[-1]["x"])
-        counts = sorted(value_at(count_scale, coordinate) for coordinate in boxes[-1]["y"])
-        set_window(Window((amounts[0], counts[0]), (amounts[-1], counts[-1])))
+        limits: list[float | None] = []
+        for axis, ends in zip(axes_of(now, view.features, view.axes), (boxes[-1]["x"], boxes[-1]["y"]), strict=True):
+            values = sorted(axis.value_at(coordinate) for coordinate in ends)
+            limits += [None, None] if axis.n_labels else [values[0], values[-1]]
+        set_window(view.features, full_window(now, view.features).with_limits(*limits))
 
 
-def show_limits(now: Snapshot) -> None:
-    """Show the limits of the plot as number inputs, for the keyboard; empty if all users are visible.
+def show_limits(now: Snapshot, features: tuple[str, str]) -> None:
+    """Show the limits of the plot as inputs, for the keyboard; empty if all users are visible.
 
     They do not show the limits of all users, because a value that changes would replace what is being typed.
     """
-    current = window()
+    current = window(features)
     values = current.limits if current else (None,) * 4
-    labels = ("total_amount from", "total_amount to", "num_transactions from", "num_transactions to")
+    chosen = [now.features.by_name[name] for name in features if name != LABEL]
+    ends = [(each, end) for each in chosen for end in ("from", "to")]
     with st.form("limits", border=False):
-        limits = [
-            column.number_input(label, value=value)
-            for column, label, value in zip(st.columns(4), labels, values, strict=True)
-        ]
+        columns = st.columns(len(ends))
+        typed = [limit_input(*each) for each in zip(columns, *zip(*ends, strict=True), values, strict=False)]
         if st.form_submit_button("Zoom"):
-            set_window(full_window(now).with_limits(*limits))
+            try:
+                limits = [limit_of(*each, text) for each, text in zip(ends, typed, strict=True)]
+            except ValueError as error:
+                st.error(literal(str(error)))
+                return
+            all_users = full_window(now, features)
+            set_window(features, all_users.with_limits(*limits, *[None] * (4 - len(limits))))
             st.rerun(scope="fragment")
+
+
+def limit_input(column: DeltaGenerator, feature: Feature, end: str, value: float | None) -> float | str | None:
+    """Show the input of one limit, and return what is in it: a number, or the text of a point in time."""
+    label = f"{heading(feature)} {end}"
+    if not feature.units_per_day:
+        number: float | None = column.number_input(label, value=value)
+        return number
+    text = None if value is None else time_text(feature, value, "s")
+    found: str | None = column.text_input(label, value=text, placeholder="2026-12-01")
+    return found
+
+
+def limit_of(feature: Feature, end: str, typed: float | str | None) -> float | None:
+    """Return the value of a limit, None for an empty one; ValueError for a text that is no point in time."""
+    if isinstance(typed, str):
+        return time_of(typed.strip(), feature, end=end == "to") if typed.strip() else None
+    return typed
 
 
 # changes
@@ -306,13 +366,20 @@ def found_users(reader: Reader, now: Snapshot, text: str, names: Sequence[str]) 
         [
             html.escape(format_user_id(each.user_id)),
             html.escape(figures.label_text(each.label, names)),
-            format_amount(each.amount),
-            f"{each.n_transactions:,}",
+            *found_values(now, each),
             f"{figures.time_text(each.changed)}<br>{figures.age_text(each.changed)}" if each.changed else "-",
         ]
         for each in users
     ]
-    return table_of("Found", ("user_id", "label", "total_amount", "num_transactions", "last change"), rows, texts=2)
+    names_of = (html.escape(heading(each)) for each in now.features.items)
+    return table_of("Found", ("user_id", "label", *names_of, "last change"), rows, texts=2)
+
+
+def found_values(now: Snapshot, user: figures.Found) -> list[str]:
+    """Return the features of a user as texts; a deleted user has none."""
+    if user.label == NO_LABEL:
+        return ["-"] * len(now.features)
+    return [value_text(*each) for each in zip(now.features.items, user.values, strict=True)]
 
 
 if __name__ == "__main__":

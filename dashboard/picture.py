@@ -8,13 +8,16 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from classifier.formatting import format_amount, format_percentage, format_user_id, format_users
+from classifier.formatting import format_percentage, format_user_id, format_users
 from classifier.label_names import label_name
-from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, PALEST, Scale, on_axes, short
-from dashboard.bins import Bins, Scales, Window, axis_scales, count_bins, frame_of, full_window, value_at
-from dashboard.figures import local_time
+from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, PALEST
+from dashboard.axes import Axes, Axis, axes_of, coordinates
+from dashboard.bins import Bins, Window, count_bins, frame_of, full_window
+from dashboard.figures import local_time, means_by_label, user_at
 from dashboard.history import Point
 from dashboard.table import Snapshot
+from dashboard.times import MAX_TICKS
+from dashboard.values import heading, mean_text, value_text
 
 # plotly's names of matplotlib's markers: the shapes are those of the client's plot.
 SYMBOLS = {
@@ -34,13 +37,15 @@ DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 DARK_THEME_COLOURS = {"#882255": "#CC6677", "#000000": "#FFFFFF"}
 CLUSTERS_HEIGHT = 520  # pixels
 SIZES_HEIGHT = 300  # pixels
-MAX_TICKS = 7
+GOLDEN_RATIO = (5**0.5 - 1) / 2  # multiples of it, without their whole part, are spread evenly
+STRIP = 0.6  # of the distance of two labels on an axis: where dots are
 
 
 class View(NamedTuple):
     """The settings of the cluster plot in one browser."""
 
-    axes: str
+    axes: str  # of AXES
+    features: tuple[str, str]  # on the horizontal and the vertical axis; the second may be the label
     window: Window | None  # None for all users
     names: tuple[str, ...]
     dark: bool  # theme
@@ -68,42 +73,41 @@ def with_opacity(colour: str, opacity: float) -> str:
 
 def clusters(snapshot: Snapshot, view: View) -> go.Figure:
     """Draw the users in the window of a view."""
-    scales = axis_scales(snapshot, view.axes)
-    window = view.window or full_window(snapshot)
-    inside = window.contains(snapshot.totals)
+    axes = axes_of(snapshot, view.features, view.axes)
+    window = view.window or full_window(snapshot, view.features)
+    inside = window.contains(snapshot.points(view.features))
     dots = int(inside.sum()) <= MAX_DOTS
     figure = go.Figure()
     if dots:
         for label in range(snapshot.n_labels):
             selected = inside & (snapshot.present_labels == label)
-            figure.add_trace(dots_of(snapshot, selected, label, scales, view))
+            figure.add_trace(dots_of(snapshot, selected, label, axes, view))
     else:
-        figure.add_trace(density(count_bins(snapshot, window, scales), scales, view))
-    for label in range(snapshot.n_labels):
-        figure.add_trace(mean_of(snapshot, label, scales, view, in_legend=not dots))
+        figure.add_trace(density(count_bins(snapshot, window, axes), axes, view))
+    marks = zip(*(mean_coordinates(snapshot, axis) for axis in axes), strict=True)
+    for label, mark in enumerate(marks):
+        figure.add_trace(mean_of(snapshot, label, mark, axes, view, in_legend=not dots))
     if not inside.any():
         figure.add_annotation(text="no users here", x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False)
-    frame = frame_of(window, scales)
-    for index, (axis, name) in enumerate((("xaxis", "total_amount"), ("yaxis", "num_transactions"))):
-        ends = (float(frame.low[index]), float(frame.high[index]))
-        figure.update_layout({axis: axis_of(name, scales[index], ends)})
+    frame = frame_of(window, axes)
+    for key, axis, *ends in zip(("xaxis", "yaxis"), axes, frame.low.tolist(), frame.high.tolist(), strict=True):
+        figure.update_layout({key: layout_of(axis, (ends[0], ends[1]), view.names)})
     figure.update_layout(height=CLUSTERS_HEIGHT, margin={"l": 10, "r": 10, "t": 10, "b": 10}, dragmode="select")
-    figure.update_layout(legend={"orientation": "h", "y": -0.18, "yanchor": "top"}, uirevision=view.axes)
+    figure.update_layout(
+        legend={"orientation": "h", "y": -0.18, "yanchor": "top"}, uirevision=f"{view.axes} {view.features}"
+    )
     figure.update_layout(hoverlabel={"align": "left"}, selectdirection="any")
     return figure
 
 
-def dots_of(snapshot: Snapshot, selected: NDArray[np.bool_], label: int, scales: Scales, view: View) -> go.Scatter:
+def dots_of(snapshot: Snapshot, selected: NDArray[np.bool_], label: int, axes: Axes, view: View) -> go.Scatter:
     """Draw a dot with a tooltip for each selected user; all have this label."""
-    totals = snapshot.totals[selected]
-    coordinates = on_axes(totals, scales)
-    rows = zip(snapshot.present[selected].tolist(), totals.tolist(), strict=True)
+    indices = snapshot.present[selected]
+    x, y = coordinates(snapshot.points(view.features)[selected], axes).T
+    if axes[1].n_labels:
+        y = y + STRIP * (GOLDEN_RATIO * indices % 1 - 0.5)  # a user stays where it is
     name = html.escape(label_name(label, view.names))
-    tooltips = [
-        f"<b>{html.escape(format_user_id(snapshot.user_ids[index]))}</b><br>label {name}<br>"
-        f"total_amount {format_amount(amount)}<br>num_transactions {count:,.0f}"
-        for index, (amount, count) in rows
-    ]
+    tooltips = [dot_text(snapshot, index, name) for index in indices.tolist()]
     marker = {
         "color": colour_of(label, view.dark),
         "symbol": symbol_of(label),
@@ -112,8 +116,8 @@ def dots_of(snapshot: Snapshot, selected: NDArray[np.bool_], label: int, scales:
         "line": {"width": 0.5, "color": "#000000" if view.dark else "#FFFFFF"},
     }
     return go.Scatter(
-        x=coordinates[:, 0],
-        y=coordinates[:, 1],
+        x=x,
+        y=y,
         mode="markers",
         name=legend_of(snapshot, label, view),
         text=tooltips,
@@ -123,6 +127,15 @@ def dots_of(snapshot: Snapshot, selected: NDArray[np.bool_], label: int, scales:
     )
 
 
+def dot_text(snapshot: Snapshot, index: int, label: str) -> str:
+    """Return the tooltip of a user: all features; `label` is HTML."""
+    user = user_at(snapshot, index)
+    texts = [f"<b>{html.escape(format_user_id(user.user_id))}</b>", f"label {label}"]
+    for feature, value in zip(snapshot.features.items, user.values, strict=True):
+        texts.append(f"{heading(feature)} {value_text(feature, value)}")
+    return "<br>".join(texts)
+
+
 def legend_of(snapshot: Snapshot, label: int, view: View) -> str:
     """Return '2 spendthrift: 12 users, 30.0%'."""
     size = snapshot.sizes()[label]
@@ -130,7 +143,7 @@ def legend_of(snapshot: Snapshot, label: int, view: View) -> str:
     return f"{name}: {format_users(size)}, {format_percentage(size, len(snapshot.present))}"
 
 
-def density(bins: Bins, scales: Scales, view: View) -> go.Heatmap:
+def density(bins: Bins, axes: Axes, view: View) -> go.Heatmap:
     """Draw bins in the colour of the most frequent label in each, deeper the more users."""
     total = bins.counts.sum(axis=0)
     n_labels = len(bins.counts)
@@ -143,50 +156,69 @@ def density(bins: Bins, scales: Scales, view: View) -> go.Heatmap:
         colours.append((label / n_labels, with_opacity(colour, PALEST)))
         colours.append(((label + 0.9995) / n_labels if label + 1 < n_labels else 1.0, with_opacity(colour, 1.0)))
     return go.Heatmap(
-        x=bins.amounts,
-        y=bins.transactions,
+        x=bins.x,
+        y=bins.y,
         z=values,
         zmin=0,
         zmax=1,
         colorscale=colours,
         showscale=False,
-        text=bin_texts(bins, scales, view),
+        text=bin_texts(bins, axes, view),
         hoverinfo="text",
         hoverongaps=False,
         zsmooth=False,
     )
 
 
-def bin_texts(bins: Bins, scales: Scales, view: View) -> list[list[str]]:
-    """Return the tooltip of each bin: its users by label, and its totals."""
-    texts = [[""] * len(bins.amounts) for _ in bins.transactions]
+def bin_texts(bins: Bins, axes: Axes, view: View) -> list[list[str]]:
+    """Return the tooltip of each bin: its users by label, and its values."""
+    texts = [[""] * len(bins.x) for _ in bins.y]
     names = [html.escape(label_name(label, view.names)) for label in range(len(bins.counts))]
     total = bins.counts.sum(axis=0)
-    amounts = [short(float(f"{value_at(scales[0], coordinate):.3g}")) for coordinate in bins.amounts.tolist()]
-    counts = [short(float(f"{value_at(scales[1], coordinate):.3g}")) for coordinate in bins.transactions.tolist()]
+    columns, rows = (
+        [
+            f"<br>{heading(axis.feature)} about {axis.about(each, size)}" if not axis.n_labels else ""
+            for each in centers.tolist()
+        ]
+        for axis, centers, size in zip(axes, (bins.x, bins.y), bins.sizes.tolist(), strict=True)
+    )
     for row, column in np.argwhere(total).tolist():
         users_of_labels = enumerate(bins.counts[:, row, column].tolist())
         labels = "<br>".join(f"label {names[label]}: {count:,}" for label, count in users_of_labels if count)
-        where = f"total_amount about {amounts[column]}<br>num_transactions about {counts[row]}"
-        texts[row][column] = f"<b>{format_users(int(total[row, column]))}</b><br>{labels}<br>{where}"
+        n_users = format_users(int(total[row, column]))
+        texts[row][column] = f"<b>{n_users}</b><br>{labels}{columns[column]}{rows[row]}"
     return texts
 
 
-def mean_of(snapshot: Snapshot, label: int, scales: Scales, view: View, in_legend: bool) -> go.Scatter:
-    """Mark the mean of the users of a label with its number."""
+def mean_coordinates(snapshot: Snapshot, axis: Axis) -> list[float]:
+    """Return where the mean of each label is on an axis: the mean of the coordinates there; NaN without users."""
+    values = axis.scale.forward(snapshot.column(axis.name))
+    origin = float(values.max(initial=0.0)) if axis.is_time else 0.0  # a mean of small numbers has more digits
+    found: list[float] = (origin + means_by_label(snapshot, values - origin))[:-1].tolist()
+    return found
+
+
+def mark_text(snapshot: Snapshot, axis: Axis, coordinate: float) -> str:
+    """Return where a mean is marked on an axis."""
+    if axis.n_labels:
+        return ""
+    value = mean_text(axis.feature, axis.value_at(coordinate), snapshot.newest(axis.name))
+    return f"<br>{heading(axis.feature)} {value}{'' if axis.scale.kind == 'linear' else ' (of the logarithms)'}"
+
+
+def mean_of(
+    snapshot: Snapshot, label: int, mark: tuple[float, float], axes: Axes, view: View, in_legend: bool
+) -> go.Scatter:
+    """Mark the mean of the users of a label, at these coordinates, with its number."""
     background = "#0E1117" if view.dark else "#FFFFFF"
-    mean = means(snapshot)[label : label + 1]
-    x, y = on_axes(mean, scales).T
+    where = "".join(mark_text(snapshot, axis, coordinate) for axis, coordinate in zip(axes, mark, strict=True))
     return go.Scatter(
-        x=x,
-        y=y,
+        x=mark[:1],
+        y=mark[1:],
         mode="markers+text",
         text=[f"<b>{label}</b>"],
         textfont={"size": 13, "color": "#FFFFFF" if view.dark else "#000000"},
-        hovertext=[
-            f"mean of label {html.escape(label_name(label, view.names))}"
-            f"<br>{format_amount(mean[0, 0])} / {mean[0, 1]:,.1f}"
-        ],
+        hovertext=[f"mean of label {html.escape(label_name(label, view.names))}{where}"],
         hoverinfo="text",
         name=legend_of(snapshot, label, view) if in_legend else "",
         showlegend=in_legend,
@@ -201,41 +233,20 @@ def mean_of(snapshot: Snapshot, label: int, scales: Scales, view: View, in_legen
     )
 
 
-def means(snapshot: Snapshot) -> NDArray[np.float64]:
-    """Return the mean totals of each label, of shape (n_labels, 2); NaN for one without users."""
-    labels = snapshot.present_labels
-    n_labels = snapshot.n_labels
-    sums = [np.bincount(labels, snapshot.totals[:, column], n_labels) for column in (0, 1)]
-    with np.errstate(invalid="ignore"):
-        return np.column_stack(sums) / np.bincount(labels, minlength=n_labels)[:, None]
-
-
 # axes
 
 
-def axis_of(name: str, scale: Scale, ends: tuple[float, float]) -> dict[str, Any]:
+def layout_of(axis: Axis, ends: tuple[float, float], names: Sequence[str]) -> dict[str, Any]:
     """Return the layout of an axis for plotly; `ends` are coordinates."""
-    axis: dict[str, Any] = {"title": {"text": name if scale.kind == "linear" else f"{name} (logarithmic)"}}
-    axis |= {"range": list(ends), "zeroline": False, "showgrid": True}
-    if scale.kind == "linear":
-        return {**axis, "nticks": MAX_TICKS, "exponentformat": "SI"}
-    values = ticks(scale, ends)
-    coordinates = scale.forward(np.array(values)).tolist()
-    return {**axis, "tickmode": "array", "tickvals": coordinates, "ticktext": [short(value) for value in values]}
-
-
-def ticks(scale: Scale, ends: tuple[float, float]) -> list[float]:
-    """Return the values to mark between two coordinates: powers of ten, or evenly spaced ones if those are too few."""
-    low, high = (value_at(scale, end) for end in ends)
-    found = [value for value in scale.ticks(np.array([low, high])) if low <= value <= high]
-    if len(found) >= 3:
-        return found
-    step = 10.0 ** np.floor(np.log10((high - low) / 4))
-    step *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * step) <= MAX_TICKS)
-    return [
-        float(f"{value:.12g}")
-        for value in (np.arange(np.ceil(low / step - 1e-6), np.floor(high / step + 1e-6) + 1) * step)
-    ]
+    layout: dict[str, Any] = {"title": {"text": axis.title}, "range": list(ends), "zeroline": False, "showgrid": True}
+    if axis.n_labels:
+        labels = list(range(axis.n_labels))
+        texts = [html.escape(label_name(label, names)) for label in labels]
+        return {**layout, "tickmode": "array", "tickvals": labels, "ticktext": texts}
+    ticks = axis.ticks(ends)
+    if ticks is None:
+        return {**layout, "nticks": MAX_TICKS, "exponentformat": "SI"}
+    return {**layout, "tickmode": "array", "tickvals": ticks[0], "ticktext": ticks[1]}
 
 
 # sizes over time

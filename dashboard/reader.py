@@ -9,21 +9,24 @@ import dataclasses
 import gc
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer
 
 from classifier.config.settings import Settings
-from classifier.errors import ClassifierError, RestoreNeeded, TopicMissing
+from classifier.errors import ClassifierError, RecordError, RestoreNeeded, SchemaMissing, TopicMissing
+from classifier.features import TOTALS, Features
 from classifier.formatting import format_users
 from classifier.kafka.client import POLL_SECONDS, Kafka
 from classifier.kafka.record import Record
 from classifier.kafka.source import MAX_POLL_RECORDS, OpenTransactions, Source, Topic, newest_records
 from classifier.kafka.topics import TopicWatch, missing_topic_message
-from classifier.serialization.registry import ReadOnlyRegistry
+from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
+from classifier.serialization.wire import PREFIX
 from classifier.stop import StopRequest
-from classifier.users.output import decode_labels, split_tombstones, user_of_key
+from classifier.users.input_features import features_of
+from classifier.users.output import decode_labels, split_tombstones, split_unreadable, user_of_key
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from dashboard.history import History
 from dashboard.table import Snapshot, Table
@@ -81,7 +84,7 @@ class Session:
             watch.start()
             self.registry = ReadOnlyRegistry(self._settings.schema_registry, self.stop)
             keys = KeyCodec(self.registry, self.output)
-            values = LabelCodec(self.registry, self.output)
+            values = LabelCodec(self.registry, self.output, newest_features(self.registry, self.output))
             source = Source(self.kafka, consumer, self.output, beginnings, uses_group=False)
             self.open_transactions = OpenTransactions(source)
             yield Output(source, watch, keys, values)
@@ -89,6 +92,14 @@ class Session:
             consumer.close()
             if self.registry:
                 self.registry.close()
+
+    def current_features(self) -> Features:
+        """Return the features that the output has now: a client of the registry keeps the newest schema it has seen."""
+        registry = ReadOnlyRegistry(self._settings.schema_registry, self.stop)
+        try:
+            return newest_features(registry, self.output)
+        finally:
+            registry.close()
 
     def _partitions(self, consumer: Consumer) -> list[int]:
         """Return the partitions; TopicMissing, with a remedy, if the topic does not exist."""
@@ -104,10 +115,12 @@ class Reader:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.table = Table()
+        self.n_others = 0  # users of other features in `latest`
         self.history = History()
         self.latest: Snapshot | None = None  # None until the output was read to its end
         self.up_to_date_at = 0.0  # when there was last nothing newer to read, in seconds since 1970
         self._stop = StopRequest()
+        self._others: set[str] = set()  # users whose newest rows have other features than the output's schema
         self._session = Session(settings, StopRequest())
         self._error = ""  # that ended the last session
         self._snapshot_at = 0.0
@@ -137,6 +150,14 @@ class Reader:
             return f"reading {self.settings.output}: {format_users(len(self.table))} so far"
         return f"connecting to {self._session.kafka.outage.service}"
 
+    @property
+    def others_text(self) -> str:
+        """A warning about users who are not shown; '' without any."""
+        if not self.n_others:
+            return ""
+        features = f"the rows have other features than {self.table.features}"
+        return f"{format_users(self.n_others)} not shown: {features}; a run with --rebuild labels all users anew"
+
     def _run(self) -> None:
         while not self._stop.requested:
             began = time.monotonic()
@@ -164,10 +185,11 @@ class Reader:
 
     def _read_to_end(self, output: Output) -> None:
         """Fill the table from the beginning of the output."""
-        self.table.clear()
+        self.table.clear(output.values.features)
+        self._others.clear()
         gc.disable()  # records form no reference cycles, and searching for some takes a third of the time
         for newest in newest_records(output.source, self._stop, self._session.open_transactions):
-            update_table(self.table, newest, output)
+            self._take(newest, output)
         if self._stop.requested:
             return
         self._session.open_transactions = None
@@ -181,13 +203,33 @@ class Reader:
         while not self._stop.requested:
             records = output.source.read(MAX_POLL_RECORDS, POLL_SECONDS)
             if records:
-                update_table(self.table, {record.key(): record for record in records}, output)
+                self._take({record.key(): record for record in records}, output)
             self._publish(output.source.at_end)
             if time.monotonic() - checked_at >= TOPIC_CHECK_SECONDS:
                 output.watch.check()
                 self._session.kafka.outage.note_recovery()
                 checked_at = time.monotonic()
                 self.up_to_date_at = time.time()
+
+    def _take(self, newest: dict[bytes | None, Record], output: Output) -> None:
+        """Decode the newest record of each key into the table; StateError for a record of another program.
+
+        RestoreNeeded if the features of the output have changed since it was opened.
+        """
+        labels, tombstones = split_tombstones(newest)
+        labels, others = split_unreadable(labels, output.values)
+        if others:
+            check_schemas(others, output.values)
+            if self._session.current_features() != output.values.features:
+                raise RestoreNeeded(f"{self.settings.output} has other features now")
+        user_ids, rows, numbers = decode_labels(labels, output.values)
+        self.table.update(list(zip(user_ids, rows, numbers, strict=True)), times_of(labels))
+        deleted = [user_of_key(record, output.keys) for record in tombstones]
+        unreadable = [user_of_key(record, output.keys, has_value=True) for record in others]
+        if deleted or unreadable:
+            self.table.delete(deleted + unreadable, times_of(tombstones + others))
+        self._others.difference_update(user_ids, deleted)
+        self._others.update(unreadable)
 
     def _publish(self, at_end: bool) -> None:
         """Make a new snapshot, if the table has changed and the last snapshot is old enough."""
@@ -201,15 +243,29 @@ class Reader:
             return
         self._snapshot_at = now
         snapshot = self.table.snapshot()
+        self.n_others = len(self._others)
         self.history.add(time.time(), snapshot.sizes())
         self.latest = snapshot
 
 
-def update_table(table: Table, newest: dict[bytes | None, Record], output: Output) -> None:
-    """Decode the newest record of each key into the table; StateError for a record of another program."""
-    labels, tombstones = split_tombstones(newest)
-    labelled = list(zip(*decode_labels(labels, output.values), strict=True))
-    table.update(labelled, [record.timestamp()[1] for record in labels])
-    if tombstones:
-        user_ids = [user_of_key(record, output.keys) for record in tombstones]
-        table.delete(user_ids, [record.timestamp()[1] for record in tombstones])
+def newest_features(registry: SchemaRegistry, output: str) -> Features:
+    """Return the features in the newest schema of the output; the two totals if there is none yet."""
+    subject = registry.newest(f"{output}-value")
+    return features_of(subject.schema) if subject else TOTALS
+
+
+def times_of(records: Sequence[Record]) -> list[int]:
+    """Return the timestamps of records in ms."""
+    return [record.timestamp()[1] for record in records]
+
+
+def check_schemas(records: Sequence[Record], values: LabelCodec) -> None:
+    """Raise StateError, with what to check, if the schema of a record is not in the registry."""
+    one_of_each = {(record.value() or b"")[: PREFIX.size]: record for record in records}
+    for record in one_of_each.values():
+        try:
+            values.decode([record.value() or b""])
+        except SchemaMissing:
+            decode_labels([record], values)
+        except RecordError:
+            pass  # other features

@@ -1,7 +1,7 @@
 """The users of the output and their labels, in columns. The page shows snapshots of this table.
 
-A user keeps its index, also when deleted, so that two snapshots can be compared by index. A million users take about
-200 MB, half of it for their names.
+A user keeps its index, also when deleted, so that two snapshots can be compared by index. With two features, a million
+users take about 200 MB, half of it for their names.
 """
 
 import itertools
@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from classifier.features import LABEL, TOTALS, Features
 from classifier.row import Row
 from classifier.users.table import NO_LABEL
 
@@ -26,9 +27,9 @@ INITIAL_CAPACITY = 1_024  # rows; doubled when full
 class Snapshot:
     """An immutable copy of the table. Columns are in the order of the indices, deleted users included."""
 
+    features: Features  # those of the output
     user_ids: Sequence[str]  # shared with the table, so there may be more than rows in this snapshot
-    amounts: NDArray[np.float64]  # in the currency of the input
-    counts: NDArray[np.int64]  # transactions
+    values: Sequence[Array]  # a column for each feature: float64, or int64 of whole numbers and points in time
     labels: NDArray[np.int32]  # NO_LABEL for deleted users
     changed: NDArray[np.int64]  # timestamp of the user's newest record in ms
     version: int  # higher in later snapshots of a table
@@ -39,10 +40,18 @@ class Snapshot:
         """The indices of the users who are not deleted."""
         return np.flatnonzero(self.labels != NO_LABEL)
 
-    @cached_property
-    def totals(self) -> NDArray[np.float64]:
-        """Both totals of the users who are not deleted, of shape (n_users, 2)."""
-        return np.column_stack((self.amounts[self.present], self.counts[self.present].astype(np.float64)))
+    def column(self, name: str) -> NDArray[np.float64]:
+        """Return a feature, or the label, of the users who are not deleted."""
+        values = self.labels if name == LABEL else self.values[self.features.names.index(name)]
+        return values[self.present].astype(np.float64)
+
+    def points(self, names: tuple[str, ...]) -> NDArray[np.float64]:
+        """Return these columns of the users who are not deleted, of shape (n_users, n_names)."""
+        return self.cached(("points", names), lambda: np.column_stack([self.column(name) for name in names]))
+
+    def newest(self, name: str) -> float:
+        """Return the largest value of a feature: of a point in time the one from which ages are counted."""
+        return self.cached(("newest", name), lambda: float(self.column(name).max(initial=-np.inf)))
 
     @cached_property
     def present_labels(self) -> NDArray[np.int32]:
@@ -74,15 +83,13 @@ class Snapshot:
 class Table:
     """One row for each user, by index."""
 
-    def __init__(self) -> None:
+    def __init__(self, features: Features = TOTALS) -> None:
+        self.features = features
         self._indices: dict[str, int] = {}
         self._user_ids: list[str] = []
-        self._columns: dict[str, Array] = {
-            "amounts": np.zeros(INITIAL_CAPACITY),
-            "counts": np.zeros(INITIAL_CAPACITY, np.int64),
-            "labels": np.full(INITIAL_CAPACITY, NO_LABEL, np.int32),
-            "changed": np.zeros(INITIAL_CAPACITY, np.int64),
-        }
+        self._labels: NDArray[np.int32] = np.full(INITIAL_CAPACITY, NO_LABEL, np.int32)
+        self._changed: NDArray[np.int64] = np.zeros(INITIAL_CAPACITY, np.int64)
+        self._values = self._new_columns()
         self._version = 0
 
     def __len__(self) -> int:
@@ -94,24 +101,27 @@ class Table:
         if not labelled:
             return
         user_ids, rows, labels = zip(*labelled, strict=True)
-        amounts, counts = zip(*rows, strict=True)
         indices = self._indices_of(user_ids)
-        columns = {"amounts": amounts, "counts": counts, "labels": labels, "changed": times}
-        for name, values in columns.items():
-            self._columns[name][indices] = values
+        for column, values in zip(self._values, zip(*cast(Sequence[Row], rows), strict=True), strict=True):
+            column[indices] = values
+        self._labels[indices] = labels
+        self._changed[indices] = times
         self._version += 1
 
     def delete(self, user_ids: Sequence[str], times: Sequence[int]) -> None:
         """Mark users as deleted at these timestamps in ms."""
         indices = self._indices_of(user_ids)
-        self._columns["labels"][indices] = NO_LABEL
-        self._columns["changed"][indices] = times
+        self._labels[indices] = NO_LABEL
+        self._changed[indices] = times
         self._version += 1
 
-    def clear(self) -> None:
-        """Mark all users as deleted, before the output is read again. Their indices stay."""
-        self._columns["labels"][:] = NO_LABEL
-        self._columns["changed"][:] = 0
+    def clear(self, features: Features) -> None:
+        """Mark all users as deleted, before the output is read again, with these features. Their indices stay."""
+        self._labels[:] = NO_LABEL
+        self._changed[:] = 0
+        if features != self.features:
+            self.features = features
+            self._values = self._new_columns()
         self._version += 1
 
     def index_of(self, user_id: str) -> int | None:
@@ -125,8 +135,13 @@ class Table:
 
     def snapshot(self) -> Snapshot:
         """Return a copy of the table."""
-        amounts, counts, labels, changed = (column[: len(self)].copy() for column in self._columns.values())
-        return Snapshot(self._user_ids, amounts, counts, labels, changed, self._version)
+        columns: Sequence[Array] = (self._labels, self._changed, *self._values)
+        labels, changed, *values = (column[: len(self)].copy() for column in columns)
+        return Snapshot(self.features, self._user_ids, values, labels, changed, self._version)
+
+    def _new_columns(self) -> list[Array]:
+        """Return a column of zeros for each feature."""
+        return [np.zeros(len(self._labels), np.int64 if whole else np.float64) for whole in self.features.is_whole]
 
     def _indices_of(self, user_ids: Sequence[str]) -> list[int]:
         """Return the indices of users, and add the users that are new."""
@@ -141,11 +156,16 @@ class Table:
 
     def _reserve(self, n_rows: int) -> None:
         """Enlarge the columns to at least so many rows."""
-        capacity = len(self._columns["labels"])
+        capacity = len(self._labels)
         while capacity < n_rows:
             capacity *= 2
-        for name, column in self._columns.items():
-            n_added = capacity - len(column)
-            if n_added:
-                added = np.full(n_added, NO_LABEL if name == "labels" else 0, column.dtype)
-                self._columns[name] = np.concatenate((column, added))
+        n_added = capacity - len(self._labels)
+        if n_added:
+            self._labels = np.concatenate((self._labels, np.full(n_added, NO_LABEL, np.int32)))
+            self._changed = extended(self._changed, n_added)
+            self._values = [extended(column, n_added) for column in self._values]
+
+
+def extended(column: Array, n_added: int) -> Array:
+    """Return a column with so many zeros at its end."""
+    return np.concatenate((column, np.zeros(n_added, column.dtype)))

@@ -4,24 +4,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from classifier.features import TOTALS
 from classifier.reports.plot import COLOURS, MARKERS, MAX_DOTS, Scale
-from dashboard import picture
-from dashboard.bins import (
-    AUTOMATIC,
-    LINEAR,
-    LOGARITHMIC,
-    Window,
-    axis_scales,
-    count_bins,
-    frame_of,
-    full_window,
-    value_at,
-)
+from dashboard import figures, picture
+from dashboard.axes import AUTOMATIC, LINEAR, LOGARITHMIC, Axis, axes_of, ticks, value_at
+from dashboard.bins import Window, count_bins, frame_of, full_window
 from dashboard.history import Point
-from dashboard.picture import View, colour_of, symbol_of, ticks
+from dashboard.picture import View, colour_of, symbol_of
 from dashboard.table import Snapshot, Table
 
-FEW = View(AUTOMATIC, None, ("little", "<much>"), False)
+BOTH = (TOTALS.names[0], TOTALS.names[1])
+FEW = View(AUTOMATIC, BOTH, None, ("little", "<much>"), False)
 
 
 def snapshot_of(totals: NDArray[np.float64], labels: NDArray[np.int32]) -> Snapshot:
@@ -43,14 +36,14 @@ def many() -> Snapshot:
 
 @pytest.mark.parametrize("axes", [AUTOMATIC, LINEAR, LOGARITHMIC])
 def test_every_user_is_counted_in_a_bin(many: Snapshot, axes: str) -> None:
-    bins = count_bins(many, full_window(many), axis_scales(many, axes))
+    bins = count_bins(many, full_window(many, BOTH), axes_of(many, BOTH, axes))
     assert bins.counts.sum(axis=(1, 2)).tolist() == many.sizes()
 
 
 def test_a_user_is_counted_in_the_right_bin() -> None:
     totals = np.array([[0.0, 1.0], [1.0, 1.0], [1000.0, 400.0]])
     snapshot = snapshot_of(totals, np.array([0, 0, 1], np.int32))
-    bins = count_bins(snapshot, full_window(snapshot), axis_scales(snapshot, LINEAR))
+    bins = count_bins(snapshot, full_window(snapshot, BOTH), axes_of(snapshot, BOTH, LINEAR))
     low = bins.counts[0]
     high = bins.counts[1]
     assert low[:3, :5].sum() == low.sum() == 2
@@ -59,10 +52,10 @@ def test_a_user_is_counted_in_the_right_bin() -> None:
 
 def test_a_window_has_smaller_bins(many: Snapshot) -> None:
     window = Window((50.0, 2.0), (500.0, 20.0))
-    inside = (many.amounts >= 50) & (many.amounts <= 500) & (many.counts >= 2) & (many.counts <= 20)
-    bins = count_bins(many, window, axis_scales(many, LINEAR))
+    inside = window.contains(many.points(BOTH))
+    bins = count_bins(many, window, axes_of(many, BOTH, LINEAR))
     assert bins.counts.sum() == inside.sum()
-    first = bins.amounts[bins.counts.sum(axis=(0, 1)) > 0]
+    first = bins.x[bins.counts.sum(axis=(0, 1)) > 0]
     assert 40 < first[0] < 60
     assert 490 < first[-1] < 520
 
@@ -80,7 +73,8 @@ def test_many_users_are_drawn_as_bins_and_few_as_points(many: Snapshot) -> None:
     kinds = [trace.type for trace in picture.clusters(many, FEW).data]
     assert kinds == ["heatmap", "scatter", "scatter", "scatter"]
     few = picture.clusters(many, FEW._replace(window=Window((50.0, 2.0), (80.0, 9.0))))
-    inside = (many.amounts >= 50) & (many.amounts <= 80) & (many.counts >= 2) & (many.counts <= 9)
+    amounts, counts = many.values
+    inside = (amounts >= 50) & (amounts <= 80) & (counts >= 2) & (counts <= 9)
     assert sum(len(trace.x) for trace in few.data[:3]) == inside.sum()
     assert few.layout.xaxis.title.text == "total_amount (logarithmic)"
 
@@ -93,7 +87,7 @@ def test_a_window_without_users_has_a_note(many: Snapshot) -> None:
 
 def test_the_tooltip_of_a_bin_has_its_users_by_label(many: Snapshot) -> None:
     heatmap = picture.clusters(many, FEW).data[0]
-    total = count_bins(many, full_window(many), axis_scales(many, AUTOMATIC)).counts.sum(axis=0)
+    total = count_bins(many, full_window(many, BOTH), axes_of(many, BOTH, AUTOMATIC)).counts.sum(axis=0)
     row, column = np.unravel_index(total.argmax(), total.shape)
     assert heatmap.text[row][column].startswith(f"<b>{total.max():,} users</b><br>label ")
     assert np.isnan(heatmap.z[total == 0]).all()
@@ -103,7 +97,7 @@ def test_the_tooltip_of_a_bin_has_its_users_by_label(many: Snapshot) -> None:
 def test_a_bin_has_the_colour_of_its_most_frequent_label(many: Snapshot) -> None:
     """Each label has an interval of the colour scale."""
     heatmap = picture.clusters(many, FEW).data[0]
-    counts = count_bins(many, full_window(many), axis_scales(many, AUTOMATIC)).counts
+    counts = count_bins(many, full_window(many, BOTH), axes_of(many, BOTH, AUTOMATIC)).counts
     occupied = counts.sum(axis=0) > 0
     assert (np.floor(heatmap.z[occupied] * 3) == counts.argmax(axis=0)[occupied]).all()
 
@@ -119,7 +113,7 @@ def test_tooltips_of_points_are_escaped() -> None:
 
 def test_a_label_without_users_has_no_mean() -> None:
     snapshot = snapshot_of(np.array([[10.0, 1.0], [20.0, 3.0]]), np.array([0, 2], np.int32))
-    assert np.isnan(picture.means(snapshot)).tolist() == [[False, False], [True, True], [False, False]]
+    assert np.isnan(figures.means(snapshot)[:-1]).tolist() == [[False, False], [True, True], [False, False]]
     picture.clusters(snapshot, FEW)
 
 
@@ -158,18 +152,17 @@ def test_ticks_at_any_zoom(low: float, high: float, expected: list[float]) -> No
 
 
 def test_axes_have_a_margin() -> None:
-    linear = Scale("linear", 1.0)
-    logarithmic = Scale("log", 1.0)
-    frame = frame_of(Window((0.0, 5.0), (100.0, 5.0)), (linear, linear))
+    amount, count = map(Axis, TOTALS.items)
+    frame = frame_of(Window((0.0, 5.0), (100.0, 5.0)), (amount, count))
     assert frame.low.tolist() == pytest.approx([-4.0, 4.46])
     assert frame.high.tolist() == pytest.approx([104.0, 5.54])
-    same = frame_of(Window((7.0, 0.1), (7.0, 0.1)), (linear, logarithmic))
+    same = frame_of(Window((7.0, 0.1), (7.0, 0.1)), (amount, count._replace(scale=Scale("log", 1.0))))
     assert (same.low[0], same.high[0]) == (6.5, 7.5)
     assert np.isfinite(same.low[1])
 
 
 def test_counts_of_one_are_spread(many: Snapshot) -> None:
-    bins = count_bins(many, full_window(many), axis_scales(many, LOGARITHMIC))
+    bins = count_bins(many, full_window(many, BOTH), axes_of(many, BOTH, LOGARITHMIC))
     rows = bins.counts.sum(axis=(0, 2))
     assert rows[0] <= rows.max() / 2
 

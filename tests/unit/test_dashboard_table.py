@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifier.commands.export import spreadsheet_text
+from classifier.features import TOTALS
 from classifier.label_names import missing_name_message
 from classifier.users.table import NO_LABEL
 from dashboard import figures
@@ -37,10 +38,10 @@ def test_the_newest_record_of_each_user_counts(
         table.delete(deleted, [8] * len(deleted))
         known = {user_id: row for user_id, row in known.items() if user_id not in deleted}
     now = table.snapshot()
-    columns = zip(now.amounts.tolist(), now.counts.tolist(), now.labels.tolist(), strict=True)
+    columns = zip(*(column.tolist() for column in now.values), now.labels.tolist(), strict=True)
     shown = {now.user_ids[at]: row for at, row in enumerate(columns) if row[2] != NO_LABEL}
     assert shown == known
-    assert now.totals.shape == (len(known), 2)
+    assert now.points(now.features.names).shape == (len(known), 2)
     assert sum(now.sizes()) == len(known)
     assert [table.index_of(user_id) for user_id in now.user_ids] == list(range(len(now.user_ids)))
 
@@ -51,9 +52,9 @@ def test_it_grows_and_keeps_indices() -> None:
     table.update(many[:3], [1, 2, 3])
     table.update(many, range(len(many)))
     now = table.snapshot()
-    assert now.counts.tolist() == list(range(len(many)))
+    assert now.values[1].tolist() == list(range(len(many)))
     assert table.index_of("user 2") == 2
-    table.clear()
+    table.clear(TOTALS)
     assert len(table.snapshot().present) == 0
     table.update(many[-1:], [9])
     assert table.snapshot().present.tolist() == [len(many) - 1], "at the same index as before"
@@ -75,7 +76,7 @@ def test_an_empty_table() -> None:
     now = Table().snapshot()
     assert (now.n_labels, now.newest_ms, now.sizes()) == (0, 0, [])
     (whole,) = figures.label_figures(now)
-    assert whole == (NO_LABEL, "0", "0.0%", "-", "-", "-")
+    assert whole == (NO_LABEL, "0", "0.0%", "-", ["-", "-"])
 
 
 def test_moved_new_and_deleted_users() -> None:
@@ -104,10 +105,10 @@ def test_moves_to_a_new_label() -> None:
 def test_figures_of_each_label() -> None:
     table = table_of(("ann", (1.0, 1), 0), ("bob", (2.0, 3), 0), ("cem", (3000.0, 6), 2))
     assert figures.label_figures(table.snapshot()) == [
-        (0, "2", "66.7%", "0.1%", "1.50", "2.0"),
-        (1, "0", "0.0%", "0.0%", "-", "-"),
-        (2, "1", "33.3%", "99.9%", "3,000.00", "6.0"),
-        (NO_LABEL, "3", "100.0%", "100.0%", "1,001.00", "3.3"),
+        (0, "2", "66.7%", "0.1%", ["1.50", "2.0"]),
+        (1, "0", "0.0%", "0.0%", ["-", "-"]),
+        (2, "1", "33.3%", "99.9%", ["3,000.00", "6.0"]),
+        (NO_LABEL, "3", "100.0%", "100.0%", ["1,001.00", "3.3"]),
     ]
 
 
@@ -121,7 +122,7 @@ def test_finding_a_user() -> None:
     table = table_of(("ann", (1.0, 1), 0), ("anna", (2.0, 2), 1), ("bob", (3.0, 3), 1), ("joan", (4.0, 4), 1))
     table.delete(["joan"], [9])
     now = table.snapshot()
-    assert figures.find(now, "ann", table.index_of("ann")) == [("ann", 1.0, 1, 0, 1)]
+    assert figures.find(now, "ann", table.index_of("ann")) == [("ann", (1.0, 1), 0, 1)]
     assert [each.user_id for each in figures.find(now, "an", table.index_of("an"))] == ["ann", "anna"]
     (deleted,) = figures.find(now, "joan", table.index_of("joan"))
     assert (figures.label_text(deleted.label, ()), deleted.changed) == ("no label", 9)
@@ -147,7 +148,7 @@ def test_ages(seconds: int, text: str) -> None:
 
 def test_no_time_without_a_record() -> None:
     table = table_of(("ann", (1.0, 1), 0))
-    table.clear()
+    table.clear(TOTALS)
     deleted = figures.user_at(table.snapshot(), 0)
     assert (figures.age_text(deleted.changed), figures.time_text(deleted.changed)) == ("-", "-")
     assert figures.time_text(1_500) == figures.local_time(1.5)
