@@ -233,6 +233,23 @@ def test_steps_follow_while_it_runs() -> None:
     assert len(world.written) == len(first) + sum(first.get(cell) != label for cell, label in now.items())
 
 
+def test_a_restore_is_complete_once_all_counts_are_read() -> None:
+    world = CellWorld(partitions=3)
+    world.write(THREE)
+    calls = list[object]()
+
+    class Watching(Ignoring):
+        def restored(self, *, complete: bool) -> None:
+            calls.append(complete)
+
+        def read(self, n_records: int, n_behind: int | None) -> None:
+            calls.extend(["records"] if n_records else [])
+
+    world.run(report=Watching())
+    assert calls[0] is False
+    assert calls.index(True) > calls.index("records")
+
+
 def test_a_stop_before_all_counts_are_read_writes_nothing() -> None:
     """A fit on part of the counts would move users to other labels, and the next start would move them back."""
     world = CellWorld(partitions=3)

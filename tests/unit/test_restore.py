@@ -14,16 +14,17 @@ from tests.support.world import BASE, INSERTS, METHODS, NO_TIME, Died, World, ab
 
 
 class Polls:
-    """A report that keeps the polls."""
+    """A report that keeps the polls, and begins and ends of restores."""
 
     def __init__(self) -> None:
         self.polls: list[tuple[int, int | None]] = []
+        self.restores: list[tuple[bool, int]] = []  # whether it is complete, and the number of polls until then
 
     def read(self, n_records: int, n_behind: int | None) -> None:
         self.polls.append((n_records, n_behind))
 
     def restored(self, *, complete: bool) -> None:
-        """Ignored."""
+        self.restores.append((complete, len(self.polls)))
 
     def bad(self, n_records: int) -> None:
         """Ignored."""
@@ -40,6 +41,9 @@ def test_reports_are_updated_while_restoring() -> None:
     world.run(report=report)
     assert report.polls[0] == (0, None), "the output is read before the input"
     assert any(behind is not None for _, behind in report.polls)
+    (began, polls_before), (ended, polls_then) = report.restores
+    assert (began, polls_before, ended) == (False, 0, True)
+    assert report.polls[:polls_then] == [(0, None)] * polls_then
 
 
 def test_another_mode_does_not_continue_from_the_offsets() -> None:
