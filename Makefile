@@ -17,7 +17,7 @@
 # make simulate    estimate cells, state, rates and cores for more users than one machine can label; USERS=1e9
 # make img         redraw the pictures of the pages from runs of the pipeline; about three minutes
 # make cdnow       download purchases of real customers, to try make demo CSV=
-# make lock        rewrite the lock files of the local stack and of the image
+# make lock        rewrite the lock files of the local stack and of the images
 # make check       run linter, type checker and layout rules
 # make setup       install virtual environment, packages, Java runtime and jars; other targets run it first
 #
@@ -146,6 +146,11 @@ lock: $(TEST_TOOLS)
 	@# For every Python and platform that the packages support; the file must not name a package registry.
 	$(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --custom-compile-command 'make lock' requirements.txt --output-file requirements.lock
+	$(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command 'make lock' -c requirements.lock requirements.txt \
+	  dashboard/requirements.txt --output-file dashboard/requirements.lock
+	$(BIN)/uv pip compile --quiet --no-config --upgrade --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --custom-compile-command 'make lock' deploy/sbom.txt --output-file deploy/sbom.lock
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -35,17 +35,20 @@ def page(elsewhere: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> 
             yield served
 
 
-def websocket_status(port: int, host: str, origin: str) -> str:
+def websocket_status(
+    port: int, host: str, origin: str, path: str = "/_stcore/stream", cookie: str = "theme=light"
+) -> str:
     """Request the page's websocket as a browser does for a website of this origin; return the status."""
     headers = {
         "Host": host,
         "Origin": origin,
+        "Cookie": cookie,
         "Upgrade": "websocket",
         "Connection": "Upgrade",
         "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
         "Sec-WebSocket-Version": "13",
     }
-    lines = ["GET /_stcore/stream HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    lines = [f"GET {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
         connection.sendall("\r\n".join(lines).encode())
         return connection.recv(100).decode().split()[1]

@@ -13,8 +13,8 @@ Start = Callable[..., Contained]
 
 
 @pytest.fixture(scope="session")
-def images() -> Iterator[tuple[Image, Image]]:
-    """The base image and the client's."""
+def images() -> Iterator[tuple[Image, Image, Image]]:
+    """The base image, the client's and that of the page."""
     try:
         yield build_images()
     finally:
@@ -22,9 +22,15 @@ def images() -> Iterator[tuple[Image, Image]]:
 
 
 @pytest.fixture(scope="session")
-def image(images: tuple[Image, Image]) -> Image:
+def image(images: tuple[Image, Image, Image]) -> Image:
     """The client's image."""
     return images[1]
+
+
+@pytest.fixture(scope="session")
+def page(images: tuple[Image, Image, Image]) -> Image:
+    """The image of the page."""
+    return images[2]
 
 
 @pytest.fixture(scope="session")
@@ -46,8 +52,8 @@ def folder(tmp_path: Path) -> Path:
 def start(image: Image, root: Path, folder: Path) -> Start:
     """A function that starts a container: `start(*arguments, **variables)`; it copies files to the mounted folder."""
 
-    def start_container(*arguments: str, **variables: str) -> Contained:
-        return Contained(image, root, folder, list(mounted(arguments, folder)), variables)
+    def start_container(*arguments: str, user: str = "", **variables: str) -> Contained:
+        return Contained(image, root, folder, list(mounted(arguments, folder)), variables, user)
 
     return start_container
 

@@ -41,8 +41,10 @@ class Contained:
         folder: Path,
         arguments: Sequence[str],
         variables: Mapping[str, str] | None = None,
+        user: str = "",
     ) -> None:
         self._image = image
+        self.user = user or str(image.config["User"])
         self._root = root
         self.log = folder / "log"
         (root / MOUNTED).mkdir(exist_ok=True)
@@ -67,11 +69,6 @@ class Contained:
                 each.kill()
             self._outer.kill()
         self._outer.wait()
-
-    @property
-    def user(self) -> str:
-        """The user and group of the image."""
-        return str(self._image.config["User"])
 
     @property
     def output(self) -> str:

@@ -12,6 +12,8 @@ from tests.support.client import ROOT
 
 BASE = "localhost/base"
 CLIENT = "localhost/user_classifier"
+PAGE = "localhost/user_classifier_dashboard"
+REVISION = "0123456789abcdef0123456789abcdef01234567"
 BASE_FILE = "FROM scratch\nADD . /\n"
 TRUST_POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 """Accept all images; there are only our own."""
@@ -55,21 +57,25 @@ def policy() -> Path:
     return path
 
 
-def build_images() -> tuple[Image, Image]:
-    """Build the base image and the client's image."""
+def build_images() -> tuple[Image, Image, Image]:
+    """Build the base image, the client's image and that of the page."""
     base_root = base()
     base_file = STATE / "base.Dockerfile"
     base_file.write_text(BASE_FILE, encoding="utf-8")
     build(BASE, base_root, "--file", base_file)
-    build(CLIENT, private_clone(), "--build-arg", f"BASE={BASE}")
-    return Image(BASE), Image(CLIENT)
+    arguments = ("--build-arg", f"BASE={BASE}", "--build-arg", f"REVISION={REVISION}")
+    clone = private_clone()
+    build(CLIENT, clone, *arguments)
+    build(PAGE, clone, "--target", "dashboard", *arguments)
+    return Image(BASE), Image(CLIENT), Image(PAGE)
 
 
 def private_clone() -> Path:
     """Copy what the image is built from as an account with umask 077 clones it: nobody else has a permission."""
     folder = STATE / "clone"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / "classifier", folder / "classifier", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("classifier", "dashboard", "deploy"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Dockerfile", ".dockerignore", "requirements.lock", "user_classifier.py"):
         shutil.copy(ROOT / name, folder)
     for path in (folder, *folder.rglob("*")):
