@@ -50,7 +50,7 @@ SOURCES = [ROOT / "user_classifier.py", *sorted(ROOT.glob("classifier/**/*.py"))
 """Where the messages are that the pages explain."""
 
 OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
-MADE_WHEN_RUN = (".local", ".venv", "__pycache__", "clustering.png", "labels.csv")
+MADE_WHEN_RUN = (".local", ".venv", "__pycache__", "clustering.png", "labels.csv", "sbom.cdx.json")
 
 
 def options(parser: argparse.ArgumentParser) -> set[str]:
