@@ -18,6 +18,7 @@ from tests.support.tls import ELSEWHERE, Authority
 from tests.support.topics import Topics
 
 USER = CLIENT  # with each mechanism
+SECOND_USER = "second"  # with the same password, for brokers where two users may be rotated
 JAAS = "org.apache.kafka.common.security.plain.PlainLoginModule required"
 
 
@@ -61,7 +62,7 @@ def broker_properties(ports: dict[str, int], pems: dict[str, Path], password: st
         properties |= {
             f"{prefix}.ssl.keystore.type": "PEM",
             f"{prefix}.ssl.keystore.location": str(pem),
-            f"{prefix}.plain.sasl.jaas.config": f'{JAAS} user_{USER}="{password}";',
+            f"{prefix}.plain.sasl.jaas.config": f'{JAAS} user_{USER}="{password}" user_{SECOND_USER}="{password}";',
         }
     return properties
 
