@@ -99,6 +99,13 @@ def parser() -> argparse.ArgumentParser:
             add_option(made, each)
         else:
             made.set_defaults(**{each.name: each.default})
+    add_address_options(made)
+    made.set_defaults(group=None)  # the dashboard joins no group, also if the file has one
+    return made
+
+
+def add_address_options(made: argparse.ArgumentParser) -> None:
+    """Add the options of where the page is served."""
     made.add_argument(
         "--port",
         type=whole_number("port"),
@@ -129,8 +136,6 @@ def parser() -> argparse.ArgumentParser:
         metavar="PATH",
         help="path of the page behind that proxy, such as /labels (default: /)",
     )
-    made.set_defaults(group=None)  # the dashboard joins no group, also if the file has one
-    return made
 
 
 def parsed(arguments: Sequence[str]) -> tuple[Settings, Address]:
