@@ -77,8 +77,10 @@ def read_labels(
         labels.take(newest, keys, values)
     found = (LabelLog() if stop.requested else labels).last()
     if found.unreadable:
-        message = "%s: the rows of %d users have other features, or schemas that are not in the Schema Registry; the"
-        message += " input alone decides their labels"
+        reason = "the schemas of %d users are not in the Schema Registry"
+        if not values.schema_missing:
+            reason = "the rows of %d users have other features"
+        message = f"%s: {reason}; the input alone decides their labels"
         log.warning(message, source.topic, len(found.unreadable))
     return found
 

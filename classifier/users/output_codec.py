@@ -91,6 +91,7 @@ class LabelCodec:
         self._can_append_label = functools.cache(self._is_prefix_of_unlabelled)
         self._encoded_label = functools.cache(self._encode_label)
         self._has_no_row = functools.cache(self._is_without_row)
+        self.schema_missing = False  # whether `has_no_row` met a schema that is not in the registry
         self.subject_name = name = f"{topic}-value"
         # A narrower type (float, int) would round or refuse this row. It has to be valid, and to be decoded unchanged.
         user_id, row, label = sample = ("é", tuple(each.largest_sample for each in features.items), 1)
@@ -168,6 +169,7 @@ class LabelCodec:
         try:
             schema = self._reader.schema(schema_id_of(prefix)[0])
         except SchemaMissing:
+            self.schema_missing = True
             return True
         except RecordError:  # `decode` says what is wrong
             return False
