@@ -16,7 +16,7 @@ from classifier.config.authentication import https_authorities, key_problem
 from classifier.config.properties import refused_property
 from classifier.config.settings import IDLE, Settings
 from classifier.credentials import where_to_look
-from classifier.errors import BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
+from classifier.errors import DENIED_CODES, AccessDenied, BrokerUnavailable, ClassifierError, ConfigError, RestoreNeeded
 from classifier.kafka.diagnosis import UNSTABLE, Advice, Refusals, connection_advice, coordinator_advice, refusal
 from classifier.outage import Outage, pause
 from classifier.stop import StopRequest
@@ -202,7 +202,10 @@ class Kafka:
                 raise RestoreNeeded(f"no answer to: {action}") from None
 
     def classify(self, error: KafkaError, action: str, section: str = "consumer") -> ClassifierError:
-        """Return `errors.classify` of an error, with the permission that was missing if the call needs several."""
+        """Return `errors.classify` of an error, with the permission that was missing if the call needs several.
+
+        Brokers that refuse a login which they have accepted before are an outage, until `check_refusals` ends it.
+        """
         code = error.code()
         if code == KafkaError.INVALID_TRANSACTION_TIMEOUT:
             return ConfigError(TRANSACTION_TIMEOUT_TOO_LONG)
@@ -213,7 +216,10 @@ class Kafka:
             action = f"read group {self._settings.group}"
         elif code == KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
             action = f"write transactional.id {transactional_id}"
-        return errors.classify(error, action, transactional_id, self._properties(section))
+        found = errors.classify(error, action, transactional_id, self._properties(section))
+        if isinstance(found, AccessDenied) and code not in DENIED_CODES and section in self._connected:
+            return BrokerUnavailable(f"cannot {action}: {error.str()}")
+        return found
 
     def cleanup_policy(self, topic: str) -> str | None:
         """Return cleanup.policy of a topic; None without the permission DescribeConfigs, which is optional."""

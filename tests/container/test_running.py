@@ -59,7 +59,7 @@ def test_sigterm_in_the_first_second(library: str, filled: Pipeline, start: Star
 
 def test_reports_write_only_their_own_files(filled: Pipeline, start: Start, folder: Path) -> None:
     """The options import libraries, some of which want a folder for caches."""
-    changes = [Change(Op.INSERT, Row(f"user {at}", float(1 + at % 7 * 100), 1 + at % 3)) for at in range(3000)]
+    changes = [Change(Op.INSERT, Row(f"user {at}", float(100 + at % 7 * 100), 10 + at % 3)) for at in range(3000)]
     filled.write([Placed(0, change) for change in changes])
     reports = ["--plot", "/mounted/clusters.svg", "--summary", "-k", "auto", "--scale", "log", "--fit", "cells"]
     with start(*filled.arguments("--until-end", *reports), BROKERS=filled.topics.bootstrap_servers) as container:

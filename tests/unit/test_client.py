@@ -3,13 +3,13 @@
 from concurrent.futures import Future
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException
 
 from classifier import outage
-from classifier.errors import BrokerUnavailable
+from classifier.errors import AccessDenied, BrokerUnavailable
 from classifier.kafka.client import Kafka
 from classifier.stop import StopRequest
 from tests.support.fakes import failure
@@ -60,6 +60,37 @@ def test_a_stop_request_ends_the_retries() -> None:
 
     with pytest.raises(BrokerUnavailable, match=r"^cannot read topic t: made up$"):
         kafka.call("read topic t", call)
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        failure(KafkaError._AUTHENTICATION),
+        failure(KafkaError._SSL),
+        KafkaException(KafkaError(KafkaError._TRANSPORT, "ssl/tls alert certificate expired")),
+    ],
+)
+def test_a_login_that_is_refused_after_it_was_accepted_is_an_outage(refused: KafkaException) -> None:
+    """As while a password changes, or while an OpenID provider is away and the token has expired."""
+    kafka = in_memory()
+    answers = iter([refused, None])
+
+    def call() -> None:
+        if (failed := next(answers)) is not None:
+            raise failed
+
+    with pytest.raises(AccessDenied):
+        kafka.call("read topic t", call)
+    Kafka.connect(kafka, cast(Consumer, Answering()), "consumer")
+    answers = iter([refused, None])
+    kafka.call("read topic t", call)
+
+
+class Answering:
+    """A client whose brokers answer."""
+
+    def list_topics(self, timeout: float) -> object:
+        return timeout
 
 
 def test_on_wait_is_called_before_each_retry() -> None:
