@@ -65,7 +65,7 @@ def parse_columns(
         user_ids, *columns = ([record[name] for record in records] for name in features.fields)  # type: ignore[index]
         if set(map(type, user_ids)) != {str} or max(map(len, user_ids)) > MAX_USER_ID_LENGTH:
             return None
-        valid = all(map(lambda feature, column: feature.all_valid(column), features.items, columns))
+        valid = all(feature.all_valid(column) for feature, column in zip(features.items, columns, strict=True))
     except (KeyError, TypeError, ValueError):
         return None
     return (user_ids, list(zip(*columns, strict=True))) if valid else None

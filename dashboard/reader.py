@@ -156,7 +156,7 @@ class Reader:
         if not self.n_others:
             return ""
         features = f"the rows have other features than {self.table.features}"
-        return f"{format_users(self.n_others)} not shown: {features}; a run with --rebuild labels all users anew"
+        return f"{format_users(self.n_others)} not shown: {features}; a run with --rebuild labels all users again"
 
     def _run(self) -> None:
         while not self._stop.requested:

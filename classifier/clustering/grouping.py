@@ -37,9 +37,7 @@ MAX_COUNTED = 2**22  # rectangles counted with bincount; in a larger grid only t
 class Groups(NamedTuple):
     """Groups of users."""
 
-    totals: NDArray[
-        np.float64
-    ]  # shape (n_groups, n_features): mean of the users of each group, in the units of the input
+    totals: NDArray[np.float64]  # shape (n_groups, n_features): mean of each group, in the units of the input
     weights: Weights  # shape (n_groups,): number of users that each group represents
 
 

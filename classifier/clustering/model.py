@@ -24,9 +24,7 @@ class Clusters(NamedTuple):
     """The result of one fit."""
 
     labels: NDArray[np.int32]  # shape (n_users,)
-    centers: NDArray[
-        np.float64
-    ]  # shape (n_clusters, n_features), in the units of the input, in the order of the labels
+    centers: NDArray[np.float64]  # shape (n_clusters, n_features), in the units of the input, by label
     inertia: float = float("nan")  # sum of squared distances to the centres, on the scale of the fit
     scaling: Scaling = Scaling()
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from classifier.config.ini_file import SECTIONS
+from classifier.credentials import CLIENT_CERTIFICATE
 from classifier.formatting import format_duration
 
 DAY_SECONDS = 86_400.0
@@ -14,7 +15,6 @@ DAY_SECONDS = 86_400.0
 WARNING_SECONDS = 14 * DAY_SECONDS
 WARNING_PART = 1 / 3
 KEYSTORE = "ssl.keystore.location"
-PROPERTIES = ("ssl.certificate.location", "ssl.certificate.pem", KEYSTORE)
 
 
 class Certificate(NamedTuple):
@@ -42,7 +42,7 @@ def client_certificates(sections: Mapping[str, Mapping[str, str]]) -> list[Certi
     found: list[Certificate] = []
     for section in SECTIONS:
         properties = sections[section]
-        for name in PROPERTIES:
+        for name in CLIENT_CERTIFICATE:
             if name in properties:
                 with contextlib.suppress(OSError, ValueError):
                     found += earliest(section, name, certificates_of(name, properties))

@@ -9,7 +9,9 @@ FIRST_CATCH_UP_SECONDS = 10.0  # while behind: time until the first fit, unless 
 STEP_SECONDS_PER_ROW = 1e-5  # duration of a step per user that it labels for the first time, as measured
 # Kafka deletes offsets without a commit after offsets.retention.minutes: 7 days, but only one day on some clusters.
 REFRESH_SECONDS = 6 * 3600.0
-ENDS_APART_SECONDS = 1.0  # between two ends of the input without records, with --until-end at most
+# Between two ends of the input that decide about a deletion, see `classifier.users.deletions`: much longer than brokers
+# take to learn of the new leader of a partition.
+ENDS_APART_SECONDS = 1.0
 CATCH_UP_FACTOR = 10  # while behind: time to read between two steps, in durations of a step
 
 
@@ -46,10 +48,10 @@ class Schedule:
         if self.full or (self.settings.batch_size and self.records >= self.settings.batch_size):
             return True
         wait = 0.0 if first else self.settings.batch_interval
-        if not (self.records or first):
-            wait = max(wait, ENDS_APART_SECONDS)  # an end that comes sooner would not count
         if self.settings.until_end and at_end:
-            wait = 0.0 if self.records else min(self.settings.batch_interval, ENDS_APART_SECONDS)
+            wait = 0.0 if self.records else min(wait, ENDS_APART_SECONDS)
+        elif not (self.records or first):
+            wait = max(wait, ENDS_APART_SECONDS)  # an end that comes sooner would not count
         if not at_end:
             wait = max(wait, CATCH_UP_FACTOR * max(self.last_duration, STEP_SECONDS_PER_ROW * self.rows))
         return now - since >= wait

@@ -96,23 +96,6 @@ def label_sums(
     return LabelSums(found[:, 0].astype(np.int64), found[:, 1:])
 
 
-def per_label(
-    totals: NDArray[np.float64], labels: NDArray[np.int32], n_labels: int, weights: Weights | None = None
-) -> pd.DataFrame:
-    """Return number and totals of the users of each label.
-
-    Index label; columns users, mean_amount, total_amount, mean_transactions. Without users, the means are NaN.
-    """
-    found = label_sums(totals, labels, n_labels, weights)
-    columns = {
-        "users": found.users,
-        "mean_amount": found.means[:, 0],
-        "total_amount": found.sums[:, 0],
-        "mean_transactions": found.means[:, 1],
-    }
-    return pd.DataFrame(columns, index=pd.RangeIndex(n_labels, name="label"))
-
-
 def headings_of(features: Features) -> Iterator[tuple[str, int]]:
     """Yield headings and widths: one for each feature, two for total_amount, whose sum is the revenue of a label."""
     for feature in features.items:

@@ -14,8 +14,8 @@ other features    int, long, float, double: as they are, or in the wider type of
                   record.
 """
 
-from collections.abc import Callable, Mapping, Sequence, Set
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from typing import Any, NamedTuple
 
 from classifier.errors import RecordError
 from classifier.features import (
@@ -195,30 +195,29 @@ def feature_type(name: str, schema: Any, types: Types) -> str | None:
 def feature_types(schema: Any) -> dict[str, str]:
     """Return the fields of a schema that can be features, by name, with the type that each has in the output."""
     types: Types = {}
-    root = qualified(schema, types)
-    found: dict[str, str] = {}
-    for branch in root if isinstance(root, list) else [root]:
-        for each in fields_of(branch, types):
-            type_ = feature_type(each["name"], each["type"], types)
-            if type_ is not None:
-                found.setdefault(each["name"], type_)
-    return found
-
-
-def fields_of(branch: Any, types: Types) -> Sequence[Mapping[str, Any]]:
-    """Return the fields of a qualified schema; none if it is no record."""
-    definition = types.get(branch, {}) if isinstance(branch, str) else {}
-    return cast(Sequence[Mapping[str, Any]], definition.get("fields", ()))
+    found = ((name, feature_type(name, kind, types)) for name, kind in fields_of(schema, types))
+    return first_by_name((name, type_) for name, type_ in found if type_ is not None)
 
 
 def field_types(schema: Any) -> dict[str, str]:
     """Return all fields of a schema by name, each with the names of its types."""
     types: Types = {}
+    return first_by_name((name, names_of(kinds_of(kind, types))) for name, kind in fields_of(schema, types))
+
+
+def fields_of(schema: Any, types: Types) -> Iterator[tuple[str, Any]]:
+    """Yield name and qualified type of each field, of a union those of all its records; add definitions to `types`."""
     root = qualified(schema, types)
-    found: dict[str, str] = {}
     for branch in root if isinstance(root, list) else [root]:
-        for each in fields_of(branch, types):
-            found.setdefault(each["name"], names_of(kinds_of(each["type"], types)))
+        definition = types.get(branch, {}) if isinstance(branch, str) else {}
+        yield from ((each["name"], each["type"]) for each in definition.get("fields", ()))
+
+
+def first_by_name(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Return the first value of each name, in the order of the names."""
+    found: dict[str, str] = {}
+    for name, value in pairs:
+        found.setdefault(name, value)
     return found
 
 

@@ -11,8 +11,6 @@ import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
-ENDS_APART_SECONDS = 1.0  # much longer than brokers take to learn of another leader
-
 
 class Deletions:
     """Follows the rowless users from one end of the input to the next."""

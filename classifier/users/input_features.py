@@ -5,7 +5,7 @@ from typing import Any
 
 from classifier.config.settings import Settings
 from classifier.errors import ConfigError, RecordError, SchemaError
-from classifier.features import LABEL, TOTALS, USER_ID, Feature, Features
+from classifier.features import TOTALS, Feature, Features
 from classifier.kafka.client import Kafka
 from classifier.kafka.record import position_of
 from classifier.serialization.column_types import feature_types, field_types, wider_type
@@ -109,6 +109,5 @@ def features_in_output(settings: Settings, registry: SchemaRegistry) -> Features
 
 def features_of(schema: Any) -> Features:
     """Return all features of a value schema of the output, in its order."""
-    types = feature_types(schema)
-    found = tuple(Feature(name, type_) for name, type_ in types.items() if name not in (USER_ID, LABEL))
+    found = tuple(Feature(name, type_) for name, type_ in feature_types(schema).items())
     return Features(found) if found else TOTALS

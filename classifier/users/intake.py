@@ -25,21 +25,14 @@ from classifier.kafka.record import BadRecord, Record
 from classifier.kafka.sink import OutputRecord
 from classifier.kafka.source import MAX_POLL_RECORDS, Topic
 from classifier.kafka.topics import TopicWatch
+from classifier.loop.schedule import ENDS_APART_SECONDS
 from classifier.reports import Report
 from classifier.reports.step import Step
 from classifier.serialization.avro import AvroReader
 from classifier.serialization.registry import SchemaRegistry
 from classifier.stop import StopRequest
-from classifier.users.changelog import (
-    Batch,
-    RowBytes,
-    apply_last,
-    apply_retract,
-    last_rows,
-    records_of,
-    users_of,
-)
-from classifier.users.deletions import ENDS_APART_SECONDS, Deletions
+from classifier.users.changelog import Batch, RowBytes, apply_last, apply_retract, last_rows, records_of, users_of
+from classifier.users.deletions import Deletions
 from classifier.users.duplicate_rows import DuplicateRows, RowOrder
 from classifier.users.input_features import find_features
 from classifier.users.input_keys import InputKeys

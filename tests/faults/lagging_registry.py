@@ -6,10 +6,12 @@ A follower of Confluent's Schema Registry answers like this until it has read wh
 import re
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from types import TracebackType
 
 import requests
+
+from tests.support.http_handler import QuietHandler
 
 TIMEOUT_S = 30.0
 NOT_FOUND = b'{"error_code": 40403, "message": "Schema not found"}'
@@ -61,31 +63,16 @@ class LaggingRegistry:
             self.n_denied += denied
         return denied
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         registry = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
-            timeout = TIMEOUT_S
 
             def do_GET(self) -> None:
-                size = int(self.headers.get("Content-Length") or 0)
-                status, body = registry.answer(self.command, self.path, self.rfile.read(size))
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                status, body = registry.answer(self.command, self.path, self.body())
+                self.reply(status, "application/json", body)
 
             do_POST = do_GET
-
-            def handle(self) -> None:
-                try:
-                    super().handle()
-                except OSError:  # the client has closed the connection
-                    self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         return Handler

@@ -61,7 +61,7 @@ def wait_for(reader: Reader, types: dict[str, Any], sizes: list[int], n_others: 
 def test_other_features_while_it_runs(
     make_pipeline: MakePipeline, before: dict[str, Any], after: dict[str, Any]
 ) -> None:
-    """Users are shown again as the client labels them anew; until then a warning counts the others."""
+    """Users are shown again as the client labels them again; until then a warning counts the others."""
     pipeline = make_pipeline()
     label(pipeline, before, "ann", "bob")
     with reading(pipeline) as reader:
@@ -70,7 +70,7 @@ def test_other_features_while_it_runs(
         wait_for(reader, after, [1], 1)
         assert reader.others_text == (
             f"1 user not shown: the rows have other features than {','.join(after)};"
-            " a run with --rebuild labels all users anew"
+            " a run with --rebuild labels all users again"
         )
         label(pipeline, after, "ann")
         wait_for(reader, after, [2], 0)

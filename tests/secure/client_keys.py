@@ -15,7 +15,7 @@ FORMATS = {
 
 
 class ClientKey:
-    """A certificate and its key; the files are beside the one that they come from."""
+    """A certificate and its key; the files are in the folder of the one that they come from."""
 
     def __init__(self, pem: Path) -> None:
         self._pem = pem

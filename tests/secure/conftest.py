@@ -10,8 +10,11 @@ import pytest
 
 from local.services.process import free_port
 from tests.secure.listeners import Listeners, TokenBroker
+from tests.secure.permissions import AccessControl, needed
 from tests.secure.provider import CLIENT, OpenIdProvider
-from tests.support import configuration
+from tests.support import configuration, inside
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.client import Finished
 from tests.support.pipeline import Pipeline, Services, new_name
 from tests.support.registry_proxy import RegistryProxy
 from tests.support.tls import ELSEWHERE, Authority
@@ -137,6 +140,17 @@ class SecuredPipeline(Pipeline):
     def use_certificate(self, secured: Secured, properties: Mapping[str, str]) -> None:
         """Configure TLS with a certificate of the client, which these properties name."""
         self._connect(secured, secured.listeners.certificates, {"security.protocol": "SSL", **properties})
+
+    def prepare(self, secured: Secured) -> None:
+        """Write the configuration file, grant the client its permissions, and write a row."""
+        configuration.write(self.file, self.sections)
+        AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(self, self.source))
+        self.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+
+    def run(self, *options: str) -> Finished:
+        """Run the client with the configuration as it is now, by default to the end."""
+        configuration.write(self.file, self.sections)
+        return inside.run(self.arguments(*(options or ("--until-end",))))
 
     def _connect(self, secured: Secured, port: int, properties: Mapping[str, str]) -> None:
         for name in ("consumer", "producer"):

@@ -5,22 +5,22 @@ import json
 import ssl
 import threading
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 from urllib.parse import parse_qs
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
+from tests.support.http_handler import QuietHandler
+
 AUDIENCE = "pipeline"
 ISSUER = "https://provider.example"
 CLIENT = "classifier"  # its id, and so the principal at the brokers
 KEY_ID = "key-1"
 SCOPE = "read_write"
-TIMEOUT_S = 30.0
 
 
 def encoded(data: bytes) -> str:
@@ -129,28 +129,13 @@ class OpenIdProvider:
         n, e = (encoded(each.to_bytes((each.bit_length() + 7) // 8)) for each in (numbers.n, numbers.e))
         return {"kty": "RSA", "use": "sig", "alg": "RS256", "kid": KEY_ID, "n": n, "e": e}
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         provider = self
 
-        class Handler(BaseHTTPRequestHandler):
-            timeout = TIMEOUT_S
-
+        class Handler(QuietHandler):
             def do_POST(self) -> None:
-                form = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+                form = self.body().decode()
                 status, body = provider.respond(self.headers.get("Authorization", ""), parse_qs(form))
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def handle(self) -> None:
-                try:
-                    super().handle()
-                except OSError:  # the client refused the certificate, or has closed the connection
-                    self.close_connection = True
-
-            def log_message(self, *_: Any) -> None:
-                pass
+                self.reply(status, "application/json", body)
 
         return Handler

@@ -8,10 +8,8 @@ import pytest
 from local.services.process import free_port
 from tests.secure.client_keys import FORMATS, PASSWORD, ClientKey
 from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.permissions import AccessControl, needed
-from tests.support import configuration, inside, terminal
+from tests.support import configuration, terminal
 from tests.support.alerts import Scrapes, documented
-from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import Client, Finished
 from tests.support.waiting import wait_until
 
@@ -29,16 +27,14 @@ def key(secured: Secured) -> ClientKey:
 def pipeline(make_secured: Callable[[], SecuredPipeline], secured: Secured) -> SecuredPipeline:
     """A pipeline with one row; the certificate is to be named."""
     made = make_secured()
-    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
-    made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    made.prepare(secured)
     return made
 
 
 def run(pipeline: SecuredPipeline, secured: Secured, properties: dict[str, str], *options: str) -> Finished:
     """Run the client with a certificate."""
     pipeline.use_certificate(secured, properties)
-    configuration.write(pipeline.file, pipeline.sections)
-    return inside.run(pipeline.arguments(*(options or ("--until-end",))))
+    return pipeline.run(*options)
 
 
 def forms(key: ClientKey) -> dict[str, dict[str, str]]:

@@ -5,11 +5,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.permissions import AccessControl, needed
-from tests.support import configuration, inside
-from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.client import Finished
+from tests.secure.conftest import Secured, SecuredPipeline
 from tests.support.waiting import wait_until
 
 MakeSecured = Callable[[], SecuredPipeline]
@@ -29,15 +25,8 @@ class Mistake(NamedTuple):
 def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
     """A pipeline with one row, whose principal has its permissions."""
     made = make_secured()
-    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
-    made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    made.prepare(secured)
     return made
-
-
-def run(pipeline: SecuredPipeline) -> Finished:
-    """Run the client to the end."""
-    configuration.write(pipeline.file, pipeline.sections)
-    return inside.run(pipeline.arguments("--until-end"))
 
 
 def in_kafka(key: str, value: str) -> Change_:
@@ -101,7 +90,7 @@ MISTAKES = {
 
 
 def test_valid_credentials(pipeline: SecuredPipeline, secured: Secured) -> None:
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 0, finished.output
     # A new broker acknowledges its first commit before it can be read.
     wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")
@@ -115,7 +104,7 @@ def test_a_mistake_is_reported(
     # Without any answer, the client makes all its attempts.
     monkeypatch.setattr("classifier.kafka.client.CONNECT_ATTEMPTS", 2)
     mistake.make(pipeline, secured)
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 1
     assert finished.stderr.startswith(PREFIX)
     for name in mistake.names:
@@ -133,7 +122,7 @@ def test_a_mistake_in_the_producer_only(
     key: str, value: str | None, name: str, pipeline: SecuredPipeline, secured: Secured
 ) -> None:
     pipeline.sections["producer"][key] = value or str(secured.stranger.ca)
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 1
     assert name in finished.stderr
     assert "[producer]" in finished.stderr

@@ -7,10 +7,7 @@ import pytest
 
 from tests.secure.client_keys import PASSWORD, ClientKey
 from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.permissions import AccessControl, needed
 from tests.secure.test_registry_tokens import TokenRegistry
-from tests.support import configuration, inside
-from tests.support.changelog import Change, Op, Placed, Row
 from tests.support.client import ROOT
 from tests.support.pages import Page
 from tests.support.registry_proxy import RegistryProxy
@@ -64,10 +61,8 @@ def test_users_are_labelled(
     for section in ("consumer", "producer"):
         found[section].setdefault("ssl.ca.location", ca)
     pipeline.sections = found
-    configuration.write(pipeline.file, pipeline.sections)
-    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(pipeline, pipeline.source))
-    pipeline.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    pipeline.prepare(secured)
     with registry:
-        finished = inside.run(pipeline.arguments("--until-end"))
+        finished = pipeline.run()
     assert finished.code == 0, finished.output
     wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")

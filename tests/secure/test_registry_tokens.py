@@ -8,12 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.permissions import AccessControl, needed
 from tests.secure.provider import SCOPE, OpenIdProvider
 from tests.secure.test_renewed import impatient, write_by_new_schema
-from tests.support import configuration, inside
-from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.client import Client, Finished
+from tests.support.client import Client
 from tests.support.registry_proxy import UNAUTHORIZED, RegistryProxy
 from tests.support.waiting import wait_until
 
@@ -76,30 +73,22 @@ def pipeline(
         "bearer.auth.logical.cluster": CLUSTER,
         "bearer.auth.identity.pool.id": POOL,
     }
-    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
-    made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
-    configuration.write(made.file, made.sections)
+    made.prepare(secured)
     return made
 
 
-def run(pipeline: SecuredPipeline, *options: str) -> Finished:
-    """Run the client to the end."""
-    configuration.write(pipeline.file, pipeline.sections)
-    return inside.run(pipeline.arguments(*(options or ("--until-end",))))
-
-
 def test_users_are_labelled(pipeline: SecuredPipeline, provider: OpenIdProvider) -> None:
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 0, finished.output
     wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")
     assert provider.requests == 1  # the token is kept
-    checked = run(pipeline, "--check")
+    checked = pipeline.run("--check")
     assert checked.code == 0, checked.output
 
 
 def test_a_scope_is_optional(pipeline: SecuredPipeline) -> None:
     del pipeline.sections["schema_registry"]["bearer.auth.scope"]
-    assert run(pipeline, "--dry-run").code == 0
+    assert pipeline.run("--dry-run").code == 0
 
 
 class Mistake(NamedTuple):
@@ -133,7 +122,7 @@ def test_a_mistake_is_reported(
     pipeline.sections["schema_registry"] |= mistake.properties
     provider.answer = mistake.answer
     for options in ((), ("--check",)):
-        finished = run(pipeline, *options)
+        finished = pipeline.run(*options)
         assert finished.code == 1, finished.output
         (line,) = [each for each in finished.output.splitlines() if "[schema_registry] bearer.auth." in each]
         for each in mistake.names:
@@ -144,7 +133,7 @@ def test_a_mistake_is_reported(
 
 def test_a_missing_pool_is_named(pipeline: SecuredPipeline) -> None:
     del pipeline.sections["schema_registry"]["bearer.auth.identity.pool.id"]
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code in (1, 2)  # before confluent-kafka 2.16 it is required
     assert "bearer.auth.identity.pool.id" in finished.stderr
 
@@ -154,7 +143,7 @@ def test_an_unknown_authority_of_the_provider(
 ) -> None:
     with OpenIdProvider(secured.stranger.server("registry_provider"), secured.secrets.client_secret) as stranger:
         pipeline.sections["schema_registry"][ENDPOINT] = stranger.url
-        finished = run(pipeline)
+        finished = pipeline.run()
     assert finished.code == 1
     for name in ("CERTIFICATE_VERIFY_FAILED", ENDPOINT, "ssl.ca.location"):
         assert name in finished.stderr
@@ -178,7 +167,7 @@ def test_what_is_missing_or_unknown(
 ) -> None:
     section = {**pipeline.sections["schema_registry"], **added}
     pipeline.sections["schema_registry"] = {key: value for key, value in section.items() if key != removed}
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 2
     assert f": [schema_registry] {message}" in finished.stderr
 

@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.permissions import AccessControl, needed
 from tests.support import client, configuration, inside
-from tests.support.changelog import Change, Op, Placed, Row
 
 MakeSecured = Callable[[], SecuredPipeline]
 
@@ -17,8 +15,7 @@ MakeSecured = Callable[[], SecuredPipeline]
 def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
     """A pipeline with one row and every debug option on."""
     made = make_secured()
-    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
-    made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
+    made.prepare(secured)
     for section in ("consumer", "producer"):
         made.sections[section]["debug"] = "all"
     configuration.write(made.file, made.sections)

@@ -7,12 +7,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.secure.conftest import USER, Secured, SecuredPipeline
-from tests.secure.permissions import AccessControl, needed
+from tests.secure.conftest import Secured, SecuredPipeline
 from tests.secure.provider import OpenIdProvider
-from tests.support import configuration, inside
 from tests.support.changelog import Change, Op, Placed, Row
-from tests.support.client import Client, Finished
+from tests.support.client import Client
 from tests.support.waiting import wait_until
 
 MakeSecured = Callable[[], SecuredPipeline]
@@ -40,16 +38,8 @@ def pipeline(make_secured: MakeSecured, secured: Secured) -> SecuredPipeline:
     """A pipeline with one row, whose client uses tokens."""
     made = make_secured()
     made.use_tokens(secured)
-    AccessControl(secured.services.topics.bootstrap_servers, USER).grant(needed(made, made.source))
-    made.write([Placed(0, Change(Op.INSERT, Row("ann", 1.0, 1)))])
-    configuration.write(made.file, made.sections)
+    made.prepare(secured)
     return made
-
-
-def run(pipeline: SecuredPipeline, *options: str) -> Finished:
-    """Run the client to the end."""
-    configuration.write(pipeline.file, pipeline.sections)
-    return inside.run(pipeline.arguments(*(options or ("--until-end",))))
 
 
 def set_in_kafka(pipeline: SecuredPipeline, properties: dict[str, str | None]) -> None:
@@ -60,10 +50,10 @@ def set_in_kafka(pipeline: SecuredPipeline, properties: dict[str, str | None]) -
 
 
 def test_users_are_labelled(pipeline: SecuredPipeline) -> None:
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 0, finished.output
     wait_until(lambda: set(pipeline.labelling()) == {"ann"}, "the label")
-    checked = run(pipeline, "--check")
+    checked = pipeline.run("--check")
     assert (checked.code, "TO DO" in checked.stdout) == (0, False), checked.output
 
 
@@ -73,13 +63,13 @@ def test_without_authorities_those_of_the_system_are_used(
     ca = str(secured.authority.ca)
     monkeypatch.setenv("SSL_CERT_FILE", ca)
     set_in_kafka(pipeline, {"https.ca.location": None})
-    printed = run(pipeline, "--print-config")
+    printed = pipeline.run("--print-config")
     assert printed.stdout.count(f"\nhttps.ca.location = {ca}\n") == 2
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 0, finished.output
     # The library's own search finds only the file of another system.
     set_in_kafka(pipeline, {"https.ca.location": "probe"})
-    assert run(pipeline, "--dry-run").code == 0
+    assert pipeline.run("--dry-run").code == 0
 
 
 class Mistake(NamedTuple):
@@ -116,7 +106,7 @@ def test_a_mistake_is_reported(
     for attribute, value in mistake.at_provider.items():
         setattr(provider, attribute, value)
     for options in ((), ("--check",)):
-        finished = run(pipeline, *options)
+        finished = pipeline.run(*options)
         assert finished.code == 1, finished.output
         for each in mistake.names:
             assert each in finished.output
@@ -142,7 +132,7 @@ def test_a_mistake_of_tls(
     monkeypatch.setattr("classifier.kafka.client.CONNECT_ATTEMPTS", 2)
     stranger = str(secured.stranger.ca)
     set_in_kafka(pipeline, {key: stranger if value == "STRANGER" else value for key, value in properties.items()})
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 1
     for name in names:
         assert name in finished.stderr
@@ -153,7 +143,7 @@ def test_a_token_that_the_brokers_refuse(
 ) -> None:
     """It is of another audience."""
     monkeypatch.setattr("tests.secure.provider.AUDIENCE", "another")
-    finished = run(pipeline)
+    finished = pipeline.run()
     assert finished.code == 1
     for name in ("sasl.oauthbearer.scope", "sasl.oauthbearer.extensions", "the clock", "invalid_token"):
         assert name in finished.stderr

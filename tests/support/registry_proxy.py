@@ -5,11 +5,13 @@ import http.client
 import ssl
 import threading
 import uuid
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+
+from tests.support.http_handler import QuietHandler
 
 TIMEOUT_S = 30.0
 FORWARDED_HEADERS = ("Content-Type", "Accept")
@@ -84,12 +86,11 @@ class RegistryProxy:
         # The handshake belongs to the thread of the connection, not to the one that accepts.
         self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
+    def _handler(self) -> type[QuietHandler]:
         proxy = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
-            timeout = TIMEOUT_S
 
             def setup(self) -> None:
                 super().setup()
@@ -99,25 +100,11 @@ class RegistryProxy:
                 if self._n_renewed != proxy._n_renewed:
                     self.close_connection = True
                     return
-                size = int(self.headers.get("Content-Length") or 0)
                 headers = {name.lower(): value for name, value in self.headers.items()}
-                status, kind, body = proxy.answer(self.command, self.path, headers, self.rfile.read(size))
-                self.send_response(status)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
+                status, kind, body = proxy.answer(self.command, self.path, headers, self.body())
+                self.reply(status, kind, body)
 
             do_POST = do_GET
             do_DELETE = do_GET
-
-            def handle(self) -> None:
-                try:
-                    super().handle()
-                except OSError:  # the client refused the certificate, or has closed the connection
-                    self.close_connection = True
-
-            def log_message(self, *_: object) -> None:
-                pass
 
         return Handler

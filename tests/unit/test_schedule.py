@@ -98,3 +98,9 @@ def test_a_step_resets_the_count() -> None:
     schedule = Schedule(SETTINGS, started=0.0, records=9)
     schedule.stepped(began=3.0, now=4.0)
     assert (schedule.records, schedule.last_end, schedule.last_duration) == (0, 4.0, 1.0)
+
+
+def test_with_until_end_the_first_step_does_not_wait() -> None:
+    """Not even for an input without records."""
+    schedule = Schedule(replace(SETTINGS, until_end=True), started=100.0)
+    assert schedule.due(100.0, at_end=True, needs_another_end=False)
