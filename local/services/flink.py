@@ -214,6 +214,8 @@ class FlinkCluster:
             "execution.checkpointing.dir": (self.directory / CHECKPOINTS).as_uri(),
             "execution.checkpointing.externalized-checkpoint-retention": "RETAIN_ON_CANCELLATION",
             "execution.state-recovery.claim-mode": "CLAIM",
+            # As in Confluent Cloud; local.sql.column_types converts points in time with it.
+            "table.local-time-zone": "UTC",
             # After three restarts a job stays FAILED, so that its error can be shown.
             "restart-strategy.type": "fixed-delay",
             "restart-strategy.fixed-delay.attempts": 3,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-TYPES = frozenset({"BIGINT", "BOOLEAN", "BYTES", "DOUBLE", "FLOAT", "INT", "STRING"})
+from local.sql.column_types import COLUMN_TYPES
+
 CHANGELOG_MODES = ("append", "retract", "upsert")
 DEFAULT_BUCKETS = 6
 """Partitions of a table without INTO n BUCKETS, as in Confluent Cloud."""
@@ -216,14 +217,23 @@ class _Parser:
 
     def _column(self) -> Column:
         name = self._name()
-        kind = self._peek().keyword
-        if kind not in TYPES:
-            raise self._error(f"one of the types {', '.join(sorted(TYPES))}")
-        self._index += 1
+        kind = self._type()
         if self._peek().keyword == "NOT":
             self._expect("NOT", "NULL")
             return Column(name, kind, nullable=False)
         return Column(name, kind)
+
+    def _type(self) -> str:
+        first = self._next()
+        kind = first.keyword
+        parameter = self._tokens[self._index : self._index + 3]
+        if [token.text for token in parameter[::2]] == ["(", ")"]:
+            kind += "".join(token.text for token in parameter)
+            self._index += len(parameter)
+        if kind not in COLUMN_TYPES:
+            found = replace(first, text=kind or first.text)
+            raise self._error(f"one of the types {', '.join(sorted(COLUMN_TYPES))}", found)
+        return kind
 
     def _distribution(self) -> int:
         if not self._skip("DISTRIBUTED"):

@@ -2,7 +2,8 @@
 
 Open-source Flink has no ``changelog.mode``. A table ``t`` therefore becomes three:
 
-- ``t__changelog``, the topic itself: the columns, and each record's headers, operation and timestamp;
+- ``t__changelog``, the topic itself: the columns with the types of the format, and each record's headers, operation
+  and timestamp;
 - ``t``, the table that those records describe, without ``$rowtime``, as ``SELECT *`` shows it in Confluent Cloud;
 - ``t__with_rowtime``, the same table with ``$rowtime``, for queries that use this column.
 
@@ -18,21 +19,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from local.sql.column_types import COLUMN_TYPES
 from local.sql.confluent_sql import Column, Insert, StatementError, Table, tables_read, tokenize
 
 NAMESPACE = "org.apache.flink.avro.generated.record"
 ROWTIME = "$rowtime"
 KEY_PREFIX_OPTION = "key.fields-prefix"
 """Flink's option for a prefix of the key columns, needed if the value has fields of the same names."""
-AVRO_TYPES = {
-    "BIGINT": "long",
-    "BOOLEAN": "boolean",
-    "BYTES": "bytes",
-    "DOUBLE": "double",
-    "FLOAT": "float",
-    "INT": "int",
-    "STRING": "string",
-}
 
 # The broker's maximum: a transaction that a checkpoint has prepared must still be open when its job resumes.
 TRANSACTION_TIMEOUT_MS = 900_000
@@ -134,7 +127,7 @@ def _record(name: str, columns: Sequence[Column]) -> str:
 
 
 def _field(column: Column) -> dict[str, Any]:
-    kind = AVRO_TYPES[column.type]
+    kind = COLUMN_TYPES[column.type].avro
     if column.nullable:
         return {"name": column.name, "type": ["null", kind], "default": None}
     return {"name": column.name, "type": kind}
@@ -209,7 +202,11 @@ def _shared_options(table: Table, endpoints: Endpoints) -> dict[str, str]:
 
 
 def _columns(table: Table) -> list[str]:
-    return [f"{_quoted(c.name)} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in table.columns]
+    types = [COLUMN_TYPES[column.type].declared or column.type for column in table.columns]
+    return [
+        f"{_quoted(column.name)} {kind}{'' if column.nullable else ' NOT NULL'}"
+        for column, kind in zip(table.columns, types, strict=True)
+    ]
 
 
 def _rowtime() -> list[str]:
@@ -226,11 +223,14 @@ def _create(table: Table, columns: list[str], options: dict[str, str]) -> str:
 
 
 def _rows(table: Table, with_rowtime: bool) -> str:
-    columns = _list([*table.column_names, ROWTIME] if with_rowtime else table.column_names)
+    columns = ", ".join(_converted(column.name, COLUMN_TYPES[column.type].read) for column in table.columns)
+    if with_rowtime:
+        columns += f", {_quoted(ROWTIME)}"
     source = _quoted(changelog(table.name))
     if table.changelog_mode != "retract":
         return f"SELECT {columns} FROM {source}"
-    records = f"SELECT {columns}, `$op` FROM {source}"
+    names = _list([*table.column_names, ROWTIME] if with_rowtime else table.column_names)
+    records = f"SELECT {names}, `$op` FROM {source}"
     return f"SELECT {columns} FROM FROM_CHANGELOG(input => ({records}), op => DESCRIPTOR(`$op`))"
 
 
@@ -239,14 +239,21 @@ def _write(table: Table, columns: Sequence[str], query: str, job: str) -> str:
     hint = f"/*+ OPTIONS('sink.transactional-id-prefix' = {_string(job)}) */"
     target = f"{_quoted(changelog(table.name))} {hint}"
     names = _list(columns)
+    types = {column.name: COLUMN_TYPES[column.type] for column in table.columns}
+    values = ", ".join(_converted(name, types[name].write) for name in columns)
     if table.changelog_mode != "retract":
-        return f"INSERT INTO {target} ({names}) SELECT {names} FROM {query}"
+        return f"INSERT INTO {target} ({names}) SELECT {values} FROM {query}"
     headers = (
         "CASE op WHEN 'UPDATE_BEFORE' THEN MAP['op', X'01'] WHEN 'UPDATE_AFTER' THEN MAP['op', X'02']"
         " WHEN 'DELETE' THEN MAP['op', X'03'] END"
     )
     changes = f"TO_CHANGELOG(input => TABLE {query})"
-    return f"INSERT INTO {target} ({names}, `$headers`) SELECT {names}, {headers} FROM {changes}"
+    return f"INSERT INTO {target} ({names}, `$headers`) SELECT {values}, {headers} FROM {changes}"
+
+
+def _converted(name: str, conversion: str) -> str:
+    column = _quoted(name)
+    return column if conversion == "{}" else f"{conversion.format(column)} AS {column}"
 
 
 def _quoted(name: str) -> str:

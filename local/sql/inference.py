@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from local.sql.column_types import sql_type
 from local.sql.confluent_sql import Column, StatementError, Table
-from local.sql.flink_tables import AVRO_TYPES, KEY_PREFIX_OPTION
+from local.sql.flink_tables import KEY_PREFIX_OPTION
 
 KEY = "key"
 """The column for a key that is not an Avro record."""
 
 KEY_PREFIX = "key_"
-SQL_TYPES = {avro: sql for sql, avro in AVRO_TYPES.items()}
 
 
 def table_of_schema(name: str, schema: str) -> Table:
@@ -71,8 +71,9 @@ def _column(table: str, field: dict[str, Any]) -> Column:
     if isinstance(kind, list) and len(kind) == 2 and "null" in kind:
         kind = next(branch for branch in kind if branch != "null")
         nullable = True
-    if not isinstance(kind, str) or kind not in SQL_TYPES:
+    column_type = sql_type(kind)
+    if column_type is None:
         raise StatementError(
             f"{table}: field {field['name']} has an unsupported Avro type: {json.dumps(field['type'])}"
         )
-    return Column(field["name"], SQL_TYPES[kind], nullable)
+    return Column(field["name"], column_type, nullable)

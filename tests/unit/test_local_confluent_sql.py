@@ -16,6 +16,8 @@ from local.sql.confluent_sql import (
 )
 from local.sql.workspace import SQL_DIRECTORY, pipeline_files
 
+TYPES = "BIGINT, BOOLEAN, BYTES, DATE, DOUBLE, FLOAT, INT, STRING, TIMESTAMP(3), TIMESTAMP_LTZ(3)"
+
 
 def create(text: str) -> Table:
     """Return the table of a CREATE TABLE."""
@@ -75,6 +77,15 @@ def test_create_table_with_all_clauses() -> None:
     assert table.name == "my table"
     assert table.columns == (Column("id", "STRING", nullable=False), Column("n", "INT", nullable=False))
     assert (table.primary_key, table.buckets) == (("id",), 1)
+
+
+def test_points_in_time() -> None:
+    table = create("CREATE TABLE t (a TIMESTAMP_LTZ(3) NOT NULL, b timestamp ( 3 ), c DATE)")
+    assert table.columns == (
+        Column("a", "TIMESTAMP_LTZ(3)", nullable=False),
+        Column("b", "TIMESTAMP(3)"),
+        Column("c", "DATE"),
+    )
 
 
 @pytest.mark.parametrize(
@@ -143,8 +154,11 @@ def test_duration(text: str, milliseconds: int) -> None:
         ),
         (
             "CREATE TABLE t (\n  a DECIMAL(10, 2)\n)",
-            "line 2: expected one of the types BIGINT, BOOLEAN, BYTES, DOUBLE, FLOAT, INT, STRING, found DECIMAL",
+            f"line 2: expected one of the types {TYPES}, found DECIMAL",
         ),
+        ("CREATE TABLE t (at TIMESTAMP(6))", f"line 1: expected one of the types {TYPES}, found TIMESTAMP(6)"),
+        ("CREATE TABLE t (at TIMESTAMP_LTZ)", f"line 1: expected one of the types {TYPES}, found TIMESTAMP_LTZ"),
+        ("CREATE TABLE t (at TIMESTAMP(3)", "line 1: expected ), found the end of the statement"),
         ("CREATE TABLE t (a INT", "line 1: expected ), found the end of the statement"),
         ("CREATE TABLE t (a INT) PARTITIONED BY (a)", "line 1: expected the end of the statement, found PARTITIONED"),
         (

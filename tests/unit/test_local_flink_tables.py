@@ -19,6 +19,11 @@ LABELS = Table(
     1,
     {"changelog.mode": "upsert", "value.fields-include": "all"},
 )
+TIMES = Table(
+    "times",
+    (Column("at", "TIMESTAMP_LTZ(3)"), Column("local_at", "TIMESTAMP(3)"), Column("on_day", "DATE", nullable=False)),
+    options={"changelog.mode": "retract"},
+)
 PLAIN = Table("plain", (Column("user_id", "STRING"), Column("n", "BIGINT")))
 
 
@@ -53,7 +58,7 @@ def test_key_schema() -> None:
     assert flink_tables.key_schema(flink_tables.with_key_format(LABELS, "raw")) is None
 
 
-@pytest.mark.parametrize("table", [TOTALS, LABELS, PLAIN])
+@pytest.mark.parametrize("table", [TOTALS, LABELS, PLAIN, TIMES])
 def test_the_columns_are_inferred_from_the_registered_schema(table: Table) -> None:
     schema = flink_tables.value_schema(table)
     parse_schema(json.loads(schema))
@@ -140,6 +145,37 @@ def test_insert_into_an_append_table() -> None:
     """All columns of the table, and no header."""
     *_, write = flink_tables.insert(Insert("plain", (), "SELECT 'a', 1"), PLAIN)
     assert write.endswith("(`user_id`, `n`) SELECT `user_id`, `n` FROM `plain__query`")
+
+
+def test_points_in_time() -> None:
+    """The topic has the types of the format, the views and INSERTs convert; the schema is that of Confluent."""
+    kinds = [field["type"] for field in json.loads(flink_tables.value_schema(TIMES))["fields"]]
+    assert kinds == [
+        ["null", {"type": "long", "logicalType": "timestamp-millis"}],
+        ["null", {"type": "long", "logicalType": "local-timestamp-millis"}],
+        {"type": "int", "logicalType": "date"},
+    ]
+    topic, view, timed = flink_tables.declare(TIMES, ENDPOINTS)
+    assert "`at` TIMESTAMP(3),\n  `local_at` BIGINT,\n  `on_day` DATE NOT NULL,\n" in topic
+    converted = (
+        "SELECT CAST(`at` AS TIMESTAMP_LTZ(3)) AS `at`, "
+        "CAST(TO_TIMESTAMP_LTZ(`local_at`, 3) AS TIMESTAMP(3)) AS `local_at`, `on_day`"
+    )
+    changes = "FROM_CHANGELOG(input => (SELECT `at`, `local_at`, `on_day`, `$op` FROM `times__changelog`)"
+    assert f"{converted} FROM {changes}" in view
+    assert f"{converted}, `$rowtime` FROM FROM_CHANGELOG(" in timed
+    *_, write = flink_tables.insert(Insert("times", ("local_at", "on_day"), "SELECT 1, 2"), TIMES)
+    assert (
+        "(`local_at`, `on_day`, `$headers`) SELECT "
+        "1000 * EXTRACT(EPOCH FROM `local_at`) + EXTRACT(MILLISECOND FROM `local_at`) AS `local_at`, `on_day`, CASE op"
+    ) in write
+
+
+def test_a_query_with_rowtime_outside_of_windows() -> None:
+    """Wherever the query names it, quoted or not, all its tables have the column."""
+    for query in ("SELECT MAX(`$rowtime`) FROM a JOIN b ON TRUE", "SELECT x FROM a JOIN b ON a.$rowtime = x"):
+        expected = query.replace("FROM a", "FROM `a__with_rowtime`").replace("JOIN b", "JOIN `b__with_rowtime`")
+        assert flink_tables.rowtime_query(query) == expected
 
 
 def test_insert_into_a_missing_column() -> None:

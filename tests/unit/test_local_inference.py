@@ -35,6 +35,10 @@ BYTES_KEY = Column("key", "BYTES", nullable=False)
             '{"type": "record", "name": "r", "fields": [{"name": "a", "type": {"type": "array", "items": "int"}}]}',
             't: field a has an unsupported Avro type: {"type": "array", "items": "int"}',
         ),
+        (
+            record(a={"type": "long", "logicalType": "timestamp-micros"}),
+            't: field a has an unsupported Avro type: {"type": "long", "logicalType": "timestamp-micros"}',
+        ),
         (record(a=["null"]), 't: field a has an unsupported Avro type: ["null"]'),
         (record(a=["null", "int", "long"]), 't: field a has an unsupported Avro type: ["null", "int", "long"]'),
     ],
@@ -46,8 +50,25 @@ def test_a_schema_that_is_not_a_table(schema: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ({"type": "long"}, "BIGINT"),
+        ({"type": "string", "avro.java.string": "String"}, "STRING"),
+        ({"type": "long", "logicalType": "timestamp-millis", "flink.version": "1"}, "TIMESTAMP_LTZ(3)"),
+        ({"type": "long", "logicalType": "local-timestamp-millis"}, "TIMESTAMP(3)"),
+        ({"type": "int", "logicalType": "date", "connect.version": 1}, "DATE"),
+    ],
+)
+def test_types_with_properties(kind: object, expected: str) -> None:
+    """Those of Kafka Connect and of Confluent's Flink do not change the type."""
+    for each in (kind, ["null", kind], [kind, "null"]):
+        (column,) = inference.table_of_schema("t", record(a=each)).columns
+        assert column == Column("a", expected, nullable=isinstance(each, list))
+
+
+@pytest.mark.parametrize(
     "key",
-    [None, '"string"', record(user_id=NULLABLE), record(at={"type": "long", "logicalType": "timestamp-millis"})],
+    [None, '"string"', record(user_id=NULLABLE), record(at={"type": "long", "logicalType": "timestamp-micros"})],
     ids=["no subject", "not a record", "nullable", "unsupported type"],
 )
 def test_a_key_as_bytes(key: str | None) -> None:
