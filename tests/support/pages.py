@@ -77,9 +77,9 @@ class Page:
 
 README = Page(ROOT / "README.md")
 CHANGELOG = Page(ROOT / "CHANGELOG.md")
-CONFLUENT_CLOUD, CONFIGURATION, DASHBOARD, DEVELOPING, HOW_IT_WORKS = (
+CONFLUENT_CLOUD, CONFIGURATION, DASHBOARD, DEVELOPING, FEATURES, HOW_IT_WORKS = (
     Page(ROOT / "docs" / f"{name}.md")
-    for name in ("confluent-cloud", "configuration", "dashboard", "developing", "how-it-works")
+    for name in ("confluent-cloud", "configuration", "dashboard", "developing", "features", "how-it-works")
 )
 LOCAL_STACK, OPERATING, OWN_DATA, RUNNING, SEGMENTS, SPEED = (
     Page(ROOT / "docs" / f"{name}.md")

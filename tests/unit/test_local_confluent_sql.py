@@ -59,6 +59,27 @@ def test_scale_out_files() -> None:
     assert reads == [["transactions_aggregate"], ["user_cell_labels", "transactions_aggregate"]]
 
 
+@pytest.mark.parametrize(
+    ("folder", "kinds"),
+    [
+        ("rfm", [CreateTable, Insert, CreateTable, CreateTable, Insert, Select]),
+        ("accounts", [CreateTable, Insert, CreateTable, Insert, CreateTable, CreateTable, Insert, Select]),
+    ],
+)
+def test_files_of_the_examples(folder: str, kinds: list[type]) -> None:
+    """Labels have raw keys, and the columns of the input between user_id and label."""
+    paths = sorted((SQL_DIRECTORY / folder).glob("*.sql"))
+    assert [int(path.name.split("_")[0]) for path in paths] == list(range(1, len(kinds) + 1))
+    statements = [parse(path.read_text(encoding="utf-8")) for path in paths]
+    assert [type(each) for each in statements] == kinds
+    *_, totals, labels, final = [each.table for each in statements if isinstance(each, CreateTable)]
+    assert labels.has_raw_key
+    assert (labels.primary_key, labels.buckets, labels.options["kafka.cleanup-policy"]) == (("user_id",), 1, "compact")
+    assert [*totals.column_names, "label"] == labels.column_names == final.column_names
+    assert [column.type for column in labels.columns] == [column.type for column in final.columns]
+    assert {totals.changelog_mode, final.changelog_mode} == {"retract"}
+
+
 def test_create_table_in_another_layout() -> None:
     """No space before WITH, a trailing space, no primary key."""
     table = create("CREATE TABLE t (\n  id BIGINT,\n  name STRING \n)WITH (\n    'changelog.mode' = 'retract'\n);")
