@@ -15,7 +15,7 @@
 # make soak        check that the client does not grow at a steady rate with outages; half an hour, or MINUTES=n
 # make bench       measure the client and other programs; BENCH=--quick for small sizes, --large for 10 million users
 # make simulate    estimate cells, state, rates and cores for more users than one machine can label; USERS=1e9
-# make img         redraw the pictures of the pages from runs of the pipeline; about three minutes
+# make img         redraw the pictures of the pages from runs of the pipeline; about five minutes
 # make cdnow       download purchases of real customers, to try make demo CSV=
 # make lock        rewrite the lock files of the local stack and of the images
 # make check       run linter, type checker and layout rules

@@ -1,4 +1,4 @@
-"""Draw the pictures of the pages: python -m img [architecture] [cdnow] [dashboard] [demo] [packages] [pipeline]."""
+"""Draw the pictures of the pages: python -m img [NAME ...]; without a name, all."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from img.architecture import draw_architecture
 from img.cdnow import draw_cdnow
-from img.clusters import draw_clusters
+from img.clusters import draw_accounts, draw_clusters
 from img.dashboard import draw_dashboard
 from img.demo import draw_demo
 from img.packages import draw_packages
@@ -38,12 +38,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _accounts() -> list[Path]:
+    with Pipeline() as pipeline:
+        return [draw_accounts(pipeline)]
+
+
 def _pipeline() -> list[Path]:
     with Pipeline() as pipeline:
         return [*draw_tables(pipeline), draw_clusters(pipeline)]
 
 
 RUNS: dict[str, Callable[[], list[Path]]] = {
+    "accounts": _accounts,
     "architecture": draw_architecture,
     "cdnow": draw_cdnow,
     "dashboard": draw_dashboard,

@@ -9,7 +9,7 @@ from local import stack
 from local.sql.catalog import Catalog
 from local.sql.datagen import JOB_NAME
 from local.sql.jobs import Jobs
-from local.sql.workspace import Workspace, pipeline_files
+from local.sql.workspace import SQL_DIRECTORY, Workspace
 from local.stack import Ports, StackError, StackState
 
 
@@ -43,10 +43,10 @@ class Pipeline:
         job = Catalog(self.directory).jobs[JOB_NAME]
         Jobs(self._record().flink_url).stop([job.job_id], self.directory / "savepoints")
 
-    def run_statements(self, first: int, last: int) -> None:
-        """Run the statements `first` to `last` of sql/, both included."""
+    def run_statements(self, first: int, last: int, folder: str = "") -> None:
+        """Run the statements `first` to `last` of a folder of sql/, both included."""
         workspace = self._workspace()
-        for path in pipeline_files()[first - 1 : last]:
+        for path in sorted((SQL_DIRECTORY / folder).glob("*.sql"))[first - 1 : last]:
             workspace.run_file(path)
 
     def _workspace(self) -> Workspace:

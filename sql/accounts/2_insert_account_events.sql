@@ -1,6 +1,6 @@
 -- Makes a random event of each transaction of the sample data: two thirds logins, one third transfers. Two accounts
--- differ from the others: half of the logins of User_4 fail, and User_8 transfers a thousand times as much.
--- Reads transactions, writes account_events. Runs until it is stopped.
+-- differ from the others: half of the logins of User_4 fail, and they come from all seven hosts instead of three;
+-- User_8 transfers a thousand times as much. Reads transactions, writes account_events. Runs until it is stopped.
 INSERT INTO account_events (
   account_id,
   event_type,
@@ -16,7 +16,7 @@ SELECT
     WHEN user_id = 'User_8' THEN 1000 * num_bytes
     ELSE num_bytes
   END AS num_bytes,
-  CONCAT('host-', CAST(store_id AS STRING)) AS host,
+  CONCAT('host-', CAST(CASE WHEN user_id = 'User_4' THEN store_id ELSE MOD(store_id, 3) END AS STRING)) AS host,
   event_type <> 'login' OR draw > CASE WHEN user_id = 'User_4' THEN 0.5 ELSE 0.05 END AS success
 FROM (
   SELECT

@@ -5,8 +5,7 @@ CREATE TABLE account_activity (
   num_failed_logins BIGINT,
   num_logins        BIGINT,
   num_bytes         BIGINT,
-  num_hosts         BIGINT,
-  last_seen         TIMESTAMP_LTZ(3)
+  num_hosts         BIGINT
 ) WITH (
   'changelog.mode' = 'retract'
 );

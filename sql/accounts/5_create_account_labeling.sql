@@ -1,6 +1,6 @@
 -- Creates the table of labelled accounts: a compacted topic account_labeling and its schema. user_classifier.py fills
 -- it: -t account_activity -o account_labeling -g account_activity
---   --features num_failed_logins,num_logins,num_bytes,num_hosts,last_seen
+--   --features num_failed_logins,num_logins,num_bytes,num_hosts
 -- The columns between user_id and label are the features, in the order of --features.
 -- 'upsert' keeps the latest row of each user_id; a tombstone deletes it. 'raw' makes the key the plain user_id.
 CREATE TABLE account_labeling (
@@ -9,7 +9,6 @@ CREATE TABLE account_labeling (
   num_logins        BIGINT,
   num_bytes         BIGINT,
   num_hosts         BIGINT,
-  last_seen         TIMESTAMP_LTZ(3),
   label             INT,
   PRIMARY KEY (user_id) NOT ENFORCED
 ) DISTRIBUTED BY HASH(user_id) INTO 1 BUCKETS

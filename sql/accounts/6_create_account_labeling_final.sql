@@ -5,7 +5,6 @@ CREATE TABLE account_labeling_final (
   num_logins        BIGINT,
   num_bytes         BIGINT,
   num_hosts         BIGINT,
-  last_seen         TIMESTAMP_LTZ(3),
   label             INT
 ) WITH (
   'changelog.mode' = 'retract'

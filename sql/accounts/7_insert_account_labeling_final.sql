@@ -6,7 +6,6 @@ INSERT INTO account_labeling_final (
   num_logins,
   num_bytes,
   num_hosts,
-  last_seen,
   label
 )
 SELECT
@@ -15,6 +14,5 @@ SELECT
   num_logins,
   num_bytes,
   num_hosts,
-  last_seen,
   label
 FROM account_labeling;

@@ -12,7 +12,7 @@ from local.sql.flink_tables import Endpoints
 from local.sql.sql_gateway import Result
 from local.sql.topics import Topics
 from local.sql.workspace import SQL_DIRECTORY
-from tests.end_to_end.sessions import SELECT_SECONDS, Session
+from tests.end_to_end.sessions import Session
 from tests.end_to_end.tables import Row, same, written
 from tests.support import client, configuration
 from tests.support.pages import FEATURES
@@ -63,12 +63,10 @@ def label(session: Session, tmp_path: Path, table: str) -> None:
 
 
 def shown_columns(session: Session, folder: str, number: int) -> list[str]:
-    """Run the SELECT of a folder to its first row and return its columns."""
+    """Run the SELECT of a folder and return its columns."""
     result = run(session, folder, number)
     assert result is not None
     columns = result.columns
-    # Closed before its task has opened, a SELECT makes the TaskManager end itself, and with it all jobs.
-    assert any(change is not None for change in result.changes(SELECT_SECONDS))
     result.close()
     return columns
 
@@ -105,15 +103,14 @@ def test_accounts(session: Session, tmp_path: Path) -> None:
     for account in range(12):
         group = account % 3
         n_failed, n_bytes, n_hosts = [(0, 20, 1), (1, 5_000_000, 3), (50, 10, 9)][group]
-        newest = NEWEST - timedelta(days=(0, 40, 2)[group], minutes=account)
         logins = [("login", 0, number % n_hosts, number >= n_failed) for number in range(n_failed + 5)]
         events += [
-            (newest - timedelta(hours=age), event(f"account {account}", *each))
+            (NEWEST - timedelta(hours=age), event(f"account {account}", *each))
             for age, each in enumerate([*logins, ("transfer", n_bytes, 0, True), ("transfer", None, None, None)])
         ]
         row = {"user_id": f"account {account}", "num_failed_logins": n_failed, "num_logins": 5, "num_bytes": n_bytes}
         n_hosts = min(n_hosts, len(logins))
-        expected.append({**row, "num_hosts": n_hosts, "last_seen": newest, "label": group})
+        expected.append({**row, "num_hosts": n_hosts, "label": group})
     produce(session, "account_events", [*events, (NEWEST, event(None, "login", 0, 1, False))])
     totals = [{name: value for name, value in row.items() if name != "label"} for row in expected]
     wait_until(lambda: same(written(session, "account_activity"), totals), "the activity")

@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = Path(".local", "cdnow", "lifetimes", "datasets", "CDNOW_master.txt")
 """Relative to the root of the repository; the Makefile has the same path."""
 USER = "customer_id"
+DATE = "date"
 AMOUNT = "dollar_value"
 USER_NUMBER = 1
 AMOUNT_NUMBER = 4
