@@ -71,7 +71,7 @@ class Jobs:
         """
         triggers = {}
         for job_id in job_ids:
-            if self._tasks_run(job_id):
+            if self.await_tasks(job_id):
                 body = {"targetDirectory": directory.as_uri()}
                 answer = requests.post(f"{self._url}/jobs/{job_id}/stop", json=body, timeout=ANSWER_SECONDS)
                 answer.raise_for_status()
@@ -79,8 +79,12 @@ class Jobs:
         for job_id, trigger in triggers.items():
             saved(job_id, self._savepoint(job_id, trigger))
 
-    def _tasks_run(self, job_id: str) -> bool:
-        # A submitted job is RUNNING a moment before its tasks are, and Flink refuses to stop it until then.
+    def await_tasks(self, job_id: str) -> bool:
+        """Wait up to 30 s until all tasks of a job run; return whether they do.
+
+        A submitted job is RUNNING a moment before its tasks are. Until then Flink refuses to stop it, and a SELECT that
+        is cancelled ends the TaskManager: closing its sink, which was not opened, raises a NullPointerException.
+        """
         deadline = time.monotonic() + TASKS_SECONDS
         while time.monotonic() < deadline:
             job = self._get(f"/jobs/{job_id}")

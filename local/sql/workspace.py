@@ -69,7 +69,9 @@ class Workspace:
             self.declare(token.identifier)
         if isinstance(statement, Insert):
             return self._insert(statement, text, state)
-        return self._session.execute(flink_tables.rowtime_query(statement.query))
+        result = self._session.execute(flink_tables.rowtime_query(statement.query))
+        self._jobs.await_tasks(str(result.job_id))  # from now on it may be closed
+        return result
 
     def start_datagen(self, rows_per_second: int, state: str | None = None) -> Result | None:
         """Create the topic ``transactions`` and write to it as the Datagen connector does; None if that is running."""

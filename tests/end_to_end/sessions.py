@@ -30,6 +30,7 @@ class Session:
         self.jobs = Jobs(flink.urls.rest)
         self.messages: list[str] = []
         self._urls = flink.urls
+        self.rest_url = flink.urls.rest
         self._directory = directory
         self.workspace = self._open()
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from local.sql import datagen
 from local.sql.catalog import Catalog
@@ -133,3 +134,15 @@ def test_datagen_registers_a_missing_schema(session: Session) -> None:
     assert result is not None
     assert next(change for change in result.changes() if change is not None).fields == (1,)
     result.close()
+
+
+def test_a_query_that_is_closed_at_once(session: Session) -> None:
+    """As by Ctrl-C. Closed before its tasks have opened, it would end the TaskManager, and with it all jobs."""
+    session.topics.create("closed_at_once", 1)
+    session.workspace.run("CREATE TABLE closed_at_once (number INT)")
+    for _ in range(3):
+        result = session.workspace.run("SELECT * FROM closed_at_once")
+        assert result is not None
+        job = requests.get(f"{session.rest_url}/jobs/{result.job_id}", timeout=30).json()
+        assert {task["status"] for task in job["vertices"]} == {"RUNNING"}
+        result.close()
