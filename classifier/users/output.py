@@ -6,7 +6,7 @@ import logging
 import operator
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from classifier.users.table import NO_LABEL, Change, LabelledUsers, in_order
 
 log = logging.getLogger("user_classifier")
 PENDING = "pending"  # header: JSON list of rows, each a list of its features and its count
+NOT_ROWS = (ValueError, TypeError, OverflowError, RecursionError)  # raised by a header with anything else
 COMPACT_ABOVE = 100_000  # labels, old ones included, that take little memory
 SAMPLED = 64  # one user of so many is counted, to estimate how many users there are
 
@@ -58,10 +59,22 @@ def pending_of(message: Record, features: Features = TOTALS) -> Multiset:
     if not headers:
         return EMPTY
     try:
-        known = [row for name, value in headers if name == PENDING for row in json.loads(value)]
-        return {features.row(row): int(count) for *row, count in known}
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
+        return {features.row(row): int(count) for *row, count in pending_rows(headers)}
+    except NOT_ROWS as error:
         raise StateError(f"{position_of(message)}: not written by user_classifier ({error})") from None
+
+
+def has_other_pending(message: Record, features: Features) -> bool:
+    """Return whether pending rows in a record's header have another number of features."""
+    try:
+        return any(len(row) != len(features) + 1 for row in pending_rows(message.headers()))
+    except NOT_ROWS:  # `pending_of` says what is wrong
+        return False
+
+
+def pending_rows(headers: Headers) -> list[Any]:
+    """Return the content of the header with pending rows; one of NOT_ROWS where it is something else."""
+    return [row for name, value in headers or () if name == PENDING for row in json.loads(value)]
 
 
 def read_labels(
@@ -69,13 +82,15 @@ def read_labels(
 ) -> LabelledUsers:
     """Read the output to its end and return the last label of every user; empty after a stop request.
 
-    A `rebuild` needs no old rows: of values whose schema is not in the registry or has other features, it takes
-    the users, from the keys.
+    Of a record whose schema is not in the registry or has other features, only the user is known, by the key. A
+    `rebuild` needs no more. Otherwise a newer record of the user must follow; StateError where there is none.
     """
     labels = LabelLog(values.features, rebuild=rebuild)
     for newest in newest_records(source, stop):
         labels.take(newest, keys, values)
     found = (LabelLog() if stop.requested else labels).last()
+    if found.unreadable and labels.problem:
+        raise labels.problem
     if found.unreadable:
         reason = "the schemas of %d users are not in the Schema Registry"
         if not values.schema_missing:
@@ -96,7 +111,8 @@ class LabelLog:
         self._rows: list[Row | None] = []
         self._labels = array("i")
         self._pending: dict[str, Multiset] = {}  # of the last record of each user
-        self._unreadable: set[str] = set()  # users whose last value cannot be read
+        self._unreadable: set[str] = set()  # users whose last record cannot be read
+        self.problem: StateError | None = None  # with the first such record; None in a rebuild
         self._sample: set[str] = set()  # one user of SAMPLED
 
     def __len__(self) -> int:
@@ -107,7 +123,27 @@ class LabelLog:
         labelled, tombstones = split_tombstones(messages)
         unreadable: list[Record] = []
         if self._rebuild:
-            labelled, unreadable = split_unreadable(labelled, values)
+            labelled, tombstones, unreadable = _split_each(labelled, tombstones, values)
+        try:
+            self._take_readable(labelled, tombstones, keys, values)
+        except StateError as error:
+            labelled, tombstones, unreadable = _split_each(labelled, tombstones, values)
+            if not unreadable:
+                raise
+            # A newer record of the same user may follow. Without the traceback, which would keep the records.
+            self.problem = self.problem or error.with_traceback(None)
+            self._take_readable(labelled, tombstones, keys, values)
+        self._take_unreadable(unreadable, keys)
+        if len(self) > COMPACT_ABOVE + 2 * SAMPLED * len(self._sample):
+            last = self.last()
+            self._user_ids = last.user_ids
+            self._rows = [*last.rows]
+            self._labels = array("i", last.labels.tolist())
+
+    def _take_readable(
+        self, labelled: Sequence[Record], tombstones: Sequence[Record], keys: KeyCodec, values: LabelCodec
+    ) -> None:
+        """Add records with a value, and tombstones; StateError for one that cannot be read."""
         user_ids, rows, labels = decode_labels(labelled, values)
         for user_id, message in zip(user_ids, labelled, strict=True):
             if message.headers() or user_id in self._pending:
@@ -117,24 +153,20 @@ class LabelLog:
             {user_id: pending_of(each, self._features) for user_id, each in zip(deleted, tombstones, strict=True)}
         )
         self._unreadable.difference_update(user_ids, deleted)
-        deleted += self._take_unreadable(unreadable, keys)
         self._user_ids += user_ids + deleted
         self._rows += rows + [None] * len(deleted)
         self._labels.extend(labels + [NO_LABEL] * len(deleted))
         self._sample.update(user_id for user_id in user_ids if hash(user_id) % SAMPLED == 0)
-        if len(self) > COMPACT_ABOVE + 2 * SAMPLED * len(self._sample):
-            last = self.last()
-            self._user_ids = last.user_ids
-            self._rows = [*last.rows]
-            self._labels = array("i", last.labels.tolist())
 
-    def _take_unreadable(self, messages: Sequence[Record], keys: KeyCodec) -> list[str]:
-        """Return the users of records whose values cannot be read; StateError where their keys cannot, either."""
-        user_ids = [user_of_key(message, keys, has_value=True) for message in messages]
+    def _take_unreadable(self, messages: Sequence[Record], keys: KeyCodec) -> None:
+        """Add the users of records that cannot be read; StateError where their keys cannot, either."""
+        user_ids = [user_of_key(each, keys, has_value=each.value() is not None) for each in messages]
         self._unreadable.update(user_ids)
         for user_id in user_ids:
             self._pending.pop(user_id, None)
-        return user_ids
+        self._user_ids += user_ids
+        self._rows += [None] * len(user_ids)
+        self._labels.extend([NO_LABEL] * len(user_ids))
 
     def last(self) -> LabelledUsers:
         """Return the last label of every user that is not deleted."""
@@ -161,11 +193,21 @@ def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Reco
 
 
 def split_unreadable(messages: Iterable[Record], values: LabelCodec) -> tuple[list[Record], list[Record]]:
-    """Return the records whose values have a row, and the others."""
+    """Return the records that can be read, and those whose schema is missing or which have other features."""
     found: tuple[list[Record], list[Record]] = ([], [])
     for message in messages:
-        found[values.has_no_row(message.value() or b"")].append(message)
+        is_other = values.has_no_row(message.value() or b"") or has_other_pending(message, values.features)
+        found[is_other].append(message)
     return found
+
+
+def _split_each(
+    labelled: Iterable[Record], tombstones: Iterable[Record], values: LabelCodec
+) -> tuple[list[Record], list[Record], list[Record]]:
+    """Return the records with a value and the tombstones that can be read, and all others."""
+    labelled, others = split_unreadable(labelled, values)
+    tombstones, other_tombstones = split_unreadable(tombstones, values)
+    return labelled, tombstones, others + other_tombstones
 
 
 def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:

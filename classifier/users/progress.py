@@ -51,6 +51,7 @@ class Progress:
         self._ids_before: Ids = {}  # as of the last restore that read the committed offsets
         self._layout = ""  # of the output
         self.rebuild = settings.rebuild  # until the first step is committed
+        self.needs_no_rows = False  # of the output, as of `begin`: the input confirms them all
         self.incomplete = False  # until the step is committed that completes a first labelling or a rebuild
         self.unconfirmed = False  # whether the input has to confirm the users of the output
         self.committed: Offsets = {}  # as this instance knows them
@@ -70,6 +71,7 @@ class Progress:
             raise StateError(problem)
         if not self.rebuild:
             check_format(committed)
+        self.needs_no_rows = self.rebuild or any(mark.unfinished for mark in marks_of(committed))
 
     def restore(self, layout: str, *, has_labels: bool) -> None:
         """Read the committed offsets; StateError if they belong to other topics or to another layout of the output."""

@@ -1,5 +1,6 @@
 """Restores: what a start continues from, what it refuses, and what --rebuild does."""
 
+import json
 from collections.abc import Callable
 from typing import Any, cast
 
@@ -7,9 +8,11 @@ import pytest
 
 from classifier.config.settings import Settings
 from classifier.errors import StateError
+from classifier.kafka import source
 from tests.support import oracle
-from tests.support.changelog import Placed
-from tests.support.wire import KEY_SCHEMA
+from tests.support.changelog import Change, Op, Placed, Row
+from tests.support.memory import registry_of
+from tests.support.wire import AGGREGATE_SCHEMA, KEY_SCHEMA, schema_id_of, unframe
 from tests.support.world import BASE, INSERTS, METHODS, NO_TIME, Died, World, aborts, dies, smallest_parts
 
 
@@ -136,7 +139,11 @@ def delete_value_subject(world: World) -> None:
     world.write(INSERTS[:4])
 
 
-def test_rebuild_after_the_value_subject_was_deleted() -> None:
+@pytest.mark.parametrize("decoded_together", [2, 20_000])
+def test_rebuild_after_the_value_subject_was_deleted(decoded_together: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the topic is not compacted yet, and the old records of many users are decoded apart."""
+    for name in ("LABELS_PER_DECODE", "MAX_POLL_RECORDS"):
+        monkeypatch.setattr(source, name, decoded_together)
     world = rebuilt(delete_value_subject)
     assert world.labelling() == oracle.labelled(change for _, change in INSERTS[:4])
 
@@ -180,3 +187,50 @@ def test_an_interrupted_rebuild_is_not_taken_as_complete(method: str) -> None:
         assert world.labelling() == oracle.labelled(change for _, change in INSERTS)
     else:
         assert isinstance(ended.reason, StateError)
+
+
+LISTS = [("total_amount", "total_amount,num_transactions"), ("total_amount,num_transactions", "num_transactions")]
+RETRACTED = Placed(0, Change(Op.DELETE, Row("known by a retraction alone", 8.0, 1)))
+
+
+def relabelled(before: str, after: str, accident: int | None = None) -> World:
+    """A world after --rebuild with other features, killed after some transactions if given, and a plain start."""
+    world = World(features=before)
+    world.registry = registry_of(in__value=AGGREGATE_SCHEMA)
+    world.write([*INSERTS, RETRACTED])
+    assert world.run() is None
+    for number, more in enumerate([{"rebuild": True, "producer": NO_TIME}, {}]):
+        world.settings = Settings(**{**vars(BASE), "features": after, **more})
+        accidents = {} if accident is None or number else {"commit_transaction": [*[None] * accident, dies]}
+        ended = world.run(accidents)
+        assert isinstance(getattr(ended, "reason", None), Died) if accidents else ended is None, ended
+    return world
+
+
+def assert_has_only(world: World, features: str) -> None:
+    """Check that the last record of each user has these features, and that the retraction waits for its row."""
+    last = {message.key(): message for log in world.broker.logs["out"] for message in log}
+    tombstone = last.pop(RETRACTED.change.row.user_id.encode())
+    row = RETRACTED.change.row._asdict()
+    assert json.loads(dict(tombstone.headers() or [])["pending"] or b"") == [[*map(row.get, features.split(",")), -1]]
+    values = [message.value() or b"" for message in last.values()]
+    rows = [unframe(world.registry.by_id(schema_id_of(value)), value) for value in values]
+    assert [[*row] for row in rows] == [["user_id", *features.split(","), "label"]] * len(INSERTS)
+
+
+@pytest.mark.parametrize(("before", "after"), LISTS)
+@pytest.mark.parametrize("n_parts", [None, 1, 2, 3])
+def test_a_rebuild_with_other_features(before: str, after: str, n_parts: int | None) -> None:
+    """Also where a tombstone holds pending rows of the old ones, and where the rebuild is killed."""
+    with smallest_parts():
+        assert_has_only(relabelled(before, after, n_parts), after)
+
+
+@pytest.mark.parametrize(("before", "after"), LISTS)
+def test_old_rows_with_other_features_are_decoded_apart(
+    before: str, after: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A topic of many users that is not compacted yet: the records of one decoding are all old ones."""
+    for name in ("LABELS_PER_DECODE", "MAX_POLL_RECORDS"):
+        monkeypatch.setattr(source, name, 2)
+    assert_has_only(relabelled(before, after), after)
