@@ -50,12 +50,12 @@ class Arena:
         n_users: int = 200,
     ) -> None:
         self.stack = stack
-        self.name = name
+        self.name = name = f"{name}_timed" if stack.timed else name
         self.flowing = flowing
         self.rng = random.Random(f"{seed} {name}")
         directory = directory / name
         directory.mkdir(parents=True)
-        self.pipeline = Pipeline(stack.services, directory, f"{name}_{seed}", PARTITIONS)
+        self.pipeline = Pipeline(stack.services, directory, f"{name}_{seed}", PARTITIONS, stack.timed)
         if output_partitions > 1:
             self.pipeline.topics.grow(self.pipeline.output, output_partitions)
         sections = self.pipeline.sections
@@ -113,7 +113,7 @@ class Arena:
         """Stop the flow and wait until the client has committed everything, or makes no progress."""
         self.feeder.stop()
         ends = {partition: len(changes) for partition, changes in self.feeder.written_to.items()}
-        expected = expectation(self.feeder.readable)[1]
+        expected = expectation(self.feeder.readable, self.pipeline.timed)[1]
         moved = time.monotonic()
         before = None
         while time.monotonic() < moved + SETTLE_S and client.running:

@@ -12,8 +12,9 @@ from tests.faults.clients import TracedClient
 from tests.faults.report import Result
 from tests.faults.stack import Stack
 from tests.support.changelog import Change
+from tests.support.last_purchase import fields_of
 from tests.support.waiting import wait_until
-from tests.support.wire import AGGREGATE_SCHEMA, body, frame
+from tests.support.wire import TIMED_SCHEMA, body, frame
 from user_classifier import TOPIC_CHECK_SECONDS
 
 BEGINS = re.compile(r"^.* WARNING (.+?): .*; retrying until it is back$", re.MULTILINE)
@@ -94,10 +95,9 @@ def _warned(client: TracedClient, written: int) -> bool:
 
 
 def odd_schema(number: int) -> dict[str, object]:
-    """The columns in another order, and an unknown one."""
-    *_, last = AGGREGATE_SCHEMA["fields"]
+    """The columns in reverse order, an unknown one, and last_purchase, which is unknown without --features."""
     extra = {"name": f"extra_{number}", "type": ["null", "string"], "default": None}
-    return {**AGGREGATE_SCHEMA, "fields": [extra, last, *AGGREGATE_SCHEMA["fields"][:-1]]}
+    return {**TIMED_SCHEMA, "fields": [extra, *reversed(TIMED_SCHEMA["fields"])]}
 
 
 class Encoder:
@@ -108,4 +108,4 @@ class Encoder:
         self._id = schema_id
 
     def __call__(self, change: Change) -> bytes:
-        return frame(self._id, body(self._schema, change.row._asdict()))
+        return frame(self._id, body(self._schema, fields_of(change.row)))

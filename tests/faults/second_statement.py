@@ -53,7 +53,7 @@ def write_twice(stack: Stack, directory: Path, seed: int) -> Result:
         return Result(arena.name, arena.faults, arena.recovery, verdict._replace(lost=n_lost), warnings)
 
 
-def expected(changes: Iterable[Change]) -> dict[str, Labelled]:
+def expected(changes: Iterable[Change], timed: bool = False) -> dict[str, Labelled]:
     """The labelled rows: of several rows of a user, the one added last."""
     users: dict[str, Counter[tuple[float, int]]] = {}
     for op, (user_id, amount, number) in changes:
@@ -62,13 +62,13 @@ def expected(changes: Iterable[Change]) -> dict[str, Labelled]:
         rows[amount, number] = count + op.sign
     positive = {user_id: [row for row, count in rows.items() if count > 0] for user_id, rows in users.items()}
     current = {user_id: rows[-1] for user_id, rows in positive.items() if rows}
-    numbers = oracle.labels(current, N_CLUSTERS)
+    numbers = oracle.labels(current, N_CLUSTERS, timed)
     return {user_id: Labelled(user_id, *row, numbers[user_id]) for user_id, row in current.items()}
 
 
 def n_wrong(pipeline: Pipeline, changes: Iterable[Change]) -> int:
     """Count the users whose final record is not as expected."""
-    wanted = expected(changes)
+    wanted = expected(changes, pipeline.timed)
     found = pipeline.labelling()
     return sum(wanted.get(user_id) != found.get(user_id) for user_id in wanted.keys() | found.keys())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,6 +26,8 @@ class Stack:
     services: Services
     faulty: Sequence[FaultyRelay]
     """A relay in front of each broker, in the same order; the clients that use them reach no broker directly."""
+    timed: bool = field(default=False, kw_only=True)
+    """Whether scenarios have users with a third feature, a point in time; see `Pipeline`."""
 
     @property
     def broker(self) -> KafkaBroker:

@@ -1,7 +1,6 @@
 """The judge: was every change reflected exactly once, at every single commit and in the end?"""
 
 import itertools
-import json
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +13,7 @@ from tests.faults.watcher import Seen, Watcher
 from tests.support import oracle
 from tests.support.changelog import Change, Row
 from tests.support.oracle import Labelled, Multiset
-from tests.support.pipeline import MARK, Pipeline
+from tests.support.pipeline import Pipeline
 from tests.support.topics import Commit, Record
 from tests.support.waiting import wait_until
 
@@ -78,7 +77,7 @@ def judge(
         lost=lost(pipeline, feeder.readable),
         duplicates=duplicates(committed),
         wrong_commits=wrong_commits(pipeline, feeder, committed, batches) if stepwise else 0,
-        moved_back=moved_back(batches) if onward else 0,
+        moved_back=moved_back(batches, pipeline.mark) if onward else 0,
         uncommitted_seen=uncommitted_seen(watcher, committed, aborted) if watched else 0,
         aborted=len(aborted),
         untrue=tuple(untrue(pipeline, feeder, watcher)),
@@ -87,7 +86,7 @@ def judge(
 
 def lost(pipeline: Pipeline, changes: Iterable[Change]) -> int:
     """Count the users whose final record or pending rows differ from the oracle's."""
-    expected, expected_pending = expectation(changes)
+    expected, expected_pending = expectation(changes, pipeline.timed)
     found = pipeline.labelling()
     pending = pending_of(pipeline)
     labels = sum(expected.get(user) != found.get(user) for user in expected.keys() | found.keys())
@@ -95,14 +94,14 @@ def lost(pipeline: Pipeline, changes: Iterable[Change]) -> int:
     return labels + sum(expected_pending.get(user) != pending.get(user) for user in users)
 
 
-def expectation(changes: Iterable[Change]) -> tuple[dict[str, Labelled], dict[str, Multiset]]:
+def expectation(changes: Iterable[Change], timed: bool) -> tuple[dict[str, Labelled], dict[str, Multiset]]:
     """The labelled rows and the pending rows that the output must have after some changes.
 
     Rows stay pending only if the first records of the input are deleted: retractions of rows that were never read.
     """
     users = oracle.replay(changes)
     table = {user: row for user, rows in users.items() for row, count in rows.items() if count > 0}
-    numbers = oracle.labels(table, N_CLUSTERS)
+    numbers = oracle.labels(table, N_CLUSTERS, timed)
     pending = {user: Counter({row: count for row, count in rows.items() if count < 0}) for user, rows in users.items()}
     labelled = {user: Labelled(user, *row, numbers[user]) for user, row in table.items()}
     return labelled, {user: rows for user, rows in pending.items() if rows}
@@ -173,14 +172,14 @@ def commit_batches(pipeline: Pipeline) -> list[Batch]:
     return list(batches)
 
 
-def moved_back(batches: Iterable[Batch]) -> int:
+def moved_back(batches: Iterable[Batch], mark: str) -> int:
     """Count the offsets below the previous one, and those without the client's mark."""
     history: dict[int, list[Commit]] = {}
     for batch in batches:
         for partition, commit in batch.items():
             history.setdefault(partition, []).append(commit)
     back = sum(a.offset > b.offset for commits in history.values() for a, b in pairwise(commits))
-    return back + sum(not each.metadata.startswith(MARK) for commits in history.values() for each in commits)
+    return back + sum(not each.metadata.startswith(mark) for commits in history.values() for each in commits)
 
 
 # Each commit compared with the input: the fingerprint of a table is a sum over its rows, so each row counts.
@@ -247,17 +246,12 @@ def states_of_output(pipeline: Pipeline, committed: Iterable[Record]) -> list[in
 def state_of(pipeline: Pipeline, record: Record) -> tuple[str, int]:
     """User and fingerprint of a record: the row, and the pending rows."""
     user_id = pipeline.user_of(record)
-    state = sum(fingerprint(Row(user_id, amount, number), count) for amount, number, count in pending_in(record))
+    pending = pipeline.pending_in(record)
+    state = sum(fingerprint(Row(user_id, amount, int(number)), int(count)) for amount, number, count in pending)
     if record.value is not None:
         labelled = pipeline.labelled(record)
         state += fingerprint(Row(*labelled[:3]), 1)
     return user_id, state
-
-
-def pending_in(record: Record) -> list[tuple[float, int, int]]:
-    """The pending rows of a record: total_amount, num_transactions, count."""
-    found = [json.loads(value) for name, value in record.headers if name == "pending" and value]
-    return [(float(amount), int(number), int(count)) for amount, number, count in itertools.chain(*found)]
 
 
 def distinct(states: Iterable[int]) -> list[int]:

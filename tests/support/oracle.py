@@ -9,6 +9,7 @@ from scipy.sparse import csr_matrix, hstack, identity
 
 from tests.support.changelog import Change
 from tests.support.kmeans import fitted_kmeans
+from tests.support.last_purchase import DAY_MS, last_purchase
 
 
 class Labelled(NamedTuple):
@@ -54,15 +55,20 @@ def pending(changes: Iterable[Change]) -> dict[str, list[list[float]]]:
     }
 
 
-def labels(table: Mapping[str, tuple[float, int]], n_clusters: int) -> dict[str, int]:
-    """Labels of one fit: rows in the order of user_id, one-hot user_id and totals, labels by mean total_amount."""
+def labels(table: Mapping[str, tuple[float, int]], n_clusters: int, timed: bool = False) -> dict[str, int]:
+    """Labels of one fit: rows in the order of user_id, one-hot user_id and totals, labels by mean total_amount.
+
+    With `timed`, last_purchase is a third feature: its age in days before the newest one.
+    """
     users = sorted(table)
     if len(users) < n_clusters:
         return dict.fromkeys(users, 0)
     totals = np.array([table[user_id] for user_id in users], dtype=float)
-    matrix = csr_matrix(hstack([identity(len(users)), totals]))
+    times = np.array([last_purchase(*table[user_id]) for user_id in users], dtype=float)
+    ages = (times.max() - times[:, None]) / DAY_MS
+    matrix = csr_matrix(hstack([identity(len(users)), totals, *([ages] if timed else [])]))
     model = fitted_kmeans(matrix, n_clusters, init="k-means++", n_init="auto", random_state=42)
-    by_amount = sorted(range(n_clusters), key=lambda number: float(model.cluster_centers_[number, -2]))
+    by_amount = sorted(range(n_clusters), key=lambda number: float(model.cluster_centers_[number, len(users)]))
     return {user_id: by_amount.index(number) for user_id, number in zip(users, model.labels_.tolist(), strict=True)}
 
 

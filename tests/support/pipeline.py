@@ -13,6 +13,7 @@ from local.services.process import free_port
 from local.services.registry import SchemaRegistry
 from tests.support import configuration
 from tests.support.changelog import Op, Placed
+from tests.support.last_purchase import FEATURES, check_time, fields_of
 from tests.support.oracle import Labelled
 from tests.support.subjects import Subjects
 from tests.support.topics import Outgoing, Record, Topics
@@ -20,6 +21,7 @@ from tests.support.wire import (
     AGGREGATE_SCHEMA,
     KEY_SCHEMA,
     LABELING_SCHEMA,
+    TIMED_SCHEMA,
     Headers,
     body,
     frame,
@@ -29,6 +31,8 @@ from tests.support.wire import (
 
 MARK = "user_classifier/1 users="
 """The beginning of the metadata of each committed offset."""
+TIMED_MARK = "user_classifier/2 users="
+"""The same with other features than the two totals."""
 
 NUMBERS = itertools.count(1)
 
@@ -64,17 +68,25 @@ def new_name(test: str) -> str:
 
 
 class Pipeline:
-    """Topics, schemas, group and configuration file of one test."""
+    """Topics, schemas, group and configuration file of one test.
 
-    def __init__(self, services: Services, directory: Path, name: str, partitions: int = 1) -> None:
+    With `timed`, users have a third feature, last_purchase, which the client is started with.
+    """
+
+    def __init__(
+        self, services: Services, directory: Path, name: str, partitions: int = 1, timed: bool = False
+    ) -> None:
         self.topics, self.subjects = services
         self.directory = directory
         self.source = f"{name}_aggregate"
         self.output = f"{name}_labeling"
         self.group = f"{name}_group"
+        self.timed = timed
+        self.input_schema = TIMED_SCHEMA if timed else AGGREGATE_SCHEMA
+        self.mark = TIMED_MARK if timed else MARK
         self.topics.create(self.source, partitions)
         self.topics.create(self.output, 1, {"cleanup.policy": "compact"})
-        self.schema_id = self.subjects.register(f"{self.source}-value", AGGREGATE_SCHEMA)
+        self.schema_id = self.subjects.register(f"{self.source}-value", self.input_schema)
         self.sections = configuration.sections(self.topics.bootstrap_servers, self.subjects.url)
         self.file = configuration.write(directory / f"{name}.ini", self.sections)
         self.avro_key = False
@@ -82,12 +94,16 @@ class Pipeline:
 
     def arguments(self, *more: str) -> list[str]:
         """The command line of the client."""
-        return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *more]
+        features = ["--features", FEATURES] if self.timed else []
+        return [str(self.file), "-t", self.source, "-g", self.group, "-o", self.output, *features, *more]
 
     def make_output_with_avro_keys(self) -> None:
-        """Register the schemas of statement 5 without 'key.format' = 'raw': an Avro key and the four columns."""
+        """Register the schemas of statement 5 without 'key.format' = 'raw': an Avro key, and the row with its label."""
+        *_, label = LABELING_SCHEMA["fields"]
         self.subjects.register(f"{self.output}-key", KEY_SCHEMA)
-        self.subjects.register(f"{self.output}-value", LABELING_SCHEMA)
+        self.subjects.register(
+            f"{self.output}-value", {**LABELING_SCHEMA, "fields": [*self.input_schema["fields"], label]}
+        )
         self.avro_key = True
 
     def twin(self) -> "Pipeline":
@@ -120,7 +136,7 @@ class Pipeline:
         """The records of some changes."""
         records = []
         for partition, (op, row) in placed:
-            value = frame(self.schema_id, body(AGGREGATE_SCHEMA, row._asdict()))
+            value = frame(self.schema_id, body(self.input_schema, fields_of(row)))
             records.append(Outgoing(partition, value, self._headers(op, digits)))
         return records
 
@@ -138,11 +154,13 @@ class Pipeline:
         return {row.user_id: row for row in rows}
 
     def labelled(self, record: Record) -> Labelled:
-        """The row of a record; its key must name the same user."""
+        """The row of a record; its key must name the same user, and last_purchase must be that of the row."""
         fields = self._decoded(record)
         row = Labelled(fields["user_id"], fields["total_amount"], fields["num_transactions"], fields["label"])
         if row.user_id != self.user_of(record):
             raise AssertionError(f"the key of {record} names another user than its value")
+        if self.timed:
+            check_time(fields["last_purchase"], row.total_amount, row.num_transactions)
         return row
 
     def _decoded(self, record: Record) -> dict[str, Any]:
@@ -170,10 +188,22 @@ class Pipeline:
         """The pending rows in the latest record of each user."""
         found = {}
         for record in self.topics.compacted(self.output).values():
-            for name, value in record.headers:
-                if name == "pending" and value:
-                    found[self.user_of(record)] = json.loads(value)
+            if rows := self.pending_in(record):
+                found[self.user_of(record)] = rows
         return found
+
+    def pending_in(self, record: Record) -> list[list[float]]:
+        """The pending rows of a record: total_amount, num_transactions, count."""
+        rows = []
+        for amount, number, *times, count in itertools.chain(
+            *(json.loads(value) for name, value in record.headers if name == "pending" and value)
+        ):
+            if len(times) != self.timed:
+                raise AssertionError(f"{record} has pending rows with {2 + len(times)} features")
+            if times:
+                check_time(times[0], amount, number)
+            rows.append([amount, number, count])
+        return rows
 
     def assert_nothing_doubled(self) -> None:
         """Check that no record repeats the previous record of its user."""
@@ -199,7 +229,7 @@ class Pipeline:
     def assert_offsets_sound(self) -> None:
         """Check that every offset has the mark, none moved back, and the input is read to its end."""
         commits = self.topics.commit_history(self.group)
-        unmarked = [commit for commit in commits if not commit.metadata.startswith(MARK)]
+        unmarked = [commit for commit in commits if not commit.metadata.startswith(self.mark)]
         if unmarked or not commits:
             raise AssertionError(f"{len(commits)} offsets committed, without the mark: {unmarked}")
         for partition, offsets in self.offset_history().items():

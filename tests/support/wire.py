@@ -11,7 +11,7 @@ NAMESPACE = "org.apache.flink.avro.generated.record"
 Headers = list[tuple[str, str | bytes | None]]
 
 
-def record_schema(name: str, **columns: str) -> dict[str, Any]:
+def record_schema(name: str, **columns: Any) -> dict[str, Any]:
     """The schema that Flink registers for a table: each column may be null."""
     fields = [{"name": column, "type": ["null", kind], "default": None} for column, kind in columns.items()]
     return {"type": "record", "name": name, "namespace": NAMESPACE, "fields": fields}
@@ -20,6 +20,14 @@ def record_schema(name: str, **columns: str) -> dict[str, Any]:
 AGGREGATE_SCHEMA = record_schema(
     "transactions_aggregate_value", user_id="string", total_amount="double", num_transactions="long"
 )
+TIMED_SCHEMA = record_schema(
+    "transactions_aggregate_value",
+    user_id="string",
+    total_amount="double",
+    num_transactions="long",
+    last_purchase={"type": "long", "logicalType": "timestamp-millis"},
+)
+"""With a third feature, see `tests/support/last_purchase.py`."""
 LABELING_SCHEMA = record_schema(
     "user_labeling_value", user_id="string", total_amount="double", num_transactions="long", label="int"
 )

@@ -7,13 +7,15 @@ the ids of schemas and topics differ.
 import base64
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tests.support.changelog import Row
+from tests.support.last_purchase import fields_of
 from tests.support.pipeline import Pipeline, Services
 from tests.support.topics import Outgoing
-from tests.support.wire import Headers
+from tests.support.wire import TIMED_SCHEMA, Headers, body, unframe
 
 FOLDER = Path(__file__).parent / "samples"
 NOTHING = "-"
@@ -38,6 +40,8 @@ class Sample:
     later: list[str]
     """Records after those."""
     output: list[str]
+    timed: bool = False
+    """Whether the users of the input have a third feature; see `Pipeline`."""
 
     @property
     def unfinished(self) -> bool:
@@ -46,7 +50,7 @@ class Sample:
 
     def load(self, services: Services, directory: Path) -> Pipeline:
         """Write the state to new topics, a new group and a registry, and return the pipeline."""
-        pipeline = Pipeline(services, directory, self.name, self.partitions)
+        pipeline = Pipeline(services, directory, self.name, self.partitions, self.timed)
         ids = {
             known["id"]: pipeline.subjects.register(subject, known["schema"]) for subject, known in self.schemas.items()
         }
@@ -60,6 +64,26 @@ class Sample:
     def named(self, name: str) -> "Sample":
         """Return the same state with other topics and another group."""
         return Sample(**json.loads(json.dumps(asdict(self)).replace(self.name, name)))
+
+    def with_third_feature(self) -> "Sample":
+        """Return the same state with a third feature in the input, which the release was not asked for."""
+        subject = next(name for name in self.schemas if name.endswith("_aggregate-value"))
+        known = self.schemas[subject]
+
+        def extended(line: str) -> str:
+            record = from_line(line)
+            value = record.value and record.value[:5] + body(
+                TIMED_SCHEMA, fields_of(Row(**unframe(known["schema"], record.value)))
+            )
+            return to_line(record.partition, record.key, value, record.headers)
+
+        return replace(
+            self,
+            schemas={**self.schemas, subject: {**known, "schema": TIMED_SCHEMA}},
+            input=[*map(extended, self.input)],
+            later=[*map(extended, self.later)],
+            timed=True,
+        )
 
     def commit(self, pipeline: Pipeline, partition: int, offset: int, mark: str) -> None:
         """Commit an offset with its metadata, in which the ids of topics are replaced by the current ones."""

@@ -1,6 +1,7 @@
 """An upgrade is a restart: this version continues from the state of each release. A downgrade is rejected."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from classifier.users.offset_metadata import FORMAT
 from tests.support import inside
 from tests.support.pipeline import Pipeline, Services
 from tests.upgrades.sample import Sample, samples
+from tests.upgrades.write import THREE_FEATURES, state_of
 
 
 def left_by_releases(*unfinished: bool) -> pytest.MarkDecorator:
@@ -42,6 +44,18 @@ def expected(pipeline: Pipeline, sample: Sample) -> object:
 
 @left_by_releases(False)
 def test_this_version_continues(sample: Sample, pipeline: Pipeline) -> None:
+    assert_continued(sample, pipeline)
+
+
+def test_this_version_continues_three_features(services: Services, tmp_path: Path) -> None:
+    """The state is that of this version: the sample of 0.1.0 is older than --features."""
+    left = state_of(services, tmp_path, THREE_FEATURES)
+    sample = left.named(f"{left.name}_again")
+    assert_continued(sample, sample.load(services, tmp_path))
+
+
+def assert_continued(sample: Sample, pipeline: Pipeline) -> None:
+    """Run the client on the state, and again after the later records: no user is labelled twice."""
     before = pipeline.topics.read(pipeline.output)
     with inside.counting_reads(pipeline.source) as read:
         inside.run_to_end(pipeline.arguments(*sample.options))
@@ -67,6 +81,28 @@ def test_this_version_completes_an_unfinished_labelling(sample: Sample, pipeline
     assert len(pipeline.labelling()) > len(before)
     assert pipeline.labelling() == expected(pipeline, sample)
     pipeline.assert_offsets_sound()
+    pipeline.assert_nothing_doubled()
+
+
+@left_by_releases(False, True)
+def test_a_third_feature_needs_a_rebuild(sample: Sample, services: Services, tmp_path: Path) -> None:
+    """The input has had it all along, and the release was not asked for it."""
+    sample = sample.with_third_feature()
+    pipeline = sample.load(services, tmp_path)
+    before = pipeline.topics.read(pipeline.output), pipeline.topics.commit_history(pipeline.group)
+    refused = inside.run(pipeline.arguments(*sample.options, "--until-end"))
+    assert refused.code == 1
+    last = refused.stderr.splitlines()[-1]
+    assert "has other features (total_amount double, num_transactions long) than this run (" in last
+    assert last.endswith(" or run with --rebuild")
+    assert (pipeline.topics.read(pipeline.output), pipeline.topics.commit_history(pipeline.group)) == before
+    inside.run_to_end(pipeline.arguments(*sample.options, "--rebuild"))
+    assert len(pipeline.labelling()) > 3
+    committed = pipeline.topics.committed(pipeline.group).values()
+    rebuilt = replace(sample, offsets={str(each.partition): (each.offset, each.metadata) for each in committed})
+    sample.write_later(pipeline)
+    inside.run_to_end(pipeline.arguments(*sample.options))
+    assert pipeline.labelling() == expected(pipeline, rebuilt), "with the number of clusters chosen by the rebuild"
     pipeline.assert_nothing_doubled()
 
 

@@ -14,9 +14,10 @@ import pytest
 from classifier import __version__
 from tests.support import client, inside
 from tests.support.changelog import Change, Op, Placed, Row, aggregation, of_other_users, place_by_hash
+from tests.support.last_purchase import fields_of
 from tests.support.pipeline import Pipeline, Services, running_services
 from tests.support.topics import Outgoing
-from tests.support.wire import AGGREGATE_SCHEMA, body, frame, schema_id_of
+from tests.support.wire import body, frame, schema_id_of
 from tests.support.world import smallest_parts
 from tests.upgrades.sample import Sample, to_line, write
 
@@ -30,13 +31,17 @@ class Case(NamedTuple):
     avro_key: bool = False
     parts: int = 0
     """The client is killed after this many parts of the first labelling, of one user each; 0: it completes it."""
+    timed: bool = False
+    """Whether users have a third feature; see `Pipeline`."""
 
 
+THREE_FEATURES = Case("three", 2, ("-k", "4"), timed=True)
 CASES = (
     Case("retract", 3, ("-k", "4")),
     Case("chosen", 1, ("-k", "auto", "--scale", "log"), avro_key=True),
     Case("upsert", 2, ("--changelog-mode", "upsert", "--fit", "cells")),
     Case("half", 2, ("-k", "auto"), parts=5),
+    THREE_FEATURES,
 )
 
 
@@ -49,7 +54,8 @@ def main() -> None:
 
 def state_of(services: Services, folder: Path, case: Case) -> Sample:
     """Run the client for one case and return the state."""
-    pipeline = Pipeline(services, folder, f"release_{__version__.replace('.', '_')}_{case.name}", case.partitions)
+    name = f"release_{__version__.replace('.', '_')}_{case.name}"
+    pipeline = Pipeline(services, folder, name, case.partitions, case.timed)
     if case.avro_key:
         pipeline.make_output_with_avro_keys()
     first, later = (upserts if case.name == "upsert" else retractions)(pipeline, case)
@@ -88,7 +94,7 @@ def upserts(pipeline: Pipeline, case: Case) -> tuple[list[Outgoing], list[Outgoi
     rows = [Row(f"user {at}", float(10 ** (at % 3) * (1 + at)), 1 + at % 4) for at in range(15)]
 
     def record(at: int, row: Row, deleted: bool = False) -> Outgoing:
-        value = None if deleted else frame(pipeline.schema_id, body(AGGREGATE_SCHEMA, row._asdict()))
+        value = None if deleted else frame(pipeline.schema_id, body(pipeline.input_schema, fields_of(row)))
         return Outgoing(at % case.partitions, value, [], row.user_id.encode())
 
     first = [record(at, row) for at, row in enumerate(rows)] + [record(at, rows[at], deleted=True) for at in (2, 7)]
@@ -116,6 +122,7 @@ def sample(pipeline: Pipeline, case: Case, first: Sequence[Outgoing], later: Seq
         input=[to_line(each.partition, each.key, each.value, each.headers) for each in first],
         later=[to_line(each.partition, each.key, each.value, each.headers) for each in later],
         output=[to_line(each.partition, each.key, each.value, each.headers) for each in output],
+        timed=case.timed,
     )
 
 
