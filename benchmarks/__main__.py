@@ -12,7 +12,7 @@ from benchmarks.plan import QUICK, Plan
 from benchmarks.processes import ROOT
 from benchmarks.progress import Progress
 
-MEASURES = ("original", "changed_users", "segments", "restart", "latency", "start_up")
+MEASURES = ("original", "changed_users", "segments", "features", "restart", "latency", "start_up")
 PROGRAMS = ("limit", "user_classifier", "AvroDeserializer", "Quix Streams", "Bytewax")
 COMMITTED = ROOT / "benchmarks" / "results"
 LOCAL = ROOT / ".local" / "bench" / "results"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.history import Changes, History, n_events_for, purchases, skewed_users, whole_amounts
 from benchmarks.programs.job import USER
 from benchmarks.stack import TIMEOUT_SECONDS, Stack
-from tests.support.wire import AGGREGATE_SCHEMA, Headers, frame
+from tests.support.wire import AGGREGATE_SCHEMA, Headers, frame, record_schema
 
 N_PARTITIONS = 6
 SEED = 20240
@@ -26,6 +26,29 @@ RECORDS_PER_POLL = 10_000
 CHUNK_USERS = 500_000
 """Users whose records are written together: a bound on memory."""
 HEADERS: dict[int, Headers | None] = {op: [("op", bytes([op]))] for op in range(4)}
+DAY_MS = 86_400_000
+FIRST_DAY_MS = 1_700_000_000_000
+WIDE_SCHEMA = record_schema(
+    "transactions_aggregate_value",
+    user_id="string",
+    total_amount="double",
+    num_transactions="long",
+    last_purchase={"type": "long", "logicalType": "timestamp-millis"},
+    num_visits="int",
+    mean_amount="double",
+)
+"""Of `wide_columns`."""
+
+
+def wide_columns(amounts: NDArray[np.float64], counts: NDArray[np.int64]) -> Mapping[str, NDArray[Any]]:
+    """Return three more columns of rows, computed from their totals."""
+    whole = amounts.astype(np.int64)
+    minutes = (7919 * whole + 104_729 * counts) % (365 * 24 * 60)
+    return {
+        "last_purchase": FIRST_DAY_MS + 60_000 * minutes,
+        "num_visits": counts + whole % 13,
+        "mean_amount": amounts / counts,
+    }
 
 
 class Record(NamedTuple):
@@ -46,6 +69,8 @@ class Input:
     producer: Producer
     rng: np.random.Generator
     n_records: int = 0
+    wide: bool = False
+    """Whether rows have `wide_columns` besides the two totals."""
 
     @property
     def n_users(self) -> int:
@@ -59,10 +84,31 @@ class Input:
     def records(self, changes: Changes) -> Iterator[Record]:
         """Yield a record for each change; its partition is a hash of the whole value, as in Confluent Cloud."""
         events, indices = np.unique(changes.events, return_inverse=True)
-        values = encode(self.history, events, self.schema_id)
+        values = self.encode(events)
         for op, index in zip(changes.ops.tolist(), indices.tolist(), strict=True):
             value = values[index]
             yield Record(zlib.crc32(value) % N_PARTITIONS, value, HEADERS[op])
+
+    def encode(self, events: NDArray[np.int64]) -> list[bytes]:
+        """Return the row after each event as a Confluent Avro value."""
+        schema: Any = fastavro.parse_schema(value_schema(wide=self.wide))
+        write = fastavro.schemaless_writer
+        out = io.BytesIO()
+        ends = [0]
+        history = self.history
+        amounts, counts = history.amounts[events], history.counts[events]
+        columns = {
+            "total_amount": amounts,
+            "num_transactions": counts,
+            **(wide_columns(amounts, counts) if self.wide else {}),
+        }
+        users = history.users[events].tolist()
+        for user, *values in zip(users, *(column.tolist() for column in columns.values()), strict=True):
+            write(out, schema, {"user_id": f"{USER}{user}", **dict(zip(columns, values, strict=True))})
+            ends.append(out.tell())
+        data = out.getvalue()
+        prefix = frame(self.schema_id, b"")
+        return [prefix + data[start:end] for start, end in pairwise(ends)]
 
     def write(self, changes: Changes) -> None:
         """Write records in transactions, as Flink does; return when they are committed."""
@@ -79,25 +125,15 @@ class Input:
         self.n_records += len(changes)
 
 
-def encode(history: History, events: NDArray[np.int64], schema_id: int) -> list[bytes]:
-    """Return the row after each event as a Confluent Avro value."""
-    schema: Any = fastavro.parse_schema(AGGREGATE_SCHEMA)
-    write = fastavro.schemaless_writer
-    out = io.BytesIO()
-    ends = [0]
-    columns = (column[events].tolist() for column in (history.users, history.amounts, history.counts))
-    for user, amount, count in zip(*columns, strict=True):
-        write(out, schema, {"user_id": f"{USER}{user}", "total_amount": amount, "num_transactions": count})
-        ends.append(out.tell())
-    data = out.getvalue()
-    prefix = frame(schema_id, b"")
-    return [prefix + data[start:end] for start, end in pairwise(ends)]
+def value_schema(*, wide: bool) -> dict[str, Any]:
+    """Return the schema of the rows of an input."""
+    return WIDE_SCHEMA if wide else AGGREGATE_SCHEMA
 
 
-def empty_input(stack: Stack, topic: str, n_users: int) -> Input:
-    """Create a topic without records, and its schema."""
+def empty_input(stack: Stack, topic: str, n_users: int, *, wide: bool = False) -> Input:
+    """Create a topic without records, and its schema; `wide` adds three columns to the totals."""
     stack.topics.create(topic, N_PARTITIONS)
-    schema_id = stack.subjects.register(f"{topic}-value", AGGREGATE_SCHEMA)
+    schema_id = stack.subjects.register(f"{topic}-value", value_schema(wide=wide))
     producer = Producer(
         {
             "bootstrap.servers": stack.bootstrap_servers,
@@ -108,12 +144,12 @@ def empty_input(stack: Stack, topic: str, n_users: int) -> Input:
         }
     )
     producer.init_transactions(TIMEOUT_SECONDS)
-    return Input(topic, History(n_users), schema_id, producer, np.random.default_rng(SEED + n_users))
+    return Input(topic, History(n_users), schema_id, producer, np.random.default_rng(SEED + n_users), wide=wide)
 
 
-def skewed_input(stack: Stack, topic: str, n_users: int, n_records: int) -> Input:
+def skewed_input(stack: Stack, topic: str, n_users: int, n_records: int, *, wide: bool = False) -> Input:
     """Write a topic of at least `n_records` in which every user occurs."""
-    source = empty_input(stack, topic, n_users)
+    source = empty_input(stack, topic, n_users, wide=wide)
     users = skewed_users(source.rng, n_users, n_events_for(n_users, n_records))
     source.write(source.add_events(users))
     return source

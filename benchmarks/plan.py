@@ -37,6 +37,8 @@ class Plan:
     segments: tuple[int, ...] = (3, 5, 8)
     best_of: int = 60
     """Runs of k-means++; --fit cells is compared with the best of them."""
+    feature_users: tuple[int, int] = (TARGET_USERS, MANY_USERS)
+    """With five features: for records per second, and for steps."""
     restart_users: int = MANY_USERS
     latency_users: int = TARGET_USERS
     latency_seconds: float = 30.0
@@ -71,6 +73,7 @@ class Plan:
             users=users,
             changed_users=changed,
             cell_users=min(self.cell_users, most),
+            feature_users=(min(self.feature_users[0], most), min(self.feature_users[1], most)),
             restart_users=min(self.restart_users, most),
             latency_users=min(self.latency_users, most),
         )
@@ -89,6 +92,7 @@ QUICK = Plan(
     cell_users=10_000,
     segments=(5,),
     best_of=10,
+    feature_users=(10_000, 10_000),
     restart_users=10_000,
     latency_seconds=5.0,
     starts=3,

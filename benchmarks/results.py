@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmarks.measures.cell_steps import CellSteps
 from benchmarks.measures.changed_users import ChangedUsers
+from benchmarks.measures.five_features import FiveFeatures
 from benchmarks.measures.latency import Latency
 from benchmarks.measures.one_record import OneRecord
 from benchmarks.measures.restart import Restart
@@ -37,6 +38,8 @@ class Results:
     changed_users: list[ChangedUsers] = field(default_factory=list)
     segments: Segments | None = None
     cell_steps: list[CellSteps] = field(default_factory=list)
+    five_features: list[FiveFeatures] = field(default_factory=list)
+    five_feature_steps: ChangedUsers | None = None
     restart: Restart | None = None
     latency: Latency | None = None
     start_up: StartUp | None = None

@@ -14,12 +14,13 @@ from benchmarks.inputs import customers_input, skewed_input
 from benchmarks.last_rows import WrongTable
 from benchmarks.measures.cell_steps import CellSteps, cell_steps
 from benchmarks.measures.changed_users import ChangedUsers, changed_users
+from benchmarks.measures.five_features import FiveFeatures, five_feature_steps, five_features
 from benchmarks.measures.latency import latency
 from benchmarks.measures.one_record import one_record
 from benchmarks.measures.restart import restart
 from benchmarks.measures.segments import segments
 from benchmarks.measures.start_up import start_up
-from benchmarks.plan import Plan
+from benchmarks.plan import MANY_USERS, Plan
 from benchmarks.plots import draw_all
 from benchmarks.processes import ProgramFailed
 from benchmarks.program_runs import BYTEWAX, OURS, QUIX
@@ -37,6 +38,8 @@ PACKAGES = {QUIX: ["quixstreams", "confluent-kafka", "fastavro"], BYTEWAX: ["byt
 CHANGED_USERS_SECONDS = 15.0
 SEGMENTS_SECONDS = 30.0
 SECONDS_PER_RUN = 0.5  # of k-means++ on all users, on all scales
+FEATURES_SECONDS = 30.0
+SECONDS_PER_MILLION_RECORDS = 20.0  # to write them, and to read them in one round
 RESTART_SECONDS = 4.0
 SECONDS_PER_MILLION = 60.0
 RESTART_SECONDS_PER_MILLION = 15.0
@@ -102,6 +105,7 @@ class Session:
         self.changed_users()
         self.segments()
         self.cell_steps()
+        self.five_features()
         self.restart()
         self.latency()
         for n_users in self.plan.users:
@@ -200,6 +204,26 @@ class Session:
     def _cell_steps(self, n_users: int, scale: str) -> CellSteps:
         source = customers_input(self.stack, self.stack.new_name("aggregate"), n_users)
         return cell_steps(self.stack, source, scale, self.plan.changed_steps)
+
+    def five_features(self) -> None:
+        """Measure catch-up and steps with five features."""
+        for n_users in sorted(set(self.plan.feature_users)):
+            n_records = self.plan.long_records if n_users < MANY_USERS else self.plan.records_for(n_users)
+            found = self.attempt(
+                "features",
+                f"five features, {n_users} users, {n_records} records",
+                FEATURES_SECONDS + SECONDS_PER_MILLION_RECORDS * n_records / 1e6,
+                partial(self._five_features, n_users, n_records),
+            )
+            self.results.five_features += [found] if found else []
+
+    def _five_features(self, n_users: int, n_records: int) -> FiveFeatures:
+        source = skewed_input(self.stack, self.stack.new_name("aggregate"), n_users, n_records, wide=True)
+        found = five_features(self.stack, source, self.plan.runs)
+        if n_users == self.plan.feature_users[-1]:
+            self.progress.log(f"steps with 1 % changed, {n_users} users, five features")
+            self.results.five_feature_steps = five_feature_steps(self.stack, source, self.plan.changed_steps)
+        return found
 
     def restart(self) -> None:
         """Measure restarts until the first new label."""

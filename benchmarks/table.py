@@ -107,6 +107,7 @@ def further(results: Results) -> list[str]:
     for many in results.changed_users:
         lines.append(f"step with 1 % changed, {many.n_users:,} users: {step_summary(many)}")
     lines += segment_lines(results)
+    lines += feature_lines(results)
     if results.restart:
         seconds = results.restart.first_label_seconds
         peak = results.restart.peak_mib
@@ -136,6 +137,21 @@ def segment_lines(results: Results) -> list[str]:
         lines.append(f"{what}: --fit users {inertia.users:+.2f} %, cells {inertia.cells:+.2f} %")
     for scale, steps in ((each.scale, each.steps) for each in results.cell_steps):
         what = f"step with 1 % changed, {steps.n_users:,} users, --fit cells --scale {scale}"
+        lines.append(f"{what}: {step_summary(steps)}")
+    return lines
+
+
+def feature_lines(results: Results) -> list[str]:
+    """Return one line for each measurement with five features."""
+    lines = [
+        f"five features, {found.n_users:,} users: {number(found.rate.median)} records/s,"
+        f" {found.rate_over_totals.median:.2f} of those with two totals ({spread(found.rate_over_totals)});"
+        f" {number(found.peak_mib.median)} MiB, two totals {number(found.peak_mib_of_totals.median)} MiB"
+        for found in results.five_features
+    ]
+    steps = results.five_feature_steps
+    if steps:
+        what = f"step with 1 % changed, {steps.n_users:,} users, five features"
         lines.append(f"{what}: {step_summary(steps)}")
     return lines
 

@@ -51,6 +51,7 @@ def targets(results: Results) -> list[Target]:
         *step_targets(results),
         *large_step_targets(results),
         *segment_targets(results),
+        *feature_targets(results),
         *size_targets(results),
         *latency_targets(results),
         *start_targets(results),
@@ -123,6 +124,16 @@ def segment_targets(results: Results) -> Iterator[Target]:
         steps = results.cell_steps_at(MANY_USERS, scale)
         name = f"step with 1 % changed, --fit cells --scale {scale} / bare KMeans.fit, {MANY_USERS:,} users"
         yield Target(name, 1.0, False, steps.step_over_bare_fit if steps else None)
+
+
+def feature_targets(results: Results) -> Iterator[Target]:
+    """Yield targets for five features: records per second over those of two, and the step over its fit."""
+    found = next((each for each in results.five_features if each.n_users == TARGET_USERS), None)
+    ratio = found.rate_over_totals if found else None
+    yield Target(f"records/s, five features / two totals, {TARGET_USERS:,} users", 0.8, True, ratio)
+    steps = results.five_feature_steps
+    over_fit = steps.step_over_bare_fit if steps and steps.n_users == MANY_USERS else None
+    yield Target(f"step with 1 % changed, five features / bare KMeans.fit, {MANY_USERS:,} users", 1.3, False, over_fit)
 
 
 def size_targets(results: Results) -> Iterator[Target]:

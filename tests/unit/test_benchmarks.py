@@ -15,7 +15,7 @@ import pytest
 
 from benchmarks.__main__ import parser, plan_from
 from benchmarks.history import INSERT, Changes, History, n_events_for, skewed_users, whole_amounts
-from benchmarks.inputs import N_PARTITIONS, Input
+from benchmarks.inputs import N_PARTITIONS, WIDE_SCHEMA, Input
 from benchmarks.large import PART, RESTORED, Large, large_targets, seconds_of_first
 from benchmarks.large import row as large_row
 from benchmarks.last_rows import WrongTable, check_last_rows
@@ -23,6 +23,7 @@ from benchmarks.measures import segments
 from benchmarks.measures.cell_steps import CellSteps
 from benchmarks.measures.changed_users import ChangedUsers
 from benchmarks.measures.changed_users import summary_of as changed_users_of
+from benchmarks.measures.five_features import FiveFeatures, expected_on_five
 from benchmarks.measures.latency import summary_of
 from benchmarks.measures.segments import Inertia, Moves, Segments
 from benchmarks.plan import QUICK, Plan
@@ -36,7 +37,7 @@ from benchmarks.progress import Progress
 from benchmarks.results import Results, as_json, rounded
 from benchmarks.steps import Step, cycles_ms, steps_in
 from benchmarks.summary import Summary, paired_ratios, percentile
-from benchmarks.table import report, segment_lines
+from benchmarks.table import feature_lines, report, segment_lines
 from benchmarks.targets import Target, overall, targets
 from classifier.config.settings import Settings
 from classifier.kafka import client, sink, source
@@ -289,6 +290,32 @@ def test_targets_of_segments(percent: float, cells: float, verdict: str) -> None
         "step with 1 % changed, --fit cells --scale none / bare KMeans.fit, 1,000,000 users": "met",
         "step with 1 % changed, --fit cells --scale log / bare KMeans.fit, 1,000,000 users": "MISSED",
     }
+
+
+@pytest.mark.parametrize(("rate", "step", "verdict"), [(0.8, 1.3, "met"), (0.79, 1.31, "MISSED")])
+def test_targets_of_five_features(rate: float, step: float, verdict: str) -> None:
+    one = Summary(1.0, 1.0, 1.0, 3)
+    features = FiveFeatures(10_000, 100, one, Summary(rate, rate, rate, 3), one, one)
+    results = Results(False, five_features=[features], five_feature_steps=changed(1_000_000, 600.0 * step, 600.0))
+    assert verdicts(results) == {
+        "records/s, five features / two totals, 10,000 users": verdict,
+        "step with 1 % changed, five features / bare KMeans.fit, 1,000,000 users": verdict,
+    }
+    assert [line.split(":")[0] for line in feature_lines(results)] == [
+        "five features, 10,000 users",
+        "step with 1 % changed, 1,000,000 users, five features",
+    ]
+
+
+def test_rows_with_more_columns() -> None:
+    """They are written with the schema, and the benchmark's expected labels use the same columns."""
+    source = Input("topic", History(3), 7, Mock(), np.random.default_rng(2), wide=True)
+    source.add_events(np.array([0, 1, 2, 1], np.int64))
+    rows = [unframe(WIDE_SCHEMA, value) for value in source.encode(np.arange(4))]
+    assert [row["num_transactions"] for row in rows] == [1, 1, 1, 2]
+    assert all(row["mean_amount"] == row["total_amount"] / row["num_transactions"] for row in rows)
+    assert all(type(row["last_purchase"]) is datetime for row in rows)
+    assert {label for *_, label in expected_on_five(source).values()} == {0, 1, 2}
 
 
 def test_bare_fits_are_subtracted_from_steps_with_fit_cells(tmp_path: Path) -> None:
