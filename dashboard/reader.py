@@ -26,7 +26,7 @@ from classifier.serialization.registry import ReadOnlyRegistry, SchemaRegistry
 from classifier.serialization.wire import PREFIX
 from classifier.stop import StopRequest
 from classifier.users.input_features import features_of
-from classifier.users.output import decode_labels, split_tombstones, split_unreadable, user_of_key
+from classifier.users.output import check_keys, decode_labels, split_tombstones, split_unreadable, user_of_key
 from classifier.users.output_codec import KeyCodec, LabelCodec
 from dashboard.history import History
 from dashboard.table import Snapshot, Table
@@ -216,7 +216,8 @@ class Reader:
 
         RestoreNeeded if the features of the output have changed since it was opened.
         """
-        labels, tombstones = split_tombstones(newest)
+        check_keys(newest)
+        labels, tombstones = split_tombstones(newest.values())
         labels, others = split_unreadable(labels, output.values)
         if others:
             check_schemas(others, output.values)

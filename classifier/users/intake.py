@@ -136,7 +136,7 @@ class UserIntake:
 
     def _read_output(self, partitions: list[int]) -> LabelledUsers:
         source = self._output.read_from(dict.fromkeys(partitions, OFFSET_BEGINNING), self.heartbeat)
-        labelled = read_labels(source, self._keys, self._labels, self._stop, rebuild=self._progress.needs_no_rows)
+        labelled = read_labels(source, self._keys, self._labels, self._stop, rebuild=self._progress.unconfirmed)
         self.consumer.unassign()  # an open fetch delays the calls that follow by fetch.wait.max.ms each
         return labelled
 

@@ -135,6 +135,11 @@ def marks_of(committed: Iterable[TopicPartition]) -> list[Mark]:
     return [mark for each in committed if (mark := mark_of(each))]
 
 
+def are_unfinished(committed: Iterable[TopicPartition]) -> bool:
+    """Return whether these offsets belong to a first labelling or a rebuild that is not complete."""
+    return any(mark.unfinished for mark in marks_of(committed))
+
+
 def output_layout(n_partitions: int, keys: KeyCodec) -> str:
     """Return what decides in which partition the records of a user are; empty for one partition and plain keys."""
     partitions = f" partitions={n_partitions}" if n_partitions > 1 else ""

@@ -5,7 +5,7 @@ import json
 import logging
 import operator
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -120,19 +120,20 @@ class LabelLog:
 
     def take(self, messages: Mapping[bytes | None, Record], keys: KeyCodec, values: LabelCodec) -> None:
         """Add records, by key; StateError for a record that this client has not written."""
-        labelled, tombstones = split_tombstones(messages)
+        check_keys(messages)
+        records: Collection[Record] = messages.values()
         unreadable: list[Record] = []
         if self._rebuild:
-            labelled, tombstones, unreadable = _split_each(labelled, tombstones, values)
+            records, unreadable = split_unreadable(records, values)
         try:
-            self._take_readable(labelled, tombstones, keys, values)
+            self._take_readable(records, keys, values)
         except StateError as error:
-            labelled, tombstones, unreadable = _split_each(labelled, tombstones, values)
+            records, unreadable = split_unreadable(records, values)
             if not unreadable:
                 raise
             # A newer record of the same user may follow. Without the traceback, which would keep the records.
             self.problem = self.problem or error.with_traceback(None)
-            self._take_readable(labelled, tombstones, keys, values)
+            self._take_readable(records, keys, values)
         self._take_unreadable(unreadable, keys)
         if len(self) > COMPACT_ABOVE + 2 * SAMPLED * len(self._sample):
             last = self.last()
@@ -140,10 +141,9 @@ class LabelLog:
             self._rows = [*last.rows]
             self._labels = array("i", last.labels.tolist())
 
-    def _take_readable(
-        self, labelled: Sequence[Record], tombstones: Sequence[Record], keys: KeyCodec, values: LabelCodec
-    ) -> None:
-        """Add records with a value, and tombstones; StateError for one that cannot be read."""
+    def _take_readable(self, records: Collection[Record], keys: KeyCodec, values: LabelCodec) -> None:
+        """Add records; StateError for one that cannot be read."""
+        labelled, tombstones = split_tombstones(records)
         user_ids, rows, labels = decode_labels(labelled, values)
         for user_id, message in zip(user_ids, labelled, strict=True):
             if message.headers() or user_id in self._pending:
@@ -184,30 +184,27 @@ class LabelLog:
         return LabelledUsers(user_ids, found, labels, self._pending, self._unreadable)
 
 
-def split_tombstones(messages: Mapping[bytes | None, Record]) -> tuple[list[Record], list[Record]]:
-    """Return the records with a value, and the tombstones; StateError for a record without a key."""
+def check_keys(messages: Mapping[bytes | None, Record]) -> None:
+    """Raise StateError for a record without a key."""
     if None in messages:
         raise StateError(f"{position_of(messages[None])}: not written by user_classifier (no key); {OTHER_OUTPUT}")
-    labelled = [message for message in messages.values() if message.value() is not None]
-    return labelled, [message for message in messages.values() if message.value() is None]
+
+
+def split_tombstones(messages: Collection[Record]) -> tuple[list[Record], list[Record]]:
+    """Return the records with a value, and the tombstones."""
+    labelled = [message for message in messages if message.value() is not None]
+    return labelled, [message for message in messages if message.value() is None]
 
 
 def split_unreadable(messages: Iterable[Record], values: LabelCodec) -> tuple[list[Record], list[Record]]:
     """Return the records that can be read, and those whose schema is missing or which have other features."""
     found: tuple[list[Record], list[Record]] = ([], [])
     for message in messages:
-        is_other = values.has_no_row(message.value() or b"") or has_other_pending(message, values.features)
+        value = message.value()
+        # With a value, the pending rows have the features of its row.
+        is_other = has_other_pending(message, values.features) if value is None else values.has_no_row(value)
         found[is_other].append(message)
     return found
-
-
-def _split_each(
-    labelled: Iterable[Record], tombstones: Iterable[Record], values: LabelCodec
-) -> tuple[list[Record], list[Record], list[Record]]:
-    """Return the records with a value and the tombstones that can be read, and all others."""
-    labelled, others = split_unreadable(labelled, values)
-    tombstones, other_tombstones = split_unreadable(tombstones, values)
-    return labelled, tombstones, others + other_tombstones
 
 
 def decode_labels(messages: Sequence[Record], values: LabelCodec) -> LabelColumns:

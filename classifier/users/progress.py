@@ -20,7 +20,7 @@ from classifier.kafka.caught_up import CaughtUp
 from classifier.kafka.record import LogPoint
 from classifier.kafka.source import Topic, offsets_of
 from classifier.kafka.topics import TopicWatch
-from classifier.users.offset_metadata import ANY_FORMAT, FORMAT, Ids, Mark, mark_of, marks_of
+from classifier.users.offset_metadata import ANY_FORMAT, FORMAT, Ids, Mark, are_unfinished, mark_of, marks_of
 from classifier.users.table import UserTable
 from classifier.users.truncation import check_truncation, lost_records_message
 
@@ -51,7 +51,6 @@ class Progress:
         self._ids_before: Ids = {}  # as of the last restore that read the committed offsets
         self._layout = ""  # of the output
         self.rebuild = settings.rebuild  # until the first step is committed
-        self.needs_no_rows = False  # of the output, as of `begin`: the input confirms them all
         self.incomplete = False  # until the step is committed that completes a first labelling or a rebuild
         self.unconfirmed = False  # whether the input has to confirm the users of the output
         self.committed: Offsets = {}  # as this instance knows them
@@ -71,7 +70,7 @@ class Progress:
             raise StateError(problem)
         if not self.rebuild:
             check_format(committed)
-        self.needs_no_rows = self.rebuild or any(mark.unfinished for mark in marks_of(committed))
+        self.unconfirmed = self.rebuild or are_unfinished(committed)
 
     def restore(self, layout: str, *, has_labels: bool) -> None:
         """Read the committed offsets; StateError if they belong to other topics or to another layout of the output."""
@@ -86,7 +85,7 @@ class Progress:
         self.last_read = {}
         if has_labels:
             check_layout(committed, self._settings.output, layout)
-        self.unconfirmed = self.rebuild or any(mark.unfinished for mark in marks_of(committed))
+        self.unconfirmed = self.rebuild or are_unfinished(committed)
         self._check_tombstones()
         self.incomplete = self.unconfirmed or not self._has_offsets
 
