@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from benchmarks.history import Changes, History, n_events_for, purchases, skewed_users, whole_amounts
 from benchmarks.programs.job import USER
 from benchmarks.stack import TIMEOUT_SECONDS, Stack
-from tests.support.wire import AGGREGATE_SCHEMA, Headers, frame, record_schema
+from tests.support.wire import AGGREGATE_SCHEMA, TIMED, Headers, frame, record_schema
 
 N_PARTITIONS = 6
 SEED = 20240
@@ -26,17 +26,8 @@ RECORDS_PER_POLL = 10_000
 CHUNK_USERS = 500_000
 """Users whose records are written together: a bound on memory."""
 HEADERS: dict[int, Headers | None] = {op: [("op", bytes([op]))] for op in range(4)}
-DAY_MS = 86_400_000
 FIRST_DAY_MS = 1_700_000_000_000
-WIDE_SCHEMA = record_schema(
-    "transactions_aggregate_value",
-    user_id="string",
-    total_amount="double",
-    num_transactions="long",
-    last_purchase={"type": "long", "logicalType": "timestamp-millis"},
-    num_visits="int",
-    mean_amount="double",
-)
+WIDE_SCHEMA = record_schema("transactions_aggregate_value", **TIMED, num_visits="int", mean_amount="double")
 """Of `wide_columns`."""
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import time
+from collections.abc import Callable
 from typing import Any
 
 import fastavro
+import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from numpy.typing import NDArray
 
 from benchmarks.last_rows import WrongTable
 from benchmarks.programs.job import Row
@@ -30,6 +33,21 @@ def expected_labels(rows: dict[str, Row]) -> Labelled:
 
     labels = oracle.labels(rows, N_CLUSTERS)
     return {user_id: (*row, labels[user_id]) for user_id, row in rows.items()}
+
+
+def labels_of_fit(
+    rows: dict[str, Row], features_of: Callable[[NDArray[np.float64]], NDArray[np.float64]], **options: Any
+) -> Labelled:
+    """Return the labels of one fit on these users: `cluster` with these options, on what `features_of` the totals is.
+
+    Both arrays have a row for each user; that of the totals has two columns.
+    """
+    from user_classifier import cluster
+
+    users = sorted(rows)
+    totals = np.array([rows[user] for user in users], np.float64)
+    labels = cluster(features_of(totals), N_CLUSTERS, **options).labels
+    return {user: (*rows[user], label) for user, label in zip(users, labels.tolist(), strict=True)}
 
 
 def written_labels(stack: Stack, topic: str) -> Labelled:

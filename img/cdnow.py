@@ -65,7 +65,7 @@ def _draw(path: Path, picture: Picture) -> Path:
 def _users(n_windows: int) -> pd.DataFrame:
     """Return the features of each customer, points in time in days since 1970."""
     purchases = pd.read_csv(cdnow_file(), sep=r"\s+", dtype={USER: str, DATE: str})
-    days = pd.to_datetime(purchases[DATE], format="%Y%m%d").dt.normalize()
+    days = pd.to_datetime(purchases[DATE], format="%Y%m%d")
     purchases[DATE] = (days - pd.Timestamp(0)).dt.days
     users = purchases.groupby(USER).agg(
         total_amount=(AMOUNT, "sum"), num_transactions=(AMOUNT, "size"), last_purchase=(DATE, "max")

@@ -9,7 +9,7 @@ from local import stack
 from local.sql.catalog import Catalog
 from local.sql.datagen import JOB_NAME
 from local.sql.jobs import Jobs
-from local.sql.workspace import SQL_DIRECTORY, Workspace
+from local.sql.workspace import Workspace, pipeline_files
 from local.stack import Ports, StackError, StackState
 
 
@@ -46,7 +46,7 @@ class Pipeline:
     def run_statements(self, first: int, last: int, folder: str = "") -> None:
         """Run the statements `first` to `last` of a folder of sql/, both included."""
         workspace = self._workspace()
-        for path in sorted((SQL_DIRECTORY / folder).glob("*.sql"))[first - 1 : last]:
+        for path in pipeline_files(folder)[first - 1 : last]:
             workspace.run_file(path)
 
     def _workspace(self) -> Workspace:

@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from benchmarks.client import Client
 from benchmarks.inputs import Input
-from benchmarks.measures.changed_users import ChangedUsers, changed_users
-from benchmarks.programs.job import Row
+from benchmarks.measures.changed_users import ChangedUsers, steps_of_new_client
 from benchmarks.stack import Stack
-from benchmarks.verification import N_CLUSTERS, Labelled
+from benchmarks.verification import Labelled, labels_of_fit
 
 
 @dataclass(frozen=True)
@@ -23,20 +21,10 @@ class CellSteps:
 
 
 def cell_steps(stack: Stack, source: Input, scale: str, n_steps: int) -> CellSteps:
-    """Label an input with a new client, then measure steps of the same client."""
+    """Measure steps on an input with one --scale."""
+
+    def expected(source: Input) -> Labelled:
+        return labels_of_fit(source.history.rows(), np.asarray, scale=scale, fit="cells")
+
     options = ("--fit", "cells", "--scale", scale)
-    client = Client.new(stack, source)
-    client.run(*options)
-    steps = changed_users(client, n_steps, *options, check=False)
-    client.check(expected_on_cells(source.history.rows(), scale))
-    return CellSteps(scale, steps)
-
-
-def expected_on_cells(rows: dict[str, Row], scale: str) -> Labelled:
-    """Return the labels that the output must hold: those of one fit on the current rows."""
-    from user_classifier import cluster
-
-    users = sorted(rows)
-    totals = np.array([rows[user] for user in users], np.float64)
-    labels = cluster(totals, N_CLUSTERS, scale=scale, fit="cells").labels
-    return {user: (*rows[user], label) for user, label in zip(users, labels.tolist(), strict=True)}
+    return CellSteps(scale, steps_of_new_client(stack, source, n_steps, expected, *options))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,10 @@ import numpy as np
 from benchmarks.client import Client
 from benchmarks.inputs import Input
 from benchmarks.processes import Background, ProgramFailed
+from benchmarks.stack import Stack
 from benchmarks.steps import Step, steps_in
 from benchmarks.summary import Summary
+from benchmarks.verification import Labelled
 
 SHARE = 0.01
 STEP_SECONDS = 60.0
@@ -49,6 +52,17 @@ def changed_users(client: Client, n_steps: int, *options: str, check: bool = Tru
     if check:
         client.check()
     return summary_of(source.n_users, steps, result)
+
+
+def steps_of_new_client(
+    stack: Stack, source: Input, n_steps: int, expected: Callable[[Input], Labelled], *options: str
+) -> ChangedUsers:
+    """Label an input with a new client, then measure steps of the same client; `expected` gives the labels."""
+    client = Client.new(stack, source)
+    client.run(*options)
+    steps = changed_users(client, n_steps, *options, check=False)
+    client.check(expected(source))
+    return steps
 
 
 def summary_of(n_users: int, steps: dict[int, Step], result: Path) -> ChangedUsers:

@@ -6,17 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.client import Client
-from benchmarks.inputs import DAY_MS, Input, wide_columns
-from benchmarks.measures.changed_users import ChangedUsers, changed_users
+from benchmarks.inputs import Input, wide_columns
+from benchmarks.measures.changed_users import ChangedUsers, steps_of_new_client
 from benchmarks.processes import Usage
 from benchmarks.stack import Stack
 from benchmarks.summary import Summary, paired_ratios
-from benchmarks.verification import N_CLUSTERS, Labelled, expected_labels
+from benchmarks.verification import Labelled, expected_labels, labels_of_fit
+from classifier.features import TIMES
 
 FEATURES = ("total_amount", "num_transactions", "last_purchase", "num_visits", "mean_amount")
-UNITS_PER_DAY = (0, 0, DAY_MS, 0, 0)
+UNITS_PER_DAY = (0, 0, TIMES["timestamp-millis"].units_per_day, 0, 0)
 OPTIONS = ("--features", ",".join(FEATURES))
 
 
@@ -62,22 +64,17 @@ def rates_of(usages: Sequence[Usage], source: Input) -> list[float]:
 
 
 def five_feature_steps(stack: Stack, source: Input, n_steps: int) -> ChangedUsers:
-    """Label an input with a new client, then measure steps of the same client."""
-    client = Client.new(stack, source)
-    client.run(*OPTIONS)
-    steps = changed_users(client, n_steps, *OPTIONS, check=False)
-    client.check(expected_on_five(source))
-    return steps
+    """Measure steps on an input with five features."""
+    return steps_of_new_client(stack, source, n_steps, expected_on_five, *OPTIONS)
 
 
 def expected_on_five(source: Input) -> Labelled:
-    """Return the labels that the output must hold: those of one fit on the current rows."""
-    from user_classifier import cluster
+    """Return the labels that the output must hold."""
+    return labels_of_fit(source.history.rows(), five_of, units_per_day=UNITS_PER_DAY)
 
-    rows = source.history.rows()
-    users = sorted(rows)
-    amounts, counts = np.array([rows[user] for user in users], np.float64).T
+
+def five_of(totals: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the five features of users by their totals."""
+    amounts, counts = totals.T
     columns = wide_columns(amounts, counts.astype(np.int64))
-    matrix = np.column_stack((amounts, counts, *(columns[name] for name in FEATURES[2:])))
-    labels = cluster(matrix, N_CLUSTERS, units_per_day=UNITS_PER_DAY).labels
-    return {user: (*rows[user], label) for user, label in zip(users, labels.tolist(), strict=True)}
+    return np.column_stack((totals, *(columns[name] for name in FEATURES[2:])))

@@ -20,9 +20,9 @@ from local.sql.topics import Topics
 SQL_DIRECTORY = ROOT / "sql"
 
 
-def pipeline_files() -> list[Path]:
-    """Return the files of the pipeline's statements in their order."""
-    return sorted(SQL_DIRECTORY.glob("*.sql"))
+def pipeline_files(folder: str = "") -> list[Path]:
+    """Return the files of the pipeline's statements in their order, or of those in a folder of sql/."""
+    return sorted((SQL_DIRECTORY / folder).glob("*.sql"))
 
 
 class Workspace:

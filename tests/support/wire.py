@@ -17,20 +17,12 @@ def record_schema(name: str, **columns: Any) -> dict[str, Any]:
     return {"type": "record", "name": name, "namespace": NAMESPACE, "fields": fields}
 
 
-AGGREGATE_SCHEMA = record_schema(
-    "transactions_aggregate_value", user_id="string", total_amount="double", num_transactions="long"
-)
-TIMED_SCHEMA = record_schema(
-    "transactions_aggregate_value",
-    user_id="string",
-    total_amount="double",
-    num_transactions="long",
-    last_purchase={"type": "long", "logicalType": "timestamp-millis"},
-)
+TOTALS = {"user_id": "string", "total_amount": "double", "num_transactions": "long"}
+TIMED = {**TOTALS, "last_purchase": {"type": "long", "logicalType": "timestamp-millis"}}
 """With a third feature, see `tests/support/last_purchase.py`."""
-LABELING_SCHEMA = record_schema(
-    "user_labeling_value", user_id="string", total_amount="double", num_transactions="long", label="int"
-)
+AGGREGATE_SCHEMA = record_schema("transactions_aggregate_value", **TOTALS)
+TIMED_SCHEMA = record_schema("transactions_aggregate_value", **TIMED)
+LABELING_SCHEMA = record_schema("user_labeling_value", **TOTALS, label="int")
 # PRIMARY KEY columns are not nullable, and are the only columns of the key.
 KEY_SCHEMA = {
     "type": "record",
